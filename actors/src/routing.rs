@@ -7,7 +7,7 @@ mod recent_routes;
 mod resolver;
 mod routes;
 
-pub use self::explain::{AliasSkipped, MatchKind, Step};
+pub use self::explain::{AliasSkipped, MatchKind, RoutingStep};
 pub use self::fallbacks::SkippedFallback;
 pub(crate) use self::recent_routes::RecentRoutes;
 pub use self::routes::{DISCOVERED, Lists, Route, Routes, Target, Unroutable};

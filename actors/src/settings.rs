@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::header::{HeaderName, HeaderValue};
-use vandamme_protocol::compat::Rule;
+use vandamme_protocol::compat::FixupRule;
 
 use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
@@ -70,7 +70,7 @@ pub struct ProviderSettings {
     /// Set on every upstream request and replace the client's values; never a credential, framing or routing header.
     pub custom_headers: Vec<(HeaderName, HeaderValue)>,
     /// Applied to every request for the models that each rule names, in terms of the upstream's API.
-    pub fixups: Vec<Rule>,
+    pub fixups: Vec<FixupRule>,
     /// Alias (lower case) to model, or to `provider:model`.
     pub aliases: BTreeMap<String, String>,
     pub fallbacks: Fallbacks,
@@ -279,11 +279,11 @@ pub struct Limits {
     pub models_cache_ttl: Duration,
     /// `alias-chain`: Most aliases in a chain in which each resolves to the next. Default: 10.
     pub alias_chain: usize,
-    /// `healing-ttl`: Time for which vdm remembers what a provider refuses, such as an unknown parameter, and changes
-    /// requests accordingly. Default: 86_400 s.
-    pub healing_ttl: Duration,
-    /// Set by `thoughts`, `thoughts-ttl`, `thoughts-sweep`.
-    pub thoughts: Retention,
+    /// `learned-rules-ttl`: Time for which vdm remembers what a provider refuses, such as an unknown parameter, and
+    /// changes requests accordingly. Default: 86_400 s.
+    pub learned_rules_ttl: Duration,
+    /// Set by `signatures`, `signatures-ttl`, `signatures-sweep`.
+    pub signatures: Retention,
     /// `drain`: Time for requests in flight to finish when vdm stops. Default: 25 s.
     pub drain: Duration,
     /// `watch-interval`: Time between two liveness checks of vdm's actors. Default: 0.25 s.

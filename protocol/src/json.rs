@@ -34,7 +34,7 @@ impl<'a> Literal<'a> {
 
     /// Returns the decoded text; `None` if it is not valid Unicode (a lone surrogate).
     pub(crate) fn decode(self) -> Option<Cow<'a, str>> {
-        decode(self.0)
+        decode_text(self.0)
     }
 
     /// Whether the decoded text equals this text.
@@ -50,43 +50,53 @@ impl<'de: 'a, 'a> Deserialize<'de> for Literal<'a> {
     }
 }
 
+/// The data is not JSON.
+#[derive(Debug)]
+pub(crate) struct NotJson;
+
+/// The offset at which the text is not valid JSON.
+#[derive(Debug)]
+pub(crate) struct JsonSyntaxError {
+    pub(crate) offset: usize,
+}
+
 /// A keyword such as a block's type. It is decoded, because a writer can escape any character, and borrowed if it
 /// contains no escapes.
 #[derive(Clone, Debug)]
-pub(crate) struct Word<'a>(Cow<'a, str>);
+pub(crate) struct JsonWord<'a>(Cow<'a, str>);
 
-impl Word<'_> {
+impl JsonWord<'_> {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Word<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for JsonWord<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
+        struct JsonWordVisitor;
 
-        impl<'de> Visitor<'de> for Words {
-            type Value = Word<'de>;
+        impl<'de> Visitor<'de> for JsonWordVisitor {
+            type Value = JsonWord<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string")
             }
 
             fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Word(Cow::Borrowed(text)))
+                Ok(JsonWord(Cow::Borrowed(text)))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Word(Cow::Owned(text.to_owned())))
+                Ok(JsonWord(Cow::Owned(text.to_owned())))
             }
         }
 
-        deserializer.deserialize_str(Words)
+        deserializer.deserialize_str(JsonWordVisitor)
     }
 }
 
 /// Decodes inner text.
-pub(crate) fn decode(inner: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn decode_text(inner: &str) -> Option<Cow<'_, str>> {
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inner));
     }
@@ -97,11 +107,11 @@ pub(crate) fn decode(inner: &str) -> Option<Cow<'_, str>> {
 pub(crate) fn characters(inner: &str) -> u64 {
     let plain = |text: &str| text.bytes().filter(|byte| byte & 0xC0 != 0x80).count() as u64;
     // A lone surrogate cannot be decoded; it counts as the six characters of its escape.
-    decode(inner).map_or_else(|| plain(inner), |text| plain(&text))
+    decode_text(inner).map_or_else(|| plain(inner), |text| plain(&text))
 }
 
 /// Returns plain text as inner text.
-pub(crate) fn escape(text: &str) -> String {
+pub(crate) fn escape_text(text: &str) -> String {
     let mut literal = serde_json::to_string(text).expect("a string has a JSON form");
     literal.pop();
     literal.remove(0);
@@ -319,7 +329,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Tolerant<List<T>> {
 }
 
 /// Returns a count in any notation (`12`, `12.0`); `None` for negative numbers and other values.
-pub(crate) fn count(raw: Option<&RawValue>) -> Option<u64> {
+pub(crate) fn read_count(raw: Option<&RawValue>) -> Option<u64> {
     let text = raw?.get();
     text.parse().ok().or_else(|| {
         let number: f64 = text.parse().ok().filter(|number| *number >= 0.0)?;

@@ -7,8 +7,8 @@ use vandamme_actors::settings::EVERY_NAME;
 
 use super::error::Diagnostics;
 use super::layer::Layer;
-use super::schema::{self, Setting, SettingList};
-use super::value_type::{self, KeyType, Raw, ValueType};
+use super::schema::{self, SettingDeclaration, SettingList};
+use super::value_type::{self, KeyType, UncheckedValue, ValueType};
 
 /// The compiled-in file.
 pub(super) const DEFAULTS: &str = include_str!("defaults.toml");
@@ -41,7 +41,7 @@ fn is_absent(error: &std::io::Error) -> bool {
 
 /// A text's layer, without the invalid values.
 pub(super) fn parse(label: &str, text: &str, report: &mut Diagnostics) -> Layer {
-    let mut reader = Reader { label, text, layer: Layer::default(), report };
+    let mut reader = FileReader { label, text, layer: Layer::default(), report };
     match Document::parse(text) {
         Ok(document) => reader.document(document.as_table()),
         Err(error) => reader.syntax(&error),
@@ -89,7 +89,7 @@ impl Guess {
 }
 
 /// Checks a value by its name and itself.
-type CheckNamed = fn(&str, Raw<'_>) -> Result<config::ValueKind, String>;
+type CheckNamed = fn(&str, UncheckedValue<'_>) -> Result<config::ValueKind, String>;
 
 /// A key of a table with its value or table.
 #[derive(Clone, Copy)]
@@ -99,8 +99,8 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    fn raw(self) -> Raw<'a> {
-        self.item.as_value().map_or(Raw::Other("a table"), Raw::of)
+    fn raw(self) -> UncheckedValue<'a> {
+        self.item.as_value().map_or(UncheckedValue::Other("a table"), UncheckedValue::of)
     }
 
     /// The place of the value, or of the key if the value has none.
@@ -109,14 +109,14 @@ impl<'a> Entry<'a> {
     }
 }
 
-struct Reader<'a> {
+struct FileReader<'a> {
     label: &'a str,
     text: &'a str,
     layer: Layer,
     report: &'a mut Diagnostics,
 }
 
-impl Reader<'_> {
+impl FileReader<'_> {
     fn syntax(&mut self, error: &toml_edit::TomlError) {
         let place = self.at(error.span().map_or(0, |span| span.start));
         let message = error.message().replace('\n', ", ");
@@ -205,7 +205,8 @@ impl Reader<'_> {
     }
 
     fn auth_mode(&mut self, path: &[&str], entry: Entry<'_>) {
-        let is_oauth = |raw: Raw<'_>| raw.text().is_some_and(|mode| mode.eq_ignore_ascii_case(OAUTH));
+        let is_oauth =
+            |raw: UncheckedValue<'_>| raw.text().is_some_and(|mode| mode.eq_ignore_ascii_case(OAUTH));
         self.value(path, entry, |raw| match is_oauth(raw) {
             true => Ok(OAUTH.into()),
             false => ValueType::OneOf(&["passthrough"]).check(raw),
@@ -240,7 +241,7 @@ impl Reader<'_> {
         &mut self,
         path: &[&str],
         entry: Entry<'_>,
-        check: impl FnOnce(Raw<'_>) -> Result<config::ValueKind, String>,
+        check: impl FnOnce(UncheckedValue<'_>) -> Result<config::ValueKind, String>,
     ) {
         let parent = &path[..path.len() - 1];
         let place = self.placed(entry.key, entry.value_span(), parent);
@@ -283,7 +284,7 @@ fn entries(table: &dyn TableLike) -> impl Iterator<Item = Entry<'_>> {
     table.iter().filter_map(|(name, _)| table.get_key_value(name).map(|(key, item)| Entry { key, item }))
 }
 
-fn lookup(settings: SettingList, name: &str) -> Option<&'static Setting> {
+fn lookup(settings: SettingList, name: &str) -> Option<&'static SettingDeclaration> {
     settings.iter().find(|setting| setting.key == name)
 }
 

@@ -8,23 +8,23 @@ use std::time::Duration;
 use vandamme_actors::settings::Limits;
 
 use super::layer::Section;
-use super::schema::Setting;
+use super::schema::SettingDeclaration;
 use super::value_type::KeyType;
 
 pub(super) use self::declared::LIMITS;
 
 /// One limit.
-pub(super) struct Limit {
-    pub(super) setting: Setting,
+pub(super) struct LimitDeclaration {
+    pub(super) setting: SettingDeclaration,
     /// The field of [`Limits`], for the test that generates its documentation.
     #[cfg_attr(not(test), expect(dead_code, reason = "for the generated documentation"))]
     pub(super) field: &'static str,
-    set: fn(&mut Limits, Number),
+    set: fn(&mut Limits, LimitValue),
 }
 
 /// A merged value.
 #[derive(Clone, Copy, Debug)]
-enum Number {
+enum LimitValue {
     Integer(i64),
     Seconds(f64),
 }
@@ -33,10 +33,10 @@ enum Number {
 const COUNT: usize = 40;
 
 /// The declarations as a table of settings.
-pub(super) static SETTINGS: [Setting; COUNT] = settings();
+pub(super) static SETTINGS: [SettingDeclaration; COUNT] = settings();
 
-const fn settings() -> [Setting; COUNT] {
-    let mut settings = [Setting::new("", KeyType::Later, ""); COUNT];
+const fn settings() -> [SettingDeclaration; COUNT] {
+    let mut settings = [SettingDeclaration::new("", KeyType::Later, ""); COUNT];
     let mut at = 0;
     while at < COUNT {
         settings[at] = LIMITS[at].setting;
@@ -50,15 +50,15 @@ pub(super) fn build(section: Section<'_>) -> Result<Limits, String> {
     let mut limits = Limits::default();
     for limit in &LIMITS {
         let key = limit.setting.key;
-        let seconds = || section.seconds(key).map(Number::Seconds);
-        let number = section.count(key).map(Number::Integer).or_else(seconds);
+        let seconds = || section.seconds(key).map(LimitValue::Seconds);
+        let number = section.count(key).map(LimitValue::Integer).or_else(seconds);
         let number = number.ok_or_else(|| format!("the key {key} is missing"))?;
         (limit.set)(&mut limits, number);
     }
     Ok(limits)
 }
 
-impl Number {
+impl LimitValue {
     fn size(self) -> usize {
         usize::try_from(self.rate()).unwrap_or(usize::MAX)
     }

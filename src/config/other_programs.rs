@@ -1,7 +1,7 @@
 //! Variables of other programs that look like a provider's: `JIRA_API_KEY` and `JIRA_BASE_URL`. A mistake in them does not
 //! stop a gateway that has other providers.
 
-use super::error::{ConfigError, ErrorKind};
+use super::error::{ConfigError, ConfigErrorKind};
 use super::layer::Section;
 use super::providers::Builder;
 
@@ -12,7 +12,8 @@ impl<'a> Builder<'a> {
         for name in self.merged.providers() {
             let (errors, registered) = (self.errors.len(), self.registered.len());
             self.build(name);
-            let is_certain = || self.errors[errors..].iter().any(|error| error.kind() != ErrorKind::Invalid);
+            let is_certain =
+                || self.errors[errors..].iter().any(|error| error.kind() != ConfigErrorKind::Invalid);
             if self.errors.len() > errors && !is_certain() && !self.is_ours(name) {
                 self.registered.truncate(registered);
                 let found = self.errors.split_off(errors);

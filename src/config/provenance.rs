@@ -6,7 +6,7 @@ use vandamme_actors::secret::ApiKey;
 
 use super::file::{BUILT_IN, DOUBTFUL};
 use super::layer::Layer;
-use super::schema::{self, PROVIDER, PROVIDER_VARIABLES_WITHOUT_KEY, Setting, VariableWithoutKey};
+use super::schema::{self, PROVIDER, PROVIDER_VARIABLES_WITHOUT_KEY, SettingDeclaration, VariableWithoutKey};
 
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -110,7 +110,7 @@ pub(super) fn variables() -> Vec<VariableDoc> {
 }
 
 /// The variable of a setting, with the key that it overrides and its default.
-fn of_setting(setting: &Setting, heading: &str) -> Option<VariableDoc> {
+fn of_setting(setting: &SettingDeclaration, heading: &str) -> Option<VariableDoc> {
     let variable = setting.variable?;
     let unit = variable.unit();
     let meaning = plain(setting.documentation.meaning);

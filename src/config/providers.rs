@@ -10,7 +10,7 @@ use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
 use vandamme_protocol::middleware::Chain;
 
 use super::azure;
-use super::base_url::Listener;
+use super::base_url::ListenAddress;
 use super::dialect;
 use super::environment::{self, prefix};
 use super::error::ConfigError;
@@ -18,7 +18,7 @@ use super::fallbacks;
 use super::file::{DOUBTFUL, OAUTH};
 use super::fixups;
 use super::headers;
-use super::key_text::{self, Finding, PASSTHROUGH, is_passthrough};
+use super::key_text::{self, KeyFinding, PASSTHROUGH, is_passthrough};
 use super::layer::{Layer, LocatedText, Section};
 use super::middleware;
 use super::near_misses;
@@ -31,7 +31,7 @@ use super::vendor_variables;
 pub(super) struct Builder<'a> {
     pub(super) layers: &'a [Layer],
     pub(super) merged: &'a Layer,
-    pub(super) listener: &'a Listener,
+    pub(super) listener: &'a ListenAddress,
     pub(super) variables: &'a Variables,
     pub(super) registered: Vec<Arc<ProviderSettings>>,
     pub(super) partial: Vec<PartialProvider>,
@@ -49,7 +49,7 @@ impl<'a> Builder<'a> {
     pub(super) fn new(
         layers: &'a [Layer],
         merged: &'a Layer,
-        listener: &'a Listener,
+        listener: &'a ListenAddress,
         variables: &'a Variables,
     ) -> Self {
         Self {
@@ -189,7 +189,7 @@ impl<'a> Builder<'a> {
 
     /// The variable of a known provider's key that is meant by the key of an unknown one.
     fn near_key(&self, name: &str) -> Option<String> {
-        if let Some(near) = near_misses::provider(name, self.known_to_files()) {
+        if let Some(near) = near_misses::near_provider(name, self.known_to_files()) {
             return Some(format!("{}_API_KEY", prefix(near)));
         }
         let is_set = |meant: &&str| {
@@ -285,8 +285,8 @@ impl<'a> Builder<'a> {
             self.warnings.push(format!("{place}: {name} has the same key more than once; it counts once"));
         }
         match key_text::inspect(written.text) {
-            Some(Finding::Invalid(text)) => self.errors.push(ConfigError::new(place, text)),
-            Some(Finding::Suspicious(text)) => self.warnings.push(format!("{place}: {text}")),
+            Some(KeyFinding::Invalid(text)) => self.errors.push(ConfigError::new(place, text)),
+            Some(KeyFinding::Suspicious(text)) => self.warnings.push(format!("{place}: {text}")),
             None => {}
         }
         words.into_iter().map(ApiKey::new).collect()

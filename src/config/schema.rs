@@ -16,14 +16,14 @@ pub(super) use self::gateway::{GATEWAY, PROXY_API_KEY, PROXY_API_KEY_FILE};
 pub(super) use self::profile::PROFILE;
 pub(super) use self::provider::{PROVIDER, PROVIDER_VARIABLES_WITHOUT_KEY};
 
-pub(super) type SettingList = &'static [Setting];
+pub(super) type SettingList = &'static [SettingDeclaration];
 
 /// `[limits]`
 pub(super) const LIMITS: SettingList = &limits::SETTINGS;
 
 /// One setting. Any other key of a file is an error.
 #[derive(Clone, Copy)]
-pub(super) struct Setting {
+pub(super) struct SettingDeclaration {
     pub(super) key: &'static str,
     pub(super) key_type: KeyType,
     pub(super) default: DefaultValue,
@@ -94,7 +94,7 @@ pub(super) enum ProviderScope {
     OpenAiFormat,
 }
 
-impl Setting {
+impl SettingDeclaration {
     pub(super) const fn new(key: &'static str, key_type: KeyType, meaning: &'static str) -> Self {
         Self {
             key,
@@ -240,8 +240,9 @@ impl SettingTable {
     }
 }
 
-/// Whether a reload leaves this key as it was at the start. The key is that of a [`super::ConfigValue`].
-pub(super) fn applies_at_start(key: &str) -> bool {
+/// Whether a new value of this key takes effect at the next start only. A reload applies every other key. The key is that of
+/// a [`super::ConfigValue`].
+pub(crate) fn applies_at_start(key: &str) -> bool {
     TABLES.iter().any(|table| {
         let mut settings = table.settings.iter();
         settings

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use vandamme_actors::settings::{Api, ProviderSettings};
-use vandamme_protocol::convert::upstream::chat::{Dialect, Reasoning, Replay};
+use vandamme_protocol::convert::upstream::chat::{Dialect, ReasoningModels, ReasoningParameter, Replay};
 
 use super::*;
 

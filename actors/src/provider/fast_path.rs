@@ -1,7 +1,7 @@
 //! Lends leases without a message to the provider's actor while every key is equally good.
 //!
 //! A message to the actor wakes two threads, which costs a quarter of a small request (measured). Most of the time its
-//! answer is known, because no key rests and no request waits. Then the fast path is open, and the router takes a lease
+//! answer is known, because no key has a cooldown and no request waits. Then the fast path is open, and the router takes a lease
 //! directly. The first failure closes the fast path before the failed request continues. From then on every request
 //! asks the actor, until the actor opens the fast path again.
 
@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix::{Addr, WeakAddr};
 
 use super::gate::Gate;
-use super::health::{Session, Size, preferred_index};
-use super::lease::{Event, Lease, LeaseSource, Permits};
+use super::health::{AffinityHash, Size, preferred_index};
+use super::lease::{Lease, LeaseEvent, LeaseSource, Permits};
 use super::{Provider, client_key};
 use crate::secret::ApiKey;
 use crate::settings::{Profile, ProviderSettings};
@@ -23,14 +23,14 @@ const MAX_UNREAD: usize = 1024;
 
 /// The fast path of one provider, shared by all incarnations of its actor.
 pub(super) struct FastPath {
-    source: Snapshot<Option<Source>>,
+    source: Snapshot<Option<FastPathSource>>,
     gate: Gate,
     /// Counts the keys that were taken in turn.
     turn: AtomicUsize,
 }
 
 /// The actor and the settings that leases come from.
-struct Source {
+struct FastPathSource {
     settings: Arc<ProviderSettings>,
     keys: Vec<ApiKey>,
     /// Weak, since a retired actor must end with its last lease.
@@ -55,7 +55,7 @@ impl FastPath {
         let keys =
             if settings.passthrough { client_key(&[]).into_iter().collect() } else { settings.keys.clone() };
         let settings = settings.clone();
-        self.source.store(Some(Source { settings, keys, owner: owner.downgrade(), incarnation }));
+        self.source.store(Some(FastPathSource { settings, keys, owner: owner.downgrade(), incarnation }));
     }
 
     /// Lends nothing until the next call of [`set_source`](Self::set_source).
@@ -74,14 +74,14 @@ impl FastPath {
     }
 
     /// A request calls this before it queues the event.
-    pub(super) fn before_report(&self, event: &Event) {
+    pub(super) fn before_report(&self, event: &LeaseEvent) {
         if is_adverse(event) {
             self.gate.before_failure_is_queued();
         }
     }
 
     /// The actor calls this before it acts on the event.
-    pub(super) fn before_read(&self, event: &Event) {
+    pub(super) fn before_read(&self, event: &LeaseEvent) {
         if is_adverse(event) {
             self.gate.before_failure_is_handled();
         }
@@ -96,7 +96,7 @@ impl FastPath {
         self.turn.store(turn, Ordering::Relaxed);
     }
 
-    fn key(&self, source: &Source, session: Option<Session>) -> Option<ApiKey> {
+    fn key(&self, source: &FastPathSource, session: Option<AffinityHash>) -> Option<ApiKey> {
         let at = match session {
             Some(session) => preferred_index(session, source.keys.iter().map(ApiKey::id)),
             None => self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(source.keys.len()),
@@ -111,7 +111,7 @@ impl Permits {
         self: &Arc<Self>,
         model: &Arc<str>,
         profile: Option<&Arc<Profile>>,
-        (session, size): (Option<Session>, Size),
+        (session, size): (Option<AffinityHash>, Size),
     ) -> Option<Lease> {
         let fast_path = &self.fast_path;
         if self.unread() > MAX_UNREAD {
@@ -132,9 +132,9 @@ impl Permits {
 }
 
 /// Whether the event can change which key or fixups other requests get.
-fn is_adverse(event: &Event) -> bool {
+fn is_adverse(event: &LeaseEvent) -> bool {
     match event {
-        Event::Report { report, .. } => report.outcome.is_adverse(),
-        Event::LearnedRule { .. } => true,
+        LeaseEvent::Report { report, .. } => report.outcome.is_adverse(),
+        LeaseEvent::LearnedRule { .. } => true,
     }
 }

@@ -11,7 +11,7 @@ use vandamme_protocol::compat::Fixup;
 
 use super::Provider;
 use super::fast_path::FastPath;
-use super::health::{Alternatives, Report, Size};
+use super::health::{Alternatives, CallReport, Size};
 use crate::clock::{self, Millis};
 use crate::excerpt;
 use crate::outcome::Outcome;
@@ -28,7 +28,7 @@ use crate::settings::{Profile, ProviderSettings};
 pub(crate) struct Permits {
     taken: AtomicUsize,
     limit: AtomicUsize,
-    events: SegQueue<Event>,
+    events: SegQueue<LeaseEvent>,
     /// A request waits for a permit.
     has_waiters: AtomicBool,
     pub(super) fast_path: FastPath,
@@ -79,11 +79,11 @@ impl Permits {
     }
 
     /// The oldest unread event.
-    pub(crate) fn next_event(&self) -> Option<Event> {
+    pub(crate) fn next_event(&self) -> Option<LeaseEvent> {
         self.events.pop()
     }
 
-    fn report(&self, event: Event) {
+    fn report(&self, event: LeaseEvent) {
         self.fast_path.before_report(&event);
         self.events.push(event);
     }
@@ -173,17 +173,17 @@ pub(crate) struct LeaseSource {
 struct Ticket {
     provider: Arc<ProviderSettings>,
     source: LeaseSource,
-    stage: Stage,
+    stage: LeaseStage,
     permit: Option<Permit>,
     /// The lease is a probe: other requests skip its key, model or host until it reports.
     is_probe: bool,
     /// The contents of the next report, apart from the outcome.
-    call: Call,
+    call: CallInProgress,
 }
 
 /// The call in progress.
 #[derive(Clone, Debug)]
-struct Call {
+struct CallInProgress {
     key: KeyId,
     model: Arc<str>,
     began: Millis,
@@ -193,7 +193,7 @@ struct Call {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum LeaseStage {
     Unreported,
     Reported,
     Finished,
@@ -201,9 +201,9 @@ enum Stage {
 
 /// A report of a request to its provider.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum LeaseEvent {
     /// The result of a call, with the settings that the lease was made under.
-    Report { provider: Arc<ProviderSettings>, incarnation: u64, report: Report },
+    Report { provider: Arc<ProviderSettings>, incarnation: u64, report: CallReport },
     /// The fixups that made requests for a model acceptable.
     LearnedRule { provider: Arc<ProviderSettings>, model: Arc<str>, fixups: Vec<Fixup> },
 }
@@ -216,12 +216,18 @@ impl Lease {
         size: Size,
         source: LeaseSource,
     ) -> Self {
-        let call =
-            Call { key: key.id(), model: model.clone(), began: clock::boot(), request: 0, size, lease: 0 };
+        let call = CallInProgress {
+            key: key.id(),
+            model: model.clone(),
+            began: clock::boot(),
+            request: 0,
+            size,
+            lease: 0,
+        };
         let ticket = Ticket {
             provider: provider.clone(),
             source,
-            stage: Stage::Unreported,
+            stage: LeaseStage::Unreported,
             permit: None,
             is_probe: false,
             call,
@@ -302,7 +308,7 @@ impl Lease {
 
     /// Reports an intermediate result and keeps the lease. `message` is the upstream's error, without secrets.
     pub fn report(&mut self, outcome: Outcome, message: &str) {
-        self.ticket.stage = Stage::Reported;
+        self.ticket.stage = LeaseStage::Reported;
         self.ticket.report(outcome, message);
     }
 
@@ -314,7 +320,7 @@ impl Lease {
     /// Reports which fixups made a refused request acceptable.
     pub fn learn(&self, fixups: Vec<Fixup>) {
         let (provider, model) = (self.provider.clone(), self.model.clone());
-        self.ticket.source.permits.report(Event::LearnedRule { provider, model, fixups });
+        self.ticket.source.permits.report(LeaseEvent::LearnedRule { provider, model, fixups });
     }
 
     /// The proof of this lease's permit, for the next lease of the same request. Without it, requests that need another
@@ -346,16 +352,17 @@ impl Lease {
 impl Ticket {
     fn report(&self, outcome: Outcome, message: &str) {
         let outcome = if self.provider.passthrough { outcome.without_key() } else { outcome };
-        let Call { key, model, began, request, size, lease } = self.call.clone();
+        let CallInProgress { key, model, began, request, size, lease } = self.call.clone();
         let message =
             if outcome.is_adverse() { excerpt::one_line(message, excerpt::LINE).into() } else { "".into() };
-        let report = Report { outcome, key, model, began, at: clock::boot(), request, size, lease, message };
+        let report =
+            CallReport { outcome, key, model, began, at: clock::boot(), request, size, lease, message };
         let (provider, incarnation) = (self.provider.clone(), self.source.incarnation);
-        self.source.permits.report(Event::Report { provider, incarnation, report });
+        self.source.permits.report(LeaseEvent::Report { provider, incarnation, report });
     }
 
     fn finish(&mut self, outcome: Outcome, message: &str) {
-        self.stage = Stage::Finished;
+        self.stage = LeaseStage::Finished;
         self.report(outcome, message);
         self.free();
     }
@@ -373,9 +380,9 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         match self.stage {
-            Stage::Finished => {}
-            Stage::Unreported => self.finish(Outcome::Cancelled, ""),
-            Stage::Reported => self.free(),
+            LeaseStage::Finished => {}
+            LeaseStage::Unreported => self.finish(Outcome::Cancelled, ""),
+            LeaseStage::Reported => self.free(),
         }
     }
 }

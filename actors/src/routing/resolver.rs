@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::aliases::{AliasMatch, Aliases};
-use super::explain::{AliasSkipped, Step};
+use super::explain::{AliasSkipped, RoutingStep};
 use super::routes::{DISCOVERED, MARKER, ProviderRoutes, Route, Routes, Target, Unroutable};
 use crate::settings::Profile;
 
@@ -21,7 +21,7 @@ enum NameSource {
 /// One resolution.
 pub(super) struct Resolver<'r, 't> {
     routes: &'r Routes,
-    report: &'t mut dyn FnMut(Step<'_>),
+    report: &'t mut dyn FnMut(RoutingStep<'_>),
     /// As the client sent it.
     requested: &'t str,
     profile: Option<Arc<Profile>>,
@@ -33,14 +33,18 @@ pub(super) struct Resolver<'r, 't> {
 type Resolved<'r> = Result<(&'r ProviderRoutes, String), Unroutable>;
 
 impl<'r, 't> Resolver<'r, 't> {
-    pub(super) fn new(routes: &'r Routes, requested: &'t str, report: &'t mut dyn FnMut(Step<'_>)) -> Self {
+    pub(super) fn new(
+        routes: &'r Routes,
+        requested: &'t str,
+        report: &'t mut dyn FnMut(RoutingStep<'_>),
+    ) -> Self {
         Self { routes, report, requested, profile: None, fallbacks: None }
     }
 
     pub(super) fn route(mut self) -> Result<Route, Unroutable> {
-        let (home, model) = self.walk()?;
-        let fallbacks = self.fallbacks_at(home, &model).unwrap_or_default();
-        let Target { provider, model } = target(home, &model);
+        let (owner, model) = self.walk()?;
+        let fallbacks = self.fallbacks_at(owner, &model).unwrap_or_default();
+        let Target { provider, model } = target(owner, &model);
         let mut route = Route { provider, model, profile: self.profile, fallbacks: vec![] };
         self.routes.fall_back(&mut route, fallbacks, self.report);
         Ok(route)
@@ -48,39 +52,39 @@ impl<'r, 't> Resolver<'r, 't> {
 
     /// Where a fallback leads, which always names its provider.
     pub(super) fn target_of_fallback(mut self) -> Result<Target, Unroutable> {
-        let (home, model) = match self.requested.strip_prefix('!') {
+        let (owner, model) = match self.requested.strip_prefix('!') {
             Some(literal) => self.literal(literal)?,
             None => {
-                let (home, name) = self.split(self.requested)?.0;
-                self.follow(home, name)?
+                let (owner, name) = self.split(self.requested)?.0;
+                self.follow(owner, name)?
             }
         };
-        Ok(target(home, &model))
+        Ok(target(owner, &model))
     }
 
     /// Those of the name that was requested for, of the model it stands for, of the profile, of the provider: the first.
-    fn fallbacks_at(&self, home: &'r ProviderRoutes, model: &str) -> Option<&'r [String]> {
+    fn fallbacks_at(&self, owner: &'r ProviderRoutes, model: &str) -> Option<&'r [String]> {
         let of_profile = || {
             let profile = self.profile.as_ref()?;
             self.routes.profiles.get(&profile.name.to_lowercase())?.1.fallbacks_of_all()
         };
         self.fallbacks
-            .or_else(|| home.aliases.fallbacks(model))
+            .or_else(|| owner.aliases.fallbacks(model))
             .or_else(of_profile)
-            .or_else(|| home.aliases.fallbacks_of_all())
+            .or_else(|| owner.aliases.fallbacks_of_all())
     }
 
     fn walk(&mut self) -> Resolved<'r> {
         let (model, chosen) = self.unmarked(self.requested.trim());
         if let Some(literal) = model.strip_prefix('!') {
-            (self.report)(Step::Literal { name: literal });
+            (self.report)(RoutingStep::Literal { name: literal });
             return self.literal(literal);
         }
         if let Some((prefix, rest)) = model.split_once(':')
             && let Some((profile, aliases)) = self.routes.profiles.get(&prefix.to_lowercase())
             && (profile.inactive.is_none() || self.routes.provider_routes(prefix).is_none())
         {
-            (self.report)(Step::Profile { profile: &profile.name, name: rest });
+            (self.report)(RoutingStep::Profile { profile: &profile.name, name: rest });
             return self.through_profile((profile, aliases), rest);
         }
         self.without_profile(model, chosen)
@@ -94,11 +98,11 @@ impl<'r, 't> Resolver<'r, 't> {
             && mark.eq_ignore_ascii_case(MARKER)
         {
             model = name.trim_end();
-            (self.report)(Step::Unmarked { mark, name: model });
+            (self.report)(RoutingStep::Unmarked { mark, name: model });
         }
         if let Some(name) = model.strip_prefix(DISCOVERED) {
             (model, chosen) = (name, NameSource::FromAList);
-            (self.report)(Step::Unmarked { mark: DISCOVERED, name: model });
+            (self.report)(RoutingStep::Unmarked { mark: DISCOVERED, name: model });
         }
         (model, chosen)
     }
@@ -118,15 +122,15 @@ impl<'r, 't> Resolver<'r, 't> {
         let elsewhere = name.split_once(':').is_some_and(|(prefix, _)| self.routes.is_known(prefix));
         let part = || aliases.part(name).filter(|_| !elsewhere);
         let Some(hit) = aliases.whole(name).or_else(part) else {
-            (self.report)(Step::NotInProfile { profile: &profile.name, name });
+            (self.report)(RoutingStep::NotInProfile { profile: &profile.name, name });
             return self.without_profile_again(name);
         };
         self.report_alias(&profile.name, aliases, hit);
         match hit.target.strip_prefix('!') {
             Some(literal) => self.literal(literal),
             None => {
-                let (home, name) = self.split(hit.target)?.0;
-                self.follow(home, name)
+                let (owner, name) = self.split(hit.target)?.0;
+                self.follow(owner, name)
             }
         }
     }
@@ -143,7 +147,7 @@ impl<'r, 't> Resolver<'r, 't> {
             && let Some(profile) = routes.default_profile.as_ref()
             && let Some((profile, aliases)) = routes.profiles.get(profile)
         {
-            (self.report)(Step::DefaultProfile { profile: &profile.name });
+            (self.report)(RoutingStep::DefaultProfile { profile: &profile.name });
             return self.through_profile((profile, aliases), model);
         }
         self.at_provider(model, chosen)
@@ -157,71 +161,71 @@ impl<'r, 't> Resolver<'r, 't> {
     }
 
     fn at_provider(&mut self, model: &str, chosen: NameSource) -> Resolved<'r> {
-        let ((home, name), prefixed) = self.split(model)?;
+        let ((owner, name), prefixed) = self.split(model)?;
         let chosen = match chosen {
             NameSource::Not if prefixed => NameSource::ForThis,
             // `vendor/model:free`
             NameSource::Not if name.contains(':') => NameSource::FromAList,
             NameSource::Not | NameSource::ForThis | NameSource::FromAList => chosen,
         };
-        let provider = &home.settings.name;
+        let provider = &owner.settings.name;
         (self.report)(if prefixed {
-            Step::Prefix { provider, name }
+            RoutingStep::Prefix { provider, name }
         } else {
-            Step::Default { provider, name }
+            RoutingStep::Default { provider, name }
         });
-        let Some(hit) = self.hit(home, name, chosen) else { return Ok((home, name.to_owned())) };
-        self.report_alias(&home.settings.name, &home.aliases, hit);
+        let Some(hit) = self.hit(owner, name, chosen) else { return Ok((owner, name.to_owned())) };
+        self.report_alias(&owner.settings.name, &owner.aliases, hit);
         match hit.target.strip_prefix('!') {
-            Some(literal) => self.literal_at(home, literal),
-            None if hit.target.eq_ignore_ascii_case(name) => Ok((home, hit.target.to_owned())),
+            Some(literal) => self.literal_at(owner, literal),
+            None if hit.target.eq_ignore_ascii_case(name) => Ok((owner, hit.target.to_owned())),
             None => {
-                let (home, name) = self.target(home, hit.target)?;
-                self.follow(home, name)
+                let (owner, name) = self.target(owner, hit.target)?;
+                self.follow(owner, name)
             }
         }
     }
 
     /// The alias that applies to a name at a provider.
-    fn hit(&mut self, home: &'r ProviderRoutes, name: &str, chosen: NameSource) -> Option<AliasMatch<'r>> {
-        let claude = home.settings.serves_claude && name.to_lowercase().starts_with("claude-");
-        if let Some(hit) = home.aliases.whole(name).filter(|_| !claude) {
+    fn hit(&mut self, owner: &'r ProviderRoutes, name: &str, chosen: NameSource) -> Option<AliasMatch<'r>> {
+        let claude = owner.settings.serves_claude && name.to_lowercase().starts_with("claude-");
+        if let Some(hit) = owner.aliases.whole(name).filter(|_| !claude) {
             return Some(hit);
         }
-        let hit = home.aliases.part(name).filter(|_| chosen != NameSource::FromAList)?;
+        let hit = owner.aliases.part(name).filter(|_| chosen != NameSource::FromAList)?;
         let why = if claude {
             AliasSkipped::ServesClaude
-        } else if chosen == NameSource::ForThis && home.aliases.stands_for(name) {
+        } else if chosen == NameSource::ForThis && owner.aliases.stands_for(name) {
             AliasSkipped::IsATarget
-        } else if chosen == NameSource::ForThis && self.lists(home, name) {
+        } else if chosen == NameSource::ForThis && self.lists(owner, name) {
             AliasSkipped::IsListed
         } else {
             return Some(hit);
         };
-        (self.report)(Step::AliasSkipped { name, alias: hit.alias, why });
+        (self.report)(RoutingStep::AliasSkipped { name, alias: hit.alias, why });
         None
     }
 
-    fn lists(&self, home: &ProviderRoutes, name: &str) -> bool {
-        self.routes.lists.load().get(&home.settings.name).is_some_and(|models| models.contains(name))
+    fn lists(&self, owner: &ProviderRoutes, name: &str) -> bool {
+        self.routes.lists.load().get(&owner.settings.name).is_some_and(|models| models.contains(name))
     }
 
     /// Follows exact aliases until none applies.
-    fn follow(&mut self, home: &'r ProviderRoutes, name: &str) -> Resolved<'r> {
-        let (mut home, mut name) = (home, name.to_owned());
-        let mut chain = vec![format!("{}:{name}", home.settings.name)];
-        while let Some(hit) = home.aliases.whole(&name) {
+    fn follow(&mut self, owner: &'r ProviderRoutes, name: &str) -> Resolved<'r> {
+        let (mut owner, mut name) = (owner, name.to_owned());
+        let mut chain = vec![format!("{}:{name}", owner.settings.name)];
+        while let Some(hit) = owner.aliases.whole(&name) {
             if hit.target.eq_ignore_ascii_case(&name) {
                 name = hit.target.to_owned();
                 break;
             }
-            self.report_alias(&home.settings.name, &home.aliases, hit);
+            self.report_alias(&owner.settings.name, &owner.aliases, hit);
             if let Some(literal) = hit.target.strip_prefix('!') {
-                return self.literal_at(home, literal);
+                return self.literal_at(owner, literal);
             }
-            let (next, rest) = self.target(home, hit.target)?;
-            (home, name) = (next, rest.to_owned());
-            let here = format!("{}:{}", home.settings.name, name.to_lowercase());
+            let (next, rest) = self.target(owner, hit.target)?;
+            (owner, name) = (next, rest.to_owned());
+            let here = format!("{}:{}", owner.settings.name, name.to_lowercase());
             let circle = chain.contains(&here);
             chain.push(here);
             let (model, limit) = (self.requested.to_owned(), self.routes.chain_limit);
@@ -232,33 +236,33 @@ impl<'r, 't> Resolver<'r, 't> {
                 return Err(Unroutable::LongChain { model, chain: chain.join(" → "), limit });
             }
         }
-        Ok((home, name))
+        Ok((owner, name))
     }
 
     fn literal(&self, literal: &str) -> Resolved<'r> {
         if literal.is_empty() {
             return Err(Unroutable::EmptyModel);
         }
-        let ((home, name), _) = self.split(literal)?;
-        Ok((home, name.to_owned()))
+        let ((owner, name), _) = self.split(literal)?;
+        Ok((owner, name.to_owned()))
     }
 
-    /// A literal target of an alias at `home`.
-    fn literal_at(&self, home: &'r ProviderRoutes, literal: &str) -> Resolved<'r> {
-        let (home, name) = self.target(home, literal)?;
-        Ok((home, name.to_owned()))
+    /// A literal target of an alias at `owner`.
+    fn literal_at(&self, owner: &'r ProviderRoutes, literal: &str) -> Resolved<'r> {
+        let (owner, name) = self.target(owner, literal)?;
+        Ok((owner, name.to_owned()))
     }
 
-    /// Where a target of an alias at `home` leads: across only if its first part is a provider.
+    /// Where a target of an alias at `owner` leads: across only if its first part is a provider.
     fn target<'m>(
         &self,
-        home: &'r ProviderRoutes,
+        owner: &'r ProviderRoutes,
         target: &'m str,
     ) -> Result<(&'r ProviderRoutes, &'m str), Unroutable> {
-        let Some((prefix, rest)) = target.split_once(':') else { return Ok((home, target)) };
+        let Some((prefix, rest)) = target.split_once(':') else { return Ok((owner, target)) };
         match self.routes.provider_routes(prefix) {
             Some(other) => Ok((other, rest)),
-            None => self.routes.unusable(prefix).map_or(Ok((home, target)), Err),
+            None => self.routes.unusable(prefix).map_or(Ok((owner, target)), Err),
         }
     }
 
@@ -271,8 +275,8 @@ impl<'r, 't> Resolver<'r, 't> {
             routes.provider_routes(&default.name).ok_or(Unroutable::NoProvider)
         };
         let Some((prefix, rest)) = model.split_once(':') else { return Ok(((default()?, model), false)) };
-        if let Some(home) = routes.provider_routes(prefix) {
-            return if rest.is_empty() { Err(Unroutable::EmptyModel) } else { Ok(((home, rest), true)) };
+        if let Some(owner) = routes.provider_routes(prefix) {
+            return if rest.is_empty() { Err(Unroutable::EmptyModel) } else { Ok(((owner, rest), true)) };
         }
         if prefix.is_empty() {
             return Err(Unroutable::EmptyModel);
@@ -296,11 +300,11 @@ impl<'r, 't> Resolver<'r, 't> {
         aliases: &'r Aliases,
         AliasMatch { alias, target, kind }: AliasMatch<'_>,
     ) {
-        (self.report)(Step::Alias { owner, alias, target, kind });
+        (self.report)(RoutingStep::Alias { owner, alias, target, kind });
         self.fallbacks = self.fallbacks.or_else(|| aliases.fallbacks(alias));
     }
 }
 
-fn target(home: &ProviderRoutes, model: &str) -> Target {
-    Target { provider: home.settings.clone(), model: model.into() }
+fn target(owner: &ProviderRoutes, model: &str) -> Target {
+    Target { provider: owner.settings.clone(), model: model.into() }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::aliases::Aliases;
-use super::explain::Step;
+use super::explain::RoutingStep;
 use super::resolver::Resolver;
 use crate::settings::{PartialProvider, Profile, ProviderSettings, Settings};
 use crate::snapshot::Snapshot;
@@ -87,19 +87,22 @@ pub type Lists = BTreeMap<Arc<str>, HashSet<String>>;
 impl Routes {
     /// `lists` is what is known of the providers' models, kept by the catalog.
     pub fn new(settings: &Settings, lists: Snapshot<Lists>) -> Self {
-        let home = |provider: &Arc<ProviderSettings>| ProviderRoutes {
+        let with_aliases = |provider: &Arc<ProviderSettings>| ProviderRoutes {
             settings: provider.clone(),
             aliases: Aliases::new(&provider.aliases, &provider.fallbacks),
         };
-        let providers: HashMap<_, _> =
-            settings.providers.iter().map(|provider| (provider.name.to_string(), home(provider))).collect();
+        let providers: HashMap<_, _> = settings
+            .providers
+            .iter()
+            .map(|provider| (provider.name.to_string(), with_aliases(provider)))
+            .collect();
         let profile = |profile: &Arc<Profile>| {
             let aliases = Aliases::new(&profile.aliases, &profile.fallbacks);
             (profile.name.to_lowercase(), (profile.clone(), aliases))
         };
         let default = settings.default_provider.as_ref().and_then(|name| providers.get(&**name));
         Self {
-            default: default.map(|home| home.settings.clone()),
+            default: default.map(|default| default.settings.clone()),
             names: settings.providers.iter().map(|provider| provider.name.to_string()).collect(),
             profiles: settings.profiles.iter().map(profile).collect(),
             partial: settings.partial.clone(),
@@ -123,7 +126,7 @@ impl Routes {
     ///
     /// # Errors
     /// When it leads nowhere.
-    pub fn explain(&self, model: &str, report: &mut dyn FnMut(Step<'_>)) -> Result<Route, Unroutable> {
+    pub fn explain(&self, model: &str, report: &mut dyn FnMut(RoutingStep<'_>)) -> Result<Route, Unroutable> {
         Resolver::new(self, model, report).route()
     }
 
@@ -133,8 +136,8 @@ impl Routes {
     /// When there is none.
     pub fn provider(&self, name: Option<&str>) -> Result<&Arc<ProviderSettings>, Unroutable> {
         let Some(name) = name else { return self.default.as_ref().ok_or(Unroutable::NoProvider) };
-        if let Some(home) = self.provider_routes(name) {
-            return Ok(&home.settings);
+        if let Some(owner) = self.provider_routes(name) {
+            return Ok(&owner.settings);
         }
         Err(self.unusable(name).unwrap_or_else(|| match self.names.is_empty() {
             true => Unroutable::NoProvider,
@@ -146,8 +149,8 @@ impl Routes {
     pub fn mistakes(&self) -> Vec<Unroutable> {
         let mut found = Vec::new();
         for name in &self.names {
-            let Some(home) = self.provider_routes(name) else { continue };
-            for (alias, _) in home.aliases.iter() {
+            let Some(owner) = self.provider_routes(name) else { continue };
+            for (alias, _) in owner.aliases.iter() {
                 if let Err(error @ (Unroutable::AliasCycle { .. } | Unroutable::LongChain { .. })) =
                     self.resolve(&format!("{name}:{alias}"))
                 {

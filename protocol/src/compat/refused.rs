@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Condition;
+use super::FixupCondition;
 use crate::request::value_at;
 
 /// The longest value of a setting, in bytes.
@@ -30,7 +30,7 @@ pub(super) fn has_value(body: &[u8], path: &str) -> bool {
 }
 
 /// Whether a request meets a condition.
-pub(super) fn holds(body: &[u8], condition: &Condition) -> bool {
+pub(super) fn holds(body: &[u8], condition: &FixupCondition) -> bool {
     let holds_itself = match &condition.value {
         None => has_value(body, &condition.path),
         Some(wanted) => value(body, &condition.path).as_deref() == Some(wanted),

@@ -15,7 +15,7 @@ const DEEPEST: usize = 64;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
-    Object(Members),
+    Object(TreeMembers),
     List(Vec<Self>),
     /// A scalar or a value that is nested too deeply, as JSON.
     Text(String),
@@ -23,7 +23,7 @@ pub(super) enum Node {
 
 /// The members of an object, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Members(pub(super) Vec<(String, Node)>);
+pub(super) struct TreeMembers(pub(super) Vec<(String, Node)>);
 
 impl Node {
     /// Parses JSON; `None` if it is invalid.
@@ -60,7 +60,7 @@ impl Node {
         }
     }
 
-    pub(super) fn object(&self) -> Option<&Members> {
+    pub(super) fn object(&self) -> Option<&TreeMembers> {
         if let Self::Object(members) = self { Some(members) } else { None }
     }
 
@@ -110,7 +110,7 @@ impl Node {
     }
 }
 
-impl Members {
+impl TreeMembers {
     pub(super) fn get(&self, name: &str) -> Option<&Node> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
@@ -138,19 +138,19 @@ struct Entries<'a>(Vec<(String, &'a RawValue)>);
 impl Entries<'_> {
     /// Returns the members without duplicates: the last value, at the position of the first. A client can send very
     /// many.
-    fn members(self, depth: usize) -> Members {
+    fn members(self, depth: usize) -> TreeMembers {
         let mut last: HashMap<_, _> = self.0.iter().map(|(name, raw)| (name.as_str(), *raw)).collect();
         let values: Vec<_> = self.0.iter().map(|(name, _)| last.remove(name.as_str())).collect();
         let once = self.0.into_iter().zip(values);
-        Members(once.filter_map(|((name, _), raw)| Some((name, Node::read(raw?, depth)))).collect())
+        TreeMembers(once.filter_map(|((name, _), raw)| Some((name, Node::read(raw?, depth)))).collect())
     }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
+        struct EntriesVisitor;
 
-        impl<'de> Visitor<'de> for InOrder {
+        impl<'de> Visitor<'de> for EntriesVisitor {
             type Value = Entries<'de>;
 
             fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -166,7 +166,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
             }
         }
 
-        deserializer.deserialize_map(InOrder)
+        deserializer.deserialize_map(EntriesVisitor)
     }
 }
 

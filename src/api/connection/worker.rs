@@ -12,8 +12,8 @@ use actix_web::rt::time::{sleep, timeout};
 use tokio::sync::oneshot;
 use vandamme_actors::settings::Limits;
 
-use super::limiter::{Claim, Class};
-use super::{ClientStream, Closing, Connection, ConnectionLimiter, Phase};
+use super::limiter::{Class, SlotClaim};
+use super::{ClientConnection, ClientStream, Closing, ConnectionLimiter, ConnectionPhase};
 use crate::gateway::Gateway;
 
 /// Clients keep their connections; balancers in front of us close theirs after a minute.
@@ -33,7 +33,7 @@ const UNSENT: u32 = 16 << 10;
 
 /// The connections of this thread.
 struct Worker {
-    connections: RefCell<Vec<Rc<Connection>>>,
+    connections: RefCell<Vec<Rc<ClientConnection>>>,
     /// When the last sweep began.
     now: Cell<Instant>,
     swept: Cell<bool>,
@@ -71,8 +71,8 @@ pub(crate) async fn accept(
     let live = gateway.live_config();
     let limits = &live.settings.limits;
     let slot = match limiter.claim(peer.map(|peer| peer.ip()), limits) {
-        Claim::Granted(slot) => slot,
-        Claim::Full(mut slot) => {
+        SlotClaim::Granted(slot) => slot,
+        SlotClaim::Full(mut slot) => {
             // Another one may have closed meanwhile.
             if !make_room(gateway).await && !slot.fits(limits) {
                 slot.class = Class::Reserved;
@@ -82,10 +82,10 @@ pub(crate) async fn accept(
             }
             slot
         }
-        Claim::Refused => return Err(refuse(&io, "there are too many connections from this address")),
+        SlotClaim::Refused => return Err(refuse(&io, "there are too many connections from this address")),
     };
     set_up(&io, limits);
-    let connection = Rc::new(Connection::new(slot, peer));
+    let connection = Rc::new(ClientConnection::new(slot, peer));
     HERE.with(|here| here.add(&connection));
     Ok((ClientStream::new(io, connection), peer))
 }
@@ -157,7 +157,7 @@ fn close_longest_waiting(class: Class) -> bool {
 }
 
 impl Worker {
-    fn add(&self, connection: &Rc<Connection>) {
+    fn add(&self, connection: &Rc<ClientConnection>) {
         let mut connections = self.connections.borrow_mut();
         connection.index.set(connections.len());
         connections.push(connection.clone());
@@ -175,7 +175,7 @@ impl Worker {
 }
 
 /// Its stream is gone.
-pub(super) fn forget(connection: &Connection) {
+pub(super) fn forget(connection: &ClientConnection) {
     // The thread may be on its way down.
     let _ = HERE.try_with(|here| here.remove(connection.index.get()));
 }
@@ -208,14 +208,14 @@ fn pause(limits: &Limits) -> Duration {
     (limits.request_head_timeout.min(limits.reply_grace) / 4).clamp(FASTEST, SLOWEST)
 }
 
-impl Connection {
+impl ClientConnection {
     /// Whether it can be closed in favour of a new connection.
     fn may_be_replaced(&self, class: Class, now: Instant) -> bool {
         let waits = match self.phase.get() {
-            Phase::Idle | Phase::Head | Phase::Discarding => true,
-            Phase::Serving => false,
+            ConnectionPhase::Idle | ConnectionPhase::Head | ConnectionPhase::Discarding => true,
+            ConnectionPhase::Serving => false,
         };
-        let settled = self.used.get() && self.phase.get() == Phase::Idle
+        let settled = self.used.get() && self.phase.get() == ConnectionPhase::Idle
             || class == Class::Reserved
             || now.saturating_duration_since(self.since.get()) >= FRESH;
         waits && settled && self.slot.class == class && self.closing.get().is_none()
@@ -229,22 +229,22 @@ impl Connection {
         };
         let head_timeout = longest(limits.request_head_timeout);
         match self.phase.get() {
-            Phase::Idle if self.used.get() => {
+            ConnectionPhase::Idle if self.used.get() => {
                 if waited >= longest(KEEP_ALIVE) {
                     self.close(Closing::Idle);
                 }
             }
-            Phase::Idle | Phase::Head => {
+            ConnectionPhase::Idle | ConnectionPhase::Head => {
                 if waited >= head_timeout {
                     self.close(Closing::HeadTimeout);
                 }
             }
-            Phase::Discarding => {
+            ConnectionPhase::Discarding => {
                 if waited >= head_timeout {
                     self.close(Closing::Idle);
                 }
             }
-            Phase::Serving => {}
+            ConnectionPhase::Serving => {}
         }
         match self.flow.get().at_sweep(passed, limits.reply_grace, limits.reply_min_rate) {
             Ok(flow) => self.flow.set(flow),

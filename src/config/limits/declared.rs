@@ -1,12 +1,12 @@
 //! The declarations of `[limits]`, in the order of the files. After a change, run
 //! `UPDATE_SNAPSHOTS=1 cargo test --lib config::tests` to generate the files that show them.
 
-use super::{COUNT, Limit};
-use crate::config::schema::Setting;
+use super::{COUNT, LimitDeclaration};
+use crate::config::schema::SettingDeclaration;
 use crate::config::value_type::KeyType::Value;
 use crate::config::value_type::ValueType::{Bytes, Count, Hours, Pause, Rate, Seconds};
 
-/// `FIELD = READER` sets a field of the settings with a method of [`super::Number`]. The methods of [`Setting`] after the
+/// `FIELD = READER` sets a field of the settings with a method of [`super::LimitValue`]. The methods of [`SettingDeclaration`] after the
 /// documentation say what else holds for it.
 macro_rules! limit {
     (
@@ -17,8 +17,8 @@ macro_rules! limit {
         $meaning:literal
         $(, $method:ident($($argument:expr),*))*
     ) => {
-        Limit {
-            setting: Setting::new($key, Value($type), $meaning)
+        LimitDeclaration {
+            setting: SettingDeclaration::new($key, Value($type), $meaning)
                 .with_default($default)
                 $(.$method($($argument),*))*,
             field: stringify!($($field).+),
@@ -28,7 +28,7 @@ macro_rules! limit {
 }
 
 /// All limits, in the order of the files.
-pub(in crate::config) static LIMITS: [Limit; COUNT] = [
+pub(in crate::config) static LIMITS: [LimitDeclaration; COUNT] = [
     limit!(
         "request-body",
         Bytes,
@@ -250,36 +250,36 @@ pub(in crate::config) static LIMITS: [Limit; COUNT] = [
         with_typed_variable("MODELS_CACHE_TTL_HOURS", Hours)
     ),
     limit!(
-        "healing-ttl",
+        "learned-rules-ttl",
         Seconds,
         "86_400",
-        healing_ttl = duration,
+        learned_rules_ttl = duration,
         "Time for which vdm remembers what a provider refuses, such as an unknown parameter, and changes \
          requests accordingly."
     ),
     limit!(
-        "thoughts",
+        "signatures",
         Count(1),
         "10_000",
-        thoughts.entries = size,
+        signatures.entries = size,
         "Thought signatures that are remembered. Beyond that, the oldest are dropped.",
         with_variable("THOUGHT_SIGNATURE_MAX_CACHE_SIZE"),
         at_start()
     ),
     limit!(
-        "thoughts-ttl",
+        "signatures-ttl",
         Pause,
         "3_600",
-        thoughts.ttl = duration,
+        signatures.ttl = duration,
         "Time for which a thought signature is remembered.",
         with_variable("THOUGHT_SIGNATURE_CACHE_TTL"),
         at_start()
     ),
     limit!(
-        "thoughts-sweep",
+        "signatures-sweep",
         Pause,
         "300",
-        thoughts.sweep = duration,
+        signatures.sweep = duration,
         "Time between two removals of old thought signatures.",
         with_variable("THOUGHT_SIGNATURE_CLEANUP_INTERVAL"),
         at_start()

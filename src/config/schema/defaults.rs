@@ -1,12 +1,12 @@
 //! The settings of `[defaults]`.
 
-use super::{EVERYWHERE, Setting, SettingList, VariableValue, VariableWithoutKey};
+use super::{EVERYWHERE, SettingDeclaration, SettingList, VariableValue, VariableWithoutKey};
 use crate::config::top_models::SOURCES;
 use crate::config::value_type::KeyType::{Aliases, Value};
 use crate::config::value_type::ValueType::{Count, Flag, OneOf, Parts, Pause, Seconds, Text};
 
 pub(in crate::config) const DEFAULTS: SettingList = &[
-    Setting::new(
+    SettingDeclaration::new(
         "default-provider",
         Value(Text),
         "Provider or profile for model names without a prefix. If it is not set or has no key, it is `openai` if that has a key, \
@@ -15,7 +15,7 @@ pub(in crate::config) const DEFAULTS: SettingList = &[
     .with_default("\"openai\"")
     .with_variable("VDM_DEFAULT_PROVIDER")
     .with_guide("#choose-the-default-provider"),
-    Setting::new(
+    SettingDeclaration::new(
         "timeout",
         Value(Seconds),
         "Longest wait for the first byte of a stream or for a complete reply, for providers without a timeout of their own. 0 for no \
@@ -25,7 +25,7 @@ pub(in crate::config) const DEFAULTS: SettingList = &[
     .with_variable_over_providers("REQUEST_TIMEOUT")
     .with_example("120")
     .with_guide("#change-timeouts"),
-    Setting::new(
+    SettingDeclaration::new(
         "max-retries",
         Value(Count(0)),
         "Retries with the same key after a temporary failure. Other keys are tried in addition. The variable overrides every \
@@ -33,7 +33,7 @@ pub(in crate::config) const DEFAULTS: SettingList = &[
     )
     .with_default("2")
     .with_variable_over_providers("MAX_RETRIES"),
-    Setting::new(
+    SettingDeclaration::new(
         "gemini-thought-signatures",
         Value(Flag),
         "Whether Gemini's thought signatures are returned to it: Gemini signs its thinking and requires the signatures in later \
@@ -42,16 +42,16 @@ pub(in crate::config) const DEFAULTS: SettingList = &[
     .with_default("true")
     .with_variable("GEMINI_THOUGHT_SIGNATURES_ENABLED")
     .with_guide("#use-gemini"),
-    Setting::new("cache-dir", Value(Text), "Directory in which the providers' lists of models are stored between runs.")
+    SettingDeclaration::new("cache-dir", Value(Text), "Directory in which the providers' lists of models are stored between runs.")
         .with_default("\"~/.cache/vandamme-proxy\"")
         .with_variable("CACHE_DIR")
         .at_start(),
-    Setting::new("models-cache", Value(Flag), "Whether the providers' lists of models are stored between runs.")
+    SettingDeclaration::new("models-cache", Value(Flag), "Whether the providers' lists of models are stored between runs.")
         .with_default("true")
         .with_variable("MODELS_CACHE_ENABLED")
         .with_guide("#list-models")
         .at_start(),
-    Setting::new(
+    SettingDeclaration::new(
         "top-models-source",
         Value(OneOf(SOURCES)),
         "Source of `/top-models` and `vdm models top`: the catalogue of `openrouter`, its models that are listed in a file \
@@ -61,24 +61,24 @@ pub(in crate::config) const DEFAULTS: SettingList = &[
     .with_variable("TOP_MODELS_SOURCE")
     .with_example("\"openrouter\"")
     .with_guide("#find-good-models"),
-    Setting::new(
+    SettingDeclaration::new(
         "top-models-rankings-file",
         Value(Text),
         "TOML file of `manual_rankings`: `[[models]]` with an `id` each, in order.",
     )
     .with_variable("TOP_MODELS_RANKINGS_FILE")
     .with_example("\"rankings.toml\""),
-    Setting::new("top-models-timeout", Value(Pause), "Longest wait for the catalogue.")
+    SettingDeclaration::new("top-models-timeout", Value(Pause), "Longest wait for the catalogue.")
         .with_default("5")
         .with_variable("TOP_MODELS_TIMEOUT_SECONDS"),
-    Setting::new(
+    SettingDeclaration::new(
         "top-models-exclude",
         Value(Parts),
         "Omits models whose id contains one of these texts; in the variable, separated by commas.",
     )
     .with_variable("TOP_MODELS_EXCLUDE")
     .with_example("[\":free\", \"preview\"]"),
-    Setting::new("aliases", Aliases, "Names for models at every provider without its own alias of that name.")
+    SettingDeclaration::new("aliases", Aliases, "Names for models at every provider without its own alias of that name.")
         .with_example("docs = \"openai:gpt-4o\"")
         .with_guide("#rename-a-model"),
 ];

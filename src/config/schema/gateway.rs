@@ -1,6 +1,6 @@
 //! The settings outside every table.
 
-use super::{Setting, SettingList, VariableValue, VariableWithoutKey};
+use super::{SettingDeclaration, SettingList, VariableValue, VariableWithoutKey};
 use crate::config::value_type::KeyType::Value;
 use crate::config::value_type::ValueType::{Flag, Host, Hosts, LogLevel, Origins, Port, Secret, Text};
 
@@ -10,7 +10,7 @@ pub(in crate::config) const PROXY_API_KEY: &str = "PROXY_API_KEY";
 pub(in crate::config) const PROXY_API_KEY_FILE: &str = "PROXY_API_KEY_FILE";
 
 pub(in crate::config) const GATEWAY: SettingList = &[
-    Setting::new(
+    SettingDeclaration::new(
         "host",
         Value(Host),
         "Address or host name to listen on. `127.0.0.1` accepts connections from this machine only, `0.0.0.0` from every \
@@ -19,11 +19,11 @@ pub(in crate::config) const GATEWAY: SettingList = &[
     .with_default("\"127.0.0.1\"")
     .with_variable("HOST")
     .at_start(),
-    Setting::new("port", Value(Port), "Port to listen on. `--port 0` selects a free one.")
+    SettingDeclaration::new("port", Value(Port), "Port to listen on. `--port 0` selects a free one.")
         .with_default("8082")
         .with_variable("PORT")
         .at_start(),
-    Setting::new(
+    SettingDeclaration::new(
         "log-level",
         Value(LogLevel),
         "`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. Keys are not logged at any level.",
@@ -31,7 +31,7 @@ pub(in crate::config) const GATEWAY: SettingList = &[
     .with_default("\"INFO\"")
     .with_variable("LOG_LEVEL")
     .at_start(),
-    Setting::new(
+    SettingDeclaration::new(
         "proxy-api-key",
         Value(Secret),
         "Key that clients must send, as `x-api-key` or as a bearer token. Prefer the environment to a file.",
@@ -39,7 +39,7 @@ pub(in crate::config) const GATEWAY: SettingList = &[
     .with_variable(PROXY_API_KEY)
     .with_example("\"choose-a-long-random-word\"")
     .with_guide("#protect-the-gateway"),
-    Setting::new(
+    SettingDeclaration::new(
         "proxy-api-key-file",
         Value(Text),
         "File that contains the key that clients must send, such as a container's secret.",
@@ -47,7 +47,7 @@ pub(in crate::config) const GATEWAY: SettingList = &[
     .with_variable(PROXY_API_KEY_FILE)
     .with_example("\"/run/secrets/gateway\"")
     .with_guide("#keep-keys-in-files"),
-    Setting::new(
+    SettingDeclaration::new(
         "allowed-hosts",
         Value(Hosts),
         "Further names in the `Host` header that a gateway without `proxy-api-key` accepts; in the variable, separated by \
@@ -57,7 +57,7 @@ pub(in crate::config) const GATEWAY: SettingList = &[
     )
     .with_variable("VDM_ALLOWED_HOSTS")
     .with_example("[\"gateway.corp.example\"]"),
-    Setting::new(
+    SettingDeclaration::new(
         "cors-origins",
         Value(Origins),
         "Origins of web pages that may call this gateway from a browser (CORS), each exactly as the browser sends it; in the \
@@ -65,7 +65,7 @@ pub(in crate::config) const GATEWAY: SettingList = &[
     )
     .with_variable("VDM_CORS_ORIGINS")
     .with_example("[\"https://chat.example.com\", \"http://localhost:3000\"]"),
-    Setting::new(
+    SettingDeclaration::new(
         "route-header",
         Value(Flag),
         "Whether every reply reports the route of its model name, step by step, in `x-vdm-route`. The header reveals your \
@@ -73,7 +73,7 @@ pub(in crate::config) const GATEWAY: SettingList = &[
     )
     .with_implied_default("false")
     .with_variable("VDM_ROUTE_HEADER"),
-    Setting::new(
+    SettingDeclaration::new(
         "request-metrics",
         Value(Flag),
         "Whether requests are counted, traced and logged, one line each. If not, the endpoints under `/metrics/` report that.",
@@ -81,7 +81,7 @@ pub(in crate::config) const GATEWAY: SettingList = &[
     .with_default("true")
     .with_variable("LOG_REQUEST_METRICS")
     .with_guide("metrics.md"),
-    Setting::new(
+    SettingDeclaration::new(
         "active-requests-stream",
         Value(Flag),
         "Whether `/metrics/active-requests/stream` sends the requests in flight.",

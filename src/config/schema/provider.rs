@@ -1,7 +1,7 @@
 //! The settings of a provider: `[NAME]`.
 
 use super::gateway::other;
-use super::{Setting, SettingList, VariableWithoutKey};
+use super::{SettingDeclaration, SettingList, VariableWithoutKey};
 use crate::config::fixups::MISSING_REASONING;
 use crate::config::value_type::KeyType::{Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use crate::config::value_type::ValueType::{
@@ -15,7 +15,7 @@ const ADAPT_GUIDE: &str = "#adapt-requests-to-a-provider";
 
 /// SettingList for OpenAI-format providers alone come last.
 pub(in crate::config) const PROVIDER: SettingList = &[
-    Setting::new(
+    SettingDeclaration::new(
         "api-key",
         Value(Keys),
         "One key, or several separated by spaces: the gateway rotates them and skips failing ones. Prefer the environment to a file. \
@@ -24,7 +24,7 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     .with_variable("{PROVIDER}_API_KEY")
     .with_example("\"first-key second-key\"")
     .with_guide("#use-several-keys"),
-    Setting::new(
+    SettingDeclaration::new(
         "api-key-file",
         Value(Text),
         "Instead of `api-key`: a file with one key or several, separated by spaces or line breaks, such as a container's secret. A \
@@ -33,21 +33,21 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     .with_variable("{PROVIDER}_API_KEY_FILE")
     .with_example("\"/run/secrets/mycorp\"")
     .with_guide("#keep-keys-in-files"),
-    Setting::new(
+    SettingDeclaration::new(
         "api-key-optional",
         Value(Flag),
         "For a server that needs no key, such as Ollama, LM Studio or vLLM: the base URL alone registers the provider, and `/v1` is \
          added to a base URL without a path. If a key is set, it is used.",
     )
     .with_implied_default("false"),
-    Setting::new(
+    SettingDeclaration::new(
         "auth-mode",
         AuthMode,
         "`passthrough` instead of `api-key`: each request is sent with its client's own key.",
     )
     .with_variable("{PROVIDER}_AUTH_MODE")
     .with_guide("#let-clients-use-their-own-keys"),
-    Setting::new(
+    SettingDeclaration::new(
         "base-url",
         Value(Url),
         "URL of the API, `http` or `https`, up to where the API's own paths begin: vdm adds `/chat/completions` (openai) or \
@@ -55,14 +55,14 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     )
     .with_variable("{PROVIDER}_BASE_URL")
     .with_example("\"https://llm.mycorp.example/v1\""),
-    Setting::new(
+    SettingDeclaration::new(
         "api-format",
         Value(Format),
         "The provider's API: `openai` (Chat Completions) or `anthropic` (Messages).",
     )
     .with_implied_default("\"openai\"")
     .with_variable("{PROVIDER}_API_FORMAT"),
-    Setting::new(
+    SettingDeclaration::new(
         "api-version",
         Value(Text),
         "API version of an Azure OpenAI resource. With a base URL such as `https://NAME.openai.azure.com`, a model is the name of a \
@@ -71,19 +71,19 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     .with_variable("{PROVIDER}_API_VERSION")
     .with_example("\"2024-10-21\"")
     .with_guide("#use-azure-openai"),
-    Setting::new("timeout", Value(Seconds), "As in `[defaults]`, for this provider.").with_example("120"),
-    Setting::new("max-retries", Value(Count(0)), "As in `[defaults]`, for this provider.").with_example("2"),
-    Setting::new(
+    SettingDeclaration::new("timeout", Value(Seconds), "As in `[defaults]`, for this provider.").with_example("120"),
+    SettingDeclaration::new("max-retries", Value(Count(0)), "As in `[defaults]`, for this provider.").with_example("2"),
+    SettingDeclaration::new(
         "serves-claude",
         Value(Flag),
         "Whether the provider serves models that start with `claude-`. Then their names are forwarded unchanged; otherwise Claude Code's \
          own models use the aliases `haiku`, `sonnet`, `opus` and `fable`.",
     )
     .with_implied_default("false"),
-    Setting::new("models-url", Value(Link), "Web page about the provider's models, shown in `/health`.")
+    SettingDeclaration::new("models-url", Value(Link), "Web page about the provider's models, shown in `/health`.")
         .with_variable("{PROVIDER}_MODELS_URL")
         .with_example("\"https://llm.mycorp.example/models\""),
-    Setting::new(
+    SettingDeclaration::new(
         "drop-params",
         Value(Params),
         "Members of the body that are removed. A path applies to every array element, `schema.x` is the keyword x of every JSON \
@@ -93,35 +93,35 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     )
     .with_example("[\"reasoning_effort\", \"tools.strict\", \"schema.propertyNames\"]")
     .with_guide(ADAPT_GUIDE),
-    Setting::new(
+    SettingDeclaration::new(
         "set-params",
         Value(Members),
         "Members of the body that are set; with `&tools` only in requests with tools. `@MODEL` limits a rule to that model.",
     )
     .with_example("[\"reasoning_effort=none&tools@gpt-5.6*\"]")
     .with_guide(ADAPT_GUIDE),
-    Setting::new(
+    SettingDeclaration::new(
         "limit-params",
         Value(Bounds),
         "Bounds within which numbers of the body are kept. `@MODEL` limits a rule to that model.",
     )
     .with_example("[\"max_tokens<=32768@mycorp-large\", \"max_tokens>=16\"]")
     .with_guide(ADAPT_GUIDE),
-    Setting::new(
+    SettingDeclaration::new(
         "drop-betas",
         Value(Betas),
         "Values of the header `anthropic-beta` that are removed; `[\"*\"]` removes all.",
     )
     .with_example("[\"context-management-2025-06-27\"]")
     .with_guide(ADAPT_GUIDE),
-    Setting::new(
+    SettingDeclaration::new(
         "max-tokens-as",
         Value(OneOf(&["max_tokens", "max_completion_tokens"])),
         "Name of the token limit: `max_tokens` or `max_completion_tokens`.",
     )
     .with_example("\"max_completion_tokens\"")
     .with_guide(ADAPT_GUIDE),
-    Setting::new(
+    SettingDeclaration::new(
         "fit-tool-schemas",
         Value(Flag),
         "Whether the schema of each tool becomes one object without alternatives (`anyOf`, `oneOf`, `allOf`) at its top.",
@@ -129,7 +129,7 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     .with_implied_default("false")
     .with_example("true")
     .with_guide(ADAPT_GUIDE),
-    Setting::new(
+    SettingDeclaration::new(
         "missing-reasoning",
         Value(OneOf(MISSING_REASONING)),
         "Fills in reasoning that earlier turns of the model lack: `empty` or `blank` as `reasoning_content`, `thinking-block` for \
@@ -137,7 +137,7 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     )
     .with_example("\"empty\"")
     .with_guide(ADAPT_GUIDE),
-    Setting::new(
+    SettingDeclaration::new(
         "tool-ids",
         Value(OneOf(&["anthropic", "openai", "mistral"])),
         "Form that the provider requires for ids of tool calls: `anthropic` (`[A-Za-z0-9_-]`, at most 64), `openai` (at most 40 \
@@ -145,14 +145,14 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     )
     .with_example("\"mistral\"")
     .with_guide(ADAPT_GUIDE),
-    Setting::new(
+    SettingDeclaration::new(
         "middleware",
         Value(Words),
         "Middleware for all models, in this order. By default `gemini` applies to models with gemini in their name; `[]` means none.",
     )
     .with_example("[\"gemini\"]")
     .with_guide("#use-gemini"),
-    Setting::new(
+    SettingDeclaration::new(
         "aliases",
         Aliases,
         "Other names for models. The model can belong to another provider: `openai:gpt-4o`. After `!` no further alias applies. An \
@@ -161,7 +161,7 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     .with_variable("{PROVIDER}_ALIAS_{NAME}")
     .with_example("haiku = \"small-model\"\nsonnet = \"large-model\"\nopus = \"large-model\"\nfable = \"large-model\"")
     .with_guide("#rename-a-model"),
-    Setting::new(
+    SettingDeclaration::new(
         "fallbacks",
         Fallbacks,
         "The next targets if this provider cannot serve a request (5xx, 529, no connection, no first byte in time, no usable key, too \
@@ -173,7 +173,7 @@ pub(in crate::config) const PROVIDER: SettingList = &[
         "sonnet = [\"openrouter:anthropic/claude-sonnet-5.5\", \"poe:sonnet\"]\n\"*\" = [\"openai:gpt-6.1-sol\"]",
     )
     .with_guide("#fail-over-to-another-provider"),
-    Setting::new(
+    SettingDeclaration::new(
         "custom-headers",
         Headers,
         "Headers for every request to this provider. Headers that carry a key or define the body are refused. In the variable, each \
@@ -181,8 +181,8 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     )
     .with_variable("{PROVIDER}_CUSTOM_HEADER_{X_Y}")
     .with_example("x-team = \"platform\""),
-    Setting::new("model-page", Later, "Web page of a single model."),
-    Setting::new(
+    SettingDeclaration::new("model-page", Later, "Web page of a single model."),
+    SettingDeclaration::new(
         "reasoning-models",
         Value(Words),
         "Models (`*` matches any characters) that receive the reasoning parameter. By default these are the models in the table of \
@@ -191,14 +191,14 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     .with_example("[\"gpt-5*\", \"o3*\"]")
     .with_guide("thinking.md#models")
     .for_openai_format(),
-    Setting::new(
+    SettingDeclaration::new(
         "reasoning-parameter",
         Value(OneOf(&["reasoning_effort", "reasoning", "thinking"])),
         "Parameter that requests reasoning: `reasoning_effort` (OpenAI), `reasoning` (OpenRouter) or `thinking` (GLM, Kimi, DeepSeek).",
     )
     .with_implied_default("\"reasoning_effort\"")
     .for_openai_format(),
-    Setting::new(
+    SettingDeclaration::new(
         "reasoning-replay",
         Value(OneOf(REPLAYS)),
         "How a model receives its earlier reasoning: `reasoning_content`, `reasoning_content_always` (also with tool calls without \
@@ -206,41 +206,41 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     )
     .with_implied_default("\"reasoning_content\"")
     .for_openai_format(),
-    Setting::new(
+    SettingDeclaration::new(
         "think-tags",
         Value(Flag),
         "Whether text between `<think>` and `</think>` at the start of a reply is reasoning.",
     )
     .with_implied_default("false")
     .for_openai_format(),
-    Setting::new(
+    SettingDeclaration::new(
         "system-anywhere",
         Value(Flag),
         "Whether system messages are accepted at any position. Otherwise all but the first become a `<system-reminder>` of the user.",
     )
     .with_implied_default("false")
     .for_openai_format(),
-    Setting::new("cache-control", Value(Flag), "Whether `cache_control` marks are accepted.")
+    SettingDeclaration::new("cache-control", Value(Flag), "Whether `cache_control` marks are accepted.")
         .with_implied_default("false")
         .for_openai_format(),
-    Setting::new("top-k", Value(Flag), "Whether `top_k` is accepted.")
+    SettingDeclaration::new("top-k", Value(Flag), "Whether `top_k` is accepted.")
         .with_implied_default("false")
         .for_openai_format(),
-    Setting::new(
+    SettingDeclaration::new(
         "tool-name-sanitization",
         Value(Flag),
         "Whether tool names may contain only letters, digits and `_`. Others are renamed, and restored in replies.",
     )
     .with_implied_default("false")
     .for_openai_format(),
-    Setting::new(
+    SettingDeclaration::new(
         "user-fields",
         Value(Words),
         "Fields that receive the id of the client's user, hashed if it is longer than 64 characters.",
     )
     .with_example("[\"safety_identifier\", \"prompt_cache_key\"]")
     .for_openai_format(),
-    Setting::new(
+    SettingDeclaration::new(
         "prompt-cache",
         Value(Flag),
         "Whether the session is sent as `prompt_cache_key` and, to GPT-5.6 and later, `cache_control` marks as \
@@ -248,7 +248,7 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     )
     .with_example("true")
     .for_openai_format(),
-    Setting::new(
+    SettingDeclaration::new(
         "web-search",
         Value(Object),
         "JSON object with the members that turn on the provider's own web search, added to requests with Anthropic's web search.",

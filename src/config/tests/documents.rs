@@ -5,7 +5,7 @@ use super::generated::{
 };
 use super::*;
 use crate::config::schema::{
-    Application, DefaultValue, ProviderScope, Setting, SettingTable, applies_at_start, variables,
+    Application, DefaultValue, ProviderScope, SettingDeclaration, SettingTable, applies_at_start, variables,
 };
 use crate::config::value_type::KeyType;
 
@@ -14,11 +14,11 @@ const SAMPLE: &str = "vandamme-config.toml";
 const BUILT_IN: &str = "src/config/defaults.toml";
 
 /// Those that this version has.
-fn available(settings: schema::SettingList) -> impl Iterator<Item = &'static Setting> {
+fn available(settings: schema::SettingList) -> impl Iterator<Item = &'static SettingDeclaration> {
     settings.iter().filter(|setting| !matches!(setting.key_type, KeyType::Later))
 }
 
-fn of_format(providers: ProviderScope) -> impl Iterator<Item = &'static Setting> {
+fn of_format(providers: ProviderScope) -> impl Iterator<Item = &'static SettingDeclaration> {
     available(schema::PROVIDER).filter(move |setting| setting.documentation.providers == providers)
 }
 
@@ -56,7 +56,7 @@ fn the_reference_shows_every_setting_as_declared() {
 fn the_sample_file_shows_every_setting_as_declared() {
     let part = |start, end| Part { file: SAMPLE, start, end };
     // An alternative to api-key, which the sample shows.
-    let is_shown = |setting: &&Setting| !matches!(setting.key_type, KeyType::AuthMode);
+    let is_shown = |setting: &&SettingDeclaration| !matches!(setting.key_type, KeyType::AuthMode);
     let top = SampleSection { table: "", prefix: "" };
     let entries: String = available(schema::GATEWAY).map(|setting| top.entry(setting)).collect();
     part("# ---- The gateway itself ----\n", "\n\n# ---- For all").compare(&entries);
@@ -105,7 +105,7 @@ fn the_page_on_reloading_lists_the_keys_that_need_a_restart() {
 /// Requirement: the declared default is the one in use, also for settings that the built-in file does not have.
 #[test]
 fn an_implied_default_changes_nothing_if_a_file_states_it() {
-    let implied = |setting: &'static Setting| match setting.default {
+    let implied = |setting: &'static SettingDeclaration| match setting.default {
         DefaultValue::Implied(value) => Some(format!("{} = {value}", setting.key)),
         DefaultValue::BuiltIn(_) | DefaultValue::Unset => None,
     };

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::*;
-use crate::config::schema::{Application, Setting, SettingTable, VariableWithoutKey};
+use crate::config::schema::{Application, SettingDeclaration, SettingTable, VariableWithoutKey};
 use crate::config::value_type::{KeyType, ValueType};
 
 /// The longest line of a generated comment.
@@ -80,7 +80,7 @@ pub(super) fn wrapped(prefix: &str, text: &str) -> String {
 
 /// The lines of the built-in file.
 pub(super) fn built_in_lines(settings: schema::SettingList) -> String {
-    let line = |setting: &Setting| match setting.default {
+    let line = |setting: &SettingDeclaration| match setting.default {
         schema::DefaultValue::BuiltIn(value) => Some(format!("{} = {value}\n", setting.key)),
         schema::DefaultValue::Implied(_) | schema::DefaultValue::Unset => None,
     };
@@ -97,7 +97,7 @@ pub(super) struct SampleSection {
 
 impl SampleSection {
     /// The setting with its explanation, after an empty line.
-    pub(super) fn entry(&self, setting: &Setting) -> String {
+    pub(super) fn entry(&self, setting: &SettingDeclaration) -> String {
         let variable = setting.variable.map_or_else(String::new, |variable| {
             let name = variable.name.replace("{PROVIDER}", self.prefix);
             format!(" Variable:{NO_BREAK}{}", name.replace("{NAME}", "HAIKU").replace("{X_Y}", "X_TEAM"))
@@ -116,7 +116,7 @@ impl SampleSection {
 }
 
 /// Whether the sample file shows it as a table.
-pub(super) fn is_table(setting: &Setting) -> bool {
+pub(super) fn is_table(setting: &SettingDeclaration) -> bool {
     let is_list = || setting.documentation.example.is_some_and(|example| example.starts_with('['));
     match setting.key_type {
         KeyType::Aliases | KeyType::Targets | KeyType::Headers => true,
@@ -125,7 +125,7 @@ pub(super) fn is_table(setting: &Setting) -> bool {
     }
 }
 
-fn restart(setting: &Setting) -> &'static str {
+fn restart(setting: &SettingDeclaration) -> &'static str {
     match setting.application {
         Application::AtStart => " A change needs a restart.",
         Application::AtReload => "",
@@ -136,7 +136,7 @@ fn restart(setting: &Setting) -> &'static str {
 pub(super) const HEAD: &str = "| key | default | value | variable | meaning |\n|---|---|---|---|---|\n";
 
 /// A setting in such a table.
-pub(super) fn row(setting: &Setting) -> String {
+pub(super) fn row(setting: &SettingDeclaration) -> String {
     let default = setting.default_text().map_or_else(String::new, |default| format!("`{default}`"));
     let variable = setting.variable.map_or_else(String::new, |variable| format!("`{}`", variable.name));
     let documentation = setting.documentation;

@@ -130,7 +130,7 @@ fn timeouts_and_retries_of_variables_stand_above_the_providers_own() {
 
 #[test]
 fn thought_signatures_are_remembered_as_the_originals_variables_say() {
-    let stock = Machine::new().load().settings.limits.thoughts;
+    let stock = Machine::new().load().settings.limits.signatures;
     let second = Duration::from_secs(1);
     assert_eq!((stock.entries, stock.ttl, stock.sweep), (10_000, 3_600 * second, 300 * second));
 
@@ -141,10 +141,10 @@ fn thought_signatures_are_remembered_as_the_originals_variables_say() {
         ("THOUGHT_SIGNATURE_CACHE_TTL", "1.5"),
         ("THOUGHT_SIGNATURE_CLEANUP_INTERVAL", "2"),
     ])
-    .toml("[limits]\nthoughts = 8")
+    .toml("[limits]\nsignatures = 8")
     .load();
-    let thoughts = config.settings.limits.thoughts;
-    assert_eq!((thoughts.entries, thoughts.ttl, thoughts.sweep), (7, second * 3 / 2, 2 * second));
+    let signatures = config.settings.limits.signatures;
+    assert_eq!((signatures.entries, signatures.ttl, signatures.sweep), (7, second * 3 / 2, 2 * second));
     assert!(!provider(&config, "poe").dialect.extras);
 
     let wrong = [("THOUGHT_SIGNATURE_MAX_CACHE_SIZE", "0"), ("THOUGHT_SIGNATURE_CACHE_TTL", "0")];

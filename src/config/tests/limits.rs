@@ -2,7 +2,7 @@
 
 use super::generated::{HEAD, Part, SampleSection, built_in_lines, row, wrapped};
 use super::*;
-use crate::config::limits::{LIMITS, Limit};
+use crate::config::limits::{LIMITS, LimitDeclaration};
 use crate::config::value_type::{KeyType, ValueType};
 
 #[test]
@@ -41,7 +41,7 @@ fn the_fields_of_the_settings_are_documented_as_declared() {
 /// A field with fields of its own is documented by the keys that set them.
 fn documentation(field: &str) -> String {
     let own = LIMITS.iter().find(|limit| limit.field == field);
-    if let Some(Limit { setting, .. }) = own {
+    if let Some(LimitDeclaration { setting, .. }) = own {
         let default = setting.default_text().unwrap_or_default().replace('"', "");
         let unit = if matches!(setting.key_type, KeyType::Value(ValueType::Seconds | ValueType::Pause)) {
             " s"
@@ -60,7 +60,7 @@ fn documentation(field: &str) -> String {
 fn every_limit_sets_one_field_of_its_own() {
     let stock = Machine::new().load().settings.limits;
     let mut changed = Vec::new();
-    for Limit { setting, .. } in &LIMITS {
+    for LimitDeclaration { setting, .. } in &LIMITS {
         let key = setting.key;
         let toml = format!("[limits]\n{key} = 7");
         let limits = Machine::new().toml(&toml).load().settings.limits;
@@ -80,7 +80,7 @@ fn every_limit_sets_one_field_of_its_own() {
 
 #[test]
 fn a_variable_overrides_the_limit_that_it_names() {
-    for Limit { setting, .. } in &LIMITS {
+    for LimitDeclaration { setting, .. } in &LIMITS {
         let (key, Some(variable)) = (setting.key, setting.variable) else { continue };
         let machine = Machine::with(&[(variable.name, "7")]).toml(&format!("[limits]\n{key} = 9"));
         let value = machine.load().values.into_iter().find(|value| value.key == format!("limits.{key}"));

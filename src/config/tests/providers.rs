@@ -64,8 +64,8 @@ fn what_a_provider_takes_is_said_in_its_section() {
         web-search = ' {\"a\": {}} '\ntool-name-sanitization = true\n[openrouter]\napi-key = 'k'\n[zai]\napi-key = 'k'";
     let config = Machine::with(&[("MIN_TOKENS_LIMIT", "16"), ("MAX_TOKENS_LIMIT", "4096")]).toml(toml).load();
     let dialect = Dialect {
-        reasoning: Reasoning::Switch,
-        reasoning_models: vec!["a*".to_owned(), "b".to_owned()],
+        reasoning: ReasoningParameter::Switch,
+        reasoning_models: ReasoningModels::Listed(vec!["a*".to_owned(), "b".to_owned()]),
         replay: Replay::Nothing,
         think_tags: true,
         system_anywhere: false,
@@ -76,12 +76,12 @@ fn what_a_provider_takes_is_said_in_its_section() {
         prompt_cache: true,
         web_search: Some("\"a\": {}".to_owned()),
         extras: true,
-        fewest_tokens: Some(16),
-        most_tokens: Some(4096),
+        min_tokens: Some(16),
+        max_tokens: Some(4096),
     };
     assert_eq!(provider(&config, "x").dialect, dialect);
     let openrouter = &provider(&config, "openrouter").dialect;
-    assert_eq!((openrouter.reasoning, openrouter.replay), (Reasoning::Nested, Replay::Details));
+    assert_eq!((openrouter.reasoning, openrouter.replay), (ReasoningParameter::Nested, Replay::Details));
     assert!(!openrouter.prompt_cache);
     let own = |toml: &str| {
         let config = Machine::with(&[("OPENAI_API_KEY", "k")]).toml(toml).load();

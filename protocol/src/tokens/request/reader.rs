@@ -5,17 +5,14 @@ use std::ops::Range;
 use memchr::memchr2;
 use serde::de::IgnoredAny;
 
-/// The offset at which the text is not valid JSON.
-pub(super) struct NotJson {
-    pub(super) offset: usize,
-}
+use crate::json::JsonSyntaxError;
 
-pub(super) struct Reader<'a> {
+pub(super) struct JsonReader<'a> {
     text: &'a str,
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> JsonReader<'a> {
     /// Starts at the first character that is not white space.
     pub(super) fn new(text: &'a str) -> Self {
         let mut reader = Self { text, at: 0 };
@@ -37,12 +34,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Consumes the byte that [`Reader::peek`] returned.
+    /// Consumes the byte that [`JsonReader::peek`] returned.
     pub(super) fn pass(&mut self) {
         self.at += 1;
     }
 
-    pub(super) fn expect(&mut self, byte: u8) -> Result<(), NotJson> {
+    pub(super) fn expect(&mut self, byte: u8) -> Result<(), JsonSyntaxError> {
         if self.peek() != Some(byte) {
             return self.fail();
         }
@@ -51,13 +48,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Requires that nothing but white space follows.
-    pub(super) fn end(&mut self) -> Result<(), NotJson> {
+    pub(super) fn end(&mut self) -> Result<(), JsonSyntaxError> {
         self.space();
         if self.at == self.text.len() { Ok(()) } else { self.fail() }
     }
 
-    pub(super) fn fail<T>(&self) -> Result<T, NotJson> {
-        Err(NotJson { offset: self.at })
+    pub(super) fn fail<T>(&self) -> Result<T, JsonSyntaxError> {
+        Err(JsonSyntaxError { offset: self.at })
     }
 
     /// Returns the first byte of the value that follows a key, without consuming anything.
@@ -67,7 +64,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Skips a string. Returns the span between its quotes, with its escapes.
-    pub(super) fn skip_string(&mut self) -> Result<Range<usize>, NotJson> {
+    pub(super) fn skip_string(&mut self) -> Result<Range<usize>, JsonSyntaxError> {
         self.expect(b'"')?;
         let start = self.at;
         let bytes = self.text.as_bytes();
@@ -78,18 +75,18 @@ impl<'a> Reader<'a> {
             }
             self.at = (self.at + 1).min(bytes.len());
         }
-        Err(NotJson { offset: bytes.len() })
+        Err(JsonSyntaxError { offset: bytes.len() })
     }
 
     /// Reads a string and passes on each decoded character.
-    pub(super) fn string(&mut self, each: impl FnMut(char)) -> Result<(), NotJson> {
+    pub(super) fn string(&mut self, each: impl FnMut(char)) -> Result<(), JsonSyntaxError> {
         self.expect(b'"')?;
         self.at += decode(&self.text[self.at..], each);
         self.expect(b'"')
     }
 
     /// Reads a number or a literal.
-    pub(super) fn scalar(&mut self) -> Result<Range<usize>, NotJson> {
+    pub(super) fn scalar(&mut self) -> Result<Range<usize>, JsonSyntaxError> {
         let behind = &self.text.as_bytes()[self.at..];
         let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
         let length = behind.iter().position(is_end).unwrap_or(behind.len());

@@ -10,7 +10,7 @@ const EMPTY: &str = "{}";
 /// Follows argument text just far enough to see where a JSON object ends, and what is a repetition.
 #[derive(Default)]
 pub(super) struct ArgumentsObject {
-    phase: Phase,
+    phase: ArgumentsPhase,
     depth: usize,
     /// The object is still empty.
     is_bare: bool,
@@ -51,7 +51,7 @@ impl Fingerprint {
 }
 
 #[derive(Clone, Copy, Default)]
-enum Phase {
+enum ArgumentsPhase {
     #[default]
     Empty,
     /// Only whitespace so far.
@@ -67,7 +67,7 @@ enum Phase {
 impl ArgumentsObject {
     /// Whether nothing can follow.
     pub(super) fn is_complete(&self) -> bool {
-        matches!(self.phase, Phase::Complete)
+        matches!(self.phase, ArgumentsPhase::Complete)
     }
 
     /// Whether its end has been withheld: the object is empty, and the real one may still come.
@@ -87,7 +87,7 @@ impl ArgumentsObject {
 
     /// Whether any text came.
     pub(super) fn has_begun(&self) -> bool {
-        !matches!(self.phase, Phase::Empty)
+        !matches!(self.phase, ArgumentsPhase::Empty)
     }
 
     /// Whether this text, which came as one piece, is all of the object once more.
@@ -114,15 +114,18 @@ impl ArgumentsObject {
     /// within the object may begin like it.
     fn is_resent(&self, inner: &str) -> bool {
         let may_be = match self.phase {
-            Phase::Inside => self.is_cumulative || !matches!(self.last, b':' | b'['),
+            ArgumentsPhase::Inside => self.is_cumulative || !matches!(self.last, b':' | b'['),
             // A quote that is not escaped would end the string behind the brace.
-            Phase::InString | Phase::Escaped => true,
-            Phase::Empty | Phase::Blank | Phase::Complete | Phase::NoObject => false,
+            ArgumentsPhase::InString | ArgumentsPhase::Escaped => true,
+            ArgumentsPhase::Empty
+            | ArgumentsPhase::Blank
+            | ArgumentsPhase::Complete
+            | ArgumentsPhase::NoObject => false,
         };
         may_be
             && inner.split_at_checked(self.length).is_some_and(|(before, rest)| {
                 // Cut in an escape, the rest could not stand alone.
-                Fingerprint::from_text(before) == self.print && json::decode(rest).is_some()
+                Fingerprint::from_text(before) == self.print && json::decode_text(rest).is_some()
             })
     }
 
@@ -131,20 +134,20 @@ impl ArgumentsObject {
         let mut rest = inner;
         while !rest.is_empty() {
             let mut piece = match self.phase {
-                Phase::Complete if !self.is_bare => break,
-                Phase::Complete => match self.replace(rest) {
+                ArgumentsPhase::Complete if !self.is_bare => break,
+                ArgumentsPhase::Complete => match self.replace(rest) {
                     Some(behind) => {
                         rest = behind;
                         continue;
                     }
                     None => break,
                 },
-                Phase::Empty
-                | Phase::Blank
-                | Phase::Inside
-                | Phase::InString
-                | Phase::Escaped
-                | Phase::NoObject => &rest[..self.feed(rest)],
+                ArgumentsPhase::Empty
+                | ArgumentsPhase::Blank
+                | ArgumentsPhase::Inside
+                | ArgumentsPhase::InString
+                | ArgumentsPhase::Escaped
+                | ArgumentsPhase::NoObject => &rest[..self.feed(rest)],
             };
             rest = &rest[piece.len()..];
             if self.is_withheld() {
@@ -166,7 +169,7 @@ impl ArgumentsObject {
             *self = Self::default();
             return Some(object);
         }
-        self.phase = Phase::Inside;
+        self.phase = ArgumentsPhase::Inside;
         self.depth = 1;
         self.last = b'{';
         self.print = Fingerprint::default();
@@ -207,42 +210,44 @@ impl ArgumentsObject {
     fn step(&mut self, byte: u8) {
         let is_space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         self.phase = match (self.phase, byte) {
-            (Phase::Empty | Phase::Blank, _) if is_space => Phase::Blank,
-            (Phase::Empty | Phase::Blank, b'{') => {
+            (ArgumentsPhase::Empty | ArgumentsPhase::Blank, _) if is_space => ArgumentsPhase::Blank,
+            (ArgumentsPhase::Empty | ArgumentsPhase::Blank, b'{') => {
                 self.is_bare = true;
                 self.enter()
             }
-            (Phase::Empty | Phase::Blank, _) | (Phase::NoObject, _) => Phase::NoObject,
-            (Phase::Inside, b'}' | b']') => self.leave(byte),
-            (Phase::Inside, _) => {
+            (ArgumentsPhase::Empty | ArgumentsPhase::Blank, _) | (ArgumentsPhase::NoObject, _) => {
+                ArgumentsPhase::NoObject
+            }
+            (ArgumentsPhase::Inside, b'}' | b']') => self.leave(byte),
+            (ArgumentsPhase::Inside, _) => {
                 self.is_bare &= is_space;
                 match byte {
                     b'{' | b'[' => self.enter(),
-                    b'"' => Phase::InString,
-                    _ => Phase::Inside,
+                    b'"' => ArgumentsPhase::InString,
+                    _ => ArgumentsPhase::Inside,
                 }
             }
-            (Phase::InString, b'\\') => Phase::Escaped,
-            (Phase::InString, b'"') => Phase::Inside,
-            (Phase::InString | Phase::Escaped, _) => Phase::InString,
-            (Phase::Complete, _) => Phase::Complete,
+            (ArgumentsPhase::InString, b'\\') => ArgumentsPhase::Escaped,
+            (ArgumentsPhase::InString, b'"') => ArgumentsPhase::Inside,
+            (ArgumentsPhase::InString | ArgumentsPhase::Escaped, _) => ArgumentsPhase::InString,
+            (ArgumentsPhase::Complete, _) => ArgumentsPhase::Complete,
         };
         if !is_space {
             self.last = byte;
         }
     }
 
-    fn enter(&mut self) -> Phase {
+    fn enter(&mut self) -> ArgumentsPhase {
         self.depth += 1;
-        Phase::Inside
+        ArgumentsPhase::Inside
     }
 
-    fn leave(&mut self, byte: u8) -> Phase {
+    fn leave(&mut self, byte: u8) -> ArgumentsPhase {
         self.depth -= 1;
         match (self.depth, byte) {
-            (0, b'}') => Phase::Complete,
-            (0, _) => Phase::NoObject,
-            _ => Phase::Inside,
+            (0, b'}') => ArgumentsPhase::Complete,
+            (0, _) => ArgumentsPhase::NoObject,
+            _ => ArgumentsPhase::Inside,
         }
     }
 }
@@ -262,7 +267,7 @@ mod tests {
 
     fn complete(text: &str) -> bool {
         let mut object = ArgumentsObject::default();
-        object.take(&json::escape(text));
+        object.take(&json::escape_text(text));
         object.is_complete()
     }
 
@@ -271,10 +276,10 @@ mod tests {
         let mut object = ArgumentsObject::default();
         let mut out = String::new();
         for piece in pieces {
-            out.push_str(&object.take(&json::escape(piece)));
+            out.push_str(&object.take(&json::escape_text(piece)));
         }
         out.push_str(if object.is_withheld() { object.rest() } else { "" });
-        json::decode(&out).unwrap().into_owned()
+        json::decode_text(&out).unwrap().into_owned()
     }
 
     #[test]
@@ -319,7 +324,7 @@ mod tests {
         let mut object = ArgumentsObject::default();
         let out =
             [r"{\n", r"\u007d", "{", r#"\"a\":1}"#].map(|piece| object.take(piece).into_owned()).concat();
-        assert_eq!(json::decode(&out).as_deref(), Some("{\n\"a\":1}"), "an escape stays whole");
+        assert_eq!(json::decode_text(&out).as_deref(), Some("{\n\"a\":1}"), "an escape stays whole");
         for pieces in [&["{}"][..], &["{", "}"], &["{}", "{}"], &["{}", ""], &["{}x"]] {
             assert_eq!(sent(pieces), "{}", "{pieces:?}");
         }
@@ -340,8 +345,8 @@ mod tests {
     #[test]
     fn only_the_whole_object_once_more_is_a_repetition() {
         let long = format!(r#"{{"file_path":"/{}/a.rs","limit":1}}"#, "work/".repeat(20));
-        let inner = json::escape(&long);
-        for cut in (0..inner.len()).filter(|&at| json::decode(&inner[..at]).is_some()) {
+        let inner = json::escape_text(&long);
+        for cut in (0..inner.len()).filter(|&at| json::decode_text(&inner[..at]).is_some()) {
             let mut object = ArgumentsObject::default();
             object.take(&inner[..cut]);
             assert!(!object.is_repeated_by(&inner[..cut]), "it is not complete");
@@ -349,7 +354,7 @@ mod tests {
             assert!(object.is_repeated_by(&inner), "cut at {cut}");
             for other in [long.replace("a.rs", "b.rs"), long.replace('1', "2"), long.replace("work", "wurk")]
             {
-                assert!(!object.is_repeated_by(&json::escape(&other)), "{other}");
+                assert!(!object.is_repeated_by(&json::escape_text(&other)), "{other}");
             }
         }
     }
@@ -358,9 +363,9 @@ mod tests {
     fn a_piece_that_only_begins_like_all_before_is_no_repetition() {
         let front = format!(r#"{{"x":"{}","y":{{}}"#, "z".repeat(80));
         let mut object = ArgumentsObject::default();
-        object.take(&json::escape(&format!("{front},")));
+        object.take(&json::escape_text(&format!("{front},")));
         // No JSON, but it must go out as it came.
-        let odd = json::escape(&format!("{};", front));
+        let odd = json::escape_text(&format!("{};", front));
         assert_eq!(object.take(&odd), odd);
     }
 
@@ -374,9 +379,9 @@ mod tests {
             again in 0..3_usize,
         ) {
             let object = serde_json::json!({"key": text, "list": [{"key": number}]}).to_string();
-            let inner = json::escape(&object);
+            let inner = json::escape_text(&object);
             let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(inner.len()) + 1).collect();
-            ends.retain(|&end| inner.is_char_boundary(end) && json::decode(&inner[..end]).is_some());
+            ends.retain(|&end| inner.is_char_boundary(end) && json::decode_text(&inner[..end]).is_some());
             ends.push(inner.len());
             ends.sort_unstable();
             let mut pieces = vec![];

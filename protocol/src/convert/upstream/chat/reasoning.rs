@@ -2,7 +2,7 @@
 //!
 //! The table is as of [`AS_OF`]; `docs/thinking.md` prints it with its sources, and a test compares the two. The first
 //! row that matches a model's name applies, whichever provider serves the model. The provider's parameter (see
-//! [`super::Reasoning`]) decides how the value is sent.
+//! [`super::ReasoningParameter`]) decides how the value is sent.
 
 use crate::wildcard::matches;
 
@@ -28,7 +28,7 @@ pub enum Off {
 
 /// Whether a model takes `stop`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum StopSupport {
     Taken,
     /// The parameter is refused; the gateway cuts the reply itself.
     Cut,
@@ -43,7 +43,7 @@ pub struct Family {
     pub off: Off,
     /// From the lowest to the highest, without `none`.
     pub efforts: &'static [&'static str],
-    pub stop: Stop,
+    pub stop: StopSupport,
     /// Where this is documented.
     pub source: &'static str,
 }
@@ -52,7 +52,7 @@ const fn row(
     pattern: &'static str,
     off: Off,
     efforts: &'static [&'static str],
-    stop: Stop,
+    stop: StopSupport,
     source: &'static str,
 ) -> Family {
     Family { pattern, prefix: literal_prefix(pattern), off, efforts, stop, source }
@@ -85,90 +85,90 @@ const OPENROUTER: &str = "openrouter.ai/docs/use-cases/reasoning-tokens";
 const LONGCAT: &str = "longcat.chat/platform/docs";
 
 /// From here on OpenAI's models take every effort, `none` among them.
-const NEWEST: Family = row("gpt-5.6*", Off::None, FIVE, Stop::Cut, OPENAI);
+const NEWEST: Family = row("gpt-5.6*", Off::None, FIVE, StopSupport::Cut, OPENAI);
 
 /// The table.
 pub const FAMILIES: &[Family] = &[
-    row("gpt-5*-chat*", Off::NoReasoning, &[], Stop::Cut, OPENAI_MODELS),
-    row("gpt-5-pro*", Off::Lowest, &["high"], Stop::Cut, OPENAI_MODELS),
-    row("gpt-5.*-pro*", Off::Lowest, &["medium", "high", "xhigh"], Stop::Cut, OPENAI_MODELS),
-    row("gpt-5.1-codex-max*", Off::Lowest, FOUR, Stop::Cut, OPENAI_MODELS),
-    row("gpt-5.1-codex-mini*", Off::Lowest, &["medium", "high"], Stop::Cut, OPENAI_MODELS),
-    row("gpt-5-codex*", Off::Lowest, THREE, Stop::Cut, OPENAI_MODELS),
-    row("gpt-5.1-codex*", Off::Lowest, THREE, Stop::Cut, OPENAI_MODELS),
-    row("gpt-5.*-codex*", Off::Lowest, FOUR, Stop::Cut, OPENAI_MODELS),
-    row("gpt-5.1*", Off::None, THREE, Stop::Cut, OPENAI),
-    row("gpt-5.2*", Off::None, FOUR, Stop::Cut, OPENAI),
-    row("gpt-5.3*", Off::None, FOUR, Stop::Cut, OPENAI),
-    row("gpt-5.4*", Off::None, FOUR, Stop::Cut, OPENAI),
-    row("gpt-5.5*", Off::None, FOUR, Stop::Cut, OPENAI),
+    row("gpt-5*-chat*", Off::NoReasoning, &[], StopSupport::Cut, OPENAI_MODELS),
+    row("gpt-5-pro*", Off::Lowest, &["high"], StopSupport::Cut, OPENAI_MODELS),
+    row("gpt-5.*-pro*", Off::Lowest, &["medium", "high", "xhigh"], StopSupport::Cut, OPENAI_MODELS),
+    row("gpt-5.1-codex-max*", Off::Lowest, FOUR, StopSupport::Cut, OPENAI_MODELS),
+    row("gpt-5.1-codex-mini*", Off::Lowest, &["medium", "high"], StopSupport::Cut, OPENAI_MODELS),
+    row("gpt-5-codex*", Off::Lowest, THREE, StopSupport::Cut, OPENAI_MODELS),
+    row("gpt-5.1-codex*", Off::Lowest, THREE, StopSupport::Cut, OPENAI_MODELS),
+    row("gpt-5.*-codex*", Off::Lowest, FOUR, StopSupport::Cut, OPENAI_MODELS),
+    row("gpt-5.1*", Off::None, THREE, StopSupport::Cut, OPENAI),
+    row("gpt-5.2*", Off::None, FOUR, StopSupport::Cut, OPENAI),
+    row("gpt-5.3*", Off::None, FOUR, StopSupport::Cut, OPENAI),
+    row("gpt-5.4*", Off::None, FOUR, StopSupport::Cut, OPENAI),
+    row("gpt-5.5*", Off::None, FOUR, StopSupport::Cut, OPENAI),
     NEWEST,
-    row("gpt-5", Off::Lowest, &["minimal", "low", "medium", "high"], Stop::Cut, OPENAI),
-    row("gpt-5-*", Off::Lowest, &["minimal", "low", "medium", "high"], Stop::Cut, OPENAI),
-    row("o1-mini*", Off::Never, &[], Stop::Cut, OPENAI_MODELS),
-    row("o1-preview*", Off::Never, &[], Stop::Cut, OPENAI_MODELS),
-    row("o1*", Off::Lowest, THREE, Stop::Cut, OPENAI),
-    row("o3*", Off::Lowest, THREE, Stop::Cut, OPENAI),
-    row("o4*", Off::Lowest, THREE, Stop::Cut, OPENAI),
-    row("codex-mini*", Off::Lowest, THREE, Stop::Cut, OPENAI_MODELS),
-    row("gpt-oss*", Off::Lowest, THREE, Stop::Taken, GROQ),
-    row("gpt-3*", Off::NoReasoning, &[], Stop::Taken, OPENAI_MODELS),
-    row("gpt-4*", Off::NoReasoning, &[], Stop::Taken, OPENAI_MODELS),
-    row("gpt-audio*", Off::NoReasoning, &[], Stop::Taken, OPENAI_MODELS),
-    row("chatgpt-*", Off::NoReasoning, &[], Stop::Taken, OPENAI_MODELS),
-    row("gemini-1*", Off::NoReasoning, &[], Stop::Taken, GEMINI),
-    row("gemini-2.0*", Off::NoReasoning, &[], Stop::Taken, GEMINI),
-    row("gemini-2.5-flash*", Off::None, THREE, Stop::Taken, GEMINI),
-    row("gemini-2.5-pro*", Off::Lowest, THREE, Stop::Taken, GEMINI),
-    row("gemini-3-flash*", Off::Lowest, &["minimal", "low", "medium", "high"], Stop::Taken, GEMINI),
-    row("gemini-*", Off::Lowest, THREE, Stop::Taken, GEMINI),
-    row("grok-*non-reasoning*", Off::NoReasoning, &[], Stop::Taken, XAI),
-    row("grok-2*", Off::NoReasoning, &[], Stop::Taken, XAI),
-    row("grok-3-mini*", Off::Lowest, &["low", "high"], Stop::Cut, XAI),
-    row("grok-3*", Off::NoReasoning, &[], Stop::Taken, XAI),
-    row("grok-4.3*", Off::None, THREE, Stop::Cut, XAI),
-    row("grok-4.5*", Off::Lowest, FOUR, Stop::Cut, XAI),
-    row("grok-4.6*", Off::Lowest, FOUR, Stop::Cut, XAI),
-    row("grok-4.7*", Off::Lowest, FOUR, Stop::Cut, XAI),
-    row("grok-latest", Off::Lowest, FOUR, Stop::Cut, XAI),
-    row("grok-*", Off::Never, &[], Stop::Cut, XAI),
-    row("magistral*", Off::Never, &[], Stop::Taken, MISTRAL),
-    row("mistral-small-latest", Off::None, &["high"], Stop::Taken, MISTRAL),
-    row("mistral-small-2603*", Off::None, &["high"], Stop::Taken, MISTRAL),
-    row("mistral-medium-latest", Off::None, &["high"], Stop::Taken, MISTRAL),
-    row("mistral-medium-3-5*", Off::None, &["high"], Stop::Taken, MISTRAL),
-    row("mistral-medium-3.5*", Off::None, &["high"], Stop::Taken, MISTRAL),
-    row("mistral-large-4*", Off::None, THREE, Stop::Taken, MISTRAL),
-    row("deepseek-r1*", Off::Never, &[], Stop::Taken, DEEPSEEK),
-    row("deepseek-chat*", Off::Switch, &[], Stop::Taken, DEEPSEEK),
-    row("deepseek-reasoner*", Off::Switch, &[], Stop::Taken, DEEPSEEK),
-    row("deepseek-v3*", Off::Switch, &[], Stop::Taken, DEEPSEEK),
-    row("deepseek-*", Off::Switch, SPARSE, Stop::Taken, DEEPSEEK),
-    row("kimi-k2.7-code*", Off::Never, &[], Stop::Taken, KIMI),
-    row("kimi-k2-thinking*", Off::Ignored, &[], Stop::Taken, KIMI),
-    row("kimi-k2-0*", Off::NoReasoning, &[], Stop::Taken, KIMI),
-    row("kimi-k2-instruct*", Off::NoReasoning, &[], Stop::Taken, KIMI),
-    row("kimi-k3*", Off::Lowest, SPARSE, Stop::Taken, KIMI),
-    row("kimi-*", Off::Switch, &[], Stop::Taken, KIMI),
-    row("glm-5.2*", Off::Switch, SPARSE, Stop::Taken, ZAI),
-    row("glm-4.5*", Off::Switch, &[], Stop::Taken, ZAI),
-    row("glm-4.6*", Off::Switch, &[], Stop::Taken, ZAI),
-    row("glm-4.7*", Off::Switch, &[], Stop::Taken, ZAI),
-    row("glm-5", Off::Switch, &[], Stop::Taken, ZAI),
-    row("glm-5-*", Off::Switch, &[], Stop::Taken, ZAI),
-    row("glm-5.1*", Off::Switch, &[], Stop::Taken, ZAI),
-    row("glm-5*", Off::Lowest, SPARSE, Stop::Taken, ZAI),
-    row("zai-glm-*", Off::None, &[], Stop::Taken, CEREBRAS),
-    row("qwen3-coder*", Off::NoReasoning, &[], Stop::Taken, GROQ),
-    row("qwen3*instruct*", Off::NoReasoning, &[], Stop::Taken, GROQ),
-    row("qwen3*thinking*", Off::Never, &[], Stop::Taken, GROQ),
-    row("qwen3.*", Off::None, THREE, Stop::Taken, GROQ),
-    row("qwen3*", Off::None, &[], Stop::Taken, GROQ),
-    row("qwq*", Off::Never, &[], Stop::Taken, GROQ),
-    row("minimax-m*", Off::Never, &[], Stop::Taken, OPENROUTER),
-    row("step-3*", Off::Never, &[], Stop::Taken, OPENROUTER),
-    row("longcat-*-thinking*", Off::Never, &[], Stop::Taken, LONGCAT),
-    row("longcat-flash-chat*", Off::NoReasoning, &[], Stop::Taken, LONGCAT),
+    row("gpt-5", Off::Lowest, &["minimal", "low", "medium", "high"], StopSupport::Cut, OPENAI),
+    row("gpt-5-*", Off::Lowest, &["minimal", "low", "medium", "high"], StopSupport::Cut, OPENAI),
+    row("o1-mini*", Off::Never, &[], StopSupport::Cut, OPENAI_MODELS),
+    row("o1-preview*", Off::Never, &[], StopSupport::Cut, OPENAI_MODELS),
+    row("o1*", Off::Lowest, THREE, StopSupport::Cut, OPENAI),
+    row("o3*", Off::Lowest, THREE, StopSupport::Cut, OPENAI),
+    row("o4*", Off::Lowest, THREE, StopSupport::Cut, OPENAI),
+    row("codex-mini*", Off::Lowest, THREE, StopSupport::Cut, OPENAI_MODELS),
+    row("gpt-oss*", Off::Lowest, THREE, StopSupport::Taken, GROQ),
+    row("gpt-3*", Off::NoReasoning, &[], StopSupport::Taken, OPENAI_MODELS),
+    row("gpt-4*", Off::NoReasoning, &[], StopSupport::Taken, OPENAI_MODELS),
+    row("gpt-audio*", Off::NoReasoning, &[], StopSupport::Taken, OPENAI_MODELS),
+    row("chatgpt-*", Off::NoReasoning, &[], StopSupport::Taken, OPENAI_MODELS),
+    row("gemini-1*", Off::NoReasoning, &[], StopSupport::Taken, GEMINI),
+    row("gemini-2.0*", Off::NoReasoning, &[], StopSupport::Taken, GEMINI),
+    row("gemini-2.5-flash*", Off::None, THREE, StopSupport::Taken, GEMINI),
+    row("gemini-2.5-pro*", Off::Lowest, THREE, StopSupport::Taken, GEMINI),
+    row("gemini-3-flash*", Off::Lowest, &["minimal", "low", "medium", "high"], StopSupport::Taken, GEMINI),
+    row("gemini-*", Off::Lowest, THREE, StopSupport::Taken, GEMINI),
+    row("grok-*non-reasoning*", Off::NoReasoning, &[], StopSupport::Taken, XAI),
+    row("grok-2*", Off::NoReasoning, &[], StopSupport::Taken, XAI),
+    row("grok-3-mini*", Off::Lowest, &["low", "high"], StopSupport::Cut, XAI),
+    row("grok-3*", Off::NoReasoning, &[], StopSupport::Taken, XAI),
+    row("grok-4.3*", Off::None, THREE, StopSupport::Cut, XAI),
+    row("grok-4.5*", Off::Lowest, FOUR, StopSupport::Cut, XAI),
+    row("grok-4.6*", Off::Lowest, FOUR, StopSupport::Cut, XAI),
+    row("grok-4.7*", Off::Lowest, FOUR, StopSupport::Cut, XAI),
+    row("grok-latest", Off::Lowest, FOUR, StopSupport::Cut, XAI),
+    row("grok-*", Off::Never, &[], StopSupport::Cut, XAI),
+    row("magistral*", Off::Never, &[], StopSupport::Taken, MISTRAL),
+    row("mistral-small-latest", Off::None, &["high"], StopSupport::Taken, MISTRAL),
+    row("mistral-small-2603*", Off::None, &["high"], StopSupport::Taken, MISTRAL),
+    row("mistral-medium-latest", Off::None, &["high"], StopSupport::Taken, MISTRAL),
+    row("mistral-medium-3-5*", Off::None, &["high"], StopSupport::Taken, MISTRAL),
+    row("mistral-medium-3.5*", Off::None, &["high"], StopSupport::Taken, MISTRAL),
+    row("mistral-large-4*", Off::None, THREE, StopSupport::Taken, MISTRAL),
+    row("deepseek-r1*", Off::Never, &[], StopSupport::Taken, DEEPSEEK),
+    row("deepseek-chat*", Off::Switch, &[], StopSupport::Taken, DEEPSEEK),
+    row("deepseek-reasoner*", Off::Switch, &[], StopSupport::Taken, DEEPSEEK),
+    row("deepseek-v3*", Off::Switch, &[], StopSupport::Taken, DEEPSEEK),
+    row("deepseek-*", Off::Switch, SPARSE, StopSupport::Taken, DEEPSEEK),
+    row("kimi-k2.7-code*", Off::Never, &[], StopSupport::Taken, KIMI),
+    row("kimi-k2-thinking*", Off::Ignored, &[], StopSupport::Taken, KIMI),
+    row("kimi-k2-0*", Off::NoReasoning, &[], StopSupport::Taken, KIMI),
+    row("kimi-k2-instruct*", Off::NoReasoning, &[], StopSupport::Taken, KIMI),
+    row("kimi-k3*", Off::Lowest, SPARSE, StopSupport::Taken, KIMI),
+    row("kimi-*", Off::Switch, &[], StopSupport::Taken, KIMI),
+    row("glm-5.2*", Off::Switch, SPARSE, StopSupport::Taken, ZAI),
+    row("glm-4.5*", Off::Switch, &[], StopSupport::Taken, ZAI),
+    row("glm-4.6*", Off::Switch, &[], StopSupport::Taken, ZAI),
+    row("glm-4.7*", Off::Switch, &[], StopSupport::Taken, ZAI),
+    row("glm-5", Off::Switch, &[], StopSupport::Taken, ZAI),
+    row("glm-5-*", Off::Switch, &[], StopSupport::Taken, ZAI),
+    row("glm-5.1*", Off::Switch, &[], StopSupport::Taken, ZAI),
+    row("glm-5*", Off::Lowest, SPARSE, StopSupport::Taken, ZAI),
+    row("zai-glm-*", Off::None, &[], StopSupport::Taken, CEREBRAS),
+    row("qwen3-coder*", Off::NoReasoning, &[], StopSupport::Taken, GROQ),
+    row("qwen3*instruct*", Off::NoReasoning, &[], StopSupport::Taken, GROQ),
+    row("qwen3*thinking*", Off::Never, &[], StopSupport::Taken, GROQ),
+    row("qwen3.*", Off::None, THREE, StopSupport::Taken, GROQ),
+    row("qwen3*", Off::None, &[], StopSupport::Taken, GROQ),
+    row("qwq*", Off::Never, &[], StopSupport::Taken, GROQ),
+    row("minimax-m*", Off::Never, &[], StopSupport::Taken, OPENROUTER),
+    row("step-3*", Off::Never, &[], StopSupport::Taken, OPENROUTER),
+    row("longcat-*-thinking*", Off::Never, &[], StopSupport::Taken, LONGCAT),
+    row("longcat-flash-chat*", Off::NoReasoning, &[], StopSupport::Taken, LONGCAT),
 ];
 
 /// The row of this model. Case does not count, and neither does what a vendor puts before or behind the name
@@ -211,7 +211,7 @@ impl Family {
 }
 
 /// The effort of these that comes nearest to the wanted one: the next higher, else the highest.
-pub(super) fn nearest<'e>(efforts: &[&'e str], wanted: &str) -> Option<&'e str> {
+pub(super) fn nearest_effort<'e>(efforts: &[&'e str], wanted: &str) -> Option<&'e str> {
     let rank = |effort: &str| {
         ["none", "minimal", "low", "medium", "high", "xhigh", "max"].iter().position(|known| *known == effort)
     };
@@ -274,7 +274,7 @@ mod tests {
             (&["high"], "low", Some("high")),
             (&[], "low", None),
         ] {
-            assert_eq!(nearest(efforts, wanted), chosen, "{efforts:?} {wanted}");
+            assert_eq!(nearest_effort(efforts, wanted), chosen, "{efforts:?} {wanted}");
         }
     }
 }

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
-    anthropic::request::Block,
+    anthropic::request::ContentBlock,
     json::{self, Literal},
 };
 
@@ -54,7 +54,7 @@ impl ServerBlock {
 }
 
 /// The block as a text (inner), if it has any.
-pub(super) fn as_text(block: &Block<'_>) -> Option<String> {
+pub(super) fn as_text(block: &ContentBlock<'_>) -> Option<String> {
     match ServerBlock::from_kind(block.kind())? {
         ServerBlock::Silent => None,
         ServerBlock::Compaction => {
@@ -65,7 +65,7 @@ pub(super) fn as_text(block: &Block<'_>) -> Option<String> {
         ServerBlock::Call => {
             let name = block.name.map_or("a tool", Literal::inner);
             let server = block.server_name.map(|server| format!(" of the MCP server {}", server.inner()));
-            let input = json::escape(&shortened(block.input.map_or("{}", RawValue::get)));
+            let input = json::escape_text(&shortened(block.input.map_or("{}", RawValue::get)));
             Some(format!("[Used {name}{}: {input}]", server.unwrap_or_default()))
         }
         ServerBlock::Result => {
@@ -78,7 +78,7 @@ pub(super) fn as_text(block: &Block<'_>) -> Option<String> {
             let what = if is_error { "Error" } else { "Result" };
             let text = text.trim();
             let text = if text.is_empty() { "nothing" } else { text };
-            Some(format!("[{what} of {name}]\\n{}", json::escape(&shortened(text))))
+            Some(format!("[{what} of {name}]\\n{}", json::escape_text(&shortened(text))))
         }
     }
 }
@@ -126,8 +126,8 @@ mod tests {
 
     fn text(block: Value) -> Option<String> {
         let block = block.to_string();
-        let block: Block<'_> = serde_json::from_str(&block).unwrap();
-        as_text(&block).map(|inner| json::decode(&inner).unwrap().into_owned())
+        let block: ContentBlock<'_> = serde_json::from_str(&block).unwrap();
+        as_text(&block).map(|inner| json::decode_text(&inner).unwrap().into_owned())
     }
 
     #[test]
