@@ -8,7 +8,7 @@ use vandamme_actors::settings::EVERY_NAME;
 use super::error::Diagnostics;
 use super::layer::Layer;
 use super::schema::{self, SettingDeclaration, SettingList};
-use super::value_type::{self, KeyType, UncheckedValue, ValueType};
+use super::value_type::{self, KeyType, Raw, ValueType};
 
 /// The compiled-in file.
 pub(super) const DEFAULTS: &str = include_str!("defaults.toml");
@@ -89,7 +89,7 @@ impl Guess {
 }
 
 /// Checks a value by its name and itself.
-type CheckNamed = fn(&str, UncheckedValue<'_>) -> Result<config::ValueKind, String>;
+type CheckNamed = fn(&str, Raw<'_>) -> Result<config::ValueKind, String>;
 
 /// A key of a table with its value or table.
 #[derive(Clone, Copy)]
@@ -99,8 +99,8 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    fn raw(self) -> UncheckedValue<'a> {
-        self.item.as_value().map_or(UncheckedValue::Other("a table"), UncheckedValue::of)
+    fn raw(self) -> Raw<'a> {
+        self.item.as_value().map_or(Raw::Other("a table"), Raw::of)
     }
 
     /// The place of the value, or of the key if the value has none.
@@ -205,8 +205,7 @@ impl FileReader<'_> {
     }
 
     fn auth_mode(&mut self, path: &[&str], entry: Entry<'_>) {
-        let is_oauth =
-            |raw: UncheckedValue<'_>| raw.text().is_some_and(|mode| mode.eq_ignore_ascii_case(OAUTH));
+        let is_oauth = |raw: Raw<'_>| raw.text().is_some_and(|mode| mode.eq_ignore_ascii_case(OAUTH));
         self.value(path, entry, |raw| match is_oauth(raw) {
             true => Ok(OAUTH.into()),
             false => ValueType::OneOf(&["passthrough"]).check(raw),
@@ -241,7 +240,7 @@ impl FileReader<'_> {
         &mut self,
         path: &[&str],
         entry: Entry<'_>,
-        check: impl FnOnce(UncheckedValue<'_>) -> Result<config::ValueKind, String>,
+        check: impl FnOnce(Raw<'_>) -> Result<config::ValueKind, String>,
     ) {
         let parent = &path[..path.len() - 1];
         let place = self.placed(entry.key, entry.value_span(), parent);

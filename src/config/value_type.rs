@@ -79,7 +79,7 @@ pub(super) enum KeyType {
 
 /// A value before the check. It may be a key, so it has no `Debug`.
 #[derive(Clone, Copy)]
-pub(super) enum UncheckedValue<'a> {
+pub(super) enum Raw<'a> {
     Text(&'a str),
     Integer(i64),
     Float(f64),
@@ -99,7 +99,7 @@ pub(super) const LONGEST: f64 = 365.0 * 86_400.0;
 
 impl ValueType {
     /// Checks a value of a file.
-    pub(super) fn check(self, raw: UncheckedValue<'_>) -> Result<ValueKind, String> {
+    pub(super) fn check(self, raw: Raw<'_>) -> Result<ValueKind, String> {
         let checked = match self {
             Self::Text | Self::Link => raw.text().filter(|text| !text.trim().is_empty()).map(ValueKind::from),
             Self::Keys => raw.text().map(ValueKind::from),
@@ -142,9 +142,9 @@ impl ValueType {
         let trimmed = text.trim();
         let raw = match self {
             Self::Port | Self::Count(_) | Self::Seconds | Self::Pause | Self::Hours => {
-                number(trimmed).unwrap_or(UncheckedValue::Text(text))
+                number(trimmed).unwrap_or(Raw::Text(text))
             }
-            Self::Flag => truth(trimmed).unwrap_or(UncheckedValue::Text(text)),
+            Self::Flag => truth(trimmed).unwrap_or(Raw::Text(text)),
             Self::Text
             | Self::Host
             | Self::LogLevel
@@ -164,7 +164,7 @@ impl ValueType {
             | Self::Parts
             | Self::Object
             | Self::Bytes
-            | Self::Rate => UncheckedValue::Text(trimmed),
+            | Self::Rate => Raw::Text(trimmed),
         };
         self.check(raw)
     }
@@ -173,30 +173,26 @@ impl ValueType {
     fn secret(self, text: &str) -> Result<ValueKind, String> {
         match key_text::inspect_gateway_key(text) {
             Some(KeyFinding::Invalid(advice)) if !text.trim().is_empty() => Err(advice.to_owned()),
-            Some(_) | None => secret(text).ok_or_else(|| self.refusal(UncheckedValue::Text(text))),
+            Some(_) | None => secret(text).ok_or_else(|| self.refusal(Raw::Text(text))),
         }
     }
 
     /// Words, each in the form that `check` gives it.
-    fn each(
-        self,
-        raw: UncheckedValue<'_>,
-        check: fn(&str) -> Result<String, String>,
-    ) -> Result<ValueKind, String> {
+    fn each(self, raw: Raw<'_>, check: fn(&str) -> Result<String, String>) -> Result<ValueKind, String> {
         let words = raw.words().ok_or_else(|| self.refusal(raw))?;
         let checked: Result<Vec<_>, _> = words.into_iter().map(check).collect();
         Ok(ValueKind::from(checked?.join("\n")))
     }
 
-    fn refusal(self, raw: UncheckedValue<'_>) -> String {
+    fn refusal(self, raw: Raw<'_>) -> String {
         let found = match raw {
-            UncheckedValue::Text(text) if self.may_be_repeated() => format!(", found {:?}", shortened(text)),
-            UncheckedValue::Text(_) => String::new(),
-            UncheckedValue::Integer(n) => format!(", found {n}"),
-            UncheckedValue::Float(n) => format!(", found {n}"),
-            UncheckedValue::Boolean(truth) => format!(", found {truth}"),
-            UncheckedValue::Array(_) => ", found an array".to_owned(),
-            UncheckedValue::Other(what) => format!(", found {what}"),
+            Raw::Text(text) if self.may_be_repeated() => format!(", found {:?}", shortened(text)),
+            Raw::Text(_) => String::new(),
+            Raw::Integer(n) => format!(", found {n}"),
+            Raw::Float(n) => format!(", found {n}"),
+            Raw::Boolean(truth) => format!(", found {truth}"),
+            Raw::Array(_) => ", found an array".to_owned(),
+            Raw::Other(what) => format!(", found {what}"),
         };
         format!("expected {}{found}", self.expected())
     }
@@ -238,90 +234,80 @@ impl ValueType {
     }
 }
 
-impl<'a> UncheckedValue<'a> {
+impl<'a> Raw<'a> {
     pub(super) fn of(value: &'a Value) -> Self {
         match value {
-            Value::String(text) => UncheckedValue::Text(text.value()),
-            Value::Integer(n) => UncheckedValue::Integer(*n.value()),
-            Value::Float(n) => UncheckedValue::Float(*n.value()),
-            Value::Boolean(truth) => UncheckedValue::Boolean(*truth.value()),
-            Value::Datetime(_) => UncheckedValue::Other("a date"),
-            Value::Array(array) => UncheckedValue::Array(array),
-            Value::InlineTable(_) => UncheckedValue::Other("a table"),
+            Value::String(text) => Raw::Text(text.value()),
+            Value::Integer(n) => Raw::Integer(*n.value()),
+            Value::Float(n) => Raw::Float(*n.value()),
+            Value::Boolean(truth) => Raw::Boolean(*truth.value()),
+            Value::Datetime(_) => Raw::Other("a date"),
+            Value::Array(array) => Raw::Array(array),
+            Value::InlineTable(_) => Raw::Other("a table"),
         }
     }
 
     pub(super) fn text(self) -> Option<&'a str> {
-        if let UncheckedValue::Text(text) = self { Some(text) } else { None }
+        if let Raw::Text(text) = self { Some(text) } else { None }
     }
 
     fn whole(self) -> Option<i64> {
-        if let UncheckedValue::Integer(n) = self { Some(n) } else { None }
+        if let Raw::Integer(n) = self { Some(n) } else { None }
     }
 
     fn truth(self) -> Option<bool> {
-        if let UncheckedValue::Boolean(truth) = self { Some(truth) } else { None }
+        if let Raw::Boolean(truth) = self { Some(truth) } else { None }
     }
 
     fn number(self) -> Option<f64> {
         match self {
             // At most 10 digits matter here; the range is checked by the caller.
-            UncheckedValue::Integer(n) => Some(n as f64),
-            UncheckedValue::Float(n) => Some(n),
-            UncheckedValue::Text(_)
-            | UncheckedValue::Boolean(_)
-            | UncheckedValue::Array(_)
-            | UncheckedValue::Other(_) => None,
+            Raw::Integer(n) => Some(n as f64),
+            Raw::Float(n) => Some(n),
+            Raw::Text(_) | Raw::Boolean(_) | Raw::Array(_) | Raw::Other(_) => None,
         }
     }
 
     pub(super) fn words(self) -> Option<Vec<&'a str>> {
         match self {
-            UncheckedValue::Text(text) => Some(text.split_whitespace().collect()),
-            UncheckedValue::Array(array) => {
+            Raw::Text(text) => Some(text.split_whitespace().collect()),
+            Raw::Array(array) => {
                 let word = |value: &'a Value| value.as_str().map(str::trim).filter(|word| !word.is_empty());
                 array.iter().map(word).collect()
             }
-            UncheckedValue::Integer(_)
-            | UncheckedValue::Float(_)
-            | UncheckedValue::Boolean(_)
-            | UncheckedValue::Other(_) => None,
+            Raw::Integer(_) | Raw::Float(_) | Raw::Boolean(_) | Raw::Other(_) => None,
         }
     }
 
     fn parts(self) -> Option<Vec<&'a str>> {
         let parts = match self {
-            UncheckedValue::Text(text) => text.split(',').collect(),
-            UncheckedValue::Array(array) => array.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?,
-            UncheckedValue::Integer(_)
-            | UncheckedValue::Float(_)
-            | UncheckedValue::Boolean(_)
-            | UncheckedValue::Other(_) => return None,
+            Raw::Text(text) => text.split(',').collect(),
+            Raw::Array(array) => array.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?,
+            Raw::Integer(_) | Raw::Float(_) | Raw::Boolean(_) | Raw::Other(_) => {
+                return None;
+            }
         };
         Some(parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect())
     }
 
     fn bytes(self) -> Option<i64> {
         match self {
-            UncheckedValue::Integer(n) => Some(n),
-            UncheckedValue::Text(text) => size(text),
-            UncheckedValue::Float(_)
-            | UncheckedValue::Boolean(_)
-            | UncheckedValue::Array(_)
-            | UncheckedValue::Other(_) => None,
+            Raw::Integer(n) => Some(n),
+            Raw::Text(text) => size(text),
+            Raw::Float(_) | Raw::Boolean(_) | Raw::Array(_) | Raw::Other(_) => None,
         }
     }
 }
 
-fn number(text: &str) -> Option<UncheckedValue<'static>> {
-    let whole = text.parse().ok().map(UncheckedValue::Integer);
-    whole.or_else(|| text.parse().ok().map(UncheckedValue::Float))
+fn number(text: &str) -> Option<Raw<'static>> {
+    let whole = text.parse().ok().map(Raw::Integer);
+    whole.or_else(|| text.parse().ok().map(Raw::Float))
 }
 
-fn truth(text: &str) -> Option<UncheckedValue<'static>> {
+fn truth(text: &str) -> Option<Raw<'static>> {
     match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Some(UncheckedValue::Boolean(true)),
-        "false" | "0" | "no" | "off" => Some(UncheckedValue::Boolean(false)),
+        "true" | "1" | "yes" | "on" => Some(Raw::Boolean(true)),
+        "false" | "0" | "no" | "off" => Some(Raw::Boolean(false)),
         _ => None,
     }
 }
@@ -380,24 +366,24 @@ fn url(text: &str) -> Result<ValueKind, String> {
 }
 
 /// Checks one entry of `[P.custom-headers]`.
-pub(super) fn header(name: &str, raw: UncheckedValue<'_>) -> Result<ValueKind, String> {
+pub(super) fn header(name: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
     let text = raw.text().ok_or("expected the header's value in quotes")?;
     headers::parse(name, text).map(|_| ValueKind::from(text))
 }
 
 /// Checks one entry of `[P.aliases]`.
-pub(super) fn alias(_: &str, raw: UncheckedValue<'_>) -> Result<ValueKind, String> {
+pub(super) fn alias(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
     ValueType::Text.check(raw)
 }
 
 /// Checks one entry of `["#NAME".aliases]`.
-pub(super) fn target(_: &str, raw: UncheckedValue<'_>) -> Result<ValueKind, String> {
+pub(super) fn target(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
     let text = raw.text().map(str::trim).filter(|text| is_target(text));
     text.map(ValueKind::from).ok_or_else(|| "expected \"provider:model\"".to_owned())
 }
 
 /// Checks one list of fallbacks; the layers carry it with line ends between.
-pub(super) fn fallbacks(raw: UncheckedValue<'_>) -> Result<ValueKind, String> {
+pub(super) fn fallbacks(raw: Raw<'_>) -> Result<ValueKind, String> {
     let targets = raw.words().filter(|words| words.iter().all(|word| is_target(word)));
     let text = targets.map(|targets| ValueKind::from(targets.join("\n")));
     text.ok_or_else(|| "expected a list of targets: [\"provider:model\", …]".to_owned())
