@@ -33,6 +33,7 @@ mod tls_files;
 mod top_models;
 mod value_type;
 mod variables;
+mod vendor_variables;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -60,6 +61,7 @@ pub(crate) use near_misses::near_provider;
 pub use overrides::{Overrides, Verbose};
 pub use provenance::{ConfigValue, VariableDoc};
 use providers::Builder;
+pub(crate) use schema::applies_at_start;
 use variables::Variables;
 
 /// What `vdm` runs on.

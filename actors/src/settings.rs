@@ -197,85 +197,103 @@ pub struct Retention {
     pub sweep: Duration,
 }
 
-/// Every bound of the gateway. The defaults are in `src/config/limits/declared.rs`; each can be configured under `[limits]`.
+/// Every bound of the gateway, each with its key under `[limits]`. The documentation of the fields is generated from
+/// `src/config/limits/declared.rs`.
 /// [`Limits::default`] is all zeros, to be filled in. Where the type is an [`Option`], a duration of zero means no limit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Limits {
-    /// Request body, bytes. Default 32 MiB.
+    /// `request-body`: Largest body of a request. A larger one gets 413. Default: 32MiB.
     pub request_body: usize,
-    /// The name of a model in a request, in bytes. Default 256.
+    /// `model-name`: Longest model name in a request, in bytes. A longer one gets 400. Default: 256.
     pub model_name: usize,
-    /// The time until a request's head has arrived. Default 10 s.
+    /// `request-head-timeout`: Time for the head of each request of a connection. After that the client gets 408.
+    /// Default: 10 s.
     pub request_head_timeout: Duration,
-    /// After this time a request body must arrive at `body_min_rate` or faster. Default 10 s.
+    /// `body-grace`: Time before body-min-rate applies to the body of a request. Default: 10 s.
     pub body_grace: Duration,
-    /// In bytes per second. Default 1024.
+    /// `body-min-rate`: Least bytes per second of a request's body. A slower client gets 408. Default: 1KiB.
     pub body_min_rate: u64,
-    /// Open client connections. Default 10,000.
+    /// `connections`: Open client connections. At the limit, the connection that has been idle longest is closed for a
+    /// new one. If all are in use, a new one can request /health, and other requests get 503. vdm raises its soft limit
+    /// of open files at the start, and warns if the hard limit is too low. Default: 10_000.
     pub connections: usize,
-    /// Open connections per client address. Default 8,000.
+    /// `connections-per-address`: Open connections of one client address (of one /64 network for IPv6). Beyond that:
+    /// 503 and closed. 0 for no limit. Clients behind one NAT or reverse proxy share an address. Default: 8_000.
     pub connections_per_address: Option<usize>,
-    /// Requests in flight over all providers. Default 4,096.
+    /// `in-flight`: Requests in progress, over all providers. Beyond that: 503. Default: 4_096.
     pub in_flight: usize,
-    /// Requests in flight per provider. Default 1,024.
+    /// `provider-in-flight`: Requests in progress for one provider. Further requests wait. Default: 1_024.
     pub provider_in_flight: usize,
-    /// Requests waiting for a permit, per provider. Default 256.
+    /// `provider-queue`: Requests that wait for one provider. Beyond that: 503. Default: 256.
     pub provider_queue: usize,
-    /// The longest wait for a permit. Default 5 s.
+    /// `provider-queue-wait`: Longest wait for a provider. After that: 503. Default: 5 s.
     pub provider_queue_wait: Duration,
-    /// The longest time in which a client may read nothing of the data that is ready for it. Default 10 min.
+    /// `client-timeout`: Time after which the connection of a client that acknowledges nothing is closed (on Linux). 0
+    /// for no limit. Default: 600 s.
     pub client_timeout: Option<Duration>,
-    /// Once data has been pending for a client for this long in total, the client must read at `reply_min_rate` or
-    /// faster. Default 60 s.
+    /// `reply-grace`: Time before reply-min-rate applies to a client. Only time during which data waits for the client
+    /// counts. Default: 60 s.
     pub reply_grace: Duration,
-    /// In bytes per second; 0 disables the minimum. Default 1024.
+    /// `reply-min-rate`: Least bytes per second at which a client must read its reply. The connection of a slower one
+    /// is closed. 0 for no minimum. Default: 1KiB.
     pub reply_min_rate: u64,
-    /// Data of one stream that may be pending for a slow client, in bytes. Default 64 KiB.
+    /// `client-channel`: Data of one stream that waits for a slow client. Beyond that, vdm stops reading from the
+    /// provider. Default: 64KiB.
     pub client_channel: usize,
-    /// One SSE event, in bytes. Default 16 MiB.
+    /// `event`: Largest event of a stream, decompressed. Default: 16MiB.
     pub event: usize,
-    /// The rate, in bytes per second, from which an incomplete event counts as a sign of life. Default 1024.
+    /// `event-min-rate`: Least bytes per second at which part of an event ends a silence (see idle-timeout). Default:
+    /// 1KiB.
     pub event_min_rate: u64,
-    /// Pings and comments kept before the first event of a stream, in bytes. Default 64 KiB.
+    /// `before-first-event`: Pings and comments that are kept before the first event of a stream. Further ones are
+    /// dropped. Default: 64KiB.
     pub before_first_event: usize,
-    /// A whole (non-streamed) upstream body, in bytes. Default 64 MiB.
+    /// `whole-reply`: Largest reply that is not streamed, decompressed. Default: 64MiB.
     pub whole_reply: usize,
-    /// The time for TCP and TLS to an upstream. Default 10 s.
+    /// `connect-timeout`: Longest wait for a connection to a provider, TLS included. Default: 10 s.
     pub connect_timeout: Duration,
-    /// The time until a whole reply is complete, if the provider sets no timeout. Default 600 s.
+    /// `whole-timeout`: Longest wait for a reply that is not streamed, for providers without a timeout. 0 for no limit.
+    /// Default: 600 s.
     pub whole_timeout: Option<Duration>,
-    /// The time until the first byte of a streamed reply, if the provider sets no timeout. Default 300 s.
+    /// `first-byte-timeout`: Longest wait for the first byte of a stream, for providers without a timeout. 0 for no
+    /// limit. Default: 300 s.
     pub first_byte_timeout: Option<Duration>,
-    /// The longest silence inside a streamed reply. Default 300 s.
+    /// `idle-timeout`: Longest silence of a provider inside a stream. Events, pings and comments end a silence; part of
+    /// an event does if it arrives at event-min-rate. 0 for no limit, in a file only. Default: 300 s.
     pub idle_timeout: Option<Duration>,
-    /// The longest duration of a streamed reply. No limit by default.
+    /// `total-timeout`: Longest stream. 0 for no limit. Default: 0 s.
     pub total_timeout: Option<Duration>,
-    /// How long the gateway sends nothing while it waits for the upstream's head, so that HTTP status codes are
-    /// preserved. Default 45 s.
+    /// `head-patience`: Longest wait for a provider's reply before the client gets status 200 and pings. Until then the
+    /// status can still be an error. Default: 45 s.
     pub head_patience: Duration,
-    /// The silence after which a ping is sent. Default 15 s.
+    /// `ping-interval`: Silence after which a client gets a ping. Default: 15 s.
     pub ping_interval: Duration,
-    /// The cooldown of a key if a 429 names none; doubled each time, up to a minute. Default 5 s.
+    /// `cooldown`: Cooldown of a key after a 429 without a wait. It doubles each time, up to a minute. Default: 5 s.
     pub cooldown: Duration,
-    /// The longest cooldown of a key, whatever `retry-after` says. Default 5 min.
+    /// `cooldown-cap`: Longest cooldown of a key, whatever wait the provider states. Default: 300 s.
     pub cooldown_cap: Duration,
-    /// The time for which a provider's model list is served from memory without a new request. Default 5 min.
+    /// `models-ttl`: Age at which a provider's list of models is requested again. Default: 300 s.
     pub models_ttl: Duration,
-    /// The time for which an older list is served while a new one is being fetched. Default one day.
+    /// `models-cache-ttl`: Age up to which an old list of models is served, as stale, while a new one is requested. An
+    /// older list is served only if the provider does not answer. Default: 86_400 s.
     pub models_cache_ttl: Duration,
-    /// The longest chain of aliases that refer to each other. Default 10.
+    /// `alias-chain`: Most aliases in a chain in which each resolves to the next. Default: 10.
     pub alias_chain: usize,
-    /// The time for which a learned rule applies to further requests. Default one day.
+    /// `learned-rules-ttl`: Time for which vdm remembers what a provider refuses, such as an unknown parameter, and
+    /// changes requests accordingly. Default: 86_400 s.
     pub learned_rules_ttl: Duration,
-    /// The bounds of the signature store. Default 10,000 entries, each kept for one hour, swept every 5 min.
+    /// Set by `signatures`, `signatures-ttl`, `signatures-sweep`.
     pub signatures: Retention,
-    /// How long streams may continue after SIGTERM. Default 25 s.
+    /// `drain`: Time for requests in flight to finish when vdm stops. Default: 25 s.
     pub drain: Duration,
-    /// How often the supervisor pings its actors, and how long it waits for the answer. Default 250 ms, 500 ms.
+    /// `watch-interval`: Time between two liveness checks of vdm's actors. Default: 0.25 s.
     pub watch_interval: Duration,
+    /// `watch-patience`: Time for an actor's answer to a liveness check. An actor that does not answer is replaced.
+    /// Default: 0.5 s.
     pub watch_patience: Duration,
-    /// How often the stream of active requests sends an update. Default 500 ms.
+    /// `active-requests-interval`: Time between two updates in the stream of requests in flight, 0.05 at least. The
+    /// start and end of a request appear within half a second. Default: 0.5 s.
     pub active_interval: Duration,
-    /// How often the stream of active requests sends a heartbeat. Default 30 s.
+    /// `active-requests-heartbeat`: Time between two heartbeats in the stream of requests in flight. Default: 30 s.
     pub active_heartbeat: Duration,
 }

@@ -88,11 +88,12 @@ async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option
         {
             return Refused(400, ErrorKind::InvalidRequest, message).response(api, &id);
         }
-        let told = match model {
-            None => all(&gateway, &query, &id).await,
-            Some(model) => single(&gateway, &query, (&model, &id)).await,
+        let call = ListCall { gateway: &gateway, query: &query, id: &id };
+        let reply = match model {
+            None => call.all().await,
+            Some(model) => call.single(&model).await,
         };
-        told.unwrap_or_else(|failed| failed.response(api, &id))
+        reply.unwrap_or_else(|failed| failed.response(api, &id))
     };
     guarded(spoken, &id, handler).await
 }
@@ -116,80 +117,97 @@ impl ListFailure {
     }
 }
 
-async fn all(gateway: &Arc<Gateway>, query: &ListQuery, id: &RequestId) -> Result<HttpResponse, ListFailure> {
-    if query.provider.is_none() && query.format == ListFormat::Of(Api::Messages) {
-        let everything = discovery::everything(gateway).await;
-        return Ok(endpoint::whole(200, in_json(), query.paged(&read(&everything)?)?, id));
-    }
-    let routes = gateway.registry.load().routes.clone();
-    if let Some(profile) = profiles::requested(&gateway.live_config().settings, query.provider.as_deref()) {
-        let profile = profile.map_err(ListFailure::unroutable)?;
-        let listed = profiles::models_of(&profile);
-        let models = read(&listed)?;
+/// One call of these endpoints.
+#[derive(Clone, Copy)]
+struct ListCall<'a> {
+    gateway: &'a Arc<Gateway>,
+    query: &'a ListQuery,
+    id: &'a RequestId,
+}
+
+/// A provider's list, with the headers of the reply.
+struct ListReply {
+    body: bytes::Bytes,
+    headers: HeaderMap,
+}
+
+impl ListCall<'_> {
+    async fn all(self) -> Result<HttpResponse, ListFailure> {
+        let Self { gateway, query, id } = self;
+        if query.provider.is_none() && query.format == ListFormat::Of(Api::Messages) {
+            let everything = discovery::everything(gateway).await;
+            return Ok(endpoint::whole(200, in_json(), query.paged(&read(&everything)?)?, id));
+        }
+        let routes = gateway.registry.load().routes.clone();
+        if let Some(profile) = profiles::requested(&gateway.live_config().settings, query.provider.as_deref())
+        {
+            let profile = profile.map_err(ListFailure::unroutable)?;
+            let listed = profiles::models_of(&profile);
+            let models = read(&listed)?;
+            let body = match query.format {
+                ListFormat::Raw | ListFormat::Of(Api::ChatCompletions) => models.chat("").into(),
+                ListFormat::Of(Api::Messages) => query.paged(&models)?,
+            };
+            return Ok(endpoint::whole(200, in_json(), body, id));
+        }
+        let provider = routes.provider(query.provider.as_deref()).map_err(ListFailure::unroutable)?;
+        let ListReply { body, headers } = self.listed(provider, query.remembered).await?;
         let body = match query.format {
-            ListFormat::Raw | ListFormat::Of(Api::ChatCompletions) => models.chat("").into(),
-            ListFormat::Of(Api::Messages) => query.paged(&models)?,
+            ListFormat::Raw => body,
+            ListFormat::Of(Api::ChatCompletions) => read(&body)?.chat(&provider.name).into(),
+            ListFormat::Of(Api::Messages) => query.paged(&read(&body)?)?,
         };
-        return Ok(endpoint::whole(200, in_json(), body, id));
+        Ok(endpoint::whole(200, headers, body, id))
     }
-    let provider = routes.provider(query.provider.as_deref()).map_err(ListFailure::unroutable)?;
-    let (body, headers) = listed(gateway, (provider, id), (query, query.remembered)).await?;
-    let body = match query.format {
-        ListFormat::Raw => body,
-        ListFormat::Of(Api::ChatCompletions) => read(&body)?.chat(&provider.name).into(),
-        ListFormat::Of(Api::Messages) => query.paged(&read(&body)?)?,
-    };
-    Ok(endpoint::whole(200, headers, body, id))
-}
 
-/// A model by any name that a request can use, such as `provider:model` or an alias.
-async fn single(
-    gateway: &Arc<Gateway>,
-    query: &ListQuery,
-    (name, id): (&str, &RequestId),
-) -> Result<HttpResponse, ListFailure> {
-    let routes = gateway.registry.load().routes.clone();
-    let (provider, model) = match &query.provider {
-        Some(provider) => {
-            (routes.provider(Some(provider)).map_err(ListFailure::unroutable)?.clone(), Arc::from(name))
-        }
-        None => {
-            let route = routes.resolve(name).map_err(ListFailure::unroutable)?;
-            (route.provider, route.model)
-        }
-    };
-    // An old list may lack the model.
-    let remembered = match query.remembered {
-        Remembered::Serves => Remembered::ServesWhileItHolds,
-        other @ (Remembered::ServesWhileItHolds | Remembered::PassedOver) => other,
-    };
-    let (body, headers) = listed(gateway, (&provider, id), (query, remembered)).await?;
-    let models = read(&body)?;
-    let Some(found) = models.find(&model) else {
-        let message = format!("provider '{}' lists no model '{model}'", provider.name);
-        return Err(ListFailure::Refused(Refused(404, ErrorKind::NotFound, message)));
-    };
-    let written = match query.format {
-        ListFormat::Raw => found.raw(),
-        ListFormat::Of(Api::ChatCompletions) => found.chat(&provider.name),
-        ListFormat::Of(Api::Messages) => found.messages(),
-    };
-    Ok(endpoint::whole(200, headers, written.into(), id))
-}
+    /// A model by any name that a request can use, such as `provider:model` or an alias.
+    async fn single(self, name: &str) -> Result<HttpResponse, ListFailure> {
+        let Self { gateway, query, id } = self;
+        let routes = gateway.registry.load().routes.clone();
+        let (provider, model) = match &query.provider {
+            Some(provider) => {
+                (routes.provider(Some(provider)).map_err(ListFailure::unroutable)?.clone(), Arc::from(name))
+            }
+            None => {
+                let route = routes.resolve(name).map_err(ListFailure::unroutable)?;
+                (route.provider, route.model)
+            }
+        };
+        // An old list may lack the model.
+        let remembered = match query.remembered {
+            Remembered::Serves => Remembered::ServesWhileItHolds,
+            other @ (Remembered::ServesWhileItHolds | Remembered::PassedOver) => other,
+        };
+        let ListReply { body, headers } = self.listed(&provider, remembered).await?;
+        let models = read(&body)?;
+        let Some(found) = models.find(&model) else {
+            let message = format!("provider '{}' lists no model '{model}'", provider.name);
+            return Err(ListFailure::Refused(Refused(404, ErrorKind::NotFound, message)));
+        };
+        let written = match query.format {
+            ListFormat::Raw => found.raw(),
+            ListFormat::Of(Api::ChatCompletions) => found.chat(&provider.name),
+            ListFormat::Of(Api::Messages) => found.messages(),
+        };
+        Ok(endpoint::whole(200, headers, written.into(), id))
+    }
 
-async fn listed(
-    gateway: &Arc<Gateway>,
-    (provider, id): (&Arc<ProviderSettings>, &RequestId),
-    (query, remembered): (&ListQuery, Remembered),
-) -> Result<(bytes::Bytes, HeaderMap), ListFailure> {
-    let listed = models::list(gateway.clone(), id.shared(), provider, &query.headers, remembered).await;
-    let mut headers = in_json();
-    match listed.map_err(ListFailure::Failure)? {
-        ListedModels::Current(listing) => Ok((listing.body, headers)),
-        ListedModels::Stale(listing) => {
-            headers.insert(CACHE, HeaderValue::from_static("stale"));
-            Ok((listing.body, headers))
-        }
+    async fn listed(
+        self,
+        provider: &Arc<ProviderSettings>,
+        remembered: Remembered,
+    ) -> Result<ListReply, ListFailure> {
+        let Self { gateway, query, id } = self;
+        let listed = models::list(gateway.clone(), id.shared(), provider, &query.headers, remembered).await;
+        let mut headers = in_json();
+        let body = match listed.map_err(ListFailure::Failure)? {
+            ListedModels::Current(listing) => listing.body,
+            ListedModels::Stale(listing) => {
+                headers.insert(CACHE, HeaderValue::from_static("stale"));
+                listing.body
+            }
+        };
+        Ok(ListReply { body, headers })
     }
 }
 

@@ -13,6 +13,9 @@ const DOMAINS: [&str; 3] = [".azure.com", ".azure.us", ".azure.cn"];
 /// The types of resources that need an API version in their path. Azure's other models are addressed like OpenAI's.
 const RESOURCES: [&str; 2] = [".openai.azure.", ".cognitiveservices.azure."];
 
+/// OpenAI's own API.
+const OPENAI: &str = "api.openai.com";
+
 /// The built-in provider. Its base URL is that of the user's resource.
 pub(super) const NAME: &str = "azure";
 
@@ -21,26 +24,49 @@ pub(super) fn example(name: &str) -> &'static str {
     if name == NAME { " to https://RESOURCE.openai.azure.com/openai/v1" } else { "" }
 }
 
-/// `None` for a provider that is not Azure. `stated` is its `api-version`.
+/// What the layers say about a provider.
+#[derive(Clone, Copy)]
+pub(super) struct Stated<'a> {
+    pub(super) name: &'a str,
+    pub(super) base_url: &'a str,
+    /// `api-version`
+    pub(super) version: Option<LocatedText<'a>>,
+}
+
+/// A version that a query can contain.
+struct ApiVersion<'a> {
+    text: String,
+    place: &'a str,
+}
+
+/// `None` for a provider that is not Azure.
 pub(super) fn read(
     api: Api,
-    (name, base_url): (&str, &str),
-    stated: Option<LocatedText<'_>>,
+    Stated { name, base_url, version }: Stated<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Azure>, ConfigError> {
-    let version = stated.filter(|stated| !stated.text.trim().is_empty()).map(version).transpose()?;
+    let version = version.filter(|stated| !stated.text.trim().is_empty());
+    let version = version.map(ApiVersion::parse).transpose()?;
     match (api, version, base_url.ends_with("/openai/v1")) {
-        (Api::Messages, Some((_, place)), _) => {
+        (Api::Messages, Some(ApiVersion { place, .. }), _) => {
             let text =
                 "an api-version means nothing to a provider that speaks Anthropic's API; it has no effect";
             warnings.push(format!("{place}: {text}"));
             Ok(None)
         }
         (Api::Messages, None, _) => Ok(None),
-        (Api::ChatCompletions, Some((api_version, _)), true) => {
-            Ok(Some(Azure::V1 { api_version: Some(api_version) }))
+        // OPENAI_API_VERSION is Azure's in OpenAI's SDKs.
+        (Api::ChatCompletions, Some(ApiVersion { place, .. }), _) if host(base_url) == OPENAI => {
+            let text = "OpenAI's own API has no versions, so it has no effect; for Azure OpenAI, set AZURE_API_VERSION";
+            warnings.push(format!("{place}: {text}"));
+            Ok(None)
         }
-        (Api::ChatCompletions, Some((api_version, _)), false) => Ok(Some(Azure::Deployments { api_version })),
+        (Api::ChatCompletions, Some(version), true) => {
+            Ok(Some(Azure::V1 { api_version: Some(version.text) }))
+        }
+        (Api::ChatCompletions, Some(version), false) => {
+            Ok(Some(Azure::Deployments { api_version: version.text }))
+        }
         // Base URLs of other vendors end in the same path, for example Groq's.
         (Api::ChatCompletions, None, true) => {
             let azures = DOMAINS.iter().any(|domain| host(base_url).ends_with(domain));
@@ -58,13 +84,14 @@ pub(super) fn read(
     }
 }
 
-/// The version, if a query can contain it, with its place.
-fn version(LocatedText { text, place }: LocatedText<'_>) -> Result<(String, &str), ConfigError> {
-    let text = text.trim();
-    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
-        return Ok((text.to_owned(), place));
+impl<'a> ApiVersion<'a> {
+    fn parse(LocatedText { text, place }: LocatedText<'a>) -> Result<Self, ConfigError> {
+        let text = text.trim();
+        if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
+            return Ok(Self { text: text.to_owned(), place });
+        }
+        Err(ConfigError::new(place, "expected an API version such as \"2024-10-21\" or \"preview\""))
     }
-    Err(ConfigError::new(place, "expected an API version such as \"2024-10-21\" or \"preview\""))
 }
 
 fn host(base_url: &str) -> String {
@@ -81,8 +108,8 @@ mod tests {
 
     fn read_as(api: Api, base_url: &str, stated: Option<&str>) -> (Option<Azure>, Vec<String>) {
         let mut warnings = vec![];
-        let stated = stated.map(|text| LocatedText { text, place: "here" });
-        let azure = read(api, ("az", base_url), stated, &mut warnings);
+        let version = stated.map(|text| LocatedText { text, place: "here" });
+        let azure = read(api, Stated { name: "az", base_url, version }, &mut warnings);
         (azure.unwrap_or_else(|error| panic!("{error}")), warnings)
     }
 
@@ -113,11 +140,27 @@ mod tests {
         assert!(azure.is_none() && warnings.is_empty(), "{warnings:?}");
     }
 
+    /// Requirement: `OPENAI_API_VERSION`, which OpenAI's SDKs read for Azure, does not break the provider openai.
+    #[test]
+    fn openais_own_api_has_no_versions() {
+        let (azure, warnings) =
+            read_as(Api::ChatCompletions, "https://api.openai.com/v1", Some("2024-10-21"));
+
+        assert_eq!(azure, None);
+        assert_eq!(
+            warnings,
+            [
+                "here: OpenAI's own API has no versions, so it has no effect; for Azure OpenAI, set AZURE_API_VERSION"
+            ]
+        );
+    }
+
     #[test]
     fn a_version_that_is_invalid_in_a_query_is_an_error() {
-        let stated = Some(LocatedText { text: "2024&x=1", place: "here" });
+        let version = Some(LocatedText { text: "2024&x=1", place: "here" });
+        let stated = Stated { name: "az", base_url: CLASSIC, version };
 
-        let error = read(Api::ChatCompletions, ("az", CLASSIC), stated, &mut vec![]).unwrap_err();
+        let error = read(Api::ChatCompletions, stated, &mut vec![]).unwrap_err();
 
         assert_eq!(error.to_string(), "here: expected an API version such as \"2024-10-21\" or \"preview\"");
     }

@@ -5,7 +5,7 @@ use config::ValueKind;
 use super::error::{ConfigError, Diagnostics};
 use super::headers;
 use super::layer::Layer;
-use super::schema::{self, PROVIDER_VARIABLES, PROXY_API_KEY, PROXY_API_KEY_FILE};
+use super::schema::{self, PROXY_API_KEY, PROXY_API_KEY_FILE, ProviderVariable};
 use super::variables::{EnvironmentVariable, Variables};
 
 /// Between a provider and the name of a header, where `_` means `-`.
@@ -47,18 +47,18 @@ pub(super) fn layer(variables: &Variables, known: &[String], report: &mut Diagno
         if variable.text.trim().is_empty() {
             continue;
         }
-        match declared.kind.check_variable(&variable.text) {
-            Ok(value) => layer.put(declared.path, value, &variable.place),
+        match declared.value_type.check_variable(&variable.text) {
+            Ok(value) => layer.put(&declared.path(), value, &variable.place),
             Err(refusal) => report.error(&variable.place, refusal),
         }
     }
     // First: a custom header of the same name has the last word.
     put_openai_headers(&mut layer, variables, report);
     for (name, variable) in variables.iter().filter(|(_, variable)| !variable.text.trim().is_empty()) {
-        if let Some((provider, key)) = of_provider(name)
+        if let Some(OfProvider { prefix, key }) = OfProvider::parse(name)
             && !names_itself(key, &variable.text)
         {
-            put(&mut layer, (&named(provider, known), key), variable);
+            put(&mut layer, &named(prefix, known), key, variable);
         }
         if let Some(header) = name.strip_prefix(HEADER_FOR_ALL).filter(|header| !header.is_empty()) {
             put_for_all(&mut layer, &header_name(header), variable, report);
@@ -123,9 +123,9 @@ fn idle(name: &str, text: &str, is_provider: impl Fn(&str) -> bool) -> Option<St
     if text.is_empty() {
         return None;
     }
-    if let Some((provider, key @ VariableKey::Alias(_))) = of_provider(name) {
+    if let Some(OfProvider { prefix, key: key @ VariableKey::Alias(_) }) = OfProvider::parse(name) {
         let itself = names_itself(key, text).then_some("the alias names itself, so it has no effect");
-        return itself.filter(|_| is_provider(provider)).map(str::to_owned);
+        return itself.filter(|_| is_provider(prefix)).map(str::to_owned);
     }
     if let Some((_, why)) = GONE.iter().find(|(gone, _)| *gone == name) {
         return Some(format!("no longer needed, so it has no effect: {why}"));
@@ -147,7 +147,14 @@ pub(super) fn is_read(name: &str) -> bool {
         || name.ends_with(LATER_OF_A_PROVIDER)
         || name.ends_with("_AUTH_MODE")
         || name.starts_with(HEADER_FOR_ALL)
-        || of_provider(name).is_some()
+        || OfProvider::parse(name).is_some()
+}
+
+/// What the name of a provider's variable says: `POE_ALIAS_HAIKU`.
+struct OfProvider<'a> {
+    /// `POE`
+    prefix: &'a str,
+    key: VariableKey<'a>,
 }
 
 #[derive(Clone, Copy)]
@@ -162,7 +169,7 @@ fn names_itself(key: VariableKey<'_>, text: &str) -> bool {
     matches!(key, VariableKey::Alias(alias) if text.trim().eq_ignore_ascii_case(alias))
 }
 
-fn put(layer: &mut Layer, (provider, key): (&str, VariableKey<'_>), variable: &EnvironmentVariable) {
+fn put(layer: &mut Layer, provider: &str, key: VariableKey<'_>, variable: &EnvironmentVariable) {
     let value = |text: &str| ValueKind::from(text.to_owned());
     match key {
         VariableKey::Setting(key) => {
@@ -184,20 +191,21 @@ fn header_name(variable: &str) -> String {
     variable.replace('_', "-").to_ascii_lowercase()
 }
 
-/// The provider's prefix and the setting.
-fn of_provider(name: &str) -> Option<(&str, VariableKey<'_>)> {
-    if [PROXY_API_KEY, PROXY_API_KEY_FILE].contains(&name) || name.starts_with(HEADER_FOR_ALL) {
-        return None;
+impl<'a> OfProvider<'a> {
+    fn parse(name: &'a str) -> Option<Self> {
+        if [PROXY_API_KEY, PROXY_API_KEY_FILE].contains(&name) || name.starts_with(HEADER_FOR_ALL) {
+            return None;
+        }
+        let found = match (name.split_once(HEADER), name.rsplit_once(ALIAS)) {
+            (Some((prefix, header)), _) => Self { prefix, key: VariableKey::Header(header) },
+            (None, Some((prefix, alias))) => Self { prefix, key: VariableKey::Alias(alias) },
+            (None, None) => schema::provider_variables().find_map(|ProviderVariable { suffix, key }| {
+                Some(Self { prefix: name.strip_suffix(suffix)?, key: VariableKey::Setting(key) })
+            })?,
+        };
+        let nameless = matches!(found.key, VariableKey::Header("") | VariableKey::Alias(""));
+        (!nameless && is_prefix(found.prefix)).then_some(found)
     }
-    let (provider, key) = match (name.split_once(HEADER), name.rsplit_once(ALIAS)) {
-        (Some((provider, header)), _) => (provider, VariableKey::Header(header)),
-        (None, Some((provider, alias))) => (provider, VariableKey::Alias(alias)),
-        (None, None) => PROVIDER_VARIABLES
-            .iter()
-            .find_map(|(suffix, key)| Some((name.strip_suffix(suffix)?, VariableKey::Setting(key))))?,
-    };
-    let nameless = matches!(key, VariableKey::Header("") | VariableKey::Alias(""));
-    (!nameless && is_prefix(provider)).then_some((provider, key))
 }
 
 fn is_prefix(text: &str) -> bool {

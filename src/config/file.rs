@@ -7,7 +7,7 @@ use vandamme_actors::settings::EVERY_NAME;
 
 use super::error::Diagnostics;
 use super::layer::Layer;
-use super::schema::{self, Keys};
+use super::schema::{self, SettingDeclaration, SettingList};
 use super::value_type::{self, KeyType, Raw, ValueType};
 
 /// The compiled-in file.
@@ -77,7 +77,7 @@ impl Guess {
     fn new(meant: &str, item: &Item) -> Self {
         let known = if meant == "limits" { schema::LIMITS } else { schema::DEFAULTS };
         let names = || item.as_table_like().into_iter().flat_map(TableLike::iter).map(|(name, _)| name);
-        let is_in = |keys, name| lookup(keys, name).is_some();
+        let is_in = |settings, name| lookup(settings, name).is_some();
         if names().any(|name| is_in(known, name) && !is_in(schema::PROVIDER, name)) {
             Self::Misspelt
         } else if names().any(|name| is_in(schema::PROVIDER, name) && !is_in(known, name)) {
@@ -90,6 +90,24 @@ impl Guess {
 
 /// Checks a value by its name and itself.
 type CheckNamed = fn(&str, Raw<'_>) -> Result<config::ValueKind, String>;
+
+/// A key of a table with its value or table.
+#[derive(Clone, Copy)]
+struct Entry<'a> {
+    key: &'a Key,
+    item: &'a Item,
+}
+
+impl<'a> Entry<'a> {
+    fn raw(self) -> Raw<'a> {
+        self.item.as_value().map_or(Raw::Other("a table"), Raw::of)
+    }
+
+    /// The place of the value, or of the key if the value has none.
+    fn value_span(self) -> Option<std::ops::Range<usize>> {
+        self.item.span().or_else(|| self.key.span())
+    }
+}
 
 struct FileReader<'a> {
     label: &'a str,
@@ -106,20 +124,21 @@ impl FileReader<'_> {
     }
 
     fn document(&mut self, table: &dyn TableLike) {
-        for (key, item) in entries(table) {
-            match key.get() {
-                "defaults" => self.table(schema::DEFAULTS, &["defaults"], (key, item)),
-                "limits" => self.table(schema::LIMITS, &["limits"], (key, item)),
-                name if name.starts_with('#') => self.profile(key, item),
-                name if lookup(schema::TOP, name).is_some() || item.as_table_like().is_none() => {
-                    self.entry(schema::TOP, &[], (key, item));
+        for entry in entries(table) {
+            match entry.key.get() {
+                "defaults" => self.table(schema::DEFAULTS, &["defaults"], entry),
+                "limits" => self.table(schema::LIMITS, &["limits"], entry),
+                name if name.starts_with('#') => self.profile(entry),
+                name if lookup(schema::GATEWAY, name).is_some() || entry.item.as_table_like().is_none() => {
+                    self.entry(schema::GATEWAY, &[], entry);
                 }
-                _ => self.provider(key, item),
+                _ => self.provider(entry),
             }
         }
     }
 
-    fn profile(&mut self, key: &Key, item: &Item) {
+    fn profile(&mut self, entry: Entry<'_>) {
+        let key = entry.key;
         let name = key.get().trim_start_matches('#').to_ascii_lowercase();
         if !is_provider_name(&name) {
             let place = self.key(key, &[]);
@@ -128,10 +147,11 @@ impl FileReader<'_> {
         // An empty profile also replaces one of the same name in a lower file.
         let place = self.key(key, &[]);
         self.layer.put(&["profiles", &name, "said"], true.into(), &place);
-        self.table(schema::PROFILE, &["profiles", &name], (key, item));
+        self.table(schema::PROFILE, &["profiles", &name], entry);
     }
 
-    fn provider(&mut self, key: &Key, item: &Item) {
+    fn provider(&mut self, entry: Entry<'_>) {
+        let Entry { key, item } = entry;
         let name = key.get().to_ascii_lowercase();
         let place = self.key(key, &[]);
         if name == "aliases" {
@@ -151,39 +171,40 @@ impl FileReader<'_> {
                 Guess::Open => self.layer.put(&[DOUBTFUL, &name], meant.into(), &place),
             }
         }
-        self.table(schema::PROVIDER, &["providers", &name], (key, item));
+        self.table(schema::PROVIDER, &["providers", &name], entry);
     }
 
-    fn table(&mut self, keys: Keys, path: &[&str], (key, item): (&Key, &Item)) {
+    fn table(&mut self, settings: SettingList, path: &[&str], Entry { key, item }: Entry<'_>) {
         let Some(table) = item.as_table_like() else {
             let place = self.key(key, &[]);
             return self.wrong(&place, format!("expected a table: [{}]", key.get()));
         };
         for entry in entries(table) {
-            self.entry(keys, path, entry);
+            self.entry(settings, path, entry);
         }
     }
 
-    fn entry(&mut self, keys: Keys, path: &[&str], (key, item): (&Key, &Item)) {
+    fn entry(&mut self, settings: SettingList, path: &[&str], entry: Entry<'_>) {
+        let key = entry.key;
         let place = self.key(key, path);
-        let Some((name, kind)) = lookup(keys, key.get()) else {
-            let near = schema::suggestion(key.get(), keys.iter().map(|(name, _)| *name));
-            let meant = near.map_or_else(|| known(keys), |name| format!("did you mean \"{name}\"?"));
+        let Some(setting) = lookup(settings, key.get()) else {
+            let near = schema::suggestion(key.get(), settings.iter().map(|setting| setting.key));
+            let meant = near.map_or_else(|| known(settings), |name| format!("did you mean \"{name}\"?"));
             return self.wrong(&place, format!("there is no such key; {meant}"));
         };
-        let path = [path, &[name]].concat();
-        match kind {
+        let path = [path, &[setting.key]].concat();
+        match setting.key_type {
             KeyType::Later => self.report.warning(&place, schema::NOT_YET),
-            KeyType::AuthMode => self.auth_mode(&path, (key, item)),
-            KeyType::Targets => self.names(&path, (key, item), value_type::target),
-            KeyType::Aliases => self.names(&path, (key, item), value_type::alias),
-            KeyType::Fallbacks => self.fallbacks(&path, (key, item)),
-            KeyType::Headers => self.names(&path, (key, item), value_type::header),
-            KeyType::Value(value) => self.value(&path, (key, item), |raw| value.check(raw)),
+            KeyType::AuthMode => self.auth_mode(&path, entry),
+            KeyType::Targets => self.names(&path, entry, value_type::target),
+            KeyType::Aliases => self.names(&path, entry, value_type::alias),
+            KeyType::Fallbacks => self.fallbacks(&path, entry),
+            KeyType::Headers => self.names(&path, entry, value_type::header),
+            KeyType::Value(value) => self.value(&path, entry, |raw| value.check(raw)),
         }
     }
 
-    fn auth_mode(&mut self, path: &[&str], entry: (&Key, &Item)) {
+    fn auth_mode(&mut self, path: &[&str], entry: Entry<'_>) {
         let is_oauth = |raw: Raw<'_>| raw.text().is_some_and(|mode| mode.eq_ignore_ascii_case(OAUTH));
         self.value(path, entry, |raw| match is_oauth(raw) {
             true => Ok(OAUTH.into()),
@@ -192,38 +213,38 @@ impl FileReader<'_> {
     }
 
     /// A list for every name, or a table of lists.
-    fn fallbacks(&mut self, path: &[&str], (key, item): (&Key, &Item)) {
-        if item.as_table_like().is_some() {
-            return self.names(path, (key, item), |_, raw| value_type::fallbacks(raw));
+    fn fallbacks(&mut self, path: &[&str], entry: Entry<'_>) {
+        if entry.item.as_table_like().is_some() {
+            return self.names(path, entry, |_, raw| value_type::fallbacks(raw));
         }
-        let place = self.placed(key, item.span().or_else(|| key.span()), &path[..path.len() - 1]);
-        match value_type::fallbacks(item.as_value().map_or(Raw::Other("a table"), Raw::of)) {
+        let place = self.placed(entry.key, entry.value_span(), &path[..path.len() - 1]);
+        match value_type::fallbacks(entry.raw()) {
             Ok(list) => self.layer.put(&[path, &[EVERY_NAME]].concat(), list, &place),
             Err(refusal) => self.wrong(&place, refusal),
         }
     }
 
     /// A table whose names are free.
-    fn names(&mut self, path: &[&str], (key, item): (&Key, &Item), check: CheckNamed) {
+    fn names(&mut self, path: &[&str], Entry { key, item }: Entry<'_>, check: CheckNamed) {
         let Some(table) = item.as_table_like() else {
             let place = self.key(key, &path[..path.len() - 1]);
             return self.wrong(&place, "expected a table of names, each with text in quotes");
         };
-        for (key, item) in entries(table) {
-            let name = key.get().to_lowercase();
-            self.value(&[path, &[&name]].concat(), (key, item), |raw| check(&name, raw));
+        for entry in entries(table) {
+            let name = entry.key.get().to_lowercase();
+            self.value(&[path, &[&name]].concat(), entry, |raw| check(&name, raw));
         }
     }
 
     fn value(
         &mut self,
         path: &[&str],
-        (key, item): (&Key, &Item),
+        entry: Entry<'_>,
         check: impl FnOnce(Raw<'_>) -> Result<config::ValueKind, String>,
     ) {
         let parent = &path[..path.len() - 1];
-        let place = self.placed(key, item.span().or_else(|| key.span()), parent);
-        match check(item.as_value().map_or(Raw::Other("a table"), Raw::of)) {
+        let place = self.placed(entry.key, entry.value_span(), parent);
+        match check(entry.raw()) {
             Ok(value) => self.layer.put(path, value, &place),
             Err(refusal) => self.wrong(&place, refusal),
         }
@@ -258,17 +279,18 @@ impl FileReader<'_> {
     }
 }
 
-fn entries(table: &dyn TableLike) -> impl Iterator<Item = (&Key, &Item)> {
-    table.iter().filter_map(|(name, _)| table.get_key_value(name))
+fn entries(table: &dyn TableLike) -> impl Iterator<Item = Entry<'_>> {
+    table.iter().filter_map(|(name, _)| table.get_key_value(name).map(|(key, item)| Entry { key, item }))
 }
 
-fn lookup(keys: Keys, name: &str) -> Option<(&'static str, KeyType)> {
-    keys.iter().copied().find(|(known, _)| *known == name)
+fn lookup(settings: SettingList, name: &str) -> Option<&'static SettingDeclaration> {
+    settings.iter().find(|setting| setting.key == name)
 }
 
-fn known(keys: Keys) -> String {
-    let available = keys.iter().filter(|(_, kind)| !matches!(kind, KeyType::Later | KeyType::AuthMode));
-    let names: Vec<_> = available.map(|(name, _)| *name).collect();
+fn known(settings: SettingList) -> String {
+    let available =
+        settings.iter().filter(|setting| !matches!(setting.key_type, KeyType::Later | KeyType::AuthMode));
+    let names: Vec<_> = available.map(|setting| setting.key).collect();
     format!("known here: {}", names.join(", "))
 }
 

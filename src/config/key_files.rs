@@ -37,7 +37,7 @@ impl<'a> KeyFiles<'a> {
     fn of_provider(&mut self, name: &str) {
         let section = self.merged.root().section("providers").section(name);
         let Some(file) = section.text("api-key-file") else { return };
-        if let Some(error) = both(section, ("api-key", file)) {
+        if let Some(error) = both(section, "api-key", file) {
             return self.report.errors.push(error);
         }
         match self.words(file.text) {
@@ -54,7 +54,7 @@ impl<'a> KeyFiles<'a> {
     fn of_the_gateway(&mut self) {
         let root = self.merged.root();
         let Some(file) = root.text("proxy-api-key-file") else { return };
-        if let Some(error) = both(root, ("proxy-api-key", file)) {
+        if let Some(error) = both(root, "proxy-api-key", file) {
             return self.report.errors.push(error);
         }
         match self.words(file.text) {
@@ -93,7 +93,7 @@ impl<'a> KeyFiles<'a> {
     }
 }
 
-fn both(section: Section<'_>, (key, file): (&str, LocatedText<'_>)) -> Option<ConfigError> {
+fn both(section: Section<'_>, key: &str, file: LocatedText<'_>) -> Option<ConfigError> {
     let stated = section.text(key).filter(|stated| !stated.text.trim().is_empty())?;
     let text = format!("the key is set twice: here as a file and by {}; take one away", stated.place);
     Some(ConfigError::new(file.place, text))

@@ -1,6 +1,5 @@
-//! The limits. Each is declared once, in `limits/declared.rs`: key, type, default, variable, field of the settings, and
-//! documentation. The parser, `config show` and `config env` read them; the built-in file, the sample file and
-//! docs/limits.md are generated from them, and a test compares the text.
+//! The limits. Each is declared once, in `limits/declared.rs`: its setting and its field in the settings of the actors.
+//! docs/limits.md and the documentation of the fields are generated from them, and a test compares the text.
 
 mod declared;
 
@@ -9,22 +8,17 @@ use std::time::Duration;
 use vandamme_actors::settings::Limits;
 
 use super::layer::Section;
-use super::schema::VariableDeclaration;
+use super::schema::SettingDeclaration;
 use super::value_type::KeyType;
-use super::value_type::ValueType;
 
 pub(super) use self::declared::LIMITS;
 
 /// One limit.
 pub(super) struct LimitDeclaration {
-    pub(super) key: &'static str,
-    pub(super) value_type: ValueType,
-    /// As in a TOML file.
-    pub(super) default: &'static str,
-    /// One or several sentences.
-    pub(super) doc: &'static str,
-    /// The variable that overrides the files.
-    pub(super) variable: Option<VariableDeclaration>,
+    pub(super) setting: SettingDeclaration,
+    /// The field of [`Limits`], for the test that generates its documentation.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the generated documentation"))]
+    pub(super) field: &'static str,
     set: fn(&mut Limits, LimitValue),
 }
 
@@ -38,31 +32,27 @@ enum LimitValue {
 /// The number of limits.
 const COUNT: usize = 40;
 
-/// The keys of `[limits]` for the parser.
-pub(super) static KEYS: [(&str, KeyType); COUNT] = keys();
+/// The declarations as a table of settings.
+pub(super) static SETTINGS: [SettingDeclaration; COUNT] = settings();
 
-const fn keys() -> [(&'static str, KeyType); COUNT] {
-    let mut keys = [("", KeyType::Later); COUNT];
+const fn settings() -> [SettingDeclaration; COUNT] {
+    let mut settings = [SettingDeclaration::new("", KeyType::Later, ""); COUNT];
     let mut at = 0;
     while at < COUNT {
-        keys[at] = (LIMITS[at].key, KeyType::Value(LIMITS[at].value_type));
+        settings[at] = LIMITS[at].setting;
         at += 1;
     }
-    keys
-}
-
-/// The variables that override limits of the files.
-pub(super) fn variables() -> impl Iterator<Item = &'static VariableDeclaration> {
-    LIMITS.iter().filter_map(|limit| limit.variable.as_ref())
+    settings
 }
 
 /// The merged limits, or the key that is missing.
 pub(super) fn build(section: Section<'_>) -> Result<Limits, String> {
     let mut limits = Limits::default();
     for limit in &LIMITS {
-        let seconds = || section.seconds(limit.key).map(LimitValue::Seconds);
-        let number = section.count(limit.key).map(LimitValue::Integer).or_else(seconds);
-        let number = number.ok_or_else(|| format!("the key {} is missing", limit.key))?;
+        let key = limit.setting.key;
+        let seconds = || section.seconds(key).map(LimitValue::Seconds);
+        let number = section.count(key).map(LimitValue::Integer).or_else(seconds);
+        let number = number.ok_or_else(|| format!("the key {key} is missing"))?;
         (limit.set)(&mut limits, number);
     }
     Ok(limits)
@@ -71,6 +61,11 @@ pub(super) fn build(section: Section<'_>) -> Result<Limits, String> {
 impl LimitValue {
     fn size(self) -> usize {
         usize::try_from(self.rate()).unwrap_or(usize::MAX)
+    }
+
+    /// Zero means "no limit".
+    fn size_unless_zero(self) -> Option<usize> {
+        Some(self.size()).filter(|size| *size > 0)
     }
 
     fn rate(self) -> u64 {

@@ -6,9 +6,7 @@ use vandamme_actors::secret::ApiKey;
 
 use super::file::{BUILT_IN, DOUBTFUL};
 use super::layer::Layer;
-use super::limits::{LIMITS, LimitDeclaration};
-use super::schema::{self, PROVIDER_VARIABLES};
-use super::value_type::ValueType;
+use super::schema::{self, PROVIDER, PROVIDER_VARIABLES_WITHOUT_KEY, SettingDeclaration, VariableWithoutKey};
 
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -100,42 +98,32 @@ fn shown(path: &[String], kind: &ValueKind) -> String {
     }
 }
 
-/// All variables, from the tables that the parser uses.
+/// All variables, from the declarations that the parser uses.
 pub(super) fn variables() -> Vec<VariableDoc> {
-    let global = schema::GLOBAL
-        .iter()
-        .map(|variable| VariableDoc { name: variable.name.to_owned(), about: variable.about.to_owned() });
-    let of_limits = LIMITS.iter().filter_map(|LimitDeclaration { key, default, doc, variable, .. }| {
-        let variable = variable.as_ref()?;
-        let unit = if variable.kind == ValueType::Hours { "In hours. " } else { "" };
-        Some(VariableDoc {
-            name: variable.name.to_owned(),
-            about: format!("{unit}{doc} ([limits] {key} = {default})"),
-        })
+    let global = schema::TABLES.iter().flat_map(|table| {
+        let heading = table.heading();
+        let of_settings = table.settings.iter().filter_map(move |setting| of_setting(setting, &heading));
+        of_settings.chain(table.variables.iter().map(without_key))
     });
-    let of_a_provider = PROVIDER_VARIABLES.iter().map(|(suffix, key)| VariableDoc {
-        name: format!("{{PROVIDER}}{suffix}"),
-        about: format!("{key} of this provider; overrides the files"),
-    });
-    let free = [
-        ("{PROVIDER}_AUTH_MODE", "passthrough: send each request with its client's own key"),
-        ("{PROVIDER}_ALIAS_{NAME}", "an alias of this provider: a model, or PROVIDER:MODEL"),
-        ("{PROVIDER}_CUSTOM_HEADER_{X_Y}", "a header X-Y on every request to this provider"),
-        ("CUSTOM_HEADER_{X_Y}", "a header X-Y on every request to providers without a header of that name"),
-        (
-            "OPENAI_ORG_ID, OPENAI_PROJECT_ID",
-            "sent to provider openai as openai-organization and openai-project",
-        ),
-        ("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "proxies for providers"),
-        (
-            "SSL_CERT_FILE, SSL_CERT_DIR",
-            "trusted certificates in place of the system's; public ones stay trusted",
-        ),
-        ("NO_COLOR", "no colours"),
-        ("COLUMNS", "width of tables on a terminal"),
-        ("XDG_RUNTIME_DIR", "directory of the control sockets"),
-        ("VDM_WRAP_URL", "set by `vdm wrap` for its tool: the gateway in use"),
-    ];
-    let free = free.map(|(name, about)| VariableDoc { name: name.to_owned(), about: about.to_owned() });
-    global.chain(of_limits).chain(of_a_provider).chain(free).collect()
+    let of_a_provider = PROVIDER.iter().filter_map(|setting| of_setting(setting, "[PROVIDER] "));
+    global.chain(of_a_provider).chain(PROVIDER_VARIABLES_WITHOUT_KEY.iter().map(without_key)).collect()
+}
+
+/// The variable of a setting, with the key that it overrides and its default.
+fn of_setting(setting: &SettingDeclaration, heading: &str) -> Option<VariableDoc> {
+    let variable = setting.variable?;
+    let unit = variable.unit();
+    let meaning = plain(setting.documentation.meaning);
+    let default = setting.default_text().map_or_else(String::new, |default| format!(" = {default}"));
+    let about = format!("{unit}{meaning} ({heading}{}{default})", setting.key);
+    Some(VariableDoc { name: variable.name.to_owned(), about })
+}
+
+fn without_key(VariableWithoutKey { name, meaning, .. }: &VariableWithoutKey) -> VariableDoc {
+    VariableDoc { name: (*name).to_owned(), about: plain(meaning) }
+}
+
+/// Without the marks of literal words.
+fn plain(text: &str) -> String {
+    text.replace('`', "")
 }

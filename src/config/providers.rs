@@ -25,6 +25,7 @@ use super::near_misses;
 use super::provider_urls::BaseUrl;
 use super::value_type::LONGEST;
 use super::variables::Variables;
+use super::vendor_variables;
 
 /// Builds one provider after the other, and collects errors and warnings.
 pub(super) struct Builder<'a> {
@@ -36,6 +37,12 @@ pub(super) struct Builder<'a> {
     pub(super) partial: Vec<PartialProvider>,
     pub(super) warnings: Vec<String>,
     pub(super) errors: Vec<ConfigError>,
+}
+
+/// With what a provider is called.
+struct Access<'a> {
+    keys: LocatedText<'a>,
+    base_url: String,
 }
 
 impl<'a> Builder<'a> {
@@ -99,13 +106,13 @@ impl<'a> Builder<'a> {
             return;
         }
         match self.base_url(name) {
-            BaseUrl::Valid(url) => self.register(name, section, (keys, url)),
+            BaseUrl::Valid(base_url) => self.register(name, section, Access { keys, base_url }),
             BaseUrl::Missing => self.leave_partial(name, None),
             BaseUrl::OwnListener(place) => self.leave_partial(name, Some(&place)),
             BaseUrl::Invalid(error) => {
                 self.errors.push(error);
                 // The start fails; the provider is still checked for other errors.
-                self.register(name, section, (keys, String::new()));
+                self.register(name, section, Access { keys, base_url: String::new() });
             }
         }
     }
@@ -149,7 +156,10 @@ impl<'a> Builder<'a> {
             |named: &str| self.registered.iter().any(|provider| prefix(&provider.name) == named);
         self.warnings.extend(environment::without_effect(variables, is_provider));
         let known: Vec<&str> = self.known_to_files().collect();
-        self.warnings.extend(near_misses::warnings(variables, &known));
+        let registered: Vec<&str> = self.registered.iter().map(|provider| &*provider.name).collect();
+        let providers = near_misses::ProviderNames { known: &known, registered: &registered };
+        let warnings = near_misses::warnings(variables, &providers);
+        self.warnings.extend(warnings);
     }
 
     pub(super) fn needs_no_key(&self, name: &str) -> bool {
@@ -177,11 +187,22 @@ impl<'a> Builder<'a> {
         false
     }
 
+    /// The variable of a known provider's key that is meant by the key of an unknown one.
+    fn near_key(&self, name: &str) -> Option<String> {
+        if let Some(near) = near_misses::near_provider(name, self.known_to_files()) {
+            return Some(format!("{}_API_KEY", prefix(near)));
+        }
+        let is_set = |meant: &&str| {
+            self.variables.find(meant).is_some_and(|variable| !variable.text.trim().is_empty())
+        };
+        let meant = vendor_variables::meant(&format!("{}_API_KEY", prefix(name)));
+        meant.filter(|meant| !is_set(meant)).map(str::to_owned)
+    }
+
     fn leave_partial(&mut self, name: &str, own: Option<&str>) {
         let missing = format!("{}_BASE_URL", prefix(name));
-        let near = near_misses::near_provider(name, self.known_to_files());
-        let near =
-            near.map_or_else(String::new, |near| format!(" (or did you mean {}_API_KEY?)", prefix(near)));
+        let near = self.near_key(name);
+        let near = near.map_or_else(String::new, |near| format!(" (or did you mean {near}?)"));
         self.warnings.push(match own {
             Some(place) => format!("{place}: this is the gateway's own address, so {name} cannot be used"),
             None => {
@@ -192,14 +213,16 @@ impl<'a> Builder<'a> {
         self.partial.push(PartialProvider { name: name.to_owned(), missing });
     }
 
-    fn register(&mut self, name: &str, section: Section<'_>, (keys, base_url): (LocatedText<'_>, String)) {
+    fn register(&mut self, name: &str, section: Section<'_>, access: Access<'_>) {
+        let Access { keys, base_url } = access;
         if name == super::DEMO {
             let text = "demo is the name of the embedded provider; choose another";
             return self.errors.push(ConfigError::new(keys.place, text));
         }
         let api = self.api(section);
         let dialect = dialect::read(section, &base_url, self.merged.root());
-        let azure = azure::read(api, (name, &base_url), section.text("api-version"), &mut self.warnings);
+        let stated = azure::Stated { name, base_url: &base_url, version: section.text("api-version") };
+        let azure = azure::read(api, stated, &mut self.warnings);
         let passthrough = is_passthrough(keys.text) || section.text("auth-mode").is_some();
         let settings = ProviderSettings {
             name: name.into(),

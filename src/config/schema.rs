@@ -1,268 +1,295 @@
-//! All keys and variables with their types. Any other key is an error.
+//! The declarations of all settings: key, type, default, variable, whether a reload applies it, and documentation, each in
+//! one place. The parser, `config show`, `config env` and near misses read them. The built-in file, the sample file and the
+//! reference in docs/ are generated from them, and a test compares the text.
 
-use super::fixups::MISSING_REASONING;
+mod defaults;
+mod gateway;
+mod profile;
+mod provider;
+
 use super::limits;
-use super::value_type::KeyType::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
-use super::value_type::ValueType::{
-    self, Betas, Bounds, Count, Flag, Format, Host, Hosts, Link, LogLevel, Object, OneOf, Origins, Params,
-    Parts, Pause, Port, Seconds, Secret, Settings, Text, Url, Words,
-};
+use super::value_type::KeyType;
+use super::value_type::ValueType;
 
-use super::top_models::SOURCES;
+pub(super) use self::defaults::DEFAULTS;
+pub(super) use self::gateway::{GATEWAY, PROXY_API_KEY, PROXY_API_KEY_FILE};
+pub(super) use self::profile::PROFILE;
+pub(super) use self::provider::{PROVIDER, PROVIDER_VARIABLES_WITHOUT_KEY};
 
-pub(super) type Keys = &'static [(&'static str, KeyType)];
-
-/// Outside every table.
-pub(super) const TOP: Keys = &[
-    ("host", Value(Host)),
-    ("port", Value(Port)),
-    ("log-level", Value(LogLevel)),
-    ("proxy-api-key", Value(Secret)),
-    ("proxy-api-key-file", Value(Text)),
-    ("allowed-hosts", Value(Hosts)),
-    ("cors-origins", Value(Origins)),
-    ("route-header", Value(Flag)),
-    ("request-metrics", Value(Flag)),
-    ("active-requests-stream", Value(Flag)),
-];
-
-/// `[defaults]`
-pub(super) const DEFAULTS: Keys = &[
-    ("default-provider", Value(Text)),
-    ("timeout", Value(Seconds)),
-    ("max-retries", Value(Count(0))),
-    ("gemini-thought-signatures", Value(Flag)),
-    ("cache-dir", Value(Text)),
-    ("models-cache", Value(Flag)),
-    ("top-models-source", Value(OneOf(SOURCES))),
-    ("top-models-rankings-file", Value(Text)),
-    ("top-models-timeout", Value(Pause)),
-    ("top-models-exclude", Value(Parts)),
-    ("aliases", Aliases),
-];
-
-/// `["#NAME"]`
-pub(super) const PROFILE: Keys = &[
-    ("timeout", Value(Seconds)),
-    ("max-retries", Value(Count(0))),
-    ("aliases", KeyType::Targets),
-    ("fallbacks", Fallbacks),
-];
+pub(super) type SettingList = &'static [SettingDeclaration];
 
 /// `[limits]`
-pub(super) const LIMITS: Keys = &limits::KEYS;
+pub(super) const LIMITS: SettingList = &limits::SETTINGS;
 
-const REPLAYS: &[&str] = &["reasoning_content", "reasoning_content_always", "reasoning_details", "none"];
+/// One setting. Any other key of a file is an error.
+#[derive(Clone, Copy)]
+pub(super) struct SettingDeclaration {
+    pub(super) key: &'static str,
+    pub(super) key_type: KeyType,
+    pub(super) default: DefaultValue,
+    pub(super) variable: Option<SettingVariable>,
+    pub(super) application: Application,
+    pub(super) documentation: Documentation,
+}
 
-/// `[P]`, for every provider.
-pub(super) const PROVIDER: Keys = &[
-    ("api-key", Value(ValueType::Keys)),
-    ("api-key-file", Value(Text)),
-    ("api-key-optional", Value(Flag)),
-    ("base-url", Value(Url)),
-    ("api-format", Value(Format)),
-    ("api-version", Value(Text)),
-    ("timeout", Value(Seconds)),
-    ("max-retries", Value(Count(0))),
-    ("serves-claude", Value(Flag)),
-    ("models-url", Value(Link)),
-    ("drop-params", Value(Params)),
-    ("set-params", Value(Settings)),
-    ("limit-params", Value(Bounds)),
-    ("drop-betas", Value(Betas)),
-    ("max-tokens-as", Value(OneOf(&["max_tokens", "max_completion_tokens"]))),
-    ("fit-tool-schemas", Value(Flag)),
-    ("missing-reasoning", Value(OneOf(MISSING_REASONING))),
-    ("tool-ids", Value(OneOf(&["anthropic", "openai", "mistral"]))),
-    ("aliases", Aliases),
-    ("fallbacks", Fallbacks),
-    ("custom-headers", Headers),
-    ("auth-mode", AuthMode),
-    ("tool-name-sanitization", Value(Flag)),
-    ("reasoning-models", Value(Words)),
-    ("reasoning-parameter", Value(OneOf(&["reasoning_effort", "reasoning", "thinking"]))),
-    ("reasoning-replay", Value(OneOf(REPLAYS))),
-    ("think-tags", Value(Flag)),
-    ("system-anywhere", Value(Flag)),
-    ("cache-control", Value(Flag)),
-    ("top-k", Value(Flag)),
-    ("user-fields", Value(Words)),
-    ("prompt-cache", Value(Flag)),
-    ("web-search", Value(Object)),
-    ("middleware", Value(Words)),
-    ("model-page", Later),
+/// The value of a setting that nobody sets, as in a TOML file.
+#[derive(Clone, Copy)]
+pub(super) enum DefaultValue {
+    /// A line of the built-in file.
+    BuiltIn(&'static str),
+    /// Assumed where the setting is read.
+    Implied(&'static str),
+    Unset,
+}
+
+/// When a new value takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Application {
+    AtReload,
+    AtStart,
+}
+
+/// The variable that overrides the files.
+#[derive(Clone, Copy)]
+pub(super) struct SettingVariable {
+    /// `HOST`, or `{PROVIDER}_API_KEY` for a setting of each provider.
+    pub(super) name: &'static str,
+    /// The type, if it differs from the key's.
+    value_type: Option<ValueType>,
+    scope: VariableScope,
+}
+
+impl SettingVariable {
+    /// A note on the unit, if it differs from the key's.
+    pub(super) fn unit(self) -> &'static str {
+        if self.value_type == Some(ValueType::Hours) { "In hours. " } else { "" }
+    }
+}
+
+/// The values that a variable overrides.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum VariableScope {
+    /// Those of the same key.
+    Key,
+    /// Those of the same key in each provider's table, too.
+    EveryProvider,
+}
+
+/// The texts for people. Words between backquotes are literal.
+#[derive(Clone, Copy)]
+pub(super) struct Documentation {
+    /// One or several sentences.
+    pub(super) meaning: &'static str,
+    /// The target of a link to more, in docs/configuration.md.
+    pub(super) guide: Option<&'static str>,
+    /// The value in the sample file, or the lines of a table. Without one, it is the default.
+    pub(super) example: Option<&'static str>,
+    pub(super) providers: ProviderScope,
+}
+
+/// The providers to which a setting of `[NAME]` applies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProviderScope {
+    All,
+    OpenAiFormat,
+}
+
+impl SettingDeclaration {
+    pub(super) const fn new(key: &'static str, key_type: KeyType, meaning: &'static str) -> Self {
+        Self {
+            key,
+            key_type,
+            default: DefaultValue::Unset,
+            variable: None,
+            application: Application::AtReload,
+            documentation: Documentation {
+                meaning,
+                guide: None,
+                example: None,
+                providers: ProviderScope::All,
+            },
+        }
+    }
+
+    /// The value in the built-in file.
+    pub(super) const fn with_default(mut self, value: &'static str) -> Self {
+        self.default = DefaultValue::BuiltIn(value);
+        self
+    }
+
+    /// The value that the reader of the setting assumes.
+    pub(super) const fn with_implied_default(mut self, value: &'static str) -> Self {
+        self.default = DefaultValue::Implied(value);
+        self
+    }
+
+    pub(super) const fn with_variable(mut self, name: &'static str) -> Self {
+        self.variable = Some(SettingVariable { name, value_type: None, scope: VariableScope::Key });
+        self
+    }
+
+    /// A variable whose values have another type than the key's.
+    pub(super) const fn with_typed_variable(mut self, name: &'static str, value_type: ValueType) -> Self {
+        let value_type = Some(value_type);
+        self.variable = Some(SettingVariable { name, value_type, scope: VariableScope::Key });
+        self
+    }
+
+    /// A variable that also overrides the value of every provider.
+    const fn with_variable_over_providers(mut self, name: &'static str) -> Self {
+        let scope = VariableScope::EveryProvider;
+        self.variable = Some(SettingVariable { name, value_type: None, scope });
+        self
+    }
+
+    /// A reload does not apply it.
+    pub(super) const fn at_start(mut self) -> Self {
+        self.application = Application::AtStart;
+        self
+    }
+
+    const fn with_guide(mut self, target: &'static str) -> Self {
+        self.documentation.guide = Some(target);
+        self
+    }
+
+    const fn with_example(mut self, example: &'static str) -> Self {
+        self.documentation.example = Some(example);
+        self
+    }
+
+    const fn for_openai_format(mut self) -> Self {
+        self.documentation.providers = ProviderScope::OpenAiFormat;
+        self
+    }
+
+    /// The default as people read it.
+    pub(super) fn default_text(&self) -> Option<&'static str> {
+        match self.default {
+            DefaultValue::BuiltIn(text) | DefaultValue::Implied(text) => Some(text),
+            DefaultValue::Unset => None,
+        }
+    }
+
+    /// The type of the variable's values, if the key has a single value.
+    fn variable_type(&self) -> Option<ValueType> {
+        let of_key = if let KeyType::Value(value_type) = self.key_type { Some(value_type) } else { None };
+        self.variable.and_then(|variable| variable.value_type).or(of_key)
+    }
+}
+
+/// A variable without a key in files.
+pub(super) struct VariableWithoutKey {
+    /// One name or several, separated by `, `.
+    pub(super) name: &'static str,
+    pub(super) meaning: &'static str,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for the generated reference"))]
+    pub(super) guide: Option<&'static str>,
+    /// The value that the configuration reads; `None` if another part of vdm reads the variable.
+    value: Option<VariableValue>,
+}
+
+#[derive(Clone, Copy)]
+struct VariableValue {
+    value_type: ValueType,
+    /// The table in the merged layers; empty outside every table.
+    table: &'static str,
+    key: &'static str,
+}
+
+/// The settings of one table, and the variables that belong to the same subject.
+pub(super) struct SettingTable {
+    /// Empty outside every table.
+    pub(super) name: &'static str,
+    pub(super) settings: SettingList,
+    pub(super) variables: &'static [VariableWithoutKey],
+}
+
+/// The tables that do not belong to one provider or profile.
+pub(super) static TABLES: [SettingTable; 3] = [
+    SettingTable { name: "", settings: GATEWAY, variables: gateway::VARIABLES },
+    SettingTable { name: "defaults", settings: DEFAULTS, variables: defaults::VARIABLES },
+    SettingTable { name: "limits", settings: LIMITS, variables: &[] },
 ];
+
+/// The table of the values that variables set for every provider, above the providers' own.
+pub(super) const EVERYWHERE: &str = "everywhere";
+
+impl SettingTable {
+    /// `[limits] `, or nothing outside every table.
+    pub(super) fn heading(&self) -> String {
+        if self.name.is_empty() { String::new() } else { format!("[{}] ", self.name) }
+    }
+
+    /// The key with its table, as in [`super::ConfigValue`].
+    fn full_key(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
+    }
+
+    fn global_variables(&self) -> impl Iterator<Item = GlobalVariable> {
+        let of_settings = self.settings.iter().filter_map(|setting| {
+            let SettingVariable { name, scope, .. } = setting.variable?;
+            let table = if scope == VariableScope::EveryProvider { EVERYWHERE } else { self.name };
+            Some(GlobalVariable { name, value_type: setting.variable_type()?, table, key: setting.key })
+        });
+        let others = self.variables.iter().filter_map(|variable| {
+            let VariableValue { value_type, table, key } = variable.value?;
+            Some(GlobalVariable { name: variable.name, value_type, table, key })
+        });
+        of_settings.chain(others)
+    }
+}
+
+/// Whether a new value of this key takes effect at the next start only. A reload applies every other key. The key is that of
+/// a [`super::ConfigValue`].
+pub(crate) fn applies_at_start(key: &str) -> bool {
+    TABLES.iter().any(|table| {
+        let mut settings = table.settings.iter();
+        settings
+            .any(|setting| setting.application == Application::AtStart && table.full_key(setting.key) == key)
+    })
+}
+
+/// A variable for the gateway or for all providers.
+pub(super) struct GlobalVariable {
+    pub(super) name: &'static str,
+    pub(super) value_type: ValueType,
+    table: &'static str,
+    key: &'static str,
+}
+
+impl GlobalVariable {
+    /// The path of its value in the merged layers.
+    pub(super) fn path(&self) -> Vec<&'static str> {
+        [self.table, self.key].into_iter().filter(|part| !part.is_empty()).collect()
+    }
+}
+
+/// All variables that do not belong to one provider.
+pub(super) fn variables() -> impl Iterator<Item = GlobalVariable> {
+    TABLES.iter().flat_map(SettingTable::global_variables)
+}
+
+/// A variable that each provider has: `{PROVIDER}_API_KEY`.
+#[derive(Clone, Copy)]
+pub(super) struct ProviderVariable {
+    /// `_API_KEY`
+    pub(super) suffix: &'static str,
+    /// The key of `[P]` that it sets.
+    pub(super) key: &'static str,
+}
+
+/// The variables that set one value of a provider.
+pub(super) fn provider_variables() -> impl Iterator<Item = ProviderVariable> {
+    let values = PROVIDER.iter().filter(|setting| matches!(setting.key_type, KeyType::Value(_)));
+    values.filter_map(|setting| {
+        let suffix = setting.variable?.name.strip_prefix("{PROVIDER}")?;
+        Some(ProviderVariable { suffix, key: setting.key })
+    })
+}
 
 /// The warning for a key or variable of a later version.
 pub(super) const NOT_YET: &str = "not available in this version of vdm, so it has no effect";
-
-/// A variable for the gateway or for all providers.
-pub(super) struct VariableDeclaration {
-    pub(super) name: &'static str,
-    /// The description, with the default in brackets.
-    pub(super) about: &'static str,
-    pub(super) kind: ValueType,
-    /// The path of its value in the merged tree.
-    pub(super) path: &'static [&'static str],
-}
-
-/// The variables beside those of limits.
-pub(super) static GLOBAL: [VariableDeclaration; 23] = [
-    VariableDeclaration {
-        name: "HOST",
-        about: "address or name to listen on (127.0.0.1)",
-        kind: Host,
-        path: &["host"],
-    },
-    VariableDeclaration { name: "PORT", about: "port to listen on (8082)", kind: Port, path: &["port"] },
-    VariableDeclaration {
-        name: "LOG_LEVEL",
-        about: "DEBUG, INFO, WARNING, ERROR or CRITICAL (INFO)",
-        kind: LogLevel,
-        path: &["log-level"],
-    },
-    VariableDeclaration {
-        name: PROXY_API_KEY,
-        about: "key that clients must send",
-        kind: Secret,
-        path: &["proxy-api-key"],
-    },
-    VariableDeclaration {
-        name: PROXY_API_KEY_FILE,
-        about: "file that contains the key",
-        kind: Text,
-        path: &["proxy-api-key-file"],
-    },
-    VariableDeclaration {
-        name: "VDM_ALLOWED_HOSTS",
-        about: "names in the Host header that a gateway without PROXY_API_KEY accepts, separated by spaces",
-        kind: Hosts,
-        path: &["allowed-hosts"],
-    },
-    VariableDeclaration {
-        name: "VDM_CORS_ORIGINS",
-        about: "origins of web pages that may call the gateway, separated by spaces",
-        kind: Origins,
-        path: &["cors-origins"],
-    },
-    VariableDeclaration {
-        name: "VDM_DEFAULT_PROVIDER",
-        about: "provider or profile for model names without a prefix (openai)",
-        kind: Text,
-        path: &["defaults", "default-provider"],
-    },
-    VariableDeclaration {
-        name: "VDM_ROUTE_HEADER",
-        about: "report the route of each model name in x-vdm-route (false)",
-        kind: Flag,
-        path: &["route-header"],
-    },
-    // These two override a provider's own table, so they have a table of their own.
-    VariableDeclaration {
-        name: "REQUEST_TIMEOUT",
-        about: "request timeout in seconds; overrides every provider's timeout; 0 means no limit",
-        kind: Seconds,
-        path: &["everywhere", "timeout"],
-    },
-    VariableDeclaration {
-        name: "MAX_RETRIES",
-        about: "retries per key; overrides every provider's max-retries (2)",
-        kind: Count(0),
-        path: &["everywhere", "max-retries"],
-    },
-    VariableDeclaration {
-        name: "MIN_TOKENS_LIMIT",
-        about: "least max_tokens of Messages requests to OpenAI-format providers; smaller values are raised",
-        kind: Count(1),
-        path: &["everywhere", "min-tokens-limit"],
-    },
-    VariableDeclaration {
-        name: "MAX_TOKENS_LIMIT",
-        about: "highest max_tokens of Messages requests to OpenAI-format providers; larger values are lowered",
-        kind: Count(1),
-        path: &["everywhere", "max-tokens-limit"],
-    },
-    VariableDeclaration {
-        name: "VDM_DEMO",
-        about: "1 adds the built-in demo provider, 0 turns it off",
-        kind: Flag,
-        path: &["demo"],
-    },
-    VariableDeclaration {
-        name: "GEMINI_THOUGHT_SIGNATURES_ENABLED",
-        about: "return Gemini's thought signatures (true)",
-        kind: Flag,
-        path: &["defaults", "gemini-thought-signatures"],
-    },
-    VariableDeclaration {
-        name: "CACHE_DIR",
-        about: "directory of stored model lists (~/.cache/vandamme-proxy)",
-        kind: Text,
-        path: &["defaults", "cache-dir"],
-    },
-    VariableDeclaration {
-        name: "MODELS_CACHE_ENABLED",
-        about: "store model lists on disk (true)",
-        kind: Flag,
-        path: &["defaults", "models-cache"],
-    },
-    VariableDeclaration {
-        name: "TOP_MODELS_SOURCE",
-        about: "openrouter, manual_rankings or disabled (openrouter if that provider has a key)",
-        kind: OneOf(SOURCES),
-        path: &["defaults", "top-models-source"],
-    },
-    VariableDeclaration {
-        name: "TOP_MODELS_RANKINGS_FILE",
-        about: "TOML file of manual_rankings: [[models]] with an id each",
-        kind: Text,
-        path: &["defaults", "top-models-rankings-file"],
-    },
-    VariableDeclaration {
-        name: "TOP_MODELS_TIMEOUT_SECONDS",
-        about: "longest wait for the catalogue, in seconds (5)",
-        kind: Pause,
-        path: &["defaults", "top-models-timeout"],
-    },
-    VariableDeclaration {
-        name: "TOP_MODELS_EXCLUDE",
-        about: "omit models whose id contains one of these texts, separated by commas",
-        kind: Parts,
-        path: &["defaults", "top-models-exclude"],
-    },
-    VariableDeclaration {
-        name: "LOG_REQUEST_METRICS",
-        about: "count, trace and log requests (true)",
-        kind: Flag,
-        path: &["request-metrics"],
-    },
-    VariableDeclaration {
-        name: "VDM_ACTIVE_REQUESTS_SSE_ENABLED",
-        about: "serve /metrics/active-requests/stream (true)",
-        kind: Flag,
-        path: &["active-requests-stream"],
-    },
-];
-
-/// All variables that are not about one provider.
-pub(super) fn variables() -> impl Iterator<Item = &'static VariableDeclaration> {
-    GLOBAL.iter().chain(limits::variables())
-}
-
-/// The key that clients must send, although the name ends like that of a provider's key.
-pub(super) const PROXY_API_KEY: &str = "PROXY_API_KEY";
-
-pub(super) const PROXY_API_KEY_FILE: &str = "PROXY_API_KEY_FILE";
-
-/// `{P}_…` and the key of `[P]` that it sets.
-pub(super) const PROVIDER_VARIABLES: [(&str, &str); 6] = [
-    ("_API_KEY", "api-key"),
-    ("_API_KEY_FILE", "api-key-file"),
-    ("_BASE_URL", "base-url"),
-    ("_API_FORMAT", "api-format"),
-    ("_API_VERSION", "api-version"),
-    ("_MODELS_URL", "models-url"),
-];
 
 /// The name that is nearest, if one is near.
 pub(super) fn suggestion<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {

@@ -10,7 +10,7 @@ use actix_web::rt::time::timeout;
 use tokio::sync::oneshot;
 use vandamme_actors::settings::{ProviderSettings, Settings};
 
-use crate::config::{Config, ConfigValue, Overrides};
+use crate::config::{self, Config, ConfigValue, Overrides};
 use crate::gateway::Gateway;
 use crate::process::control::Reloaded;
 
@@ -19,21 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Whether a thread reads the configuration. There is one at most, however long it takes.
 static READING: AtomicBool = AtomicBool::new(false);
-
-/// Keys that apply at the start only. A reload applies every other key.
-const ONCE: [&str; 11] = [
-    "host",
-    "port",
-    "log-level",
-    "defaults.cache-dir",
-    "defaults.models-cache",
-    "limits.connect-timeout",
-    "limits.signatures",
-    "limits.signatures-ttl",
-    "limits.signatures-sweep",
-    "limits.watch-interval",
-    "limits.watch-patience",
-];
 
 /// The sources of the configuration, and its last values.
 pub(super) struct Reloader {
@@ -79,7 +64,7 @@ impl Reloader {
 
     /// Keys that apply at the start only keep their values.
     fn remember(&mut self, said: Vec<ConfigValue>) {
-        let is_once = |said: &ConfigValue| ONCE.contains(&&*said.key);
+        let is_once = |said: &ConfigValue| config::applies_at_start(&said.key);
         self.said.retain(is_once);
         self.said.extend(said.into_iter().filter(|said| !is_once(said)));
     }
@@ -118,7 +103,10 @@ async fn load(origin: Overrides) -> Result<Config, Vec<String>> {
 fn changes(before: &[ConfigValue], after: &[ConfigValue]) -> Reloaded {
     let mut reloaded = Reloaded::default();
     let mut note = |key: &str, text: String| {
-        let lines = if ONCE.contains(&key) { &mut reloaded.needs_restart } else { &mut reloaded.changed };
+        let lines = match config::applies_at_start(key) {
+            true => &mut reloaded.needs_restart,
+            false => &mut reloaded.changed,
+        };
         lines.push(text);
     };
     for ConfigValue { key, value, place } in after {

@@ -45,6 +45,12 @@ fn settings_without_effect_cause_one_warning_and_requests_are_served() {
     for (name, text, advice) in [
         ("OPENAI_APIKEY", "sk-canary", "did you mean OPENAI_API_KEY?"),
         ("VDM_DEFAULT_PROVIDR", "x", "did you mean VDM_DEFAULT_PROVIDER?"),
+        ("AZURE_OPENAI_ENDPOINT", "https://canary.example", "did you mean AZURE_BASE_URL?"),
+        (
+            "OPENAI_MAX_RETRY",
+            "5",
+            "set max-retries under [openai] in a configuration file, or MAX_RETRIES for all providers",
+        ),
         ("GROQ_BASE_URL", "http://127.0.0.1:1/v1", "set GROQ_API_KEY"),
         ("SSL_CERT_FILE", "/absent/ca.pem", "cannot read /absent/ca.pem"),
         ("TOP_MODELS_SOURCE", "manual_rankings", "set TOP_MODELS_RANKINGS_FILE"),

@@ -1,30 +1,28 @@
 //! The declarations of `[limits]`, in the order of the files. After a change, run
-//! `UPDATE_SNAPSHOTS=1 cargo test --lib config::tests::limits` to generate the files that show them.
+//! `UPDATE_SNAPSHOTS=1 cargo test --lib config::tests` to generate the files that show them.
 
 use super::{COUNT, LimitDeclaration};
-use crate::config::schema::VariableDeclaration;
+use crate::config::schema::SettingDeclaration;
+use crate::config::value_type::KeyType::Value;
 use crate::config::value_type::ValueType::{Bytes, Count, Hours, Pause, Rate, Seconds};
 
+/// `FIELD = READER` sets a field of the settings with a method of [`super::LimitValue`]. The methods of [`SettingDeclaration`] after the
+/// documentation say what else holds for it.
 macro_rules! limit {
-    ($key:literal, $type:expr, $default:literal, $set:expr, $doc:literal) => {
+    (
+        $key:literal,
+        $type:expr,
+        $default:literal,
+        $($field:ident).+ = $reader:ident,
+        $meaning:literal
+        $(, $method:ident($($argument:expr),*))*
+    ) => {
         LimitDeclaration {
-            key: $key,
-            value_type: $type,
-            default: $default,
-            doc: $doc,
-            variable: None,
-            set: $set,
-        }
-    };
-    ($key:literal, $type:expr, $default:literal, $set:expr, $variable:literal: $variable_type:expr, $doc:literal) => {
-        LimitDeclaration {
-            variable: Some(VariableDeclaration {
-                name: $variable,
-                about: $doc,
-                kind: $variable_type,
-                path: &["limits", $key],
-            }),
-            ..limit!($key, $type, $default, $set, $doc)
+            setting: SettingDeclaration::new($key, Value($type), $meaning)
+                .with_default($default)
+                $(.$method($($argument),*))*,
+            field: stringify!($($field).+),
+            set: |limits, number| limits.$($field).+ = number.$reader(),
         }
     };
 }
@@ -35,295 +33,289 @@ pub(in crate::config) static LIMITS: [LimitDeclaration; COUNT] = [
         "request-body",
         Bytes,
         "\"32MiB\"",
-        |limits, n| limits.request_body = n.size(),
+        request_body = size,
         "Largest body of a request. A larger one gets 413."
     ),
     limit!(
         "model-name",
         Bytes,
         "256",
-        |limits, n| limits.model_name = n.size(),
+        model_name = size,
         "Longest model name in a request, in bytes. A longer one gets 400."
     ),
     limit!(
         "request-head-timeout",
         Pause,
         "10",
-        |limits, n| limits.request_head_timeout = n.duration(),
+        request_head_timeout = duration,
         "Time for the head of each request of a connection. After that the client gets 408."
     ),
     limit!(
         "body-grace",
         Seconds,
         "10",
-        |limits, n| limits.body_grace = n.duration(),
+        body_grace = duration,
         "Time before body-min-rate applies to the body of a request."
     ),
     limit!(
         "body-min-rate",
         Bytes,
         "\"1KiB\"",
-        |limits, n| limits.body_min_rate = n.rate(),
+        body_min_rate = rate,
         "Least bytes per second of a request's body. A slower client gets 408."
     ),
     limit!(
         "connections",
         Count(1),
         "10_000",
-        |limits, n| limits.connections = n.size(),
-        "Open client connections. At the limit, the connection that has been idle longest is closed for a new one. If all are in \
-         use, a new one can request /health, and other requests get 503. vdm raises its soft limit of open files at the start, and \
-         warns if the hard limit is too low."
+        connections = size,
+        "Open client connections. At the limit, the connection that has been idle longest is closed for a \
+         new one. If all are in use, a new one can request /health, and other requests get 503. vdm \
+         raises its soft limit of open files at the start, and warns if the hard limit is too low."
     ),
     limit!(
         "connections-per-address",
         Count(0),
         "8_000",
-        |limits, n| limits.connections_per_address = Some(n.size()).filter(|most| *most > 0),
-        "Open connections of one client address (of one /64 network for IPv6). Beyond that: 503 and closed. 0 for no limit. Clients \
-         behind one NAT or reverse proxy share an address."
+        connections_per_address = size_unless_zero,
+        "Open connections of one client address (of one /64 network for IPv6). Beyond that: 503 and \
+         closed. 0 for no limit. Clients behind one NAT or reverse proxy share an address."
     ),
     limit!(
         "in-flight",
         Count(1),
         "4_096",
-        |limits, n| limits.in_flight = n.size(),
+        in_flight = size,
         "Requests in progress, over all providers. Beyond that: 503."
     ),
     limit!(
         "provider-in-flight",
         Count(1),
         "1_024",
-        |limits, n| limits.provider_in_flight = n.size(),
+        provider_in_flight = size,
         "Requests in progress for one provider. Further requests wait."
     ),
     limit!(
         "provider-queue",
         Count(0),
         "256",
-        |limits, n| limits.provider_queue = n.size(),
+        provider_queue = size,
         "Requests that wait for one provider. Beyond that: 503."
     ),
     limit!(
         "provider-queue-wait",
         Seconds,
         "5",
-        |limits, n| limits.provider_queue_wait = n.duration(),
+        provider_queue_wait = duration,
         "Longest wait for a provider. After that: 503."
     ),
     limit!(
         "client-channel",
         Bytes,
         "\"64KiB\"",
-        |limits, n| limits.client_channel = n.size(),
-        "Data of one stream that waits for a slow client. Beyond that, vdm stops reading from the provider."
+        client_channel = size,
+        "Data of one stream that waits for a slow client. Beyond that, vdm stops reading from the \
+         provider."
     ),
     limit!(
         "client-timeout",
         Seconds,
         "600",
-        |limits, n| limits.client_timeout = n.unless_zero(),
-        "Time after which the connection of a client that acknowledges nothing is closed (on Linux). 0 for no limit."
+        client_timeout = unless_zero,
+        "Time after which the connection of a client that acknowledges nothing is closed (on Linux). 0 \
+         for no limit."
     ),
     limit!(
         "reply-grace",
         Pause,
         "60",
-        |limits, n| limits.reply_grace = n.duration(),
-        "Time before reply-min-rate applies to a client. Only time during which data waits for the client counts."
+        reply_grace = duration,
+        "Time before reply-min-rate applies to a client. Only time during which data waits for the client \
+         counts."
     ),
     limit!(
         "reply-min-rate",
         Rate,
         "\"1KiB\"",
-        |limits, n| limits.reply_min_rate = n.rate(),
-        "Least bytes per second at which a client must read its reply. The connection of a slower one is closed. 0 for no minimum."
+        reply_min_rate = rate,
+        "Least bytes per second at which a client must read its reply. The connection of a slower one is \
+         closed. 0 for no minimum."
     ),
-    limit!(
-        "event",
-        Bytes,
-        "\"16MiB\"",
-        |limits, n| limits.event = n.size(),
-        "Largest event of a stream, decompressed."
-    ),
+    limit!("event", Bytes, "\"16MiB\"", event = size, "Largest event of a stream, decompressed."),
     limit!(
         "event-min-rate",
         Bytes,
         "\"1KiB\"",
-        |limits, n| limits.event_min_rate = n.rate(),
+        event_min_rate = rate,
         "Least bytes per second at which part of an event ends a silence (see idle-timeout)."
     ),
     limit!(
         "before-first-event",
         Bytes,
         "\"64KiB\"",
-        |limits, n| limits.before_first_event = n.size(),
+        before_first_event = size,
         "Pings and comments that are kept before the first event of a stream. Further ones are dropped."
     ),
     limit!(
         "whole-reply",
         Bytes,
         "\"64MiB\"",
-        |limits, n| limits.whole_reply = n.size(),
+        whole_reply = size,
         "Largest reply that is not streamed, decompressed."
     ),
     limit!(
         "connect-timeout",
         Pause,
         "10",
-        |limits, n| limits.connect_timeout = n.duration(),
-        "STREAMING_CONNECT_TIMEOUT_SECONDS": Pause,
-        "Longest wait for a connection to a provider, TLS included."
+        connect_timeout = duration,
+        "Longest wait for a connection to a provider, TLS included.",
+        with_variable("STREAMING_CONNECT_TIMEOUT_SECONDS"),
+        at_start()
     ),
     limit!(
         "whole-timeout",
         Seconds,
         "600",
-        |limits, n| limits.whole_timeout = n.unless_zero(),
+        whole_timeout = unless_zero,
         "Longest wait for a reply that is not streamed, for providers without a timeout. 0 for no limit."
     ),
     limit!(
         "first-byte-timeout",
         Seconds,
         "300",
-        |limits, n| limits.first_byte_timeout = n.unless_zero(),
+        first_byte_timeout = unless_zero,
         "Longest wait for the first byte of a stream, for providers without a timeout. 0 for no limit."
     ),
     limit!(
         "idle-timeout",
         Seconds,
         "300",
-        |limits, n| limits.idle_timeout = n.unless_zero(),
-        "STREAMING_READ_TIMEOUT_SECONDS": Pause,
-        "Longest silence of a provider inside a stream. Events, pings and comments end a silence; part of an event does if it arrives \
-         at event-min-rate. 0 for no limit, in a file only."
+        idle_timeout = unless_zero,
+        "Longest silence of a provider inside a stream. Events, pings and comments end a silence; part of \
+         an event does if it arrives at event-min-rate. 0 for no limit, in a file only.",
+        with_typed_variable("STREAMING_READ_TIMEOUT_SECONDS", Pause)
     ),
-    limit!(
-        "total-timeout",
-        Seconds,
-        "0",
-        |limits, n| limits.total_timeout = n.unless_zero(),
-        "Longest stream. 0 for no limit."
-    ),
+    limit!("total-timeout", Seconds, "0", total_timeout = unless_zero, "Longest stream. 0 for no limit."),
     limit!(
         "head-patience",
         Seconds,
         "45",
-        |limits, n| limits.head_patience = n.duration(),
-        "Longest wait for a provider's reply before the client gets status 200 and pings. Until then the status can still be an error."
+        head_patience = duration,
+        "Longest wait for a provider's reply before the client gets status 200 and pings. Until then the \
+         status can still be an error."
     ),
     limit!(
         "ping-interval",
         Pause,
         "15",
-        |limits, n| limits.ping_interval = n.duration(),
+        ping_interval = duration,
         "Silence after which a client gets a ping."
     ),
     limit!(
         "cooldown",
         Seconds,
         "5",
-        |limits, n| limits.cooldown = n.duration(),
+        cooldown = duration,
         "Cooldown of a key after a 429 without a wait. It doubles each time, up to a minute."
     ),
     limit!(
         "cooldown-cap",
         Seconds,
         "300",
-        |limits, n| limits.cooldown_cap = n.duration(),
+        cooldown_cap = duration,
         "Longest cooldown of a key, whatever wait the provider states."
     ),
     limit!(
         "alias-chain",
         Count(1),
         "10",
-        |limits, n| limits.alias_chain = n.size(),
-        "ALIAS_MAX_CHAIN_LENGTH": Count(1),
-        "Most aliases in a chain in which each resolves to the next."
+        alias_chain = size,
+        "Most aliases in a chain in which each resolves to the next.",
+        with_variable("ALIAS_MAX_CHAIN_LENGTH")
     ),
     limit!(
         "models-ttl",
         Seconds,
         "300",
-        |limits, n| limits.models_ttl = n.duration(),
+        models_ttl = duration,
         "Age at which a provider's list of models is requested again."
     ),
     limit!(
         "models-cache-ttl",
         Seconds,
         "86_400",
-        |limits, n| limits.models_cache_ttl = n.duration(),
-        "MODELS_CACHE_TTL_HOURS": Hours,
-        "Age up to which an old list of models is served, as stale, while a new one is requested. An older list is served only if the \
-         provider does not answer."
+        models_cache_ttl = duration,
+        "Age up to which an old list of models is served, as stale, while a new one is requested. An \
+         older list is served only if the provider does not answer.",
+        with_typed_variable("MODELS_CACHE_TTL_HOURS", Hours)
     ),
     limit!(
         "learned-rules-ttl",
         Seconds,
         "86_400",
-        |limits, n| limits.learned_rules_ttl = n.duration(),
-        "Time for which vdm remembers what a provider refuses, such as an unknown parameter, and changes requests accordingly."
+        learned_rules_ttl = duration,
+        "Time for which vdm remembers what a provider refuses, such as an unknown parameter, and changes \
+         requests accordingly."
     ),
     limit!(
         "signatures",
         Count(1),
         "10_000",
-        |limits, n| limits.signatures.entries = n.size(),
-        "THOUGHT_SIGNATURE_MAX_CACHE_SIZE": Count(1),
-        "Thought signatures that are remembered. Beyond that, the oldest are dropped."
+        signatures.entries = size,
+        "Thought signatures that are remembered. Beyond that, the oldest are dropped.",
+        with_variable("THOUGHT_SIGNATURE_MAX_CACHE_SIZE"),
+        at_start()
     ),
     limit!(
         "signatures-ttl",
         Pause,
         "3_600",
-        |limits, n| limits.signatures.ttl = n.duration(),
-        "THOUGHT_SIGNATURE_CACHE_TTL": Pause,
-        "Time for which a thought signature is remembered."
+        signatures.ttl = duration,
+        "Time for which a thought signature is remembered.",
+        with_variable("THOUGHT_SIGNATURE_CACHE_TTL"),
+        at_start()
     ),
     limit!(
         "signatures-sweep",
         Pause,
         "300",
-        |limits, n| limits.signatures.sweep = n.duration(),
-        "THOUGHT_SIGNATURE_CLEANUP_INTERVAL": Pause,
-        "Time between two removals of old thought signatures."
+        signatures.sweep = duration,
+        "Time between two removals of old thought signatures.",
+        with_variable("THOUGHT_SIGNATURE_CLEANUP_INTERVAL"),
+        at_start()
     ),
-    limit!(
-        "drain",
-        Seconds,
-        "25",
-        |limits, n| limits.drain = n.duration(),
-        "Time for requests in flight to finish when vdm stops."
-    ),
+    limit!("drain", Seconds, "25", drain = duration, "Time for requests in flight to finish when vdm stops."),
     limit!(
         "watch-interval",
         Pause,
         "0.25",
-        |limits, n| limits.watch_interval = n.duration(),
-        "Time between two liveness checks of vdm's actors."
+        watch_interval = duration,
+        "Time between two liveness checks of vdm's actors.",
+        at_start()
     ),
     limit!(
         "watch-patience",
         Pause,
         "0.5",
-        |limits, n| limits.watch_patience = n.duration(),
-        "Time for an actor's answer to a liveness check. An actor that does not answer is replaced."
+        watch_patience = duration,
+        "Time for an actor's answer to a liveness check. An actor that does not answer is replaced.",
+        at_start()
     ),
     limit!(
         "active-requests-interval",
         Pause,
         "0.5",
-        |limits, n| limits.active_interval = n.duration(),
-        "VDM_ACTIVE_REQUESTS_SSE_INTERVAL": Pause,
-        "Time between two updates in the stream of requests in flight, 0.05 at least. The start and end of a request appear within half \
-         a second."
+        active_interval = duration,
+        "Time between two updates in the stream of requests in flight, 0.05 at least. The start and end \
+         of a request appear within half a second.",
+        with_variable("VDM_ACTIVE_REQUESTS_SSE_INTERVAL")
     ),
     limit!(
         "active-requests-heartbeat",
         Pause,
         "30",
-        |limits, n| limits.active_heartbeat = n.duration(),
-        "VDM_ACTIVE_REQUESTS_SSE_HEARTBEAT": Pause,
-        "Time between two heartbeats in the stream of requests in flight."
+        active_heartbeat = duration,
+        "Time between two heartbeats in the stream of requests in flight.",
+        with_variable("VDM_ACTIVE_REQUESTS_SSE_HEARTBEAT")
     ),
 ];

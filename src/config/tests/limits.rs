@@ -1,96 +1,67 @@
-//! The files that show `[limits]` are generated from the declarations: `UPDATE_SNAPSHOTS=1` writes them, and without it a
-//! difference fails.
+//! The files that show `[limits]` are generated from the declarations.
 
+use super::generated::{HEAD, Part, SampleSection, built_in_lines, row, wrapped};
 use super::*;
 use crate::config::limits::{LIMITS, LimitDeclaration};
-use crate::config::value_type::ValueType;
-
-/// The longest line of a generated comment.
-const WIDTH: usize = 120;
-
-fn path(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-}
-
-/// The text with this part replaced by what is generated, or an error for a difference.
-fn compare(name: &str, (start, end): (&str, &str), generated: &str) {
-    let text = fs::read_to_string(path(name)).unwrap_or_default();
-    let from = text.find(start).unwrap_or_else(|| panic!("{name} has the line {start:?}")) + start.len();
-    let to = if end.is_empty() { text.len() } else { from + text[from..].find(end).unwrap() };
-    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
-        return fs::write(path(name), format!("{}{generated}{}", &text[..from], &text[to..])).unwrap();
-    }
-    assert!(
-        text[from..to] == *generated,
-        "{name} differs from src/config/limits/declared.rs; UPDATE_SNAPSHOTS=1 generates it"
-    );
-}
-
-/// As comment lines.
-fn comment(text: &str) -> String {
-    let mut lines = String::new();
-    let mut line = String::from("#");
-    for word in text.split(' ') {
-        if line.chars().count() + 1 + word.chars().count() > WIDTH {
-            lines.push_str(&line);
-            lines.push('\n');
-            line = String::from("#");
-        }
-        line.push(' ');
-        line.push_str(word);
-    }
-    lines + &line + "\n"
-}
+use crate::config::value_type::{KeyType, ValueType};
 
 #[test]
 fn the_built_in_file_has_the_declared_defaults() {
-    let lines: String =
-        LIMITS.iter().map(|LimitDeclaration { key, default, .. }| format!("{key} = {default}\n")).collect();
-    compare("src/config/defaults.toml", ("\n[limits]\n", "\n[\"#main\"]"), &lines);
+    let part = Part { file: "src/config/defaults.toml", start: "\n[limits]\n", end: "\n[\"#main\"]" };
+    part.compare(&built_in_lines(schema::LIMITS));
 }
 
 #[test]
 fn the_sample_file_shows_every_limit_as_declared() {
-    let entry = |LimitDeclaration { key, default, doc, variable, .. }: &LimitDeclaration| {
-        let variable =
-            variable.as_ref().map_or_else(String::new, |variable| format!(" Variable: {}", variable.name));
-        format!("\n{}#{key} = {default}\n", comment(&format!("{doc}{variable}")))
-    };
-    let entries: String = LIMITS.iter().map(entry).collect();
-    compare("vandamme-config.toml", ("\n#[limits]\n", ""), &entries);
-}
-
-/// The type in one word, as the legend of the page explains it.
-fn short(value_type: ValueType) -> String {
-    use ValueType::{Bytes, Count, Pause, Rate, Seconds};
-    let words = [
-        (Bytes, "size"),
-        (Rate, "size or 0"),
-        (Pause, "seconds"),
-        (Seconds, "seconds or 0"),
-        (Count(1), "count"),
-        (Count(0), "count or 0"),
-    ];
-    let found = words.into_iter().find(|(known, _)| *known == value_type);
-    found.map_or_else(|| value_type.expected(), |(_, word)| word.to_owned())
+    let section = SampleSection { table: "limits", prefix: "" };
+    let entries: String = schema::LIMITS.iter().map(|setting| section.entry(setting)).collect();
+    Part { file: "vandamme-config.toml", start: "\n#[limits]\n", end: "" }.compare(&entries);
 }
 
 #[test]
 fn the_reference_page_shows_every_limit_as_declared() {
-    let row = |LimitDeclaration { key, default, doc, value_type, variable, .. }: &LimitDeclaration| {
-        let variable = variable.as_ref().map_or_else(String::new, |variable| format!("`{}`", variable.name));
-        let value = short(*value_type);
-        format!("| `{key}` | `{default}` | {value} | {variable} | {doc} |\n")
-    };
-    let rows: String = LIMITS.iter().map(row).collect();
-    compare("docs/limits.md", ("|---|---|---|---|---|\n", ""), &rows);
+    let rows: String = schema::LIMITS.iter().map(row).collect();
+    Part { file: "docs/limits.md", start: HEAD, end: "" }.compare(&rows);
+}
+
+/// Requirement: each field of the actors' limits has one source of its documentation, the declaration (house, 5).
+#[test]
+fn the_fields_of_the_settings_are_documented_as_declared() {
+    let part = Part { file: "actors/src/settings.rs", start: "pub struct Limits {\n", end: "}\n" };
+    let mut generated = String::new();
+    for line in part.text().lines().filter(|line| line.starts_with("    pub ")) {
+        let name = line.trim_start_matches("    pub ").split(':').next().unwrap_or_default();
+        generated.push_str(&wrapped("    ///", &documentation(name)));
+        generated.push_str(line);
+        generated.push('\n');
+    }
+    part.compare(&generated);
+}
+
+/// A field with fields of its own is documented by the keys that set them.
+fn documentation(field: &str) -> String {
+    let own = LIMITS.iter().find(|limit| limit.field == field);
+    if let Some(LimitDeclaration { setting, .. }) = own {
+        let default = setting.default_text().unwrap_or_default().replace('"', "");
+        let unit = if matches!(setting.key_type, KeyType::Value(ValueType::Seconds | ValueType::Pause)) {
+            " s"
+        } else {
+            ""
+        };
+        return format!("`{}`: {} Default: {default}{unit}.", setting.key, setting.documentation.meaning);
+    }
+    let inner = LIMITS.iter().filter(|limit| limit.field.split('.').next() == Some(field));
+    let keys: Vec<String> = inner.map(|limit| format!("`{}`", limit.setting.key)).collect();
+    assert!(!keys.is_empty(), "no limit sets {field}");
+    format!("Set by {}.", keys.join(", "))
 }
 
 #[test]
 fn every_limit_sets_one_field_of_its_own() {
     let stock = Machine::new().load().settings.limits;
     let mut changed = Vec::new();
-    for LimitDeclaration { key, .. } in &LIMITS {
+    for LimitDeclaration { setting, .. } in &LIMITS {
+        let key = setting.key;
         let toml = format!("[limits]\n{key} = 7");
         let limits = Machine::new().toml(&toml).load().settings.limits;
         let (before, after) = (format!("{stock:#?}"), format!("{limits:#?}"));
@@ -109,8 +80,8 @@ fn every_limit_sets_one_field_of_its_own() {
 
 #[test]
 fn a_variable_overrides_the_limit_that_it_names() {
-    for LimitDeclaration { key, variable, .. } in &LIMITS {
-        let Some(variable) = variable else { continue };
+    for LimitDeclaration { setting, .. } in &LIMITS {
+        let (key, Some(variable)) = (setting.key, setting.variable) else { continue };
         let machine = Machine::with(&[(variable.name, "7")]).toml(&format!("[limits]\n{key} = 9"));
         let value = machine.load().values.into_iter().find(|value| value.key == format!("limits.{key}"));
         let value = value.unwrap();

@@ -1,0 +1,125 @@
+//! The settings outside every table.
+
+use super::{SettingDeclaration, SettingList, VariableValue, VariableWithoutKey};
+use crate::config::value_type::KeyType::Value;
+use crate::config::value_type::ValueType::{Flag, Host, Hosts, LogLevel, Origins, Port, Secret, Text};
+
+/// The key that clients must send, although the name ends like that of a provider's key.
+pub(in crate::config) const PROXY_API_KEY: &str = "PROXY_API_KEY";
+
+pub(in crate::config) const PROXY_API_KEY_FILE: &str = "PROXY_API_KEY_FILE";
+
+pub(in crate::config) const GATEWAY: SettingList = &[
+    SettingDeclaration::new(
+        "host",
+        Value(Host),
+        "Address or host name to listen on. `127.0.0.1` accepts connections from this machine only, `0.0.0.0` from every \
+         machine; then also set `proxy-api-key`.",
+    )
+    .with_default("\"127.0.0.1\"")
+    .with_variable("HOST")
+    .at_start(),
+    SettingDeclaration::new("port", Value(Port), "Port to listen on. `--port 0` selects a free one.")
+        .with_default("8082")
+        .with_variable("PORT")
+        .at_start(),
+    SettingDeclaration::new(
+        "log-level",
+        Value(LogLevel),
+        "`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. Keys are not logged at any level.",
+    )
+    .with_default("\"INFO\"")
+    .with_variable("LOG_LEVEL")
+    .at_start(),
+    SettingDeclaration::new(
+        "proxy-api-key",
+        Value(Secret),
+        "Key that clients must send, as `x-api-key` or as a bearer token. Prefer the environment to a file.",
+    )
+    .with_variable(PROXY_API_KEY)
+    .with_example("\"choose-a-long-random-word\"")
+    .with_guide("#protect-the-gateway"),
+    SettingDeclaration::new(
+        "proxy-api-key-file",
+        Value(Text),
+        "File that contains the key that clients must send, such as a container's secret.",
+    )
+    .with_variable(PROXY_API_KEY_FILE)
+    .with_example("\"/run/secrets/gateway\"")
+    .with_guide("#keep-keys-in-files"),
+    SettingDeclaration::new(
+        "allowed-hosts",
+        Value(Hosts),
+        "Further names in the `Host` header that a gateway without `proxy-api-key` accepts; in the variable, separated by \
+         spaces. A gateway that other machines can reach always accepts IP addresses, the name in `host`, names without a dot, \
+         and names under `.local`, `.internal`, `.lan`, `.test` and `.home.arpa`. It refuses other names, because a web page \
+         can point a name of its own at this machine (DNS rebinding).",
+    )
+    .with_variable("VDM_ALLOWED_HOSTS")
+    .with_example("[\"gateway.corp.example\"]"),
+    SettingDeclaration::new(
+        "cors-origins",
+        Value(Origins),
+        "Origins of web pages that may call this gateway from a browser (CORS), each exactly as the browser sends it; in the \
+         variable, separated by spaces. `*` is not accepted.",
+    )
+    .with_variable("VDM_CORS_ORIGINS")
+    .with_example("[\"https://chat.example.com\", \"http://localhost:3000\"]"),
+    SettingDeclaration::new(
+        "route-header",
+        Value(Flag),
+        "Whether every reply reports the route of its model name, step by step, in `x-vdm-route`. The header reveals your \
+         providers and models to clients.",
+    )
+    .with_implied_default("false")
+    .with_variable("VDM_ROUTE_HEADER"),
+    SettingDeclaration::new(
+        "request-metrics",
+        Value(Flag),
+        "Whether requests are counted, traced and logged, one line each. If not, the endpoints under `/metrics/` report that.",
+    )
+    .with_default("true")
+    .with_variable("LOG_REQUEST_METRICS")
+    .with_guide("metrics.md"),
+    SettingDeclaration::new(
+        "active-requests-stream",
+        Value(Flag),
+        "Whether `/metrics/active-requests/stream` sends the requests in flight.",
+    )
+    .with_default("true")
+    .with_variable("VDM_ACTIVE_REQUESTS_SSE_ENABLED"),
+];
+
+pub(super) const VARIABLES: &[VariableWithoutKey] = &[
+    VariableWithoutKey {
+        name: "VDM_DEMO",
+        meaning: "`1` adds the built-in demo provider, `0` turns it off.",
+        guide: None,
+        value: Some(VariableValue { value_type: Flag, table: "", key: "demo" }),
+    },
+    other("HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "Proxies for providers.", PROXY_GUIDE),
+    other(
+        "SSL_CERT_FILE, SSL_CERT_DIR",
+        "Trusted certificates in place of the system's; public ones stay trusted.",
+        PROXY_GUIDE,
+    ),
+    other("NO_COLOR", "No colours.", None),
+    other("COLUMNS", "Width of tables on a terminal.", Some("commands.md")),
+    other(
+        "XDG_RUNTIME_DIR",
+        "Directory of the control sockets; by default `/run/user/UID`.",
+        Some("process-control.md#how-it-is-reached"),
+    ),
+    other("VDM_WRAP_URL", "Set by `vdm wrap` for its tool: the URL of the gateway in use.", None),
+];
+
+const PROXY_GUIDE: Option<&str> = Some("#reach-a-provider-through-a-proxy");
+
+/// A variable that another part of vdm reads.
+pub(super) const fn other(
+    name: &'static str,
+    meaning: &'static str,
+    guide: Option<&'static str>,
+) -> VariableWithoutKey {
+    VariableWithoutKey { name, meaning, guide, value: None }
+}
