@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::fallbacks::SkippedFallback;
+use super::aliases::MatchKind;
+use super::unroutable::SkippedFallback;
 
 /// One decision. Names are as they stand in the request or in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +30,6 @@ pub enum Step<'s> {
     Fallback { target: &'s str, provider: &'s str, model: &'s str },
     /// A fallback that is not used.
     SkippedFallback { target: &'s str, why: &'s SkippedFallback },
-}
-
-/// How an alias fits a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MatchKind {
-    /// But for case, and `_` for `-`.
-    Whole,
-    /// The name contains it.
-    Part,
 }
 
 /// Why a name is left as it is.

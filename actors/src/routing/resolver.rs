@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::aliases::{AliasMatch, Aliases};
 use super::explain::{AliasSkipped, Step};
-use super::routes::{DISCOVERED, MARKER, ProviderRoutes, Route, Routes, Target, Unroutable};
+use super::routes::{DISCOVERED, MARKER, ProviderRoutes, Route, Routes, Target};
+use super::unroutable::Unroutable;
 use crate::settings::Profile;
 
 /// Whether substrings count: a name that a person has chosen for one provider is more likely that model's own.
@@ -29,37 +30,57 @@ pub(super) struct Resolver<'r, 't> {
     fallbacks: Option<&'r [String]>,
 }
 
-/// Where a walk ends: a provider, and the model's name there.
-type Resolved<'r> = Result<(&'r ProviderRoutes, String), Unroutable>;
+/// A resolved name.
+pub(super) struct Resolved<'r> {
+    /// Without fallbacks.
+    pub(super) route: Route,
+    /// The fallbacks of the name, as configured.
+    pub(super) fallbacks: &'r [String],
+}
+
+/// Where the aliases of a name end.
+struct AtProvider<'r> {
+    home: &'r ProviderRoutes,
+    /// The model's name at that provider.
+    model: String,
+}
+
+type Followed<'r> = Result<AtProvider<'r>, Unroutable>;
+
+/// A model's name after its prefix.
+struct Split<'r, 'm> {
+    home: &'r ProviderRoutes,
+    name: &'m str,
+    is_prefixed: bool,
+}
 
 impl<'r, 't> Resolver<'r, 't> {
     pub(super) fn new(routes: &'r Routes, requested: &'t str, report: &'t mut dyn FnMut(Step<'_>)) -> Self {
         Self { routes, report, requested, profile: None, fallbacks: None }
     }
 
-    pub(super) fn route(mut self) -> Result<Route, Unroutable> {
-        let (home, model) = self.walk()?;
-        let fallbacks = self.fallbacks_at(home, &model).unwrap_or_default();
-        let Target { provider, model } = target(home, &model);
-        let mut route = Route { provider, model, profile: self.profile, fallbacks: vec![] };
-        self.routes.fall_back(&mut route, fallbacks, self.report);
-        Ok(route)
+    pub(super) fn resolve(mut self) -> Result<Resolved<'r>, Unroutable> {
+        let at = self.walk()?;
+        let fallbacks = self.fallbacks_at(&at).unwrap_or_default();
+        let Target { provider, model } = at.into();
+        Ok(Resolved { route: Route { provider, model, profile: self.profile, fallbacks: vec![] }, fallbacks })
     }
 
     /// Where a fallback leads, which always names its provider.
     pub(super) fn target_of_fallback(mut self) -> Result<Target, Unroutable> {
-        let (home, model) = match self.requested.strip_prefix('!') {
+        let at = match self.requested.strip_prefix('!') {
             Some(literal) => self.literal(literal)?,
             None => {
-                let (home, name) = self.split(self.requested)?.0;
+                let Split { home, name, .. } = self.split(self.requested)?;
                 self.follow(home, name)?
             }
         };
-        Ok(target(home, &model))
+        Ok(at.into())
     }
 
     /// Those of the name that was requested for, of the model it stands for, of the profile, of the provider: the first.
-    fn fallbacks_at(&self, home: &'r ProviderRoutes, model: &str) -> Option<&'r [String]> {
+    fn fallbacks_at(&self, at: &AtProvider<'r>) -> Option<&'r [String]> {
+        let AtProvider { home, model } = at;
         let of_profile = || {
             let profile = self.profile.as_ref()?;
             self.routes.profiles.get(&profile.name.to_lowercase())?.1.fallbacks_of_all()
@@ -70,7 +91,7 @@ impl<'r, 't> Resolver<'r, 't> {
             .or_else(|| home.aliases.fallbacks_of_all())
     }
 
-    fn walk(&mut self) -> Resolved<'r> {
+    fn walk(&mut self) -> Followed<'r> {
         let (model, chosen) = self.unmarked(self.requested.trim());
         if let Some(literal) = model.strip_prefix('!') {
             (self.report)(Step::Literal { name: literal });
@@ -81,7 +102,7 @@ impl<'r, 't> Resolver<'r, 't> {
             && (profile.inactive.is_none() || self.routes.provider_routes(prefix).is_none())
         {
             (self.report)(Step::Profile { profile: &profile.name, name: rest });
-            return self.through_profile((profile, aliases), rest);
+            return self.through_profile(profile, aliases, rest);
         }
         self.without_profile(model, chosen)
     }
@@ -105,9 +126,10 @@ impl<'r, 't> Resolver<'r, 't> {
 
     fn through_profile(
         &mut self,
-        (profile, aliases): (&'r Arc<Profile>, &'r Aliases),
+        profile: &'r Arc<Profile>,
+        aliases: &'r Aliases,
         name: &str,
-    ) -> Resolved<'r> {
+    ) -> Followed<'r> {
         if name.is_empty() {
             return Err(Unroutable::EmptyModel);
         }
@@ -125,14 +147,14 @@ impl<'r, 't> Resolver<'r, 't> {
         match hit.target.strip_prefix('!') {
             Some(literal) => self.literal(literal),
             None => {
-                let (home, name) = self.split(hit.target)?.0;
+                let Split { home, name, .. } = self.split(hit.target)?;
                 self.follow(home, name)
             }
         }
     }
 
     /// A name that may still start with the default profile's aliases.
-    fn without_profile(&mut self, model: &str, chosen: NameSource) -> Resolved<'r> {
+    fn without_profile(&mut self, model: &str, chosen: NameSource) -> Followed<'r> {
         let routes = self.routes;
         if model.is_empty() {
             return Err(Unroutable::EmptyModel);
@@ -144,37 +166,41 @@ impl<'r, 't> Resolver<'r, 't> {
             && let Some((profile, aliases)) = routes.profiles.get(profile)
         {
             (self.report)(Step::DefaultProfile { profile: &profile.name });
-            return self.through_profile((profile, aliases), model);
+            return self.through_profile(profile, aliases, model);
         }
         self.at_provider(model, chosen)
     }
 
-    fn without_profile_again(&mut self, name: &str) -> Resolved<'r> {
+    fn without_profile_again(&mut self, name: &str) -> Followed<'r> {
         match name.strip_prefix('!') {
             Some(literal) => self.literal(literal),
             None => self.at_provider(name, NameSource::Not),
         }
     }
 
-    fn at_provider(&mut self, model: &str, chosen: NameSource) -> Resolved<'r> {
-        let ((home, name), prefixed) = self.split(model)?;
+    fn at_provider(&mut self, model: &str, chosen: NameSource) -> Followed<'r> {
+        let Split { home, name, is_prefixed } = self.split(model)?;
         let chosen = match chosen {
-            NameSource::Not if prefixed => NameSource::ForThis,
+            NameSource::Not if is_prefixed => NameSource::ForThis,
             // `vendor/model:free`
             NameSource::Not if name.contains(':') => NameSource::FromAList,
             NameSource::Not | NameSource::ForThis | NameSource::FromAList => chosen,
         };
         let provider = &home.settings.name;
-        (self.report)(if prefixed {
+        (self.report)(if is_prefixed {
             Step::Prefix { provider, name }
         } else {
             Step::Default { provider, name }
         });
-        let Some(hit) = self.hit(home, name, chosen) else { return Ok((home, name.to_owned())) };
+        let Some(hit) = self.hit(home, name, chosen) else {
+            return Ok(AtProvider { home, model: name.to_owned() });
+        };
         self.report_alias(&home.settings.name, &home.aliases, hit);
         match hit.target.strip_prefix('!') {
             Some(literal) => self.literal_at(home, literal),
-            None if hit.target.eq_ignore_ascii_case(name) => Ok((home, hit.target.to_owned())),
+            None if hit.target.eq_ignore_ascii_case(name) => {
+                Ok(AtProvider { home, model: hit.target.to_owned() })
+            }
             None => {
                 let (home, name) = self.target(home, hit.target)?;
                 self.follow(home, name)
@@ -207,7 +233,7 @@ impl<'r, 't> Resolver<'r, 't> {
     }
 
     /// Follows exact aliases until none applies.
-    fn follow(&mut self, home: &'r ProviderRoutes, name: &str) -> Resolved<'r> {
+    fn follow(&mut self, home: &'r ProviderRoutes, name: &str) -> Followed<'r> {
         let (mut home, mut name) = (home, name.to_owned());
         let mut chain = vec![format!("{}:{name}", home.settings.name)];
         while let Some(hit) = home.aliases.whole(&name) {
@@ -232,21 +258,21 @@ impl<'r, 't> Resolver<'r, 't> {
                 return Err(Unroutable::LongChain { model, chain: chain.join(" → "), limit });
             }
         }
-        Ok((home, name))
+        Ok(AtProvider { home, model: name })
     }
 
-    fn literal(&self, literal: &str) -> Resolved<'r> {
+    fn literal(&self, literal: &str) -> Followed<'r> {
         if literal.is_empty() {
             return Err(Unroutable::EmptyModel);
         }
-        let ((home, name), _) = self.split(literal)?;
-        Ok((home, name.to_owned()))
+        let Split { home, name, .. } = self.split(literal)?;
+        Ok(AtProvider { home, model: name.to_owned() })
     }
 
     /// A literal target of an alias at `home`.
-    fn literal_at(&self, home: &'r ProviderRoutes, literal: &str) -> Resolved<'r> {
+    fn literal_at(&self, home: &'r ProviderRoutes, literal: &str) -> Followed<'r> {
         let (home, name) = self.target(home, literal)?;
-        Ok((home, name.to_owned()))
+        Ok(AtProvider { home, model: name.to_owned() })
     }
 
     /// Where a target of an alias at `home` leads: across only if its first part is a provider.
@@ -264,15 +290,20 @@ impl<'r, 't> Resolver<'r, 't> {
 
     /// Splits at the first colon, and says whether there was a prefix. One with `/` or `.` in it is part of a model's id
     /// (`vendor/model:free`).
-    fn split<'m>(&self, model: &'m str) -> Result<((&'r ProviderRoutes, &'m str), bool), Unroutable> {
+    fn split<'m>(&self, model: &'m str) -> Result<Split<'r, 'm>, Unroutable> {
         let routes = self.routes;
         let default = || {
             let default = routes.default.as_ref().ok_or(Unroutable::NoProvider)?;
             routes.provider_routes(&default.name).ok_or(Unroutable::NoProvider)
         };
-        let Some((prefix, rest)) = model.split_once(':') else { return Ok(((default()?, model), false)) };
+        let unprefixed = || Ok(Split { home: default()?, name: model, is_prefixed: false });
+        let Some((prefix, rest)) = model.split_once(':') else { return unprefixed() };
         if let Some(home) = routes.provider_routes(prefix) {
-            return if rest.is_empty() { Err(Unroutable::EmptyModel) } else { Ok(((home, rest), true)) };
+            return if rest.is_empty() {
+                Err(Unroutable::EmptyModel)
+            } else {
+                Ok(Split { home, name: rest, is_prefixed: true })
+            };
         }
         if prefix.is_empty() {
             return Err(Unroutable::EmptyModel);
@@ -281,7 +312,7 @@ impl<'r, 't> Resolver<'r, 't> {
             return Err(unusable);
         }
         if prefix.contains(['/', '.']) {
-            return Ok(((default()?, model), false));
+            return unprefixed();
         }
         if routes.names.is_empty() {
             return Err(Unroutable::NoProvider);
@@ -301,6 +332,8 @@ impl<'r, 't> Resolver<'r, 't> {
     }
 }
 
-fn target(home: &ProviderRoutes, model: &str) -> Target {
-    Target { provider: home.settings.clone(), model: model.into() }
+impl From<AtProvider<'_>> for Target {
+    fn from(AtProvider { home, model }: AtProvider<'_>) -> Self {
+        Self { provider: home.settings.clone(), model: model.into() }
+    }
 }

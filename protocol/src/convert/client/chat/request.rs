@@ -10,6 +10,7 @@ mod pairing;
 mod reasoning;
 mod system;
 mod tools;
+mod turn;
 mod user;
 
 use serde_json::value::RawValue;
@@ -24,10 +25,10 @@ use crate::{
     tool_id::Maker,
     vocabulary::Delivery,
 };
-use messages::{Role, Turn};
 use model::Model;
 use reasoning::{Hindrance, Reasoning};
 use tools::Choice;
+use turn::{Role, Turn};
 
 pub(super) fn convert(body: &[u8], target: &Target<'_>) -> Result<MessagesRequest, RequestError> {
     let request = Request::parse(body)?;

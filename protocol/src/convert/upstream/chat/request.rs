@@ -8,6 +8,7 @@ mod client_tools;
 mod content;
 mod documents;
 mod effort;
+mod image;
 mod messages;
 mod pairing;
 mod server_blocks;

@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::value::RawValue;
 
-use super::messages::{Role, Turn};
+use super::turn::{Role, Turn};
 use crate::{
     fault::RequestError,
     json::{Literal, escape},

@@ -2,7 +2,7 @@
 
 use super::{
     content::{is_blank, write_cache_control},
-    messages::{Role, Turn},
+    turn::{Role, Turn},
 };
 use crate::{
     fault::RequestError,

@@ -1,14 +1,15 @@
 //! The conversation: user, assistant and system turns become messages, each written with a comma behind it.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
 use super::{
     Role, Target, Turn,
     caching::Marks,
-    content::{Image, System, ToolOutput, is_word, left_out, system},
+    content::{Path, System, ToolOutput, is_word, left_out, system},
     documents::{Shown, document, search_result},
+    image::Image,
     pairing::{Call, Pairing},
     server_blocks::{ServerBlock, as_text},
     user::{Part, message, user},
@@ -26,15 +27,6 @@ use crate::{
 
 /// The result of a call that the client never answered; upstreams refuse a call without one.
 const UNANSWERED: &str = "Error: no result was provided for this tool call";
-
-/// The path of a block.
-pub(super) struct Path(pub(super) usize, pub(super) usize);
-
-impl fmt::Display for Path {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "messages.{}.content.{}", self.0, self.1)
-    }
-}
 
 /// Writes the messages of a conversation.
 pub(super) struct MessageWriter<'r, 'a> {
@@ -83,7 +75,7 @@ impl<'a> MessageWriter<'_, 'a> {
         let Content::Blocks(blocks) = content else { return };
         let mut parts = vec![];
         for (at, block) in blocks.iter().enumerate() {
-            let path = Path(turn, at);
+            let path = Path { turn, at };
             let shown = match block.kind() {
                 "text" | "tool_use" | "tool_result" => continue,
                 "compaction" => Ok(as_text(block).into_iter().map(|text| Shown::Text(text.into())).collect()),
@@ -168,8 +160,9 @@ impl<'a> MessageWriter<'_, 'a> {
     ) -> Result<(), RequestError> {
         let mut attached = Vec::new();
         for call in calls {
-            let output =
-                call.answer.map(|answer| ToolOutput::read(answer.block, &Path(answer.turn, answer.at)));
+            let output = call
+                .answer
+                .map(|answer| ToolOutput::read(answer.block, &Path { turn: answer.turn, at: answer.at }));
             let output = output.transpose()?;
             if output.is_none() && unanswered.is_none() {
                 continue;

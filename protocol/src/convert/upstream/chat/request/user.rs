@@ -3,9 +3,9 @@
 use super::{
     RequestError,
     caching::{Mark, Marks},
-    content::{Image, ToolOutput, is_word, left_out, unsupported},
+    content::{Path, ToolOutput, is_word, left_out, unsupported},
     documents::{Shown, document, search_result},
-    messages::Path,
+    image::Image,
     pairing::Pairing,
     server_blocks::{ServerBlock, as_text},
 };
@@ -122,7 +122,7 @@ fn take<'a>(
     (pairing, dropped): (&Pairing<'_, '_>, &mut Dropped),
     parts: &mut Vec<Part<'a>>,
 ) -> Result<(), RequestError> {
-    let path = Path(turn, at);
+    let path = Path { turn, at };
     let mut show = |shown| parts.push(Part::shown(shown));
     match block.kind() {
         "text" => block.text.into_iter().for_each(|text| show(Shown::Text(text.inner().into()))),
