@@ -4,6 +4,7 @@
 //! when those fill its buffer. So its requests come through a [`ClientStream`], which hands it one request at a time and
 //! knows what the connection waits for; once in a while each worker thread looks at all of its connections ([`worker`]).
 
+mod accept;
 mod framing;
 mod limiter;
 mod service;
@@ -18,11 +19,12 @@ use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 
+pub(crate) use self::accept::accept;
 pub(crate) use self::limiter::ConnectionLimiter;
 use self::limiter::Slot;
 pub(crate) use self::service::serve;
 pub(crate) use self::stream::ClientStream;
-pub(crate) use self::worker::{accept, start_sweeps};
+pub(crate) use self::worker::start_sweeps;
 
 /// One client connection, as its stream, its requests and the sweep of its worker thread share it.
 pub(crate) struct Connection {

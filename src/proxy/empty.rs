@@ -9,8 +9,8 @@ use vandamme_actors::settings::Api;
 use super::attempt::{Answered, Attempt};
 use super::buffered::Received;
 use super::classify::CallFailure;
+use super::content_type::Content;
 use super::translation::now;
-use super::upstream_body::Content;
 use super::upstream_request::{ReplyPath, UpstreamRequest};
 
 impl Attempt<'_> {

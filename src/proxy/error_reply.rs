@@ -15,8 +15,9 @@ use super::attempt::{Attempt, NEVER};
 use super::classify::{
     CallFailure, answered_as, asked_to_wait, classify, located, retry_after, should_retry,
 };
+use super::content_type::Content;
 use super::remedies;
-use super::upstream_body::{self, Content, read_error_body};
+use super::upstream_body::{self, read_error_body};
 use super::upstream_headers::passed_back;
 use crate::failure::{Answer, Relayed};
 
