@@ -3,9 +3,11 @@
 mod alias_targets;
 mod azure;
 mod base_url;
+mod builder;
 mod claude_names;
 mod client_access;
 mod client_variables;
+mod declared_variable;
 mod default_provider;
 mod dialect;
 mod environment;
@@ -27,6 +29,7 @@ mod profiles;
 mod provenance;
 mod provider_urls;
 mod providers;
+mod raw;
 mod references;
 mod schema;
 mod tls_files;
@@ -37,7 +40,6 @@ mod variables;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ::config::ValueKind;
 use log::LevelFilter;
 use vandamme_actors::routing::{Lists, Routes};
 use vandamme_actors::secret::ApiKey;
@@ -46,6 +48,7 @@ use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::ProxySettings;
 
 use base_url::Listener;
+use builder::Builder;
 use client_variables::Below;
 pub(crate) use environment::prefix as variable_prefix;
 use error::Diagnostics;
@@ -59,7 +62,6 @@ use layer::{Layer, LocatedText, Section};
 pub(crate) use near_misses::provider as near_provider;
 pub use overrides::{Overrides, Verbose};
 pub use provenance::{ConfigValue, VariableDoc};
-use providers::Builder;
 use variables::Variables;
 
 /// What `vdm` runs on.
@@ -221,7 +223,7 @@ impl<'a> Reading<'a> {
             }
             Origin::GivenFile => self.given_file(),
             Origin::Variables => Some(self.variables()),
-            Origin::CommandLine => Some(command_line(self.overrides, &mut self.report)),
+            Origin::CommandLine => Some(self.overrides.layer(&mut self.report)),
         };
         self.layers.extend(layer.map(|layer| layer.with_origin(origin)));
     }
@@ -246,7 +248,7 @@ impl<'a> Reading<'a> {
         let ignored = &mut Diagnostics::default();
         let mut layers = self.layers.clone();
         layers.push(environment::layer(&self.variables, &[], ignored));
-        layers.push(command_line(self.overrides, ignored));
+        layers.push(self.overrides.layer(ignored));
         let Ok(merged) = Layer::merged(&layers) else { return };
         let keys = KeyFiles::read(&merged, &self.overrides.working_directory, ignored);
         let Some(listener) = Listener::new(merged.root()) else { return };
@@ -359,23 +361,6 @@ impl<'a> Reading<'a> {
         config.warn_of_routes();
         Some(config)
     }
-}
-
-fn command_line(overrides: &Overrides, report: &mut Diagnostics) -> Layer {
-    let mut layer = Layer::default();
-    if let Some(host) = &overrides.host {
-        match value_type::ValueType::Host.check_variable(host) {
-            Ok(value) => layer.put(&["host"], value, "--host"),
-            Err(refusal) => report.error("--host", refusal),
-        }
-    }
-    if let Some(port) = overrides.port {
-        layer.put(&["port"], ValueKind::I64(port.into()), "--port");
-    }
-    if overrides.verbose.is_some() {
-        layer.put(&["log-level"], ValueKind::from("DEBUG"), "--verbose");
-    }
-    layer
 }
 
 fn demo_mode(asked: Option<bool>, builder: &Builder<'_>, listener: &Listener) -> DemoMode {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use vandamme_actors::settings::Limits;
 
+use super::declared_variable::DeclaredVariable;
 use super::layer::Section;
-use super::schema::Variable;
 use super::value_type::KeyType;
 use super::value_type::ValueType;
 
@@ -24,7 +24,7 @@ pub(super) struct Limit {
     /// One or several sentences.
     pub(super) doc: &'static str,
     /// The variable that overrides the files.
-    pub(super) variable: Option<Variable>,
+    pub(super) variable: Option<DeclaredVariable>,
     set: fn(&mut Limits, Number),
 }
 
@@ -52,7 +52,7 @@ const fn keys() -> [(&'static str, KeyType); COUNT] {
 }
 
 /// The variables that override limits of the files.
-pub(super) fn variables() -> impl Iterator<Item = &'static Variable> {
+pub(super) fn variables() -> impl Iterator<Item = &'static DeclaredVariable> {
     LIMITS.iter().filter_map(|limit| limit.variable.as_ref())
 }
 

@@ -1,14 +1,12 @@
 //! All keys and variables with their types. Any other key is an error.
 
-use super::fixups::MISSING_REASONING;
+use super::declared_variable::DeclaredVariable;
 use super::limits;
 use super::value_type::KeyType::{self, Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use super::value_type::ValueType::{
     self, Betas, Bounds, Count, Flag, Format, Host, Hosts, Link, LogLevel, Object, OneOf, Origins, Params,
     Parts, Pause, Port, Seconds, Secret, Settings, Text, Url, Words,
 };
-
-use super::top_models::SOURCES;
 
 pub(super) type Keys = &'static [(&'static str, KeyType)];
 
@@ -52,6 +50,10 @@ pub(super) const PROFILE: Keys = &[
 /// `[limits]`
 pub(super) const LIMITS: Keys = &limits::KEYS;
 
+/// The values of `missing-reasoning`.
+const MISSING_REASONING: &[&str] = &["empty", "blank", "thinking-block"];
+/// The values of `top-models-source`.
+const SOURCES: &[&str] = &["openrouter", "manual_rankings", "disabled"];
 const REPLAYS: &[&str] = &["reasoning_content", "reasoning_content_always", "reasoning_details", "none"];
 
 /// `[P]`, for every provider.
@@ -96,142 +98,137 @@ pub(super) const PROVIDER: Keys = &[
 /// The warning for a key or variable of a later version.
 pub(super) const NOT_YET: &str = "not available in this version of vdm, so it has no effect";
 
-/// A variable for the gateway or for all providers.
-pub(super) struct Variable {
-    pub(super) name: &'static str,
-    /// The description, with the default in brackets.
-    pub(super) about: &'static str,
-    pub(super) kind: ValueType,
-    /// The path of its value in the merged tree.
-    pub(super) path: &'static [&'static str],
-}
-
 /// The variables beside those of limits.
-pub(super) static GLOBAL: [Variable; 23] = [
-    Variable { name: "HOST", about: "address or name to listen on (127.0.0.1)", kind: Host, path: &["host"] },
-    Variable { name: "PORT", about: "port to listen on (8082)", kind: Port, path: &["port"] },
-    Variable {
+pub(super) static GLOBAL: [DeclaredVariable; 23] = [
+    DeclaredVariable {
+        name: "HOST",
+        about: "address or name to listen on (127.0.0.1)",
+        kind: Host,
+        path: &["host"],
+    },
+    DeclaredVariable { name: "PORT", about: "port to listen on (8082)", kind: Port, path: &["port"] },
+    DeclaredVariable {
         name: "LOG_LEVEL",
         about: "DEBUG, INFO, WARNING, ERROR or CRITICAL (INFO)",
         kind: LogLevel,
         path: &["log-level"],
     },
-    Variable {
+    DeclaredVariable {
         name: PROXY_API_KEY,
         about: "key that clients must send",
         kind: Secret,
         path: &["proxy-api-key"],
     },
-    Variable {
+    DeclaredVariable {
         name: PROXY_API_KEY_FILE,
         about: "file that contains the key",
         kind: Text,
         path: &["proxy-api-key-file"],
     },
-    Variable {
+    DeclaredVariable {
         name: "VDM_ALLOWED_HOSTS",
         about: "names in the Host header that a gateway without PROXY_API_KEY accepts, separated by spaces",
         kind: Hosts,
         path: &["allowed-hosts"],
     },
-    Variable {
+    DeclaredVariable {
         name: "VDM_CORS_ORIGINS",
         about: "origins of web pages that may call the gateway, separated by spaces",
         kind: Origins,
         path: &["cors-origins"],
     },
-    Variable {
+    DeclaredVariable {
         name: "VDM_DEFAULT_PROVIDER",
         about: "provider or profile for model names without a prefix (openai)",
         kind: Text,
         path: &["defaults", "default-provider"],
     },
-    Variable {
+    DeclaredVariable {
         name: "VDM_ROUTE_HEADER",
         about: "report the route of each model name in x-vdm-route (false)",
         kind: Flag,
         path: &["route-header"],
     },
     // These two override a provider's own table, so they have a table of their own.
-    Variable {
+    DeclaredVariable {
         name: "REQUEST_TIMEOUT",
         about: "request timeout in seconds; overrides every provider's timeout; 0 means no limit",
         kind: Seconds,
         path: &["everywhere", "timeout"],
     },
-    Variable {
+    DeclaredVariable {
         name: "MAX_RETRIES",
         about: "retries per key; overrides every provider's max-retries (2)",
         kind: Count(0),
         path: &["everywhere", "max-retries"],
     },
-    Variable {
+    DeclaredVariable {
         name: "MIN_TOKENS_LIMIT",
         about: "least max_tokens of Messages requests to OpenAI-format providers; smaller values are raised",
         kind: Count(1),
         path: &["everywhere", "min-tokens-limit"],
     },
-    Variable {
+    DeclaredVariable {
         name: "MAX_TOKENS_LIMIT",
         about: "highest max_tokens of Messages requests to OpenAI-format providers; larger values are lowered",
         kind: Count(1),
         path: &["everywhere", "max-tokens-limit"],
     },
-    Variable {
+    DeclaredVariable {
         name: "VDM_DEMO",
         about: "1 adds the built-in demo provider, 0 turns it off",
         kind: Flag,
         path: &["demo"],
     },
-    Variable {
+    DeclaredVariable {
         name: "GEMINI_THOUGHT_SIGNATURES_ENABLED",
         about: "return Gemini's thought signatures (true)",
         kind: Flag,
         path: &["defaults", "gemini-thought-signatures"],
     },
-    Variable {
+    DeclaredVariable {
         name: "CACHE_DIR",
         about: "directory of stored model lists (~/.cache/vandamme-proxy)",
         kind: Text,
         path: &["defaults", "cache-dir"],
     },
-    Variable {
+    DeclaredVariable {
         name: "MODELS_CACHE_ENABLED",
         about: "store model lists on disk (true)",
         kind: Flag,
         path: &["defaults", "models-cache"],
     },
-    Variable {
+    DeclaredVariable {
         name: "TOP_MODELS_SOURCE",
         about: "openrouter, manual_rankings or disabled (openrouter if that provider has a key)",
         kind: OneOf(SOURCES),
         path: &["defaults", "top-models-source"],
     },
-    Variable {
+    DeclaredVariable {
         name: "TOP_MODELS_RANKINGS_FILE",
         about: "TOML file of manual_rankings: [[models]] with an id each",
         kind: Text,
         path: &["defaults", "top-models-rankings-file"],
     },
-    Variable {
+    DeclaredVariable {
         name: "TOP_MODELS_TIMEOUT_SECONDS",
         about: "longest wait for the catalogue, in seconds (5)",
         kind: Pause,
         path: &["defaults", "top-models-timeout"],
     },
-    Variable {
+    DeclaredVariable {
         name: "TOP_MODELS_EXCLUDE",
         about: "omit models whose id contains one of these texts, separated by commas",
         kind: Parts,
         path: &["defaults", "top-models-exclude"],
     },
-    Variable {
+    DeclaredVariable {
         name: "LOG_REQUEST_METRICS",
         about: "count, trace and log requests (true)",
         kind: Flag,
         path: &["request-metrics"],
     },
-    Variable {
+    DeclaredVariable {
         name: "VDM_ACTIVE_REQUESTS_SSE_ENABLED",
         about: "serve /metrics/active-requests/stream (true)",
         kind: Flag,
@@ -240,7 +237,7 @@ pub(super) static GLOBAL: [Variable; 23] = [
 ];
 
 /// All variables that are not about one provider.
-pub(super) fn variables() -> impl Iterator<Item = &'static Variable> {
+pub(super) fn variables() -> impl Iterator<Item = &'static DeclaredVariable> {
     GLOBAL.iter().chain(limits::variables())
 }
 

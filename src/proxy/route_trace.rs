@@ -108,7 +108,7 @@ mod tests {
         for step in ["-> a:m", "-> a:m", "a:m failed with 500", "-> b:m", "-> a:m"] {
             trace.send(step.to_owned());
         }
-        let header = steps.header(&Secrets::default()).unwrap();
+        let header = steps.header(&Secrets::new([])).unwrap();
         assert_eq!(header, "-> a:m; a:m failed with 500; -> b:m; -> a:m");
         trace.send("late".to_owned());
         assert!(trace.0.is_some_and(|sender| sender.is_closed()));

@@ -2,7 +2,7 @@
 //! `UPDATE_SNAPSHOTS=1 cargo test --lib config::tests::limits` to generate the files that show them.
 
 use super::{COUNT, Limit};
-use crate::config::schema::Variable;
+use crate::config::declared_variable::DeclaredVariable;
 use crate::config::value_type::ValueType::{Bytes, Count, Hours, Pause, Rate, Seconds};
 
 macro_rules! limit {
@@ -11,7 +11,7 @@ macro_rules! limit {
     };
     ($key:literal, $type:expr, $default:literal, $set:expr, $variable:literal: $variable_type:expr, $doc:literal) => {
         Limit {
-            variable: Some(Variable {
+            variable: Some(DeclaredVariable {
                 name: $variable,
                 about: $doc,
                 kind: $variable_type,
