@@ -7,7 +7,8 @@ use std::ops::Range;
 use bytes::Bytes;
 use thiserror::Error;
 
-use cursor::{Cursor, NotJson, Walk, decoded};
+use crate::json::reader::NotJson;
+use cursor::{Cursor, Walk, decoded};
 
 mod cursor;
 mod pieces;

@@ -7,15 +7,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::memchr;
-use serde::de::IgnoredAny;
 
 use super::structure::{Structure, places};
-
-/// The offset at which the text is not valid JSON.
-#[derive(Debug)]
-pub(super) struct NotJson {
-    pub(super) offset: usize,
-}
+use crate::json::reader::{NotJson, scalar_length};
 
 pub(super) type Walk<T> = Result<T, NotJson>;
 
@@ -200,12 +194,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn scalar(&mut self) -> Walk<()> {
-        let behind = &self.text[self.at..];
-        let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
-        let length = behind.iter().position(is_end).unwrap_or(behind.len());
-        if serde_json::from_slice::<IgnoredAny>(&behind[..length]).is_err() {
-            return self.fail();
-        }
+        let Some(length) = scalar_length(&self.text[self.at..]) else { return self.fail() };
         self.at += length;
         Ok(())
     }

@@ -5,10 +5,13 @@
 use std::ops::Range;
 
 use super::{EstimateError, image, shape::Shape};
-use crate::{json, request};
-use reader::{NotJson, Reader};
-
-mod reader;
+use crate::{
+    json::{
+        self,
+        reader::{self, NotJson, Reader},
+    },
+    request,
+};
 
 /// Tokens around the whole conversation, and for the start of the answer.
 const REQUEST: u64 = 3;

@@ -37,7 +37,7 @@ pub(super) fn convert(body: &[u8], target: &Target<'_>) -> Result<MessagesReques
     let max_tokens = max_tokens(&request)?.unwrap_or_else(|| model.max_tokens());
     let turns = Turn::read_all(request.messages.as_deref().unwrap_or_default())?;
     let choice = Choice::read(&request)?;
-    let reasoning = Reasoning::new(&request, (model, max_tokens), hindrance(&turns, &choice))?;
+    let reasoning = Reasoning::new(&request, model, max_tokens, hindrance(&turns, &choice))?;
     let delivery = if request.stream == Some(true) { Delivery::Streamed } else { Delivery::Whole };
 
     let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 512);
@@ -62,7 +62,7 @@ pub(super) fn convert(body: &[u8], target: &Target<'_>) -> Result<MessagesReques
     let called = messages::write(&turns, maker, &mut out)?;
     tools::write(&request, &choice, &called, &mut out)?;
     out.put(b"}");
-    let reply = reply_context((&request, &reasoning), target, maker);
+    let reply = reply_context(&request, &reasoning, target, maker);
     Ok(MessagesRequest { body: out, delivery, reply, dropped: dropped(&request) })
 }
 
@@ -86,7 +86,8 @@ fn hindrance(turns: &[Turn<'_>], choice: &Choice<'_>) -> Hindrance {
 }
 
 fn reply_context(
-    (request, reasoning): (&Request<'_>, &Reasoning<'_>),
+    request: &Request<'_>,
+    reasoning: &Reasoning<'_>,
     target: &Target<'_>,
     maker: Maker,
 ) -> ReplyContext {

@@ -45,6 +45,17 @@ use tools::{Toolbox, all_names, is_web_search};
 /// Members that are converted elsewhere.
 const ELSEWHERE: [&str; 1] = ["model"];
 
+/// A request, and what has been decided about its translation.
+struct Context<'r, 'a> {
+    request: &'r Request<'a>,
+    turns: &'r [Turn<'a>],
+    effort: &'r Effort,
+    target: &'r Target<'r>,
+    names: &'r Names,
+    /// The target as the maker of ids.
+    maker: Maker,
+}
+
 /// `size` is the length of the request as JSON.
 pub(super) fn convert(
     request: &Request<'_>,
@@ -67,7 +78,7 @@ pub(super) fn convert(
     let effort = Effort::new(request, &turns, target);
     // A hash, and on the way of every request: made once.
     let maker = Maker::new(target.provider, target.model);
-    settings::write((request, &effort), target, &mut dropped, &mut out)?;
+    settings::write(request, &effort, target, &mut dropped, &mut out)?;
     match delivery {
         Delivery::Streamed => out.put(b",\"stream\":true,\"stream_options\":{\"include_usage\":true}"),
         Delivery::Whole => out.put(b",\"stream\":false"),
@@ -78,14 +89,10 @@ pub(super) fn convert(
     let choice = request.tool_choice.as_ref();
     Toolbox { tools: &tools, choice, turns: &turns, names: &names, target }.write(&mut dropped, &mut out)?;
     out.put(b",\"messages\":[");
-    write_messages((request, &turns, &effort), target, (&names, maker, &mut dropped), &mut out)?;
+    let context = Context { request, turns: &turns, effort: &effort, target, names: &names, maker };
+    write_messages(&context, &mut dropped, &mut out)?;
     out.put(b"]}");
-    Ok(ChatRequest {
-        body: out,
-        delivery,
-        reply: reply_context((request, &effort), target, (&names, maker)),
-        dropped,
-    })
+    Ok(ChatRequest { body: out, delivery, reply: reply_context(&context), dropped })
 }
 
 fn read_turns<'a>(request: &Request<'a>) -> Result<Vec<Turn<'a>>, RequestError> {
@@ -108,11 +115,8 @@ fn hide_cleared(messages: &[Message<'_>], turns: &mut [Turn<'_>]) {
     }
 }
 
-fn reply_context(
-    (request, effort): (&Request<'_>, &Effort),
-    target: &Target<'_>,
-    (names, maker): (&Names, Maker),
-) -> ReplyContext {
+fn reply_context(context: &Context<'_, '_>) -> ReplyContext {
+    let Context { request, effort, target, names, maker, .. } = *context;
     let thinks = request
         .thinking
         .as_ref()
@@ -152,17 +156,17 @@ fn asks_for_judgement(request: &Request<'_>) -> bool {
 }
 
 fn write_messages(
-    (request, turns, effort): (&Request<'_>, &[Turn<'_>], &Effort),
-    target: &Target<'_>,
-    (names, maker, dropped): (&Names, Maker, &mut Dropped),
+    context: &Context<'_, '_>,
+    dropped: &mut Dropped,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
+    let Context { request, turns, effort, target, names, maker } = *context;
     let marks = Marks::new(target);
     let start = out.len();
     if let Some(raw) = request.system {
         let content =
             Content::read(raw).map_err(|problem| RequestError::new(format!("system: {problem}")))?;
-        system(&content, System::Top, (target.dialect, &marks), dropped, out)?;
+        system(&content, System::Top, target.dialect, &marks, dropped, out)?;
     }
     let mut pairing = Pairing::new(turns)?;
     pairing.lead_ids_back(maker);

@@ -22,12 +22,12 @@ const NOTHING: &str = "No content provided";
 
 /// The path of a block in a message.
 #[derive(Clone, Copy)]
-pub(super) struct Path {
+pub(super) struct BlockPath {
     pub(super) turn: usize,
     pub(super) at: usize,
 }
 
-impl fmt::Display for Path {
+impl fmt::Display for BlockPath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "messages.{}.content.{}", self.turn, self.at)
     }
@@ -53,7 +53,8 @@ impl fmt::Display for System {
 pub(super) fn system(
     content: &Content<'_>,
     place: System,
-    (dialect, marks): (&Dialect, &Marks),
+    dialect: &Dialect,
+    marks: &Marks,
     dropped: &mut Dropped,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {

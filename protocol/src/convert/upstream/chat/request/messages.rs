@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::{
     Role, Target, Turn,
     caching::Marks,
-    content::{Path, System, ToolOutput, is_word, left_out, system},
+    content::{BlockPath, System, ToolOutput, is_word, left_out, system},
     documents::{Shown, document, search_result},
     image::Image,
     pairing::{Call, Pairing},
@@ -54,10 +54,10 @@ impl<'a> MessageWriter<'_, 'a> {
             match turn.role {
                 Role::System if !turn.is_shown => {}
                 Role::System => {
-                    let ways = (self.target.dialect, self.marks);
-                    system(&turn.content, System::Message(at), ways, dropped, out)?;
+                    let dialect = self.target.dialect;
+                    system(&turn.content, System::Message(at), dialect, self.marks, dropped, out)?;
                 }
-                Role::User => user(at, &turn.content, (self.pairing, self.marks), dropped, out)?,
+                Role::User => user(at, &turn.content, self.pairing, self.marks, dropped, out)?,
                 Role::Assistant => {
                     self.moved(at, &turn.content, dropped, out);
                     self.assistant(&turn.content, self.pairing.calls(at), out);
@@ -75,7 +75,7 @@ impl<'a> MessageWriter<'_, 'a> {
         let Content::Blocks(blocks) = content else { return };
         let mut parts = vec![];
         for (at, block) in blocks.iter().enumerate() {
-            let path = Path { turn, at };
+            let path = BlockPath { turn, at };
             let shown = match block.kind() {
                 "text" | "tool_use" | "tool_result" => continue,
                 "compaction" => Ok(as_text(block).into_iter().map(|text| Shown::Text(text.into())).collect()),
@@ -160,9 +160,9 @@ impl<'a> MessageWriter<'_, 'a> {
     ) -> Result<(), RequestError> {
         let mut attached = Vec::new();
         for call in calls {
-            let output = call
-                .answer
-                .map(|answer| ToolOutput::read(answer.block, &Path { turn: answer.turn, at: answer.at }));
+            let output = call.answer.map(|answer| {
+                ToolOutput::read(answer.block, &BlockPath { turn: answer.turn, at: answer.at })
+            });
             let output = output.transpose()?;
             if output.is_none() && unanswered.is_none() {
                 continue;

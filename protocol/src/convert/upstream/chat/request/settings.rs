@@ -20,7 +20,8 @@ const LONGEST_USER: usize = 64;
 
 /// Appends all of it, each member with a comma before it.
 pub(super) fn write(
-    (request, effort): (&Request<'_>, &Effort),
+    request: &Request<'_>,
+    effort: &Effort,
     target: &Target<'_>,
     dropped: &mut Dropped,
     out: &mut Vec<u8>,
