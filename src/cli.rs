@@ -29,7 +29,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use exit_code::Exit;
 
-use crate::config::{Config, ConfigError, ErrorKind, Overrides};
+use crate::config::{Config, ConfigError, ConfigErrorKind, Overrides};
 pub use crate::terminal::Style;
 pub use summary::summary;
 
@@ -46,7 +46,7 @@ struct Vdm {
 enum Command {
     /// Start, stop and inspect a gateway.
     #[command(subcommand, arg_required_else_help = true)]
-    Server(Server),
+    Server(ServerCommand),
     /// Check, show or write the configuration.
     #[command(subcommand, arg_required_else_help = true)]
     Config(configuration::Configuration),
@@ -56,13 +56,13 @@ enum Command {
     #[command(subcommand, arg_required_else_help = true)]
     Models(models::ModelsOf),
     /// List aliases and the models that they resolve to.
-    Aliases(aliases::Aliases),
+    Aliases(aliases::AliasesArgs),
     /// Test providers and models.
     #[command(subcommand, arg_required_else_help = true)]
     Test(test::Test),
     /// Check the health of a gateway or its providers.
     #[command(subcommand, arg_required_else_help = true)]
-    Health(Health),
+    Health(HealthCommand),
     /// Generate shell completions.
     Completions(completions::Completions),
     /// Print the manual page, or write all manual pages.
@@ -81,25 +81,25 @@ struct Version {
 }
 
 #[derive(Debug, Subcommand)]
-enum Server {
+enum ServerCommand {
     /// Start the gateway in the foreground.
     Start(server::Start),
     /// Show whether your gateway is running; exit code 0 if it is, 1 if not.
-    Status(server::Status),
+    Status(server::StatusArgs),
     /// Stop the running gateway after its requests in flight.
-    Stop(server::Stop),
+    Stop(server::StopArgs),
     /// Reload the configuration of the running gateway; an invalid one changes nothing.
-    Reload(server::Order),
+    Reload(server::GatewayArgs),
     /// Restart the running gateway with the same command line and environment.
-    Restart(server::Restart),
+    Restart(server::RestartArgs),
 }
 
 #[derive(Debug, Subcommand)]
-enum Health {
+enum HealthCommand {
     /// Check the running gateway; exit code 0 if it is healthy, 1 if not.
-    Server(health::Server),
+    Server(health::HealthArgs),
     /// Check that providers accept the configured keys; exit code 0 if they do, 1 if not.
-    Upstream(upstream::Upstream),
+    Upstream(upstream::UpstreamArgs),
 }
 
 /// Runs the command of these arguments, of which the first is the program's name.
@@ -121,8 +121,8 @@ impl Command {
             Self::Models(models) => models.run(),
             Self::Aliases(aliases) => aliases.run(),
             Self::Test(test) => test.run(),
-            Self::Health(Health::Server(server)) => server.run(),
-            Self::Health(Health::Upstream(upstream)) => upstream.run(),
+            Self::Health(HealthCommand::Server(server)) => server.run(),
+            Self::Health(HealthCommand::Upstream(upstream)) => upstream.run(),
             Self::Completions(completions) => completions.run(),
             Self::Man(manual) => manual.run(),
             Self::Wrap(wrap) => wrap.run(),
@@ -131,7 +131,7 @@ impl Command {
     }
 }
 
-impl Server {
+impl ServerCommand {
     fn run(self) -> Exit {
         match self {
             Self::Start(start) => start.run(),
@@ -145,19 +145,20 @@ impl Server {
 
 /// Loads the configuration as the gateway does, with `file` over the other files; prints what is wrong with it.
 fn configured(file: Option<PathBuf>) -> Result<Config, Exit> {
-    Config::load(&Overrides { config: file, ..Overrides::of_process() }).map_err(|errors| tell(&errors))
+    Config::load(&Overrides { config: file, ..Overrides::of_process() })
+        .map_err(|errors| report_errors(&errors))
 }
 
-fn tell(errors: &[ConfigError]) -> Exit {
+fn report_errors(errors: &[ConfigError]) -> Exit {
     for error in errors {
-        say(format_args!("vdm: {error}\n"));
+        print_to_stderr(format_args!("vdm: {error}\n"));
     }
-    let refused = errors.iter().any(|error| error.kind() == ErrorKind::Unsupported);
+    let refused = errors.iter().any(|error| error.kind() == ConfigErrorKind::Unsupported);
     if refused { Exit::Usage } else { Exit::Failed }
 }
 
 /// Prints to stderr; a closed pipe is not an error.
-fn say(text: Arguments<'_>) {
+fn print_to_stderr(text: Arguments<'_>) {
     let _ = std::io::stderr().write_fmt(text);
 }
 
@@ -187,11 +188,11 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Exit {
     }
     let unknown = matches!(error.kind(), UsageErrorKind::InvalidSubcommand | UsageErrorKind::UnknownArgument);
     if let Some(advice) = migration_hints::advice(arguments).filter(|_| unknown) {
-        say(format_args!("vdm: {advice}\n"));
+        print_to_stderr(format_args!("vdm: {advice}\n"));
         return Exit::Usage;
     }
     match other_command(error) {
-        Some(advice) => say(format_args!("{advice}\n")),
+        Some(advice) => print_to_stderr(format_args!("{advice}\n")),
         None => drop(error.print()),
     }
     Exit::Usage

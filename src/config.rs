@@ -47,17 +47,17 @@ use vandamme_actors::settings::{Metrics, Settings};
 use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::ProxySettings;
 
-use base_url::Listener;
+use base_url::ListenAddress;
 use builder::Builder;
 use client_variables::Below;
 pub(crate) use environment::prefix as variable_prefix;
 use error::Diagnostics;
-pub use error::{ConfigError, ErrorKind};
+pub use error::{ConfigError, ConfigErrorKind};
 use file::Presence;
 pub(crate) use file::user_path as user_file;
 pub(crate) use input_checks::{check_base_url, check_key};
 use key_files::KeyFiles;
-use key_text::Finding;
+use key_text::KeyFinding;
 use layer::{Layer, LocatedText, Section};
 pub(crate) use near_misses::provider as near_provider;
 pub use overrides::{Overrides, Verbose};
@@ -101,7 +101,7 @@ pub const DEMO: &str = "demo";
 
 /// Where values come from. Later ones win, value by value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
+enum ConfigSource {
     /// `src/config/defaults.toml`, compiled in.
     BuiltIn,
     /// `~/.config/vandamme-proxy/vandamme-config.toml`
@@ -116,13 +116,13 @@ enum Origin {
     CommandLine,
 }
 
-const PRECEDENCE: [Origin; 6] = [
-    Origin::BuiltIn,
-    Origin::UserFile,
-    Origin::LocalFile,
-    Origin::GivenFile,
-    Origin::Variables,
-    Origin::CommandLine,
+const PRECEDENCE: [ConfigSource; 6] = [
+    ConfigSource::BuiltIn,
+    ConfigSource::UserFile,
+    ConfigSource::LocalFile,
+    ConfigSource::GivenFile,
+    ConfigSource::Variables,
+    ConfigSource::CommandLine,
 ];
 
 /// Where the embedded provider is as long as it does not run.
@@ -141,10 +141,10 @@ impl Config {
 
     /// The configured address, even if the configuration is invalid elsewhere.
     pub fn listener(overrides: &Overrides) -> Option<(String, u16)> {
-        let mut reading = Reading::new(overrides);
+        let mut reading = LayerReading::new(overrides);
         PRECEDENCE.into_iter().for_each(|origin| reading.add(origin));
         let merged = Layer::merged(&reading.layers).ok()?;
-        Listener::new(merged.root()).map(|listener| (listener.host, listener.port))
+        ListenAddress::new(merged.root()).map(|listener| (listener.host, listener.port))
     }
 
     /// Reads everything.
@@ -152,7 +152,7 @@ impl Config {
     /// # Errors
     /// All errors of all layers at once.
     pub fn load(overrides: &Overrides) -> Result<Self, Vec<ConfigError>> {
-        let mut reading = Reading::new(overrides);
+        let mut reading = LayerReading::new(overrides);
         reading.add_all();
         reading.finish()
     }
@@ -168,7 +168,7 @@ impl Config {
 
 /// The values that can be read, each with its place, and all errors.
 pub fn provenance(overrides: &Overrides) -> (Vec<ConfigValue>, Vec<ConfigError>) {
-    let mut reading = Reading::new(overrides);
+    let mut reading = LayerReading::new(overrides);
     reading.add_all();
     let values =
         Layer::merged(&reading.layers).map_or_else(|_| Vec::new(), |merged| provenance::all(&merged));
@@ -187,14 +187,14 @@ pub fn variables() -> Vec<VariableDoc> {
 }
 
 /// The layers read so far, with their errors and warnings.
-struct Reading<'a> {
+struct LayerReading<'a> {
     overrides: &'a Overrides,
     variables: Variables,
     layers: Vec<Layer>,
     report: Diagnostics,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> LayerReading<'a> {
     fn new(overrides: &'a Overrides) -> Self {
         let mut report = Diagnostics::default();
         let dotenv = overrides.working_directory.join(".env");
@@ -210,20 +210,20 @@ impl<'a> Reading<'a> {
         self.layers.push(keys);
     }
 
-    fn add(&mut self, origin: Origin) {
+    fn add(&mut self, origin: ConfigSource) {
         let layer = match origin {
-            Origin::BuiltIn => Some(file::parse(file::BUILT_IN, file::DEFAULTS, &mut self.report)),
-            Origin::UserFile => self
+            ConfigSource::BuiltIn => Some(file::parse(file::BUILT_IN, file::DEFAULTS, &mut self.report)),
+            ConfigSource::UserFile => self
                 .overrides
                 .home
                 .as_deref()
                 .and_then(|home| self.file(file::user_path(home), Presence::Optional)),
-            Origin::LocalFile => {
+            ConfigSource::LocalFile => {
                 self.file(self.overrides.working_directory.join(file::NAME), Presence::Optional)
             }
-            Origin::GivenFile => self.given_file(),
-            Origin::Variables => Some(self.variables()),
-            Origin::CommandLine => Some(self.overrides.layer(&mut self.report)),
+            ConfigSource::GivenFile => self.given_file(),
+            ConfigSource::Variables => Some(self.variables()),
+            ConfigSource::CommandLine => Some(self.overrides.layer(&mut self.report)),
         };
         self.layers.extend(layer.map(|layer| layer.with_origin(origin)));
     }
@@ -251,7 +251,7 @@ impl<'a> Reading<'a> {
         layers.push(self.overrides.layer(ignored));
         let Ok(merged) = Layer::merged(&layers) else { return };
         let keys = KeyFiles::read(&merged, &self.overrides.working_directory, ignored);
-        let Some(listener) = Listener::new(merged.root()) else { return };
+        let Some(listener) = ListenAddress::new(merged.root()) else { return };
         let key = merged.root().text("proxy-api-key").or_else(|| keys.root().text("proxy-api-key"));
         let gateway_key = key.map(|key| key.text);
         let below = Below { files: &self.layers, listener: &listener, gateway_key };
@@ -294,8 +294,8 @@ impl<'a> Reading<'a> {
     /// The key that clients must show. A text that no client shows as it is, such as a key in quotes, is an error.
     fn gateway_key(&mut self, key: LocatedText<'_>) -> ApiKey {
         match key_text::inspect_gateway_key(key.text) {
-            Some(Finding::Invalid(text)) => self.report.error(key.place, text),
-            Some(Finding::Suspicious(text)) => self.report.warning(key.place, text),
+            Some(KeyFinding::Invalid(text)) => self.report.error(key.place, text),
+            Some(KeyFinding::Suspicious(text)) => self.report.warning(key.place, text),
             None => {}
         }
         ApiKey::new(key.text)
@@ -304,7 +304,7 @@ impl<'a> Reading<'a> {
     /// `None` if a value of the built-in file is missing because a user's value for it is invalid.
     fn config(&mut self, merged: &Layer) -> Option<Config> {
         let root = merged.root();
-        let listener = Listener::new(root)?;
+        let listener = ListenAddress::new(root)?;
         let log_level_word = root.text("log-level")?.text.to_owned();
         let limits = limits::build(root.section("limits"));
         let limits = limits.map_err(|error| self.report.error("[limits]", error)).ok()?;
@@ -363,7 +363,7 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn demo_mode(asked: Option<bool>, builder: &Builder<'_>, listener: &Listener) -> DemoMode {
+fn demo_mode(asked: Option<bool>, builder: &Builder<'_>, listener: &ListenAddress) -> DemoMode {
     match asked {
         Some(true) => DemoMode::Forced,
         None if builder.registered.is_empty() && listener.is_loopback() => DemoMode::Fallback,

@@ -22,7 +22,7 @@ use vandamme_actors::settings::{Api, ProviderSettings, Settings};
 use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
 
-use self::answer::Answer;
+use self::answer::DemoAnswer;
 use self::completion::Completion;
 
 /// The only model there is.
@@ -139,7 +139,7 @@ async fn complete(body: web::Bytes) -> HttpResponse {
             Some("messages"),
         );
     }
-    let completion = Completion::new(Answer::to(&request), &request);
+    let completion = Completion::new(DemoAnswer::to(&request), &request);
     if request["stream"] == true {
         return HttpResponse::Ok()
             .insert_header(("content-type", "text/event-stream"))

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use vandamme_actors::excerpt;
-use vandamme_actors::provider::{NoLease, Refusal};
+use vandamme_actors::provider::{LeaseRefusal, NoLease};
 use vandamme_actors::routing::Unroutable;
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::vocabulary::ErrorKind;
@@ -27,7 +27,7 @@ pub(crate) enum Failure {
     /// No actor answered in time.
     NoAnswer,
     /// The upstream's error.
-    Upstream(Box<Answer>),
+    Upstream(Box<UpstreamError>),
     /// This provider requires the client's own key, and the request has none.
     NoClientKey(Arc<str>),
     /// The request is not valid.
@@ -40,7 +40,7 @@ pub(crate) enum Failure {
 
 /// The error of an upstream call: the upstream's own, or the gateway's where the upstream sent none.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct UpstreamError {
     pub(crate) status: u16,
     /// The upstream's headers that a client may see.
     pub(crate) headers: HeaderMap,
@@ -63,7 +63,7 @@ pub(crate) enum ShouldRetry {
 #[derive(Clone, Debug)]
 pub(crate) struct Relayed(pub(crate) Bytes);
 
-impl Answer {
+impl UpstreamError {
     /// An error that the gateway words itself.
     pub(crate) fn from_fault(fault: Fault) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl Failure {
     fn rank(&self) -> (u8, u64) {
         let wait = match self {
             Self::Upstream(answer) => answer.retry_after.unwrap_or_default(),
-            Self::NoLease(NoLease { refusal: Refusal::RateLimited { wait }, .. }) => wait.as_secs(),
+            Self::NoLease(NoLease { refusal: LeaseRefusal::RateLimited { wait }, .. }) => wait.as_secs(),
             Self::Unroutable(_)
             | Self::NoLease(_)
             | Self::NoAnswer
@@ -124,8 +124,8 @@ impl Failure {
         match self {
             Self::Unroutable(reason) => unroutable_kind(reason),
             Self::NoLease(none) => match none.refusal {
-                Refusal::RateLimited { .. } => ErrorKind::RateLimit,
-                Refusal::PassedOver | Refusal::AllTried | Refusal::Busy => ErrorKind::Api,
+                LeaseRefusal::RateLimited { .. } => ErrorKind::RateLimit,
+                LeaseRefusal::PassedOver | LeaseRefusal::AllTried | LeaseRefusal::Busy => ErrorKind::Api,
             },
             Self::Upstream(answer) => answer.fault.kind,
             Self::NoClientKey(_) => ErrorKind::Authentication,
@@ -139,8 +139,8 @@ impl Failure {
             Self::Unroutable(Unroutable::NoProvider) => 503,
             Self::Unroutable(reason) => unroutable_kind(reason).status(),
             Self::NoLease(none) => match none.refusal {
-                Refusal::RateLimited { .. } => self.kind().status(),
-                Refusal::PassedOver | Refusal::AllTried | Refusal::Busy => 503,
+                LeaseRefusal::RateLimited { .. } => self.kind().status(),
+                LeaseRefusal::PassedOver | LeaseRefusal::AllTried | LeaseRefusal::Busy => 503,
             },
             Self::Upstream(answer) => answer.status,
             Self::NoClientKey(_) => 401,
@@ -157,14 +157,14 @@ impl Failure {
             Self::NoLease(NoLease { provider, model, refusal }) => {
                 let name = &provider.name;
                 match refusal {
-                    Refusal::RateLimited { wait } => format!(
+                    LeaseRefusal::RateLimited { wait } => format!(
                         "provider '{name}' has rate limited model '{model}' for every key; retry in {} s",
                         whole_seconds(*wait)
                     ),
-                    Refusal::PassedOver | Refusal::AllTried => {
+                    LeaseRefusal::PassedOver | LeaseRefusal::AllTried => {
                         format!("provider '{name}' has no key left for this request")
                     }
-                    Refusal::Busy => format!("too many requests are waiting for provider '{name}'"),
+                    LeaseRefusal::Busy => format!("too many requests are waiting for provider '{name}'"),
                 }
             }
             Self::NoAnswer => "the gateway could not route this request in time".to_owned(),

@@ -14,8 +14,8 @@ use vandamme_protocol::request::{self, RequestHead};
 
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::models::{self, Listed, Remembered};
-use crate::proxy::{self, Endpoint, FailedRun, Progress, ProxyRequest, Reply, RouteTrace, Targets};
+use crate::models::{self, ListedModels, Remembered};
+use crate::proxy::{self, Endpoint, FailedRun, ProxyReply, ProxyRequest, RouteTrace, RunProgress, Targets};
 use crate::request_id::RequestId;
 
 /// The longest wait, since a person waits for the result.
@@ -25,7 +25,7 @@ const USUAL: [&str; 3] = ["haiku", "sonnet", "opus"];
 
 /// The result of a probe.
 #[derive(Debug)]
-pub(crate) struct Probe {
+pub(crate) struct ProbeResult {
     /// The model name in the request; `None` if no request was sent.
     pub(crate) model: Option<String>,
     pub(crate) elapsed: Duration,
@@ -52,10 +52,10 @@ pub(crate) async fn provider(
     gateway: &Arc<Gateway>,
     provider: &Arc<ProviderSettings>,
     model: Option<&str>,
-) -> Probe {
+) -> ProbeResult {
     let began = Instant::now();
     if provider.passthrough {
-        return Probe { model: None, elapsed: Duration::ZERO, outcome: ProbeOutcome::Skipped };
+        return ProbeResult { model: None, elapsed: Duration::ZERO, outcome: ProbeOutcome::Skipped };
     }
     let mut asked = None;
     let running = async {
@@ -64,17 +64,17 @@ pub(crate) async fn provider(
             None => any_model(gateway, provider).await?,
         };
         asked = Some(name.clone());
-        ask(gateway, &name).await
+        send_request(gateway, &name).await
     };
     let outcome = within_patience(running).await;
-    Probe { model: asked, elapsed: began.elapsed(), outcome }
+    ProbeResult { model: asked, elapsed: began.elapsed(), outcome }
 }
 
 /// Sends a request for a model by the name that a client would use.
-pub(crate) async fn model_name(gateway: &Arc<Gateway>, model: &str) -> Probe {
+pub(crate) async fn model_name(gateway: &Arc<Gateway>, model: &str) -> ProbeResult {
     let began = Instant::now();
-    let outcome = within_patience(ask(gateway, model)).await;
-    Probe { model: Some(model.to_owned()), elapsed: began.elapsed(), outcome }
+    let outcome = within_patience(send_request(gateway, model)).await;
+    ProbeResult { model: Some(model.to_owned()), elapsed: began.elapsed(), outcome }
 }
 
 async fn within_patience(asking: impl Future<Output = Result<Option<String>, ProbeOutcome>>) -> ProbeOutcome {
@@ -102,7 +102,8 @@ async fn any_model(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> 
     let nobody = HeaderMap::new();
     let id = RequestId::new().shared();
     let listed = models::list(gateway.clone(), id, provider, &nobody, Remembered::Serves).await;
-    let (Listed::Current(listing) | Listed::Stale(listing)) = listed.map_err(|failure| failed(&failure))?;
+    let (ListedModels::Current(listing) | ListedModels::Stale(listing)) =
+        listed.map_err(|failure| failed(&failure))?;
     let first = Models::read(&listing.body).ok().and_then(|models| models.named().next());
     first.map(|model| format!("!{}:{}", provider.name, model.id)).ok_or_else(|| ProbeOutcome::Failed {
         status: 404,
@@ -112,7 +113,7 @@ async fn any_model(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> 
 }
 
 /// The reply's id.
-async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, ProbeOutcome> {
+async fn send_request(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, ProbeOutcome> {
     #[derive(Deserialize)]
     struct Message {
         id: Option<String>,
@@ -143,17 +144,17 @@ async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, Prob
         peer: None,
         trace: RouteTrace::default(),
     };
-    entry.set_summary(request.asked());
+    entry.set_summary(request.summary());
     let outcome = match proxy::start(gateway.clone(), request, entry, PATIENCE).await {
-        Progress::Finished(outcome) => outcome,
-        Progress::Running(run) => run.await,
+        RunProgress::Finished(outcome) => outcome,
+        RunProgress::Running(run) => run.await,
     };
     match outcome.map_err(FailedRun::recorded) {
-        Ok(Reply::Buffered { body, .. }) => {
+        Ok(ProxyReply::Buffered { body, .. }) => {
             Ok(serde_json::from_slice(&body).ok().and_then(|message: Message| message.id))
         }
         // The provider streams although the request did not ask for it.
-        Ok(Reply::Streaming { .. }) => Ok(None),
+        Ok(ProxyReply::Streaming { .. }) => Ok(None),
         Err(failure) => Err(failed(&failure)),
     }
 }

@@ -44,7 +44,7 @@ pub(crate) use self::deferred::DeferredReply;
 pub(crate) use self::fetch_models::fetch_models;
 pub(crate) use self::route_trace::{RouteSteps, RouteTrace};
 pub(crate) use self::run_record::FailedRun;
-pub(crate) use self::start::{Progress, start};
+pub(crate) use self::start::{RunProgress, start};
 
 /// A client's request, parsed as far as the gateway requires.
 pub(crate) struct ProxyRequest {
@@ -66,7 +66,7 @@ pub(crate) struct ProxyRequest {
 
 impl ProxyRequest {
     /// The request as the ledger records it.
-    pub(crate) fn asked(&self) -> RequestSummary {
+    pub(crate) fn summary(&self) -> RequestSummary {
         RequestSummary {
             model: (*self.head.model).into(),
             streamed: self.head.delivery == Streaming::Yes,
@@ -126,7 +126,7 @@ pub(crate) enum ReplyForm {
 }
 
 /// What the client gets.
-pub(crate) enum Reply {
+pub(crate) enum ProxyReply {
     /// Events that are still arriving.
     Streaming { headers: HeaderMap, body: ReplyBody },
     /// A body that the gateway has in full.

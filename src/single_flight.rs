@@ -16,10 +16,10 @@ use tokio::sync::watch;
 /// A call that panics or whose thread ends has no outcome. It is repeated once.
 const CALLS: usize = 2;
 
-type Sender<V> = Arc<watch::Sender<Option<V>>>;
+type ResultSender<V> = Arc<watch::Sender<Option<V>>>;
 
 /// The calls that run now, by key. A call's value goes to its waiters only; nothing is kept.
-pub(crate) struct SingleFlight<K, V>(Arc<Mutex<HashMap<K, Sender<V>>>>);
+pub(crate) struct SingleFlight<K, V>(Arc<Mutex<HashMap<K, ResultSender<V>>>>);
 
 /// Every repetition of the call panicked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) struct NoOutcome;
 struct Flight<K: Eq + Hash, V> {
     running: SingleFlight<K, V>,
     key: K,
-    sender: Sender<V>,
+    sender: ResultSender<V>,
 }
 
 impl<K, V> Default for SingleFlight<K, V> {

@@ -9,7 +9,7 @@ use env_logger::{Builder, Target, WriteStyle};
 use log::LevelFilter;
 
 use writer::LineSink;
-pub use writer::Logs;
+pub use writer::LogGuard;
 
 /// All our crates begin so.
 const OURS: [&str; 2] = ["vandamme", "vdm"];
@@ -18,7 +18,7 @@ const OURS: [&str; 2] = ["vandamme", "vdm"];
 /// prints whole request heads, and so keys, below that. The answer writes what is left when it is dropped.
 ///
 /// A second call changes nothing and logs nothing.
-pub fn start(level: LevelFilter) -> Logs {
+pub fn start(level: LevelFilter) -> LogGuard {
     let (sink, logs) = writer::start(std::io::stderr());
     let style = line::Style::of_stderr();
     let mut builder = builder(level, sink);
@@ -30,13 +30,13 @@ pub fn start(level: LevelFilter) -> Logs {
     logs
 }
 
-/// A panic is a log line like others, so that telling it never blocks a worker; with `RUST_BACKTRACE` it is told
+/// A panic is a log line like others, so that reporting it never blocks a worker; with `RUST_BACKTRACE` it is reported
 /// as Rust does.
 fn log_panics() {
-    let tell = std::panic::take_hook();
+    let default_hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if Backtrace::capture().status() == BacktraceStatus::Captured {
-            tell(panic);
+            default_hook(panic);
         } else {
             log::error!("{}", panic.to_string().replace('\n', " "));
         }

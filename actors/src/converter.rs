@@ -34,12 +34,12 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 pub use self::batch::Batch;
 pub use self::channel::ReplyBody;
-use self::channel::{Sender, channel};
+use self::channel::{ReplySender, channel};
 use self::clock::{Clock, Due};
 pub use self::decoded::content;
-pub use self::flow::{Flow, Integrity, Progress};
+pub use self::flow::{Flow, FlowProgress, Integrity};
 pub use self::hooks::ReplyHooks;
-use crate::ledger::End;
+use crate::ledger::RequestEnd;
 use crate::outcome::Outcome;
 use crate::provider::Lease;
 use crate::recorder::RequestRecorder;
@@ -68,16 +68,16 @@ pub struct Converter {
     upstream: UpstreamBody,
     flow: Flow,
     batch: Batch,
-    client: Sender,
+    client: ReplySender,
     clock: Clock,
-    phase: Phase,
+    phase: ConverterPhase,
     entry: Option<RequestRecorder>,
     lease: Option<Lease>,
     number: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum ConverterPhase {
     Streaming,
     /// The client has everything; what the upstream still sends is read so that its connection can be used again.
     Lingering,
@@ -121,7 +121,7 @@ pub fn start(opened: Opened, limits: &Limits, entry: RequestRecorder, lease: Lea
         batch: opened.first,
         client,
         clock: Clock::new(limits),
-        phase: Phase::Streaming,
+        phase: ConverterPhase::Streaming,
         entry: Some(entry),
         lease: Some(lease),
         number,
@@ -129,7 +129,7 @@ pub fn start(opened: Opened, limits: &Limits, entry: RequestRecorder, lease: Lea
     if let Some(summary) = opened.failed {
         let outcome = outcome::of_reply(&summary);
         converter.close(summary, outcome);
-        converter.phase = Phase::Over;
+        converter.phase = ConverterPhase::Over;
     } else if opened.ended {
         converter.ended();
     } else if converter.flow.finishing() {
@@ -144,7 +144,7 @@ pub fn start(opened: Opened, limits: &Limits, entry: RequestRecorder, lease: Lea
 impl Converter {
     /// Drives the reply until it is over or has to wait.
     fn pump(&mut self, task: &mut Task<'_>) -> Poll<()> {
-        while self.phase == Phase::Streaming {
+        while self.phase == ConverterPhase::Streaming {
             if self.client.client_gone() {
                 self.abandon();
                 break;
@@ -158,7 +158,7 @@ impl Converter {
             }
             let waits = self.fill(task).is_pending();
             self.flush();
-            if waits && self.phase == Phase::Streaming {
+            if waits && self.phase == ConverterPhase::Streaming {
                 return self.look_at_clock(task);
             }
         }
@@ -168,7 +168,7 @@ impl Converter {
     /// Takes what the upstream has ready, up to one batch.
     fn fill(&mut self, task: &mut Task<'_>) -> Poll<()> {
         let mut read = UpstreamRead::default();
-        while self.batch.len() < BATCH && self.phase == Phase::Streaming {
+        while self.batch.len() < BATCH && self.phase == ConverterPhase::Streaming {
             match self.upstream.as_mut().poll_next(task) {
                 Poll::Pending => {
                     self.note(read);
@@ -202,17 +202,17 @@ impl Converter {
         crate::faults::converter();
         let was_finishing = self.flow.finishing();
         match self.flow.take(chunk, &mut self.batch) {
-            Progress::More => {
+            FlowProgress::More => {
                 if !was_finishing && self.flow.finishing() {
                     self.clock.linger();
                 }
             }
-            Progress::Ended => self.ended(),
-            Progress::Faulted(fault) => {
+            FlowProgress::Ended => self.ended(),
+            FlowProgress::Faulted(fault) => {
                 let outcome = outcome::of_error(fault.kind);
                 self.fail(fault, outcome);
             }
-            Progress::Oversized(fault) => self.fail(fault, Outcome::ReplyTooLarge),
+            FlowProgress::Oversized(fault) => self.fail(fault, Outcome::ReplyTooLarge),
         }
     }
 
@@ -232,7 +232,7 @@ impl Converter {
         let summary = self.flow.end(&mut self.batch);
         let outcome = outcome::of_reply(&summary);
         self.close(summary, outcome);
-        self.phase = Phase::Over;
+        self.phase = ConverterPhase::Over;
     }
 
     fn fail(&mut self, fault: Fault, outcome: Outcome) {
@@ -240,31 +240,33 @@ impl Converter {
         // A reply that the gateway has cut at a stop sequence is complete.
         let outcome = if summary.fault.is_some() { outcome } else { outcome::of_reply(&summary) };
         self.close(summary, outcome);
-        self.phase = Phase::Over;
+        self.phase = ConverterPhase::Over;
     }
 
     fn abandon(&mut self) {
         let summary = self.flow.abandon();
-        self.record(&summary, End::Cancelled);
+        self.record(&summary, RequestEnd::Cancelled);
         self.give_back(Outcome::Cancelled, "");
-        self.phase = Phase::Over;
+        self.phase = ConverterPhase::Over;
     }
 
     fn close(&mut self, summary: ReplySummary, outcome: Outcome) {
         let end = match &summary.fault {
-            None => End::Succeeded,
-            Some(fault) => End::Failed { kind: fault.kind.anthropic(), message: fault.message.clone() },
+            None => RequestEnd::Succeeded,
+            Some(fault) => {
+                RequestEnd::Failed { kind: fault.kind.anthropic(), message: fault.message.clone() }
+            }
         };
         self.record(&summary, end);
         let message = summary.fault.map(|fault| fault.message).unwrap_or_default();
         self.give_back(outcome, &message);
         self.flush();
         self.client.end();
-        self.phase = Phase::Lingering;
+        self.phase = ConverterPhase::Lingering;
         self.clock.linger();
     }
 
-    fn record(&mut self, summary: &ReplySummary, end: End) {
+    fn record(&mut self, summary: &ReplySummary, end: RequestEnd) {
         let Some(mut entry) = self.entry.take() else { return };
         entry.record.usage = summary.usage.unwrap_or_default();
         entry.record.tool_calls = summary.tool_calls;
@@ -300,7 +302,7 @@ impl Converter {
                 Due::Total => self.fail(Fault::timeout("the reply has taken too long"), Outcome::Answered),
                 Due::Linger => self.fail(Fault::cut(), Outcome::BrokenReply),
             }
-            if self.phase != Phase::Streaming {
+            if self.phase != ConverterPhase::Streaming {
                 self.flush();
                 return Poll::Ready(());
             }
@@ -315,12 +317,12 @@ impl Converter {
     }
 
     fn linger(&mut self, task: &mut Task<'_>) -> Poll<()> {
-        while self.phase == Phase::Lingering {
+        while self.phase == ConverterPhase::Lingering {
             match self.upstream.as_mut().poll_next(task) {
                 Poll::Ready(Some(Ok(_))) if !matches!(self.clock.poll(task), Due::Linger) => {}
-                Poll::Ready(_) => self.phase = Phase::Over,
+                Poll::Ready(_) => self.phase = ConverterPhase::Over,
                 Poll::Pending => match self.clock.poll(task) {
-                    Due::Linger | Due::Total | Due::Idle => self.phase = Phase::Over,
+                    Due::Linger | Due::Total | Due::Idle => self.phase = ConverterPhase::Over,
                     Due::Ping => {}
                     Due::Nothing => return Poll::Pending,
                 },
@@ -359,7 +361,7 @@ impl Handler<Drain> for Converter {
     type Result = ();
 
     fn handle(&mut self, _: Drain, context: &mut Self::Context) {
-        if self.phase == Phase::Streaming {
+        if self.phase == ConverterPhase::Streaming {
             let message = "the gateway is shutting down";
             let fault = Fault { kind: ErrorKind::Api, status: 503, message: message.to_owned() };
             self.fail(fault, Outcome::Cancelled);
@@ -383,7 +385,7 @@ impl ActorFuture<Converter> for Pump {
         let done = loop {
             match converter.pump(task) {
                 Poll::Pending => break Poll::Pending,
-                Poll::Ready(()) if converter.phase == Phase::Over => break Poll::Ready(()),
+                Poll::Ready(()) if converter.phase == ConverterPhase::Over => break Poll::Ready(()),
                 Poll::Ready(()) => {}
             }
         };

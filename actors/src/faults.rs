@@ -13,7 +13,7 @@ use crate::registry::Registry;
 use crate::router::{self, Router};
 use crate::signatures::SignatureStore;
 use crate::snapshot::Snapshot;
-use crate::supervisor::Name;
+use crate::supervisor::ActorName;
 
 /// The fault that an actor performs when it handles this message.
 #[derive(Clone, Copy, Debug, Message)]
@@ -36,12 +36,12 @@ pub(crate) fn converter() {
 }
 
 /// Sends the fault to the actor with this name. Returns `false` if there is no such provider.
-pub fn inject(registry: &Registry, name: &Name, fault: InjectedFault) -> bool {
+pub fn inject(registry: &Registry, name: &ActorName, fault: InjectedFault) -> bool {
     match name {
-        Name::Ledger => registry.ledger.do_send(fault),
-        Name::Catalog => registry.catalog.do_send(fault),
-        Name::SignatureStore => registry.signatures.do_send(fault),
-        Name::Provider(name) => {
+        ActorName::Ledger => registry.ledger.do_send(fault),
+        ActorName::Catalog => registry.catalog.do_send(fault),
+        ActorName::SignatureStore => registry.signatures.do_send(fault),
+        ActorName::Provider(name) => {
             let Some(provider) = registry.provider(name) else { return false };
             provider.do_send(fault);
         }
@@ -51,7 +51,7 @@ pub fn inject(registry: &Registry, name: &Name, fault: InjectedFault) -> bool {
 
 /// Sends the fault to the router of this thread.
 pub fn inject_into_router(registry: &Snapshot<Registry>, fault: InjectedFault) {
-    router::here(registry).do_send(fault);
+    router::thread_router(registry).do_send(fault);
 }
 
 fn perform(fault: InjectedFault) {

@@ -28,7 +28,7 @@ use vandamme_protocol::vocabulary::Usage;
 
 pub(crate) use self::in_flight::InFlight;
 pub use self::in_flight::{Active, RequestSummary};
-pub use self::totals::{Counts, Rows, Totals};
+pub use self::totals::{RequestTotals, Rows, Totals};
 use self::traces::Traces;
 pub use self::traces::{Trace, TraceError};
 use crate::clock;
@@ -49,14 +49,14 @@ pub struct Ledger {
     rows: Rows,
     traces: Traces,
     running: HashMap<Arc<str>, Arc<InFlight>>,
-    events: UnboundedReceiver<Event>,
+    events: UnboundedReceiver<LedgerEvent>,
     awake: Arc<AtomicBool>,
 }
 
 /// The queue that tells a ledger which requests have started and ended. It holds the events of one batch.
 #[derive(Clone)]
 pub(crate) struct EventQueue {
-    events: UnboundedSender<Event>,
+    events: UnboundedSender<LedgerEvent>,
     awake: Arc<AtomicBool>,
 }
 
@@ -86,7 +86,7 @@ pub const UNKNOWN: &str = "unknown";
 
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum RequestEnd {
     Succeeded,
     /// `kind` is the error's type in terms of Anthropic's API.
     Failed {
@@ -100,7 +100,7 @@ pub enum End {
 #[derive(Clone, Debug)]
 pub struct Record {
     pub request_id: Arc<str>,
-    pub asked: RequestSummary,
+    pub request: RequestSummary,
     pub provider: Option<Arc<str>>,
     pub model: Option<Arc<str>>,
     /// The targets that failed before this one, as `provider:model`. Their number is bounded by the calls of one
@@ -114,11 +114,11 @@ pub struct Record {
     /// The tool calls in the reply.
     pub tool_calls: u32,
     pub elapsed: Duration,
-    pub end: End,
+    pub end: RequestEnd,
 }
 
 /// What requests report to the ledger.
-pub(crate) enum Event {
+pub(crate) enum LedgerEvent {
     Started(Arc<str>, Arc<InFlight>),
     Finished(Box<Record>),
     /// A request of which only a log line is written.
@@ -137,7 +137,7 @@ impl EventQueue {
     }
 
     /// Drops the event if the ledger no longer exists.
-    pub(crate) fn write(&self, event: Event) {
+    pub(crate) fn write(&self, event: LedgerEvent) {
         drop(self.events.send(event));
     }
 }
@@ -161,16 +161,16 @@ impl Ledger {
     fn catch_up(&mut self) {
         while let Ok(event) = self.events.try_recv() {
             match event {
-                Event::Started(id, in_flight) => drop(self.running.insert(id, in_flight)),
-                Event::Finished(record) => {
+                LedgerEvent::Started(id, in_flight) => drop(self.running.insert(id, in_flight)),
+                LedgerEvent::Finished(record) => {
                     self.running.remove(&record.request_id);
                     let now = clock::wall();
                     self.rows.count(&record, now);
                     self.traces.keep(&record, now);
-                    let failed = matches!(record.end, End::Failed { .. });
+                    let failed = matches!(record.end, RequestEnd::Failed { .. });
                     Self::log(&record, if failed { log::Level::Warn } else { log::Level::Info });
                 }
-                Event::LogOnly(record) => Self::log(&record, log::Level::Debug),
+                LedgerEvent::LogOnly(record) => Self::log(&record, log::Level::Debug),
             }
         }
     }
@@ -187,7 +187,7 @@ impl Ledger {
             (Some(provider), Some(model)) => format!("{provider}:{model}"),
             _ => "-".to_owned(),
         };
-        let delivery = if record.asked.streamed { "streamed" } else { "whole" };
+        let delivery = if record.request.streamed { "streamed" } else { "whole" };
         let key = record.key.map(|key| format!(" key={key}")).unwrap_or_default();
         let left = match &record.failed_targets[..] {
             [] => String::new(),
@@ -197,15 +197,15 @@ impl Ledger {
         let line = format!(
             "{} {} -> {route} {} {delivery} {:.3}s calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}",
             record.request_id,
-            printable(&record.asked.model),
+            printable(&record.request.model),
             record.status,
             record.elapsed.as_secs_f64(),
             record.upstream_calls,
         );
         match &record.end {
-            End::Succeeded => log::log!(level, "{line}"),
-            End::Cancelled => log::log!(level, "{line} client disconnected"),
-            End::Failed { kind, message } => log::log!(level, "{line} {kind}: {}", printable(message)),
+            RequestEnd::Succeeded => log::log!(level, "{line}"),
+            RequestEnd::Cancelled => log::log!(level, "{line} client disconnected"),
+            RequestEnd::Failed { kind, message } => log::log!(level, "{line} {kind}: {}", printable(message)),
         }
     }
 }

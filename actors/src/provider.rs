@@ -2,9 +2,9 @@
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | [`LeaseKey`] | router, proxy run | a [`Lease`] through the message's own channel, immediately or when a permit is free; or a [`Refusal`] |
+//! | [`LeaseKey`] | router, proxy run | a [`Lease`] through the message's own channel, immediately or when a permit is free; or a [`LeaseRefusal`] |
 //! | `Freed` | a lease | – |
-//! | `Reconfigure` | supervisor | – |
+//! | `ReconfigureProvider` | supervisor | – |
 //! | [`Observe`] | supervisor, health page, tests | [`ProviderView`] |
 //!
 //! The actor never waits for the network: it lends keys and reads reports. After a panic it continues with the health
@@ -31,17 +31,20 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, Super
 use tokio::sync::oneshot;
 use vandamme_protocol::compat::Fixup;
 
-pub use self::health::{Alternatives, ConditionView, KeyView, ModelView, Session, Size};
-use self::health::{Change, Choice, Chosen, Health, Patience, Request, RestKind, State, Subject};
+pub use self::health::{AffinityHash, Alternatives, ConditionView, KeyView, ModelView, Size};
+use self::health::{
+    Chosen, CooldownKind, Health, KeyChoice, KeyRequest, SessionWait, StateChange, Subject, SubjectState,
+};
 pub use self::learned_rules::LearnedRuleView;
 use self::learned_rules::{LearnedRules, Novelty};
 pub use self::lease::Lease;
 use self::lease::LeaseSource;
+
 pub use self::permits::HeldPermit;
 pub(crate) use self::permits::Permits;
-use self::permits::{Event, Permit};
+use self::permits::{LeaseEvent, Permit};
 use self::queue::Queue;
-pub(crate) use self::reconfigure::{Reconfigure, is_another_upstream};
+pub(crate) use self::reconfigure::{ReconfigureProvider, is_another_upstream};
 use crate::clock;
 use crate::observe::{Observe, Ping};
 use crate::secret::{ApiKey, KeyId};
@@ -78,7 +81,7 @@ pub struct LeaseKey {
     /// The profile whose timeout and retries apply.
     pub profile: Option<Arc<Profile>>,
     /// Requests of one session get the same key while it is healthy.
-    pub session: Option<Session>,
+    pub session: Option<AffinityHash>,
     /// The size of the request.
     pub size: Size,
     /// Whether another target can serve the request.
@@ -96,12 +99,12 @@ pub struct NoLease {
     pub provider: Arc<ProviderSettings>,
     /// The model's name at that provider.
     pub model: Arc<str>,
-    pub refusal: Refusal,
+    pub refusal: LeaseRefusal,
 }
 
 /// The reason why a provider lends no key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum LeaseRefusal {
     /// The upstream's own wait for this model is still running, for every key that has not been tried.
     RateLimited { wait: Duration },
     /// The provider or the model is known to fail, and another target is left.
@@ -132,7 +135,7 @@ impl ProviderHealth {
     pub(crate) fn new(settings: &ProviderSettings, limits: &Limits) -> Self {
         Self {
             health: Health::new(&settings.keys, limits),
-            learned_rules: LearnedRules::new(limits.healing_ttl),
+            learned_rules: LearnedRules::new(limits.learned_rules_ttl),
         }
     }
 
@@ -163,7 +166,7 @@ impl Provider {
         &mut self,
         request: LeaseKey,
         permit: Option<Permit>,
-        patience: Patience,
+        patience: SessionWait,
         context: &mut Context<Self>,
     ) {
         if request.reply.is_closed() {
@@ -171,11 +174,11 @@ impl Provider {
         }
         let number = self.permits.next_lease_number();
         let chosen = match self.choose(&request, number, patience) {
-            Choice::Key(chosen) => Ok(chosen),
-            Choice::WaitUntil(until) => return self.hold_for_session(request, permit, until, context),
-            Choice::PassedOver => Err(Refusal::PassedOver),
-            Choice::RateLimited { wait } => Err(Refusal::RateLimited { wait }),
-            Choice::AllTried => Err(Refusal::AllTried),
+            KeyChoice::Key(chosen) => Ok(chosen),
+            KeyChoice::WaitUntil(until) => return self.hold_for_session(request, permit, until, context),
+            KeyChoice::PassedOver => Err(LeaseRefusal::PassedOver),
+            KeyChoice::RateLimited { wait } => Err(LeaseRefusal::RateLimited { wait }),
+            KeyChoice::AllTried => Err(LeaseRefusal::AllTried),
         };
         let LeaseKey { model, profile, size, alternatives, reply, .. } = request;
         let answer = match chosen {
@@ -199,10 +202,10 @@ impl Provider {
         drop(reply.send(answer));
     }
 
-    fn choose(&mut self, request: &LeaseKey, lease: u64, patience: Patience) -> Choice {
+    fn choose(&mut self, request: &LeaseKey, lease: u64, patience: SessionWait) -> KeyChoice {
         let fast_path = &self.permits.fast_path;
         self.known.health.set_turn(fast_path.turn());
-        let request = Request {
+        let request = KeyRequest {
             now: clock::boot(),
             model: &request.model,
             session: request.session,
@@ -243,7 +246,7 @@ impl Provider {
         }
     }
 
-    fn refused(&self, model: Arc<str>, refusal: Refusal) -> NoLease {
+    fn refused(&self, model: Arc<str>, refusal: LeaseRefusal) -> NoLease {
         NoLease { provider: self.settings.clone(), model, refusal }
     }
 
@@ -256,7 +259,7 @@ impl Provider {
                 self.permits.fast_path.before_failure_is_handled();
             }
             match event {
-                Event::Report { provider, incarnation, mut report }
+                LeaseEvent::Report { provider, incarnation, mut report }
                     if self.concerns_current_upstream(&provider) =>
                 {
                     if incarnation != self.incarnation {
@@ -266,14 +269,14 @@ impl Provider {
                     }
                     self.note(&report);
                 }
-                Event::LearnedRule { provider, model, fixups }
+                LeaseEvent::LearnedRule { provider, model, fixups }
                     if self.concerns_current_upstream(&provider) =>
                 {
                     fixups.into_iter().for_each(|fixup| self.learn(&model, fixup));
                     self.saved.store(self.known.clone());
                 }
                 // A lease from before a reload may concern another upstream.
-                Event::Report { .. } | Event::LearnedRule { .. } => {}
+                LeaseEvent::Report { .. } | LeaseEvent::LearnedRule { .. } => {}
             }
         }
         self.known.health.forget_old(clock::boot());
@@ -285,7 +288,7 @@ impl Provider {
         Arc::ptr_eq(settings, &self.settings) || !is_another_upstream(settings, &self.settings)
     }
 
-    fn note(&mut self, report: &health::Report) {
+    fn note(&mut self, report: &health::CallReport) {
         let changes = self.known.health.note(report, fastrand::f64());
         changes.iter().for_each(|change| self.log(change));
         if !changes.is_empty() || report.outcome.is_adverse() {
@@ -294,7 +297,7 @@ impl Provider {
     }
 
     /// Writes one log line for a change of state.
-    fn log(&self, Change { subject, into }: &Change) {
+    fn log(&self, StateChange { subject, into }: &StateChange) {
         let name = &self.settings.name;
         let subject = match subject {
             Subject::Key(key) => format!("key {key} of provider '{name}'"),
@@ -305,9 +308,9 @@ impl Provider {
             Subject::Host => format!("provider '{name}'"),
         };
         match into {
-            State::Preferred => log::info!("{subject} is preferred again"),
-            State::Resting { kind: RestKind::Extended, .. } => {}
-            State::Resting { kind: RestKind::New, cause, pause, message } => {
+            SubjectState::Preferred => log::info!("{subject} is preferred again"),
+            SubjectState::CoolingDown { kind: CooldownKind::Extended, .. } => {}
+            SubjectState::CoolingDown { kind: CooldownKind::New, cause, pause, message } => {
                 let last = if message.is_empty() { String::new() } else { format!(": {message}") };
                 let pause = pause.as_secs_f64();
                 log::warn!("{subject} is not preferred for {pause:.1} s: {}{last}", cause.label());
@@ -355,7 +358,7 @@ impl Handler<LeaseKey> for Provider {
 
     fn handle(&mut self, request: LeaseKey, context: &mut Self::Context) {
         self.catch_up();
-        self.admit(request, Patience::MayWait, context);
+        self.admit(request, SessionWait::MayWait, context);
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use vandamme_protocol::vocabulary::Usage;
 
 use crate::excerpt;
-use crate::ledger::{End, Event, InFlight, MAX_MESSAGE, Record, RequestSummary, WakeUp};
+use crate::ledger::{InFlight, LedgerEvent, MAX_MESSAGE, Record, RequestEnd, RequestSummary, WakeUp};
 use crate::registry::Registry;
 use crate::settings::Metrics;
 use crate::snapshot::Snapshot;
@@ -24,11 +24,11 @@ impl RequestRecorder {
     pub fn open(request_id: Arc<str>, registry: Snapshot<Registry>, metrics: Metrics) -> Self {
         let in_flight = Arc::new(InFlight::start());
         if metrics == Metrics::Kept {
-            registry.load().event_queue.write(Event::Started(request_id.clone(), in_flight.clone()));
+            registry.load().event_queue.write(LedgerEvent::Started(request_id.clone(), in_flight.clone()));
         }
         let record = Record {
             request_id,
-            asked: RequestSummary::default(),
+            request: RequestSummary::default(),
             provider: None,
             model: None,
             failed_targets: vec![],
@@ -38,7 +38,7 @@ impl RequestRecorder {
             usage: Usage::default(),
             tool_calls: 0,
             elapsed: Duration::ZERO,
-            end: End::Cancelled,
+            end: RequestEnd::Cancelled,
         };
         Self { record, registry, metrics, in_flight }
     }
@@ -46,7 +46,7 @@ impl RequestRecorder {
     /// Sets the summary of the client's request, once it is known.
     pub fn set_summary(&mut self, summary: RequestSummary) {
         self.in_flight.set_summary(summary.clone());
-        self.record.asked = summary;
+        self.record.request = summary;
     }
 
     /// Updates the usage and the number of tool calls that the upstream has reported so far.
@@ -70,18 +70,18 @@ impl RequestRecorder {
 
 impl Drop for RequestRecorder {
     fn drop(&mut self) {
-        if let End::Failed { message, .. } = &mut self.record.end {
+        if let RequestEnd::Failed { message, .. } = &mut self.record.end {
             // The record waits in a queue from here on.
             *message = excerpt::cut(std::mem::take(message), MAX_MESSAGE);
         }
         let mut record = self.record.clone();
         record.elapsed = self.in_flight.elapsed();
         if std::thread::panicking() {
-            record.end = End::Failed { kind: "api_error", message: "the request panicked".to_owned() };
+            record.end = RequestEnd::Failed { kind: "api_error", message: "the request panicked".to_owned() };
         }
         let event = match self.metrics {
-            Metrics::Kept => Event::Finished(Box::new(record)),
-            Metrics::Off if log::log_enabled!(log::Level::Debug) => Event::LogOnly(Box::new(record)),
+            Metrics::Kept => LedgerEvent::Finished(Box::new(record)),
+            Metrics::Off if log::log_enabled!(log::Level::Debug) => LedgerEvent::LogOnly(Box::new(record)),
             Metrics::Off => return,
         };
         let registry = self.registry.load();

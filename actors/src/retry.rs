@@ -34,7 +34,7 @@ pub struct Attempts {
 
 /// A failed call with regard to retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Failed {
+pub struct FailedCall {
     pub outcome: Outcome,
     /// The retry that the outcome's treatment or the upstream's `x-should-retry` allows.
     pub retry: Retry,
@@ -91,7 +91,7 @@ impl Attempts {
 
     /// Decides the next call after a failed one. `left` is the number of targets that have not been tried; one call is
     /// reserved for each. `jitter` is a random number in 0..1.
-    pub fn next(&mut self, failed: Failed, left: usize, jitter: f64) -> Next {
+    pub fn next(&mut self, failed: FailedCall, left: usize, jitter: f64) -> Next {
         self.calls += 1;
         let has_room = self.room() > left;
         if failed.can_fix == Fixable::Yes {
@@ -125,7 +125,7 @@ impl Attempts {
         if left > 0 && self.room() > 0 { Next::NextTarget } else { Next::GiveUp }
     }
 
-    fn session_wait(&self, failed: &Failed, jitter: f64) -> Option<Duration> {
+    fn session_wait(&self, failed: &FailedCall, jitter: f64) -> Option<Duration> {
         let Outcome::RateLimited { wait, .. } = failed.outcome else { return None };
         let wait = wait.filter(|&wait| wait <= SESSION_WAIT && failed.retry == Retry::NextKey)?;
         let may_wait = failed.request.has_session && self.waits < SESSION_WAITS;

@@ -22,7 +22,7 @@ use actix_rt::Arbiter;
 use tokio::sync::oneshot;
 
 use crate::panic_guard;
-use crate::provider::{Alternatives, Lease, LeaseKey, NoLease, Session, Size};
+use crate::provider::{AffinityHash, Alternatives, Lease, LeaseKey, NoLease, Size};
 use crate::registry::Registry;
 use crate::routing::{RecentRoutes, Route, Unroutable};
 use crate::snapshot::Snapshot;
@@ -45,7 +45,7 @@ pub struct Router {
 pub struct Dispatch {
     pub destination: Destination,
     /// See [`LeaseKey`].
-    pub session: Option<Session>,
+    pub session: Option<AffinityHash>,
     pub size: Size,
     pub reply: oneshot::Sender<Result<Routed, Unroutable>>,
 }
@@ -84,7 +84,7 @@ impl PendingLease {
 }
 
 /// The router of this thread for this registry. Starts one if there is none or the old one has stopped.
-pub fn here(registry: &Snapshot<Registry>) -> Addr<Router> {
+pub fn thread_router(registry: &Snapshot<Registry>) -> Addr<Router> {
     ROUTER.with_borrow_mut(|router| match router {
         Some((its, living)) if its.is(registry) && living.connected() => living.clone(),
         Some(_) | None => router.insert((registry.clone(), start(registry))).1.clone(),
@@ -116,7 +116,12 @@ impl Router {
 }
 
 /// A lease of the route's first target. A request that cannot be delivered is dropped with its channel, which the caller sees.
-fn request_lease(registry: &Registry, route: &Route, session: Option<Session>, size: Size) -> PendingLease {
+fn request_lease(
+    registry: &Registry,
+    route: &Route,
+    session: Option<AffinityHash>,
+    size: Size,
+) -> PendingLease {
     let (model, profile) = (&route.model, &route.profile);
     let alternatives = if route.fallbacks.is_empty() { Alternatives::None } else { Alternatives::Left };
     let (reply, answer) = oneshot::channel();

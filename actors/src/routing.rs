@@ -13,7 +13,7 @@ mod routes;
 mod unroutable;
 
 pub use self::aliases::MatchKind;
-pub use self::explain::{AliasSkipped, Step};
+pub use self::explain::{AliasSkipped, RoutingStep};
 pub(crate) use self::recent_routes::RecentRoutes;
 use self::resolver::{Resolved, Resolver};
 pub use self::routes::{DISCOVERED, Lists, Route, Routes, Target};
@@ -32,7 +32,7 @@ impl Routes {
     ///
     /// # Errors
     /// When it leads nowhere.
-    pub fn explain(&self, model: &str, report: &mut dyn FnMut(Step<'_>)) -> Result<Route, Unroutable> {
+    pub fn explain(&self, model: &str, report: &mut dyn FnMut(RoutingStep<'_>)) -> Result<Route, Unroutable> {
         let Resolved { mut route, fallbacks } = Resolver::new(self, model, report).resolve()?;
         self.fall_back(&mut route, fallbacks, report);
         Ok(route)
@@ -42,8 +42,8 @@ impl Routes {
     pub fn mistakes(&self) -> Vec<Unroutable> {
         let mut found = Vec::new();
         for name in &self.names {
-            let Some(home) = self.provider_routes(name) else { continue };
-            for (alias, _) in home.aliases.iter() {
+            let Some(owner) = self.provider_routes(name) else { continue };
+            for (alias, _) in owner.aliases.iter() {
                 if let Err(error @ (Unroutable::AliasCycle { .. } | Unroutable::LongChain { .. })) =
                     self.resolve(&format!("{name}:{alias}"))
                 {

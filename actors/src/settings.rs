@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::header::{HeaderName, HeaderValue};
-use vandamme_protocol::compat::Rule;
+use vandamme_protocol::compat::FixupRule;
 
 use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
@@ -70,7 +70,7 @@ pub struct ProviderSettings {
     /// Set on every upstream request and replace the client's values; never a credential, framing or routing header.
     pub custom_headers: Vec<(HeaderName, HeaderValue)>,
     /// Applied to every request for the models that each rule names, in terms of the upstream's API.
-    pub fixups: Vec<Rule>,
+    pub fixups: Vec<FixupRule>,
     /// Alias (lower case) to model, or to `provider:model`.
     pub aliases: BTreeMap<String, String>,
     pub fallbacks: Fallbacks,
@@ -266,9 +266,9 @@ pub struct Limits {
     /// The longest chain of aliases that refer to each other. Default 10.
     pub alias_chain: usize,
     /// The time for which a learned rule applies to further requests. Default one day.
-    pub healing_ttl: Duration,
+    pub learned_rules_ttl: Duration,
     /// The bounds of the signature store. Default 10,000 entries, each kept for one hour, swept every 5 min.
-    pub thoughts: Retention,
+    pub signatures: Retention,
     /// How long streams may continue after SIGTERM. Default 25 s.
     pub drain: Duration,
     /// How often the supervisor pings its actors, and how long it waits for the answer. Default 250 ms, 500 ms.

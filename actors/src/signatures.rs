@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, MessageResult, Supervised};
 
-use self::store::Store;
+use self::store::FactStore;
 use crate::observe::Ping;
 use crate::settings::Retention;
 
@@ -28,7 +28,7 @@ pub struct CallerId(pub [u8; 16]);
 
 /// The owner of stored facts: one caller at one provider.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Scope {
+pub struct SignatureScope {
     pub caller: CallerId,
     pub provider: Arc<str>,
 }
@@ -36,14 +36,14 @@ pub struct Scope {
 /// The actor that owns the stored facts of all callers.
 pub struct SignatureStore {
     retention: Retention,
-    store: Store,
+    store: FactStore,
 }
 
 /// Requests the facts stored under these keys.
 #[derive(Message, Debug)]
 #[rtype(result = "HashMap<String, String>")]
 pub struct Recall {
-    pub scope: Scope,
+    pub scope: SignatureScope,
     pub keys: Vec<String>,
 }
 
@@ -51,14 +51,14 @@ pub struct Recall {
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub struct Remember {
-    pub scope: Scope,
+    pub scope: SignatureScope,
     pub facts: Vec<(String, String)>,
 }
 
 impl SignatureStore {
     /// An empty store.
     pub fn new(retention: Retention) -> Self {
-        Self { retention, store: Store::default() }
+        Self { retention, store: FactStore::default() }
     }
 }
 
@@ -75,7 +75,7 @@ impl Actor for SignatureStore {
 impl Supervised for SignatureStore {
     /// A message that panicked may have left the store inconsistent.
     fn restarting(&mut self, _: &mut Self::Context) {
-        self.store = Store::default();
+        self.store = FactStore::default();
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Supervisor {
     disk: catalog::Disk,
     registry: Snapshot<Registry>,
     providers: BTreeMap<Arc<str>, ProviderSlot>,
-    arbiters: BTreeMap<Name, Arbiter>,
+    arbiters: BTreeMap<ActorName, Arbiter>,
     /// Providers that are no longer configured, kept while requests in flight hold leases of theirs.
     retired: Vec<(WeakAddr<Provider>, Arbiter)>,
 }
@@ -55,7 +55,7 @@ struct ProviderSlot {
 
 /// An actor's name: `ledger`, `catalog`, `signatures`, `provider:NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Name {
+pub enum ActorName {
     Ledger,
     Catalog,
     SignatureStore,
@@ -65,7 +65,7 @@ pub enum Name {
 /// Replaces an actor.
 #[derive(Message)]
 #[rtype(result = "bool")]
-pub struct Restart(pub Name);
+pub struct Restart(pub ActorName);
 
 /// Applies new settings to all actors. Actors whose settings are unchanged keep their state; requests in flight end
 /// under the settings that they started with.
@@ -73,7 +73,7 @@ pub struct Restart(pub Name);
 #[rtype(result = "()")]
 pub struct Reconfigure(pub Settings);
 
-impl Name {
+impl ActorName {
     /// Parses a name as [`Display`](std::fmt::Display) prints it; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
@@ -85,7 +85,7 @@ impl Name {
     }
 }
 
-impl std::fmt::Display for Name {
+impl std::fmt::Display for ActorName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Ledger => f.write_str("ledger"),
@@ -111,7 +111,7 @@ impl Supervisor {
         for (name, slot) in &mut providers {
             let arbiter = Arbiter::new();
             addresses.insert(name.clone(), slot.start(&arbiter, &settings));
-            arbiters.insert(Name::Provider(name.clone()), arbiter);
+            arbiters.insert(ActorName::Provider(name.clone()), arbiter);
         }
         let (for_ledger, for_catalog) = (Arbiter::new(), Arbiter::new());
         let for_signatures = Arbiter::new();
@@ -132,9 +132,9 @@ impl Supervisor {
             generation: 0,
         });
         arbiters.extend([
-            (Name::Ledger, for_ledger),
-            (Name::Catalog, for_catalog),
-            (Name::SignatureStore, for_signatures),
+            (ActorName::Ledger, for_ledger),
+            (ActorName::Catalog, for_catalog),
+            (ActorName::SignatureStore, for_signatures),
         ]);
         let supervisor = Self {
             settings,
@@ -159,15 +159,15 @@ impl Supervisor {
     fn watch(&mut self, context: &mut Context<Self>) {
         self.stop_retired();
         let registry = self.registry.load();
-        self.ping(Name::Ledger, &registry.ledger, context);
-        self.ping(Name::Catalog, &registry.catalog, context);
-        self.ping(Name::SignatureStore, &registry.signatures, context);
+        self.ping(ActorName::Ledger, &registry.ledger, context);
+        self.ping(ActorName::Catalog, &registry.catalog, context);
+        self.ping(ActorName::SignatureStore, &registry.signatures, context);
         for (name, provider) in registry.providers() {
-            self.ping(Name::Provider(name.clone()), provider, context);
+            self.ping(ActorName::Provider(name.clone()), provider, context);
         }
     }
 
-    fn ping<A>(&self, name: Name, address: &Addr<A>, context: &mut Context<Self>)
+    fn ping<A>(&self, name: ActorName, address: &Addr<A>, context: &mut Context<Self>)
     where
         A: Actor<Context = Context<A>> + Handler<Ping>,
     {
@@ -182,8 +182,8 @@ impl Supervisor {
         }));
     }
 
-    fn replace(&mut self, name: &Name, reason: &str) -> bool {
-        if let Name::Provider(provider) = name
+    fn replace(&mut self, name: &ActorName, reason: &str) -> bool {
+        if let ActorName::Provider(provider) = name
             && !self.providers.contains_key(provider)
         {
             return false;
@@ -194,15 +194,15 @@ impl Supervisor {
         let mut catalog = old.catalog.clone();
         let (mut signatures, mut providers) = (old.signatures.clone(), old.providers.clone());
         match name {
-            Name::Ledger => (ledger, event_queue) = ledger::start(&arbiter),
-            Name::Catalog => {
+            ActorName::Ledger => (ledger, event_queue) = ledger::start(&arbiter),
+            ActorName::Catalog => {
                 let (lists, disk) = (self.lists.clone(), self.disk.clone());
                 catalog = panic_guard::start(&arbiter.handle(), "catalog", catalog::MAILBOX, move || {
                     Catalog::new(lists, disk)
                 });
             }
-            Name::SignatureStore => signatures = start_signatures(&arbiter, &self.settings),
-            Name::Provider(provider) => {
+            ActorName::SignatureStore => signatures = start_signatures(&arbiter, &self.settings),
+            ActorName::Provider(provider) => {
                 let Some(slot) = self.providers.get_mut(provider) else { return false };
                 providers.insert(provider.clone(), slot.start(&arbiter, &self.settings));
             }
@@ -217,7 +217,7 @@ impl Supervisor {
             providers,
             generation,
         });
-        if *name == Name::Catalog {
+        if *name == ActorName::Catalog {
             self.warm();
         }
         if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
@@ -244,7 +244,7 @@ impl ProviderSlot {
         let (provider, limits) = (self.settings.clone(), settings.limits.clone());
         let (permits, counted) = (self.permits.clone(), self.permits.clone());
         let (incarnation, saved) = (self.incarnation, self.health.clone());
-        let name = Name::Provider(provider.name.clone()).to_string();
+        let name = ActorName::Provider(provider.name.clone()).to_string();
         let address = panic_guard::start(&arbiter.handle(), name, provider::MAILBOX, move || {
             Provider::new(provider, limits, counted, incarnation, saved)
         });
@@ -253,7 +253,7 @@ impl ProviderSlot {
 }
 
 fn start_signatures(arbiter: &Arbiter, settings: &Settings) -> Addr<SignatureStore> {
-    let retention = settings.limits.thoughts;
+    let retention = settings.limits.signatures;
     panic_guard::start(&arbiter.handle(), "signatures", signatures::MAILBOX, move || {
         SignatureStore::new(retention)
     })
@@ -320,7 +320,7 @@ mod tests {
 
     async fn lease(registry: &Snapshot<Registry>, model: &str) -> Option<Lease> {
         let (reply, answer) = oneshot::channel();
-        router::here(registry).do_send(Dispatch {
+        router::thread_router(registry).do_send(Dispatch {
             destination: Destination::Name(model.into()),
             session: None,
             size: Size::default(),
@@ -349,7 +349,11 @@ mod tests {
         let address = registry.load().provider("p").cloned().unwrap();
         address.send(Observe::new()).await.unwrap();
 
-        inject(&registry.load(), &Name::Provider("p".into()), InjectedFault::Hang(Duration::from_secs(2)));
+        inject(
+            &registry.load(),
+            &ActorName::Provider("p".into()),
+            InjectedFault::Hang(Duration::from_secs(2)),
+        );
         restarted(&registry).await;
 
         let next = lease(&registry, "p:m").await.unwrap();
@@ -363,14 +367,18 @@ mod tests {
     async fn a_hung_provider_does_not_affect_others() {
         let (_supervisor, registry) = tree();
 
-        inject(&registry.load(), &Name::Provider("p".into()), InjectedFault::Hang(Duration::from_secs(1)));
+        inject(
+            &registry.load(),
+            &ActorName::Provider("p".into()),
+            InjectedFault::Hang(Duration::from_secs(1)),
+        );
 
         assert!(lease(&registry, "q:m").await.is_some());
     }
 
     #[actix_rt::test]
     async fn a_shared_actor_that_was_given_up_is_replaced() {
-        for name in [Name::Ledger, Name::Catalog, Name::SignatureStore] {
+        for name in [ActorName::Ledger, ActorName::Catalog, ActorName::SignatureStore] {
             let (_supervisor, registry) = tree();
 
             for _ in 0..6 {
@@ -389,7 +397,7 @@ mod tests {
     async fn an_actor_is_replaced_by_name_and_an_unknown_name_is_reported() {
         let (supervisor, registry) = tree();
 
-        let name = |text| Name::parse(text).unwrap();
+        let name = |text| ActorName::parse(text).unwrap();
         assert!(supervisor.send(Restart(name("provider:q"))).await.unwrap());
         assert!(!supervisor.send(Restart(name("provider:nobody"))).await.unwrap());
 
@@ -443,7 +451,7 @@ mod tests {
                 std::thread::spawn(move || actix_rt::System::new().block_on(request_leases(registry, seed)))
             })
             .collect();
-        let name = Name::Provider("p".into());
+        let name = ActorName::Provider("p".into());
         for round in 0.. {
             let done = match round % 4 {
                 0 => inject(&registry.load(), &name, InjectedFault::Panic),

@@ -25,7 +25,7 @@ use std::time::Duration;
 use actix::{Actor, Addr, Context, Handler, Message, MessageResult, Supervised};
 use rustls::ClientConfig;
 
-pub use self::client::{Client, Request, SendError};
+pub use self::client::{CallHead, Client, SendError};
 use self::pool::Pool;
 pub use self::proxy::{ProxyAddress, ProxySettings, Tls};
 pub use self::reply_io::ConnectionFault;
@@ -59,7 +59,7 @@ thread_local! {
 }
 
 /// The upstream actor of `provider` on this thread. Starts one if there is none or the old one has been given up.
-pub fn here(provider: &Arc<str>, wiring: &ConnectionSettings) -> Addr<Upstream> {
+pub fn thread_upstream(provider: &Arc<str>, wiring: &ConnectionSettings) -> Addr<Upstream> {
     UPSTREAMS.with_borrow_mut(|upstreams| {
         if let Some(living) = upstreams.get(provider).filter(|address| address.connected()) {
             return living.clone();

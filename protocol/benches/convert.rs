@@ -8,7 +8,9 @@ use divan::{Bencher, black_box};
 use serde_json::{Value, json};
 use vandamme_protocol::convert::client::{chat::ChatEncoder, messages::MessagesEncoder};
 use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap};
-use vandamme_protocol::convert::upstream::chat::{ChatDecoder, PLAIN, ReplyContext, Target, request};
+use vandamme_protocol::convert::upstream::chat::{
+    ChatDecoder, ChatReplyContext, ChatUpstream, PLAIN, request,
+};
 use vandamme_protocol::convert::upstream::messages::MessagesDecoder;
 use vandamme_protocol::convert::{Transcoder, client};
 use vandamme_protocol::request::{UsageAsked, head};
@@ -58,13 +60,14 @@ fn segments(content: Content) -> Vec<Bytes> {
     events.chunks(4).map(|events| Bytes::from(events.concat())).collect()
 }
 
-fn context() -> ReplyContext {
+fn context() -> ChatReplyContext {
     let body = json!({"max_tokens": 9, "thinking": {"type": "adaptive"}, "messages": [{"role": "user", "content": "x"}]});
-    let target = Target { provider: "p", model: "m", requested_model: "p:m", dialect: &PLAIN, session: None };
+    let target =
+        ChatUpstream { provider: "p", model: "m", requested_model: "p:m", dialect: &PLAIN, session: None };
     request(body.to_string().as_bytes(), &target).expect("a request").reply
 }
 
-fn transcoder(context: ReplyContext) -> Transcoder<ChatDecoder, MessagesEncoder> {
+fn transcoder(context: ChatReplyContext) -> Transcoder<ChatDecoder, MessagesEncoder> {
     Transcoder::new(ChatDecoder::new(context, 1), MessagesEncoder::new())
 }
 
@@ -137,7 +140,7 @@ fn translated_for_a_chat_client(bencher: Bencher<'_, '_>, content: Content) {
     ];
     let body =
         json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": "x"}]}).to_string();
-    let target = client::chat::Target { provider: "p", model: "m", requested_model: "p:m" };
+    let target = client::chat::MessagesUpstream { provider: "p", model: "m", requested_model: "p:m" };
     let context = client::chat::request(body.as_bytes(), &target).expect("a request").reply;
     bencher.counter(ItemsCount::new(EVENTS)).bench(|| {
         let identity = client::chat::ReplyIdentity { seed: 1, created: 1 };
@@ -201,7 +204,8 @@ fn claude_code() -> String {
 #[divan::bench]
 fn the_request_translated(bencher: Bencher<'_, '_>) {
     let body = claude_code();
-    let target = Target { provider: "p", model: "m", requested_model: "p:m", dialect: &PLAIN, session: None };
+    let target =
+        ChatUpstream { provider: "p", model: "m", requested_model: "p:m", dialect: &PLAIN, session: None };
     bencher.counter(BytesCount::new(body.len())).bench(|| request(black_box(body.as_bytes()), &target));
 }
 

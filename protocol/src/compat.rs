@@ -23,8 +23,8 @@ use std::fmt;
 use bytes::Bytes;
 
 pub use self::applied::{FixedRequest, apply, concerns, has};
-pub use self::condition::Condition;
-pub use self::rule::Rule;
+pub use self::condition::FixupCondition;
+pub use self::rule::FixupRule;
 pub use self::shared_rules::applies_to_all_clients;
 pub use self::wordings::recognise;
 pub use crate::request::Filler;
@@ -40,9 +40,9 @@ pub enum Fixup {
     /// refused request is known.
     Value(Box<str>, Option<Box<str>>),
     /// Removes this member if the condition holds.
-    Beside(Box<str>, Condition),
+    Beside(Box<str>, FixupCondition),
     /// Sets this member to this value. With a condition, only where the condition holds.
-    Set(Box<str>, Box<str>, Option<Condition>),
+    Set(Box<str>, Box<str>, Option<FixupCondition>),
     /// Replaces the refused value with the nearest of these values. Used until the refused request is known.
     Nearest(Box<str>, Box<[Box<str>]>),
     /// Keeps a number within this bound. `max_tokens` means the token limit under any of its names.
@@ -57,7 +57,7 @@ pub enum Fixup {
     /// on it.
     Beta(Box<str>),
     /// Sends the token limit under this name.
-    Limit(Limit),
+    Limit(TokenLimitName),
     /// Sends the ids of tool calls and results in this form.
     ToolIds(Form),
 }
@@ -73,7 +73,7 @@ pub enum Bound {
 
 /// The name of the token limit in Chat Completions: the old one, or the one that reasoning models require.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Limit {
+pub enum TokenLimitName {
     MaxTokens,
     MaxCompletionTokens,
 }
@@ -94,7 +94,7 @@ impl Fixup {
     }
 
     /// Sets a member to this value. Returns `None` for a member that must not be set.
-    fn set(name: &str, value: &str, condition: Option<Condition>) -> Option<Self> {
+    fn set(name: &str, value: &str, condition: Option<FixupCondition>) -> Option<Self> {
         let Self::Param(path) = named::param(name)? else { return None };
         let may_be = named::can_be_set(&path) && refused::is_value(value) && !value.contains('&');
         may_be.then_some(Self::Set(path, value.into(), condition))
@@ -138,11 +138,11 @@ impl Fixup {
                 None => Self::Param(path),
             },
             Self::Set(path, value, Some(condition)) if condition.lacks_value(&path) => {
-                let condition = Condition::from_request(&path, body);
+                let condition = FixupCondition::from_request(&path, body);
                 Self::Set(path, value, Some(condition))
             }
             Self::Beside(path, condition) if condition.lacks_value(&path) => {
-                let condition = Condition::from_request(&path, body);
+                let condition = FixupCondition::from_request(&path, body);
                 match condition.and {
                     Some(_) => Self::Beside(path, condition),
                     None => Self::Value(path, None).completed_by(body),
@@ -245,7 +245,7 @@ impl Fixup {
     }
 }
 
-impl Limit {
+impl TokenLimitName {
     /// Returns the member's name.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -343,7 +343,10 @@ mod tests {
 
         assert!(has(Fixup::param("temperature").unwrap()) && !has(Fixup::param("top_p").unwrap()));
         assert!(has(Fixup::beta("a-1").unwrap()) && !has(Fixup::beta("b-1").unwrap()));
-        assert!(has(Fixup::Limit(Limit::MaxCompletionTokens)) && !has(Fixup::Limit(Limit::MaxTokens)));
+        assert!(
+            has(Fixup::Limit(TokenLimitName::MaxCompletionTokens))
+                && !has(Fixup::Limit(TokenLimitName::MaxTokens))
+        );
     }
 
     #[test]
@@ -384,7 +387,7 @@ mod tests {
 
     #[test]
     fn a_member_is_set_under_its_condition_and_a_later_edit_can_remove_it() {
-        let fixup = [Rule::set("reasoning_effort=none&tools").unwrap().fixup];
+        let fixup = [FixupRule::set("reasoning_effort=none&tools").unwrap().fixup];
         let tools = r#""tools":[{"name":"a"}]"#;
         for (body, left) in [
             (format!("{{{tools}}}"), format!(r#"{{"reasoning_effort":"none",{tools}}}"#)),
@@ -404,7 +407,7 @@ mod tests {
 
     #[test]
     fn a_number_is_kept_within_its_bounds_under_each_of_its_names() {
-        let limit = |text: &str| Rule::limit(text).unwrap().fixup;
+        let limit = |text: &str| FixupRule::limit(text).unwrap().fixup;
         let most = [limit("max_tokens<=8192")];
         for (body, left) in [
             (r#"{"max_tokens":64000}"#, r#"{"max_tokens":8192}"#),
@@ -434,7 +437,7 @@ mod tests {
             (Fixup::param("tools[0].function.strict"), r#"drop-params = ["tools.strict"]"#),
             (Fixup::param("schema.propertyNames"), r#"drop-params = ["schema.propertyNames"]"#),
             (Fixup::beta("a-1"), r#"drop-betas = ["a-1"]"#),
-            (Some(Fixup::Limit(Limit::MaxTokens)), r#"max-tokens-as = "max_tokens""#),
+            (Some(Fixup::Limit(TokenLimitName::MaxTokens)), r#"max-tokens-as = "max_tokens""#),
             (Some(Fixup::ToolSchemas), "fit-tool-schemas = true"),
             (Some(Fixup::Reasoning(Filler::Blank)), r#"missing-reasoning = "blank""#),
             (Some(Fixup::ToolIds(Form::Mistral)), r#"tool-ids = "mistral""#),

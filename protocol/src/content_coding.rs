@@ -17,7 +17,7 @@ const LONGEST_NAME: usize = 64;
 
 /// A supported content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coding {
+pub enum ContentCoding {
     Gzip,
     /// In zlib's format, as the standard requires, or without it, as some servers send it.
     Deflate,
@@ -35,7 +35,7 @@ pub struct Unsupported(String);
 #[error("the compressed body is damaged or incomplete")]
 pub struct Damaged;
 
-impl Coding {
+impl ContentCoding {
     /// Parses the values of all `content-encoding` headers of a message. `None` means that the body is not encoded.
     ///
     /// # Errors
@@ -89,12 +89,12 @@ pub struct Decoder {
 impl Decoder {
     /// Creates a decoder for one body in this coding.
     #[must_use]
-    pub fn new(coding: Coding) -> Self {
+    pub fn new(coding: ContentCoding) -> Self {
         let coding: Box<dyn Decode> = match coding {
-            Coding::Gzip => Box::new(gzip::Gzip::new()),
-            Coding::Deflate => Box::new(deflate::Deflate::new()),
-            Coding::Brotli => Box::new(brotli::Brotli::new()),
-            Coding::Zstd => Box::new(zstd::Zstd::new()),
+            ContentCoding::Gzip => Box::new(gzip::Gzip::new()),
+            ContentCoding::Deflate => Box::new(deflate::Deflate::new()),
+            ContentCoding::Brotli => Box::new(brotli::Brotli::new()),
+            ContentCoding::Zstd => Box::new(zstd::Zstd::new()),
         };
         Self { coding, input: Bytes::new(), out: Vec::new(), has_begun: false }
     }
@@ -142,19 +142,19 @@ impl Decoder {
 mod tests {
     use super::*;
 
-    fn parse(values: &[&str]) -> Result<Option<Coding>, String> {
-        Coding::parse(values.iter().map(|value| value.as_bytes())).map_err(|error| error.to_string())
+    fn parse(values: &[&str]) -> Result<Option<ContentCoding>, String> {
+        ContentCoding::parse(values.iter().map(|value| value.as_bytes())).map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_message_is_plain_or_in_one_known_coding() {
         assert_eq!(parse(&[]), Ok(None));
         assert_eq!(parse(&["", " identity ", "IDENTITY,"]), Ok(None));
-        assert_eq!(parse(&["gzip"]), Ok(Some(Coding::Gzip)));
-        assert_eq!(parse(&["identity, X-GZip"]), Ok(Some(Coding::Gzip)));
-        assert_eq!(parse(&["Deflate"]), Ok(Some(Coding::Deflate)));
-        assert_eq!(parse(&["br"]), Ok(Some(Coding::Brotli)));
-        assert_eq!(parse(&["identity", "zstd"]), Ok(Some(Coding::Zstd)));
+        assert_eq!(parse(&["gzip"]), Ok(Some(ContentCoding::Gzip)));
+        assert_eq!(parse(&["identity, X-GZip"]), Ok(Some(ContentCoding::Gzip)));
+        assert_eq!(parse(&["Deflate"]), Ok(Some(ContentCoding::Deflate)));
+        assert_eq!(parse(&["br"]), Ok(Some(ContentCoding::Brotli)));
+        assert_eq!(parse(&["identity", "zstd"]), Ok(Some(ContentCoding::Zstd)));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub use transcoder::{Collector, Transcoder};
 use bytes::{Bytes, BytesMut};
 
 use crate::{
-    anthropic::event::{Event, EventSink},
+    anthropic::event::{EventSink, MessagesEvent},
     fault::Fault,
     vocabulary::{StopReason, Usage},
 };
@@ -82,7 +82,7 @@ pub enum Pushed {
     /// The client gets these bytes of the upstream's.
     Passed(PassedBlock),
     /// The block has been converted.
-    Converted(Step),
+    Converted(CodecStep),
 }
 
 /// A block of the upstream's events as the client gets it.
@@ -97,7 +97,7 @@ pub struct PassedBlock {
 
 /// What follows one upstream event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum CodecStep {
     /// The next event.
     More,
     /// The end: the upstream's terminator has come.
@@ -112,7 +112,7 @@ pub enum Step {
 /// [started](Self::started). Otherwise it goes to [`fail`](Self::fail).
 pub trait ReplyDecoder {
     /// Takes the data of one server-sent event, its lines joined.
-    fn push(&mut self, data: &[u8], events: &mut impl EventSink) -> Step;
+    fn push(&mut self, data: &[u8], events: &mut impl EventSink) -> CodecStep;
 
     /// Takes a whole reply in place of a stream. [`finish`](Self::finish) follows.
     ///
@@ -139,10 +139,10 @@ pub trait ReplyDecoder {
 /// Writes the events of one reply in a client's API: as a stream, or collected into one body, not both.
 pub trait ReplyEncoder {
     /// Appends one event to a stream.
-    fn stream(&mut self, event: Event<'_>, out: &mut BytesMut);
+    fn stream(&mut self, event: MessagesEvent<'_>, out: &mut BytesMut);
 
     /// Adds one event to the whole reply.
-    fn collect(&mut self, event: Event<'_>);
+    fn collect(&mut self, event: MessagesEvent<'_>);
 
     /// The whole reply, once its last event has been collected.
     fn into_body(self) -> Vec<u8>;

@@ -6,8 +6,8 @@
 use bytes::{Buf as _, BytesMut};
 use thiserror::Error;
 
-use self::chunked::Chunked;
-use self::head::{Body, Parsed};
+use self::chunked::ChunkDecoder;
+use self::head::{BodyEnd, Parsed};
 
 mod chunked;
 mod head;
@@ -39,7 +39,7 @@ pub enum ReplyError {
 /// Reads one reply to a GET or POST request: skips interim (1xx) heads and removes the framing.
 #[derive(Debug, Default)]
 pub struct ReplyReader {
-    state: State,
+    state: ReplyState,
     /// Bytes of interim heads so far.
     interim: usize,
     /// Bytes at the front of the input that are known not to contain the end of a head.
@@ -52,12 +52,12 @@ pub struct ReplyReader {
 }
 
 #[derive(Debug, Default)]
-enum State {
+enum ReplyState {
     #[default]
     Head,
     /// The number of missing bytes of the body.
     Length(u64),
-    Chunked(Chunked),
+    Chunked(ChunkDecoder),
     UntilClose,
     End,
 }
@@ -80,7 +80,7 @@ impl ReplyReader {
     /// # Errors
     /// The head is malformed or too large. The reader cannot be used any further.
     pub fn head(&mut self, input: &mut BytesMut, output: &mut BytesMut) -> Result<bool, ReplyError> {
-        while matches!(self.state, State::Head) {
+        while matches!(self.state, ReplyState::Head) {
             let start = &input[..input.len().min(head::PREFIX.len())];
             if !head::PREFIX.starts_with(start) {
                 return Err(ReplyError::NotHttp);
@@ -105,10 +105,10 @@ impl ReplyReader {
                     self.close = if reusable { Close::No } else { Close::Yes };
                     self.keep_alive = keep_alive;
                     self.state = match body {
-                        Body::Length(0) => State::End,
-                        Body::Length(length) => State::Length(length),
-                        Body::Chunked => State::Chunked(Chunked::default()),
-                        Body::UntilClose => State::UntilClose,
+                        BodyEnd::Length(0) => ReplyState::End,
+                        BodyEnd::Length(length) => ReplyState::Length(length),
+                        BodyEnd::Chunked => ReplyState::Chunked(ChunkDecoder::default()),
+                        BodyEnd::UntilClose => ReplyState::UntilClose,
                     };
                 }
             }
@@ -126,7 +126,7 @@ impl ReplyReader {
     /// The chunks are malformed. The reader cannot be used any further.
     pub fn body(&mut self, bytes: &mut [u8]) -> Result<usize, ReplyError> {
         match &mut self.state {
-            State::Length(missing) => {
+            ReplyState::Length(missing) => {
                 let available = bytes.len() as u64;
                 if available < *missing {
                     *missing -= available;
@@ -136,15 +136,15 @@ impl ReplyReader {
                 self.end(bytes.len() - length);
                 Ok(length)
             }
-            State::Chunked(chunked) => {
+            ReplyState::Chunked(chunked) => {
                 let decoded = chunked.decode(bytes)?;
                 if decoded.ended {
                     self.end(bytes.len() - decoded.read);
                 }
                 Ok(decoded.length)
             }
-            State::UntilClose => Ok(bytes.len()),
-            State::Head | State::End => {
+            ReplyState::UntilClose => Ok(bytes.len()),
+            ReplyState::Head | ReplyState::End => {
                 self.end(bytes.len());
                 Ok(0)
             }
@@ -152,7 +152,7 @@ impl ReplyReader {
     }
 
     fn end(&mut self, excess: usize) {
-        self.state = State::End;
+        self.state = ReplyState::End;
         if excess > 0 {
             self.close = Close::Excess;
         }
@@ -164,9 +164,9 @@ impl ReplyReader {
     /// The reply is incomplete.
     pub fn closed(&mut self) -> Result<(), ReplyError> {
         match self.state {
-            State::UntilClose => self.state = State::End,
-            State::End => {}
-            State::Head | State::Length(_) | State::Chunked(_) => return Err(ReplyError::Cut),
+            ReplyState::UntilClose => self.state = ReplyState::End,
+            ReplyState::End => {}
+            ReplyState::Head | ReplyState::Length(_) | ReplyState::Chunked(_) => return Err(ReplyError::Cut),
         }
         self.close = self.close.max(Close::Yes);
         Ok(())
@@ -174,7 +174,7 @@ impl ReplyReader {
 
     /// Whether the final head is still missing.
     pub fn in_head(&self) -> bool {
-        matches!(self.state, State::Head)
+        matches!(self.state, ReplyState::Head)
     }
 
     /// Returns the status of the reply; 0 before its final head.
@@ -184,7 +184,7 @@ impl ReplyReader {
 
     /// Whether the reply has been read completely.
     pub fn ended(&self) -> bool {
-        matches!(self.state, State::End)
+        matches!(self.state, ReplyState::End)
     }
 
     /// Whether the connection can carry another request: the reply ended exactly where its framing says, the framing is

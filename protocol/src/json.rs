@@ -53,38 +53,48 @@ impl<'de: 'a, 'a> Deserialize<'de> for Literal<'a> {
     }
 }
 
+/// The data is not JSON.
+#[derive(Debug)]
+pub(crate) struct NotJson;
+
+/// The offset at which the text is not valid JSON.
+#[derive(Debug)]
+pub(crate) struct JsonSyntaxError {
+    pub(crate) offset: usize,
+}
+
 /// A keyword such as a block's type. It is decoded, because a writer can escape any character, and borrowed if it
 /// contains no escapes.
 #[derive(Clone, Debug)]
-pub(crate) struct Word<'a>(Cow<'a, str>);
+pub(crate) struct JsonWord<'a>(Cow<'a, str>);
 
-impl Word<'_> {
+impl JsonWord<'_> {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Word<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for JsonWord<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Words;
+        struct JsonWordVisitor;
 
-        impl<'de> Visitor<'de> for Words {
-            type Value = Word<'de>;
+        impl<'de> Visitor<'de> for JsonWordVisitor {
+            type Value = JsonWord<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a string")
             }
 
             fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Word(Cow::Borrowed(text)))
+                Ok(JsonWord(Cow::Borrowed(text)))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Word(Cow::Owned(text.to_owned())))
+                Ok(JsonWord(Cow::Owned(text.to_owned())))
             }
         }
 
-        deserializer.deserialize_str(Words)
+        deserializer.deserialize_str(JsonWordVisitor)
     }
 }
 

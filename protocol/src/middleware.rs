@@ -79,7 +79,7 @@ pub trait ReplyListener {
 
 /// The models of a provider that a chain applies to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Choice {
+pub enum MiddlewareScope {
     /// Each member decides.
     #[default]
     ByModel,
@@ -91,19 +91,19 @@ pub enum Choice {
 #[derive(Clone, Debug, Default)]
 pub struct Chain {
     members: Vec<Arc<dyn Middleware>>,
-    choice: Choice,
+    choice: MiddlewareScope,
 }
 
 impl Chain {
-    pub fn new(members: Vec<Arc<dyn Middleware>>, choice: Choice) -> Self {
+    pub fn new(members: Vec<Arc<dyn Middleware>>, choice: MiddlewareScope) -> Self {
         Self { members, choice }
     }
 
     /// What of it is for this model; `None` if nothing is.
     pub fn for_model(&self, model: &str) -> Option<Applying> {
         let members = self.members.iter().filter(|member| match self.choice {
-            Choice::ByModel => member.is_for(model),
-            Choice::Always => true,
+            MiddlewareScope::ByModel => member.is_for(model),
+            MiddlewareScope::Always => true,
         });
         let members: Vec<_> = members.cloned().collect();
         (!members.is_empty()).then_some(Applying(members))
@@ -243,7 +243,7 @@ mod tests {
         }
     }
 
-    fn chain(choice: Choice) -> Chain {
+    fn chain(choice: MiddlewareScope) -> Chain {
         Chain::new(vec![Arc::new(Marker("a")), Arc::new(Marker("b"))], choice)
     }
 
@@ -252,7 +252,7 @@ mod tests {
     /// hold.
     #[test]
     fn members_act_in_the_order_of_the_configuration_on_requests_and_on_replies() {
-        let applying = chain(Choice::ByModel).for_model("xaxbx").unwrap();
+        let applying = chain(MiddlewareScope::ByModel).for_model("xaxbx").unwrap();
         assert_eq!(applying.memory_keys(b""), ["a:heard", "b:heard"]);
         let known = Memory::from([("b:heard".to_owned(), "7".to_owned())]);
         assert_eq!(applying.apply(Bytes::from_static(b"q"), &known), &b"qab7"[..]);
@@ -283,15 +283,16 @@ mod tests {
         let names = |choice, model: &str| {
             chain(choice).for_model(model).map(|applying| applying.memory_keys(b"").concat())
         };
-        assert_eq!(names(Choice::ByModel, "b"), Some("b:heard".to_owned()));
-        assert_eq!(names(Choice::ByModel, "x"), None);
-        assert_eq!(names(Choice::Always, "x"), Some("a:heardb:heard".to_owned()));
-        assert!(Chain::new(vec![], Choice::Always).for_model("a").is_none());
+        assert_eq!(names(MiddlewareScope::ByModel, "b"), Some("b:heard".to_owned()));
+        assert_eq!(names(MiddlewareScope::ByModel, "x"), None);
+        assert_eq!(names(MiddlewareScope::Always, "x"), Some("a:heardb:heard".to_owned()));
+        assert!(Chain::new(vec![], MiddlewareScope::Always).for_model("a").is_none());
     }
 
     #[test]
     fn a_block_in_which_nothing_changes_is_passed_on_itself() {
-        let mut listeners = chain(Choice::Always).for_model("").unwrap().reply_listener(b"").unwrap();
+        let mut listeners =
+            chain(MiddlewareScope::Always).for_model("").unwrap().reply_listener(b"").unwrap();
         let block = Bytes::from("data: -\r\n\r\n: comment\n\n".to_owned());
         assert_eq!(listeners.pass(block.clone()).as_ptr(), block.as_ptr());
     }

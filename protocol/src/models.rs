@@ -56,12 +56,12 @@ pub enum ModelListError {
 pub struct Page<'q> {
     /// The most models on the page.
     pub limit: usize,
-    pub cursor: Cursor<'q>,
+    pub cursor: PageCursor<'q>,
 }
 
 /// The position of a [`Page`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cursor<'q> {
+pub enum PageCursor<'q> {
     /// At the front of the list.
     Front,
     /// Directly after the model with this id.
@@ -140,13 +140,13 @@ impl<'a> Models<'a> {
         let place =
             |id: &'q str| named.iter().position(|model| model.id().is_some_and(|own| own == id)).ok_or(id);
         let (first, last, has_more) = match page.cursor {
-            Cursor::Before(id) => {
+            PageCursor::Before(id) => {
                 let end = place(id)?;
                 let first = end.saturating_sub(page.limit);
                 (first, end, first > 0)
             }
-            Cursor::Front | Cursor::After(_) => {
-                let first = if let Cursor::After(id) = page.cursor { place(id)? + 1 } else { 0 };
+            PageCursor::Front | PageCursor::After(_) => {
+                let first = if let PageCursor::After(id) = page.cursor { place(id)? + 1 } else { 0 };
                 let last = named.len().min(first + page.limit);
                 (first, last, last < named.len())
             }
@@ -172,7 +172,7 @@ impl<'a> Model<'a> {
     /// Writes the model as the upstream sent it, without white space.
     #[must_use]
     pub fn raw(&self) -> Vec<u8> {
-        to_json(&Raw(self))
+        to_json(&OwnFields(self))
     }
 
     /// Writes the model for a Messages client.
@@ -263,9 +263,9 @@ impl Serialize for ForChat<'_, '_> {
 }
 
 /// A model's own fields only.
-struct Raw<'l, 'm>(&'l Model<'m>);
+struct OwnFields<'l, 'm>(&'l Model<'m>);
 
-impl Serialize for Raw<'_, '_> {
+impl Serialize for OwnFields<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.0.iter().map(|(name, value)| (name, value)))
     }
@@ -295,9 +295,9 @@ impl Serialize for ForMessages<'_, '_> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Model<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
+        struct FieldsVisitor;
 
-        impl<'de> Visitor<'de> for Fields {
+        impl<'de> Visitor<'de> for FieldsVisitor {
             type Value = Model<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -306,20 +306,20 @@ impl<'de: 'a, 'a> Deserialize<'de> for Model<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Model<'de>, A::Error> {
                 let mut fields = vec![];
-                while let Some(name) = map.next_key::<Name<'de>>()? {
+                while let Some(name) = map.next_key::<FieldName<'de>>()? {
                     fields.push((name.0, map.next_value()?));
                 }
                 Ok(Model(fields))
             }
         }
 
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_map(FieldsVisitor)
     }
 }
 
 /// A field's name, borrowed if it contains no escapes.
 #[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
@@ -331,7 +331,7 @@ mod tests {
         serde_json::from_slice(&Models::read(body.as_bytes()).unwrap().chat("the-provider")).unwrap()
     }
 
-    fn page(body: &str, limit: usize, cursor: Cursor<'_>) -> Value {
+    fn page(body: &str, limit: usize, cursor: PageCursor<'_>) -> Value {
         serde_json::from_slice(
             &Models::read(body.as_bytes()).unwrap().messages(&Page { limit, cursor }).unwrap(),
         )
@@ -372,7 +372,7 @@ mod tests {
             {"id":"n","name":"N the great","context_length":5},{"no":"id"},{"id":7}]}"#;
 
         assert_eq!(
-            page(listed, 20, Cursor::Front),
+            page(listed, 20, PageCursor::Front),
             json!({"data": [
                 {"id": "m", "type": "model", "display_name": "m", "created_at": "2023-11-14T22:13:20Z", "owned_by": "o"},
                 {"id": "n", "type": "model", "display_name": "N the great", "created_at": "1970-01-01T00:00:00Z",
@@ -385,29 +385,29 @@ mod tests {
     #[test]
     fn no_models_are_a_list_too() {
         let empty = json!({"data": [], "first_id": null, "last_id": null, "has_more": false});
-        assert_eq!(page(r#"{"data":[]}"#, 20, Cursor::Front), empty);
+        assert_eq!(page(r#"{"data":[]}"#, 20, PageCursor::Front), empty);
     }
 
     #[test]
     fn a_page_begins_or_ends_at_its_cursor() {
         for (cursor, first, last, more) in [
-            (Cursor::Front, "a", "b", true),
-            (Cursor::After("b"), "c", "d", true),
-            (Cursor::After("c"), "d", "e", false),
-            (Cursor::Before("c"), "a", "b", false),
-            (Cursor::Before("e"), "c", "d", true),
+            (PageCursor::Front, "a", "b", true),
+            (PageCursor::After("b"), "c", "d", true),
+            (PageCursor::After("c"), "d", "e", false),
+            (PageCursor::Before("c"), "a", "b", false),
+            (PageCursor::Before("e"), "c", "d", true),
         ] {
             let page = page(FIVE, 2, cursor.clone());
             let found = (&page["first_id"], &page["last_id"], &page["has_more"]);
             assert_eq!(found, (&json!(first), &json!(last), &json!(more)), "{cursor:?}");
         }
-        assert_eq!(page(FIVE, 2, Cursor::After("e"))["data"], json!([]));
+        assert_eq!(page(FIVE, 2, PageCursor::After("e"))["data"], json!([]));
     }
 
     #[test]
     fn an_unknown_cursor_is_returned_as_the_error() {
         let models = Models::read(FIVE.as_bytes()).unwrap();
-        assert_eq!(models.messages(&Page { limit: 1, cursor: Cursor::After("z") }), Err("z"));
+        assert_eq!(models.messages(&Page { limit: 1, cursor: PageCursor::After("z") }), Err("z"));
     }
 
     #[test]

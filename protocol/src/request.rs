@@ -7,8 +7,8 @@ use std::ops::Range;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::json::reader::NotJson;
-use cursor::{Cursor, Walk, decoded};
+use crate::json::JsonSyntaxError;
+use cursor::{CursorResult, JsonCursor, decoded};
 
 mod cursor;
 mod pieces;
@@ -31,7 +31,7 @@ pub(crate) use replay::with_reasoning;
 pub(crate) use schemas::with_tool_schemas;
 pub use thinking::{OWN_SIGNATURE, without_own_thinking};
 pub use tool_ids::with_tool_ids;
-use tools::History;
+use tools::RequestHistory;
 pub use tools::ToolHistory;
 pub(crate) use trimmed::{Unwanted, renamed, trimmed, value_at};
 
@@ -94,8 +94,8 @@ pub enum RequestScanError {
     StreamNotABoolean,
 }
 
-impl From<NotJson> for RequestScanError {
-    fn from(NotJson { offset }: NotJson) -> Self {
+impl From<JsonSyntaxError> for RequestScanError {
+    fn from(JsonSyntaxError { offset }: JsonSyntaxError) -> Self {
         Self::NotJson { offset }
     }
 }
@@ -224,7 +224,7 @@ pub(crate) fn spliced(body: &Bytes, edits: &mut [Splice]) -> Bytes {
 /// distinguishes a complete reply from a truncated one.
 #[must_use]
 pub fn is_complete_json(body: &[u8]) -> bool {
-    let mut cursor = Cursor::new(body);
+    let mut cursor = JsonCursor::new(body);
     cursor.value().and_then(|_| cursor.end()).is_ok()
 }
 
@@ -243,12 +243,12 @@ struct Scan {
     stream_options: Option<Range<usize>>,
     metadata: Option<Range<usize>>,
     max_tokens: Option<Range<usize>>,
-    history: History,
+    history: RequestHistory,
     end: usize,
 }
 
 fn scan(body: &[u8]) -> Result<Scan, RequestScanError> {
-    let mut cursor = Cursor::new(body);
+    let mut cursor = JsonCursor::new(body);
     if cursor.peek() != Some(b'{') {
         cursor.value()?;
         cursor.end()?;
@@ -262,9 +262,9 @@ fn scan(body: &[u8]) -> Result<Scan, RequestScanError> {
 }
 
 impl Scan {
-    fn member(&mut self, key: &str, cursor: &mut Cursor<'_>) -> Walk<()> {
+    fn member(&mut self, key: &str, cursor: &mut JsonCursor<'_>) -> CursorResult<()> {
         if key == "messages" {
-            self.history = History::scan(cursor)?;
+            self.history = RequestHistory::scan(cursor)?;
             return Ok(());
         }
         let value = cursor.value()?;

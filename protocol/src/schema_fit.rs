@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 pub(crate) use self::reduced::reduced;
-use self::tree::{Members, Node};
+use self::tree::{Node, TreeMembers};
 
 /// A keyword of a schema. Its search is prepared once, because the preparation costs more than searching one schema.
 struct Keyword(LazyLock<Finder<'static>>);
@@ -53,7 +53,7 @@ pub(crate) fn fitted(schema: &str) -> Option<String> {
     let mut node = Node::parse(schema)?;
     let mut changed = false;
     if node.object().is_none() {
-        node = Node::Object(Members::default());
+        node = Node::Object(TreeMembers::default());
         changed = true;
     }
     if let Some(top) = flattening::flattened(&node) {
@@ -89,14 +89,14 @@ fn complete(node: &mut Node) -> bool {
     }
     for (kind, member) in [("object", "properties"), ("array", "items")] {
         if has_type(schema, kind) && !schema.has(member) {
-            schema.set(member, Node::Object(Members::default()));
+            schema.set(member, Node::Object(TreeMembers::default()));
             changed = true;
         }
     }
     changed
 }
 
-fn has_type(schema: &Members, kind: &str) -> bool {
+fn has_type(schema: &TreeMembers, kind: &str) -> bool {
     schema.get("type").is_some_and(|kinds| is_kind(kinds, kind))
 }
 

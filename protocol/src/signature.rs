@@ -14,7 +14,7 @@ pub const PREFIX: &str = "vdm1.";
 
 /// The provider and the upstream model in a signature of this gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
+pub struct SignatureOrigin {
     pub provider: String,
     pub model: String,
     /// The attached data.
@@ -33,11 +33,11 @@ pub fn carry(signature: &mut String, load: &[u8]) {
 }
 
 /// Parses a signature of this gateway; `None` for any other.
-pub fn read(signature: &str) -> Option<Origin> {
+pub fn read(signature: &str) -> Option<SignatureOrigin> {
     let (provider, rest) = signature.strip_prefix(PREFIX)?.split_once('~')?;
     let (model, load) = rest.split_once('~').map_or((rest, None), |(model, load)| (model, Some(load)));
     let carried = load.map(|load| URL_SAFE_NO_PAD.decode(load)).transpose().ok()?;
-    Some(Origin { provider: decode(provider)?, model: decode(model)?, carried })
+    Some(SignatureOrigin { provider: decode(provider)?, model: decode(model)?, carried })
 }
 
 fn encode(text: &str) -> String {
@@ -59,11 +59,14 @@ mod tests {
         for (provider, model) in [("openai", "gpt-5.1"), ("open router", "z-ai/glm~4.6:free"), ("ü", "")] {
             let signature = mint(provider, model);
             assert!(signature.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\'));
-            let origin = Origin { provider: provider.into(), model: model.into(), carried: None };
+            let origin = SignatureOrigin { provider: provider.into(), model: model.into(), carried: None };
             assert_eq!(read(&signature), Some(origin.clone()));
             let mut loaded = signature;
             carry(&mut loaded, b"{\"a\":1}~");
-            assert_eq!(read(&loaded), Some(Origin { carried: Some(b"{\"a\":1}~".to_vec()), ..origin }));
+            assert_eq!(
+                read(&loaded),
+                Some(SignatureOrigin { carried: Some(b"{\"a\":1}~".to_vec()), ..origin })
+            );
         }
     }
 

@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value};
-use vandamme_protocol::compat::{Filler, Fixup, Limit, Rule, apply, recognise};
+use vandamme_protocol::compat::{Filler, Fixup, FixupRule, TokenLimitName, apply, recognise};
 use vandamme_protocol::request::is_complete_json;
 
 fn space() -> impl Strategy<Value = String> {
@@ -183,8 +183,8 @@ proptest! {
     fn a_limit_is_renamed_and_its_value_stays(request in request()) {
         let body = Bytes::from(request);
 
-        let there = apply([&Fixup::Limit(Limit::MaxCompletionTokens)], &body, "").body;
-        let back = apply([&Fixup::Limit(Limit::MaxTokens)], &there, "").body;
+        let there = apply([&Fixup::Limit(TokenLimitName::MaxCompletionTokens)], &body, "").body;
+        let back = apply([&Fixup::Limit(TokenLimitName::MaxTokens)], &there, "").body;
 
         let (before, after) = (parsed(&body), parsed(&there));
         prop_assert_eq!(before.get("max_tokens"), after.get("max_completion_tokens"));
@@ -326,8 +326,8 @@ proptest! {
     ) {
         let body = Bytes::from(body.replacen('{', &format!("{{\"messages\":{turns},\"x\":1,"), 1).replace(",}", "}"));
         let mut fixups = vec![Fixup::Reasoning(Filler::Empty), Fixup::Reasoning(Filler::ThinkingBlock), Fixup::ToolSchemas];
-        fixups.extend(Rule::set(&format!("{path}={number}")).map(|rule| rule.fixup));
-        fixups.extend(Rule::limit(&format!("{path}<={number}")).map(|rule| rule.fixup));
+        fixups.extend(FixupRule::set(&format!("{path}={number}")).map(|rule| rule.fixup));
+        fixups.extend(FixupRule::limit(&format!("{path}<={number}")).map(|rule| rule.fixup));
 
         let edited = apply(&fixups, &body, "").body;
 

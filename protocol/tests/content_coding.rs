@@ -7,22 +7,22 @@ use std::io::Write as _;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use vandamme_protocol::content_coding::Coding;
+use vandamme_protocol::content_coding::ContentCoding;
 
 use properties::{check, decoded};
 
 /// As a server of each coding would send this content: with a flush behind each piece where the coding has one.
-fn encodings(pieces: &[&[u8]]) -> Vec<(&'static str, Coding, Vec<u8>)> {
+fn encodings(pieces: &[&[u8]]) -> Vec<(&'static str, ContentCoding, Vec<u8>)> {
     vec![
-        ("gzip", Coding::Gzip, gzip(pieces)),
-        ("zlib", Coding::Deflate, zlib(pieces)),
-        ("deflate", Coding::Deflate, deflate(pieces)),
-        ("br", Coding::Brotli, brotli(pieces)),
-        ("zstd", Coding::Zstd, zstd(&pieces.concat())),
-        ("gzip, two members", Coding::Gzip, [gzip(&pieces[..1]), gzip(&pieces[1..])].concat()),
+        ("gzip", ContentCoding::Gzip, gzip(pieces)),
+        ("zlib", ContentCoding::Deflate, zlib(pieces)),
+        ("deflate", ContentCoding::Deflate, deflate(pieces)),
+        ("br", ContentCoding::Brotli, brotli(pieces)),
+        ("zstd", ContentCoding::Zstd, zstd(&pieces.concat())),
+        ("gzip, two members", ContentCoding::Gzip, [gzip(&pieces[..1]), gzip(&pieces[1..])].concat()),
         (
             "zstd, a skipped frame and two frames",
-            Coding::Zstd,
+            ContentCoding::Zstd,
             [&skipped(b"x")[..], &zstd(pieces[0]), &skipped(b""), &zstd(&pieces[1..].concat())].concat(),
         ),
     ]
@@ -131,7 +131,9 @@ fn a_wrong_checksum_is_an_error() {
 
 #[test]
 fn what_a_server_has_flushed_is_there_at_once() {
-    for (name, coding) in [("gzip", Coding::Gzip), ("zlib", Coding::Deflate), ("br", Coding::Brotli)] {
+    for (name, coding) in
+        [("gzip", ContentCoding::Gzip), ("zlib", ContentCoding::Deflate), ("br", ContentCoding::Brotli)]
+    {
         let whole = encodings(&REPLY).into_iter().find(|(found, ..)| *found == name).expect("in memory").2;
         let front = match name {
             "gzip" => gzip(&REPLY[..1]).len() - 10,
@@ -154,7 +156,7 @@ fn a_body_without_bytes_is_empty_content() {
 fn a_window_over_8_mib_is_refused_before_it_is_made() {
     // A frame that claims a window of 1 GiB, with one byte in it.
     let frame = [&b"\x28\xb5\x2f\xfd"[..], &[0, 20 << 3], &[0b1001, 0, 0], b"x"].concat();
-    assert!(decoded(Coding::Zstd, [&frame[..]]).1.is_err());
+    assert!(decoded(ContentCoding::Zstd, [&frame[..]]).1.is_err());
 }
 
 #[test]

@@ -10,21 +10,27 @@ use bytes::BytesMut;
 use serde_json::{Value, json};
 use vandamme_protocol::{
     convert::{
-        ReplyCodec as _, Step, Transcoder,
+        CodecStep, ReplyCodec as _, Transcoder,
         client::messages::MessagesEncoder,
-        upstream::chat::{ChatDecoder, Dialect, Replay, ReplyContext, Target, request},
+        upstream::chat::{ChatDecoder, ChatReplyContext, ChatUpstream, Dialect, Replay, request},
     },
     signature,
 };
 
 type ToMessages = Transcoder<ChatDecoder, MessagesEncoder>;
 
-fn transcoder(context: ReplyContext) -> ToMessages {
+fn transcoder(context: ChatReplyContext) -> ToMessages {
     Transcoder::new(ChatDecoder::new(context, 7), MessagesEncoder::new())
 }
 
-fn target(dialect: &Dialect) -> Target<'_> {
-    Target { provider: "g", model: "gemini-3-pro", requested_model: "g:gemini-3-pro", dialect, session: None }
+fn target(dialect: &Dialect) -> ChatUpstream<'_> {
+    ChatUpstream {
+        provider: "g",
+        model: "gemini-3-pro",
+        requested_model: "g:gemini-3-pro",
+        dialect,
+        session: None,
+    }
 }
 
 fn body(thinking: Value, turns: &[Value]) -> Vec<u8> {
@@ -55,14 +61,14 @@ fn content(thinking: &Value, dialect: &Dialect, chunks: &[Value]) -> Value {
     let mut machine = transcoder(context);
     let mut out = BytesMut::new();
     for chunk in chunks {
-        assert!(matches!(machine.push_data(chunk.to_string().as_bytes(), &mut out), Step::More));
+        assert!(matches!(machine.push_data(chunk.to_string().as_bytes(), &mut out), CodecStep::More));
     }
     assert_eq!(machine.finish(&mut out).fault, None);
     grammar::check(&out).message["content"].clone()
 }
 
 /// What the upstream gets of it in the next request.
-fn sent_back(content: &Value, target: &Target<'_>) -> Value {
+fn sent_back(content: &Value, target: &ChatUpstream<'_>) -> Value {
     let turn = json!({"role": "assistant", "content": content});
     let chat = request(&body(json!({"type": "adaptive"}), &[turn]), target).unwrap().body;
     serde_json::from_slice::<Value>(&chat).unwrap()["messages"][1].clone()
@@ -175,8 +181,8 @@ fn another_provider_and_another_model_get_no_signature_and_nonsense_harms_nobody
     let chunks = [chunk(json!({"tool_calls": [call(json!("call_a"), Some(signed("S")))]}), json!("stop"))];
     let content = content(&thinks(), &dialect, &chunks);
     for other in [
-        Target { provider: "other", ..target(&dialect) },
-        Target { model: "gemini-2.5-pro", ..target(&dialect) },
+        ChatUpstream { provider: "other", ..target(&dialect) },
+        ChatUpstream { model: "gemini-2.5-pro", ..target(&dialect) },
     ] {
         assert!(sent_back(&content, &other)["tool_calls"][0].get("extra_content").is_none());
     }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::gemini::{Gemini, Signatures};
-use vandamme_protocol::middleware::{Chain, Choice, Memory, Middleware};
+use vandamme_protocol::middleware::{Chain, Memory, Middleware, MiddlewareScope};
 
 use schema::{GEMINI, applied, check, depth, parameters, property};
 
@@ -138,7 +138,7 @@ fn signature(text: &str) -> Value {
 
 /// What is learnt of a reply to `request`: streamed as these chunks, or whole.
 fn take_facts(request: &Value, replies: &[Value]) -> Memory {
-    let chain = Chain::new(vec![std::sync::Arc::new(GEMINI)], Choice::Always);
+    let chain = Chain::new(vec![std::sync::Arc::new(GEMINI)], MiddlewareScope::Always);
     let mut listeners = chain.for_model("m").unwrap().reply_listener(request.to_string().as_bytes()).unwrap();
     for reply in replies {
         let body = Bytes::from(reply.to_string());

@@ -44,14 +44,14 @@ struct ActiveReport {
     disabled: Option<Disabled>,
     #[serde(rename = "disabled", skip_serializing_if = "Option::is_none")]
     enabled: Option<bool>,
-    active_requests: Vec<Row>,
+    active_requests: Vec<ActiveRequestRow>,
     /// Of an event: seconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<f64>,
 }
 
 #[derive(Serialize)]
-struct Row {
+struct ActiveRequestRow {
     request_id: String,
     provider: String,
     /// As the client named it, without a provider before it.
@@ -80,19 +80,19 @@ impl ActiveReport {
     }
 
     fn rows(active: &[Active], secrets: &Secrets) -> Self {
-        let active_requests = active.iter().map(|active| Row::new(active, secrets)).collect();
+        let active_requests = active.iter().map(|active| ActiveRequestRow::new(active, secrets)).collect();
         Self { disabled: None, enabled: Some(false), active_requests, timestamp: None }
     }
 }
 
-impl Row {
+impl ActiveRequestRow {
     fn new(active: &Active, secrets: &Secrets) -> Self {
         // A client may put anything in the place of a model. A key that is cut would not be found any more.
         let told = |name: &str| {
             let scrubbed = secrets.scrub(name.chars().take(10 * LONGEST_NAME).collect());
             report::one_line(&scrubbed).chars().take(LONGEST_NAME).collect::<String>()
         };
-        let requested = told(&active.asked.model);
+        let requested = told(&active.request.model);
         let model = requested.split_once(':').map_or(requested.as_str(), |(_, model)| model).to_owned();
         let qualified = if requested.contains(':') {
             requested.clone()
@@ -106,18 +106,18 @@ impl Row {
             resolved_model: told(&active.model),
             qualified_model: qualified,
             requested_model: requested,
-            is_streaming: active.asked.streamed,
+            is_streaming: active.request.streamed,
             start_time: report::epoch_seconds(active.since),
             duration_ms: active.elapsed.as_millis(),
             input_tokens: active.usage.input,
             output_tokens: active.usage.output,
             cache_read_tokens: active.usage.cache_read,
             cache_creation_tokens: active.usage.cache_creation,
-            tool_uses: active.asked.tools.uses,
-            tool_results: active.asked.tools.results,
+            tool_uses: active.request.tools.uses,
+            tool_results: active.request.tools.results,
             tool_calls: active.tool_calls,
-            request_size: active.asked.size,
-            message_count: active.asked.messages,
+            request_size: active.request.size,
+            message_count: active.request.messages,
         }
     }
 }
@@ -156,16 +156,17 @@ mod tests {
 
     use super::*;
 
-    fn row(requested: &str) -> Row {
-        let asked = RequestSummary { model: requested.into(), ..RequestSummary::default() };
-        let active = Active { provider: "oa".into(), model: "v/x:free".into(), asked, ..Active::default() };
-        Row::new(&active, &Secrets::new([ApiKey::new("canary-0123")]))
+    fn row(requested: &str) -> ActiveRequestRow {
+        let request = RequestSummary { model: requested.into(), ..RequestSummary::default() };
+        let active = Active { provider: "oa".into(), model: "v/x:free".into(), request, ..Active::default() };
+        ActiveRequestRow::new(&active, &Secrets::new([ApiKey::new("canary-0123")]))
     }
 
     #[test]
     fn a_model_is_told_in_all_its_names() {
         let names = |requested: &str| {
-            let Row { model, requested_model, resolved_model, qualified_model, .. } = row(requested);
+            let ActiveRequestRow { model, requested_model, resolved_model, qualified_model, .. } =
+                row(requested);
             [model, requested_model, resolved_model, qualified_model]
         };
         assert_eq!(names("oa:x:free"), ["x:free", "oa:x:free", "v/x:free", "oa:x:free"]);

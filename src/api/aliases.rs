@@ -13,7 +13,7 @@ use crate::models;
 use crate::request_id::RequestId;
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Aliases<'a> {
+pub(crate) struct AliasList<'a> {
     object: &'static str,
     /// By provider, and by name.
     pub(crate) aliases: BTreeMap<&'a str, &'a BTreeMap<String, String>>,
@@ -23,7 +23,7 @@ pub(crate) struct Aliases<'a> {
     total: usize,
 }
 
-impl<'a> Aliases<'a> {
+impl<'a> AliasList<'a> {
     pub(crate) fn new(settings: &'a Settings, suggested: BTreeMap<&'static str, String>) -> Self {
         let aliases: BTreeMap<_, _> =
             settings.providers.iter().map(|provider| (&*provider.name, &provider.aliases)).collect();
@@ -48,5 +48,5 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
         Err(refused) => return refused.response(Api::Messages, &id),
     };
     let suggested = models::suggested_aliases(&gateway).await;
-    HttpResponse::Ok().json(Aliases::new(&gateway.live_config().settings, suggested))
+    HttpResponse::Ok().json(AliasList::new(&gateway.live_config().settings, suggested))
 }

@@ -27,10 +27,10 @@ pub(crate) use self::stream::ClientStream;
 pub(crate) use self::worker::start_sweeps;
 
 /// One client connection, as its stream, its requests and the sweep of its worker thread share it.
-pub(crate) struct Connection {
+pub(crate) struct ClientConnection {
     slot: Slot,
     peer: Option<SocketAddr>,
-    phase: Cell<Phase>,
+    phase: Cell<ConnectionPhase>,
     /// Since when it is in this phase; of idle ones, to within a sweep.
     since: Cell<Instant>,
     /// Orders the connections of a thread by when they became idle.
@@ -54,7 +54,7 @@ pub(crate) struct Connection {
 
 /// What a connection does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum ConnectionPhase {
     /// No byte of the next request has arrived.
     Idle,
     /// A part of a request's head has arrived.
@@ -141,12 +141,12 @@ impl Outflow {
 #[derive(Debug, PartialEq, Eq)]
 struct TooSlow;
 
-impl Connection {
+impl ClientConnection {
     fn new(slot: Slot, peer: Option<SocketAddr>) -> Self {
         Self {
             slot,
             peer,
-            phase: Cell::new(Phase::Idle),
+            phase: Cell::new(ConnectionPhase::Idle),
             since: Cell::new(Instant::now()),
             turn: Cell::new(worker::next_turn()),
             index: Cell::new(usize::MAX),
@@ -166,7 +166,7 @@ impl Connection {
         self.peer.map_or_else(|| "an unknown address".to_owned(), |peer| peer.to_string())
     }
 
-    fn enter(&self, phase: Phase, since: Instant) {
+    fn enter(&self, phase: ConnectionPhase, since: Instant) {
         self.phase.set(phase);
         self.since.set(since);
         self.turn.set(worker::next_turn());
@@ -199,22 +199,22 @@ impl Connection {
     /// The head of a request has arrived.
     fn begin(&self) {
         self.read.set(false);
-        self.phase.set(Phase::Serving);
+        self.phase.set(ConnectionPhase::Serving);
     }
 
     /// All of the request in progress has arrived.
     fn request_read(&self) {
         self.read.set(true);
-        if self.phase.get() == Phase::Discarding {
-            self.enter(Phase::Idle, worker::about_now());
+        if self.phase.get() == ConnectionPhase::Discarding {
+            self.enter(ConnectionPhase::Idle, worker::about_now());
         }
     }
 
     /// The reply to the request in progress has been handed over.
     fn answered(&self) {
         self.used.set(true);
-        if self.phase.get() == Phase::Serving {
-            let phase = if self.read.get() { Phase::Idle } else { Phase::Discarding };
+        if self.phase.get() == ConnectionPhase::Serving {
+            let phase = if self.read.get() { ConnectionPhase::Idle } else { ConnectionPhase::Discarding };
             self.enter(phase, worker::about_now());
             if self.held.get() != Held::Nothing {
                 self.wake();
@@ -241,7 +241,7 @@ impl Connection {
 
 /// Whether the client keeps the body of its request back until it has read `100 Continue`.
 pub(super) fn awaits_continue(request: &HttpRequest) -> bool {
-    let connection = request.conn_data::<Rc<Connection>>();
+    let connection = request.conn_data::<Rc<ClientConnection>>();
     connection.is_some_and(|connection| connection.interim.get() == Interim::Expected)
 }
 

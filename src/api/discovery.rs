@@ -20,20 +20,20 @@ pub(super) async fn everything(gateway: &Arc<Gateway>) -> Vec<u8> {
     let live = gateway.live_config();
     let known = models::remembered(gateway, live.settings.providers.clone()).await;
     let routes = gateway.registry.load().routes.clone();
-    let mut list = List { routes: &routes, told: HashSet::new(), entries: vec![] };
+    let mut list = DiscoveryList { routes: &routes, listed: HashSet::new(), entries: vec![] };
     list.fill(&live.settings, &known);
     // Strings: nothing in it can fail.
     serde_json::to_vec(&list.entries).unwrap_or_default()
 }
 
-struct List<'r> {
+struct DiscoveryList<'r> {
     routes: &'r Routes,
-    told: HashSet<String>,
-    entries: Vec<Entry>,
+    listed: HashSet<String>,
+    entries: Vec<DiscoveryEntry>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
-struct Entry {
+struct DiscoveryEntry {
     id: String,
     display_name: String,
     description: String,
@@ -41,7 +41,7 @@ struct Entry {
     created_at: Option<String>,
 }
 
-impl List<'_> {
+impl DiscoveryList<'_> {
     /// What is nearest first: the default profile, the other ones, then the default provider and the other ones, each with
     /// its aliases before its models.
     fn fill(&mut self, settings: &Settings, known: &HashMap<Arc<str>, Arc<[Named]>>) {
@@ -75,7 +75,7 @@ impl List<'_> {
         let id = format!("{DISCOVERED}{name}");
         let Ok(route) = self.routes.resolve(&id) else { return };
         let description = format!("alias of {}:{}", route.provider.name, route.model);
-        self.tell(Entry { id, display_name: name, description, created_at: None });
+        self.add_entry(DiscoveryEntry { id, display_name: name, description, created_at: None });
     }
 
     /// One of Claude's own ids stays as it is if the bare id leads to this provider. A model that is hidden behind an alias
@@ -101,11 +101,11 @@ impl List<'_> {
             None => name,
         };
         let description = format!("{} of {}", model.id, provider.name);
-        self.tell(Entry { id, display_name, description, created_at: model.created.clone() });
+        self.add_entry(DiscoveryEntry { id, display_name, description, created_at: model.created.clone() });
     }
 
-    fn tell(&mut self, entry: Entry) {
-        if self.told.insert(entry.id.clone()) {
+    fn add_entry(&mut self, entry: DiscoveryEntry) {
+        if self.listed.insert(entry.id.clone()) {
             self.entries.push(entry);
         }
     }

@@ -9,7 +9,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use vandamme_actors::ledger::End;
+use vandamme_actors::ledger::RequestEnd;
 use vandamme_actors::recorder::RequestRecorder;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::request::{self, RequestHead};
@@ -22,8 +22,8 @@ use crate::caller;
 use crate::failure::busy_wait;
 use crate::gateway::{Admission, Gateway, LiveConfig};
 use crate::proxy::{
-    self, DeferredReply, Endpoint, FailedRun, Progress, ProxyRequest, Reply, ReplyForm, RouteSteps,
-    RouteTrace, Targets,
+    self, DeferredReply, Endpoint, FailedRun, ProxyReply, ProxyRequest, ReplyForm, RouteSteps, RouteTrace,
+    RunProgress, Targets,
 };
 use crate::request_id::RequestId;
 
@@ -43,12 +43,12 @@ pub(super) async fn serve(
 ) -> HttpResponse {
     let id = RequestId::new();
     let gateway = shared(&gateway);
-    let call = Call { api, id: id.clone(), gateway, request };
+    let call = EndpointRequest { api, id: id.clone(), gateway, request };
     guarded(api, &id, call.serve(&mut payload)).await
 }
 
 /// One request at an endpoint.
-struct Call {
+struct EndpointRequest {
     api: Api,
     id: RequestId,
     gateway: Arc<Gateway>,
@@ -126,18 +126,19 @@ struct Accepted {
     steps: RouteSteps,
 }
 
-impl Call {
+impl EndpointRequest {
     async fn serve(self, payload: &mut web::Payload) -> HttpResponse {
         let metrics = self.gateway.live_config().settings.request_metrics;
         let mut entry = RequestRecorder::open(self.id.shared(), self.gateway.registry.clone(), metrics);
         match self.read_request(payload).await {
             Ok(accepted) => {
-                entry.set_summary(accepted.request.asked());
+                entry.set_summary(accepted.request.summary());
                 self.answer(accepted, entry).await
             }
             Err(refused) => {
                 entry.record.status = self.api.status(refused.0);
-                entry.record.end = End::Failed { kind: refused.1.anthropic(), message: refused.2.clone() };
+                entry.record.end =
+                    RequestEnd::Failed { kind: refused.1.anthropic(), message: refused.2.clone() };
                 refused.response(self.api, &self.id)
             }
         }
@@ -193,17 +194,17 @@ impl Call {
         let live = gateway.live_config();
         let limits = &live.settings.limits;
         let outcome = match proxy::start(gateway, request, entry, limits.head_patience).await {
-            Progress::Finished(outcome) => outcome,
-            Progress::Running(run) => {
+            RunProgress::Finished(outcome) => outcome,
+            RunProgress::Running(run) => {
                 let body = DeferredReply::new(api, run, limits.ping_interval);
                 return streamed(event_stream(), Admitted { body, _admission: admission }, &id);
             }
         };
         match outcome.map_err(FailedRun::recorded) {
-            Ok(Reply::Streaming { headers, body }) => {
+            Ok(ProxyReply::Streaming { headers, body }) => {
                 streamed(headers, Admitted { body, _admission: admission }, &id)
             }
-            Ok(Reply::Buffered { status, headers, form, body }) => {
+            Ok(ProxyReply::Buffered { status, headers, form, body }) => {
                 let response = body_of(status, headers, body);
                 let response = match form {
                     ReplyForm::Stream => as_events(response),

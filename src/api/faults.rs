@@ -7,14 +7,14 @@ use actix_web::{HttpResponse, web};
 use serde::Deserialize;
 use vandamme_actors::faults::{self, InjectedFault};
 use vandamme_actors::settings::Api;
-use vandamme_actors::supervisor::Name;
+use vandamme_actors::supervisor::ActorName;
 
 use super::guarded;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
 
 #[derive(Deserialize)]
-pub(super) struct Target {
+pub(super) struct FaultRequest {
     actor: String,
     #[serde(default)]
     seconds: f64,
@@ -22,7 +22,7 @@ pub(super) struct Target {
 
 pub(super) async fn inject(
     what: web::Path<String>,
-    target: web::Query<Target>,
+    target: web::Query<FaultRequest>,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
     let fault = match what.as_str() {
@@ -43,8 +43,8 @@ pub(super) async fn inject(
             HttpResponse::NoContent().finish()
         }
         name => {
-            let struck =
-                Name::parse(name).is_some_and(|name| faults::inject(&gateway.registry.load(), &name, fault));
+            let struck = ActorName::parse(name)
+                .is_some_and(|name| faults::inject(&gateway.registry.load(), &name, fault));
             if struck { HttpResponse::NoContent().finish() } else { HttpResponse::NotFound().finish() }
         }
     }

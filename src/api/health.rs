@@ -18,29 +18,29 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The content of a health report.
 #[derive(Serialize)]
-struct Health {
+struct HealthReport {
     status: &'static str,
     timestamp: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'static str>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    details: Option<Details>,
+    details: Option<HealthDetails>,
 }
 
 #[derive(Serialize)]
-struct Details {
+struct HealthDetails {
     version: &'static str,
     api_key_valid: bool,
     client_api_key_validation: bool,
     default_provider: Option<String>,
     active_provider: Option<String>,
     #[serde(serialize_with = "by_name")]
-    providers: Vec<ProviderHealth>,
+    providers: Vec<ProviderReport>,
     incomplete_providers: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct ProviderHealth {
+struct ProviderReport {
     #[serde(skip)]
     name: String,
     api_format: &'static str,
@@ -53,8 +53,8 @@ struct ProviderHealth {
     in_flight: Option<usize>,
     waiting: Option<usize>,
     #[serde(flatten)]
-    state: State,
-    keys: Vec<KeyHealth>,
+    state: HealthState,
+    keys: Vec<KeyReport>,
     /// Models that are not preferred.
     models: Vec<ModelHealth>,
     /// What requests go without since the provider has refused it.
@@ -62,12 +62,12 @@ struct ProviderHealth {
 }
 
 #[derive(Serialize)]
-struct KeyHealth {
+struct KeyReport {
     id: String,
     /// In one word, as the first versions had it.
     state: &'static str,
     #[serde(flatten)]
-    condition: State,
+    condition: HealthState,
     /// Models that this key is not preferred for.
     models: Vec<ModelHealth>,
 }
@@ -76,12 +76,12 @@ struct KeyHealth {
 struct ModelHealth {
     model: String,
     #[serde(flatten)]
-    state: State,
+    state: HealthState,
 }
 
 /// Whether requests go there first, and why not.
 #[derive(Serialize)]
-struct State {
+struct HealthState {
     preferred: bool,
     reason: Option<&'static str>,
     since: Option<String>,
@@ -99,7 +99,7 @@ struct Healed {
 }
 
 /// A map, as in the YAML, in registry order.
-fn by_name<S: Serializer>(providers: &[ProviderHealth], serializer: S) -> Result<S::Ok, S::Error> {
+fn by_name<S: Serializer>(providers: &[ProviderReport], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(providers.iter().map(|provider| (&provider.name, provider)))
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn health(request: HttpRequest, gateway: web::Data<Gateway>) ->
         (true, true) => details.status(),
     };
     let details = report::may_read(&request, &gateway).then_some(details);
-    let health = Health { status, timestamp: now, message, details };
+    let health = HealthReport { status, timestamp: now, message, details };
     report::uncached(if wants_json(&request) {
         HttpResponse::Ok().json(&health)
     } else {
@@ -127,7 +127,7 @@ pub(super) async fn health(request: HttpRequest, gateway: web::Data<Gateway>) ->
     })
 }
 
-async fn details(gateway: &Gateway) -> Details {
+async fn details(gateway: &Gateway) -> HealthDetails {
     let live = gateway.live_config();
     let settings = &live.settings;
     let registry = gateway.registry.load();
@@ -139,12 +139,12 @@ async fn details(gateway: &Gateway) -> Details {
                 Some(asked) => asked.await.ok(),
                 None => None,
             };
-            ProviderHealth::new(settings, view)
+            ProviderReport::new(settings, view)
         }
     });
     let providers = futures_util::future::join_all(views).await;
     let default = settings.default_provider.as_ref().map(ToString::to_string);
-    Details {
+    HealthDetails {
         version: env!("CARGO_PKG_VERSION"),
         api_key_valid: settings.providers.iter().any(|provider| !provider.demo),
         client_api_key_validation: live.proxy_key.is_some(),
@@ -159,7 +159,7 @@ fn incomplete(PartialProvider { name, missing }: &PartialProvider) -> String {
     format!("{name}: set {missing}")
 }
 
-impl ProviderHealth {
+impl ProviderReport {
     fn new(settings: &vandamme_actors::settings::ProviderSettings, view: Option<ProviderView>) -> Self {
         let keys = view.as_ref().map(|view| &view.keys).into_iter().flatten();
         let models = view.as_ref().map(|view| &view.models[..]).unwrap_or_default();
@@ -180,41 +180,41 @@ impl ProviderHealth {
             demo: settings.demo,
             in_flight: view.as_ref().map(|view| view.in_flight),
             waiting: view.as_ref().map(|view| view.waiting),
-            state: view.as_ref().map_or_else(State::unknown, |view| State::new(&view.host)),
-            keys: keys.map(KeyHealth::new).collect(),
+            state: view.as_ref().map_or_else(HealthState::unknown, |view| HealthState::new(&view.host)),
+            keys: keys.map(KeyReport::new).collect(),
             models: models.iter().map(ModelHealth::new).collect(),
             healed: rules.map(Healed::new).collect(),
         }
     }
 }
 
-impl Details {
+impl HealthDetails {
     /// Whether requests are served as they should be: `degraded` when something is not preferred, `unhealthy` when a
     /// provider has nothing else.
     fn status(&self) -> (&'static str, Option<&'static str>) {
         if self.providers.iter().any(|provider| !provider.is_usable()) {
             return ("unhealthy", Some("a provider or all of its keys fail; see providers"));
         }
-        if self.providers.iter().all(ProviderHealth::is_whole) {
+        if self.providers.iter().all(ProviderReport::is_whole) {
             return ("healthy", None);
         }
         ("degraded", Some("a key or a model fails; see providers"))
     }
 }
 
-impl ProviderHealth {
+impl ProviderReport {
     fn is_usable(&self) -> bool {
         let keys = self.keys.is_empty() || self.keys.iter().any(|key| key.condition.preferred);
         self.state.preferred && keys
     }
 
     fn is_whole(&self) -> bool {
-        let is_key_whole = |key: &KeyHealth| key.condition.preferred && key.models.is_empty();
+        let is_key_whole = |key: &KeyReport| key.condition.preferred && key.models.is_empty();
         self.is_usable() && self.models.is_empty() && self.keys.iter().all(is_key_whole)
     }
 }
 
-impl State {
+impl HealthState {
     fn new(view: &ConditionView) -> Self {
         let time = |millis: u64| rfc3339(SystemTime::UNIX_EPOCH + Duration::from_millis(millis));
         Self {
@@ -233,16 +233,16 @@ impl State {
     }
 }
 
-impl KeyHealth {
+impl KeyReport {
     fn new(KeyView { id, state, condition, models }: &KeyView) -> Self {
         let models = models.iter().map(ModelHealth::new).collect();
-        Self { id: id.to_string(), state, condition: State::new(condition), models }
+        Self { id: id.to_string(), state, condition: HealthState::new(condition), models }
     }
 }
 
 impl ModelHealth {
     fn new(ModelView { model, condition }: &ModelView) -> Self {
-        Self { model: model.to_string(), state: State::new(condition) }
+        Self { model: model.to_string(), state: HealthState::new(condition) }
     }
 }
 
@@ -255,7 +255,7 @@ impl Healed {
 /// Members of the report that YAML leaves out when they are empty.
 const OPTIONAL: [&str; 5] = ["reason", "since", "until", "last_error", "incomplete_providers"];
 
-impl Health {
+impl HealthReport {
     fn yaml(&self) -> serde_json::Result<String> {
         let comment = match self.status {
             "healthy" => "All systems operational",

@@ -24,10 +24,10 @@ const MOST_ERRORS: usize = 1000;
 const MOST_TRACES: usize = 2000;
 
 #[derive(Serialize)]
-struct Logs {
+struct LogReport {
     systemd: Handler,
-    errors: Vec<Row>,
-    traces: Vec<Row>,
+    errors: Vec<LogRow>,
+    traces: Vec<LogRow>,
 }
 
 /// Where log lines go. This gateway writes them to stderr and nowhere else.
@@ -39,7 +39,7 @@ struct Handler {
 }
 
 #[derive(Serialize)]
-struct Row {
+struct LogRow {
     seq: u64,
     ts: f64,
     request_id: String,
@@ -81,7 +81,7 @@ impl Wanted {
     }
 }
 
-impl Row {
+impl LogRow {
     fn new(trace: &Trace, secrets: &Secrets) -> Self {
         let told = |text: &str| report::one_line(&secrets.scrub(text.to_owned()));
         Self {
@@ -122,9 +122,9 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     };
     let live = gateway.live_config();
     let rows = |traces: &[Trace], most| {
-        traces.iter().take(most).map(|trace| Row::new(trace, &live.secrets)).collect()
+        traces.iter().take(most).map(|trace| LogRow::new(trace, &live.secrets)).collect()
     };
-    report::uncached(HttpResponse::Ok().json(Logs {
+    report::uncached(HttpResponse::Ok().json(LogReport {
         systemd: Handler { requested: false, effective: false, handler: "console" },
         errors: rows(&view.errors, wanted.errors),
         traces: rows(&view.traces, wanted.traces),

@@ -9,7 +9,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use vandamme_actors::routing::Unroutable;
 use vandamme_actors::settings::{Api, ProviderSettings};
-use vandamme_protocol::models::{Cursor, Models, Page};
+use vandamme_protocol::models::{Models, Page, PageCursor};
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::endpoint::{self, Refused};
@@ -17,7 +17,7 @@ use super::{discovery, profiles, query};
 use super::{guarded, shared};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::models::{self, Listed, Remembered};
+use crate::models::{self, ListedModels, Remembered};
 use crate::request_id::RequestId;
 
 /// Says that this is what the provider said before: it does not answer, or has not been waited for.
@@ -28,7 +28,7 @@ const LARGEST_PAGE: usize = 1000;
 
 /// How a list is to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
+enum ListFormat {
     Of(Api),
     /// As the provider wrote it.
     Raw,
@@ -39,7 +39,7 @@ enum Format {
 struct ListQuery {
     /// With which the client may bring its own key.
     headers: HeaderMap,
-    format: Format,
+    format: ListFormat,
     provider: Option<String>,
     remembered: Remembered,
     limit: usize,
@@ -68,8 +68,8 @@ async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option
     let handler = async {
         let query = ListQuery::read(request.query_string(), request.headers());
         let api = match &query {
-            Ok(ListQuery { format: Format::Of(api), .. }) => *api,
-            Ok(ListQuery { format: Format::Raw, .. }) | Err(_) => spoken,
+            Ok(ListQuery { format: ListFormat::Of(api), .. }) => *api,
+            Ok(ListQuery { format: ListFormat::Raw, .. }) | Err(_) => spoken,
         };
         let _admission = match endpoint::admitted(&request, &gateway) {
             Ok(admission) => admission,
@@ -98,12 +98,12 @@ async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option
 }
 
 /// Why there is no list.
-enum Failed {
+enum ListFailure {
     Failure(Failure),
     Refused(Refused),
 }
 
-impl Failed {
+impl ListFailure {
     fn response(self, api: Api, id: &RequestId) -> HttpResponse {
         match self {
             Self::Failure(failure) => failure.response(api, id.as_str()),
@@ -116,28 +116,28 @@ impl Failed {
     }
 }
 
-async fn all(gateway: &Arc<Gateway>, query: &ListQuery, id: &RequestId) -> Result<HttpResponse, Failed> {
-    if query.provider.is_none() && query.format == Format::Of(Api::Messages) {
+async fn all(gateway: &Arc<Gateway>, query: &ListQuery, id: &RequestId) -> Result<HttpResponse, ListFailure> {
+    if query.provider.is_none() && query.format == ListFormat::Of(Api::Messages) {
         let everything = discovery::everything(gateway).await;
         return Ok(endpoint::whole(200, in_json(), query.paged(&read(&everything)?)?, id));
     }
     let routes = gateway.registry.load().routes.clone();
     if let Some(profile) = profiles::requested(&gateway.live_config().settings, query.provider.as_deref()) {
-        let profile = profile.map_err(Failed::unroutable)?;
+        let profile = profile.map_err(ListFailure::unroutable)?;
         let listed = profiles::models_of(&profile);
         let models = read(&listed)?;
         let body = match query.format {
-            Format::Raw | Format::Of(Api::ChatCompletions) => models.chat("").into(),
-            Format::Of(Api::Messages) => query.paged(&models)?,
+            ListFormat::Raw | ListFormat::Of(Api::ChatCompletions) => models.chat("").into(),
+            ListFormat::Of(Api::Messages) => query.paged(&models)?,
         };
         return Ok(endpoint::whole(200, in_json(), body, id));
     }
-    let provider = routes.provider(query.provider.as_deref()).map_err(Failed::unroutable)?;
+    let provider = routes.provider(query.provider.as_deref()).map_err(ListFailure::unroutable)?;
     let (body, headers) = listed(gateway, (provider, id), (query, query.remembered)).await?;
     let body = match query.format {
-        Format::Raw => body,
-        Format::Of(Api::ChatCompletions) => read(&body)?.chat(&provider.name).into(),
-        Format::Of(Api::Messages) => query.paged(&read(&body)?)?,
+        ListFormat::Raw => body,
+        ListFormat::Of(Api::ChatCompletions) => read(&body)?.chat(&provider.name).into(),
+        ListFormat::Of(Api::Messages) => query.paged(&read(&body)?)?,
     };
     Ok(endpoint::whole(200, headers, body, id))
 }
@@ -147,14 +147,14 @@ async fn single(
     gateway: &Arc<Gateway>,
     query: &ListQuery,
     (name, id): (&str, &RequestId),
-) -> Result<HttpResponse, Failed> {
+) -> Result<HttpResponse, ListFailure> {
     let routes = gateway.registry.load().routes.clone();
     let (provider, model) = match &query.provider {
         Some(provider) => {
-            (routes.provider(Some(provider)).map_err(Failed::unroutable)?.clone(), Arc::from(name))
+            (routes.provider(Some(provider)).map_err(ListFailure::unroutable)?.clone(), Arc::from(name))
         }
         None => {
-            let route = routes.resolve(name).map_err(Failed::unroutable)?;
+            let route = routes.resolve(name).map_err(ListFailure::unroutable)?;
             (route.provider, route.model)
         }
     };
@@ -167,12 +167,12 @@ async fn single(
     let models = read(&body)?;
     let Some(found) = models.find(&model) else {
         let message = format!("provider '{}' lists no model '{model}'", provider.name);
-        return Err(Failed::Refused(Refused(404, ErrorKind::NotFound, message)));
+        return Err(ListFailure::Refused(Refused(404, ErrorKind::NotFound, message)));
     };
     let written = match query.format {
-        Format::Raw => found.raw(),
-        Format::Of(Api::ChatCompletions) => found.chat(&provider.name),
-        Format::Of(Api::Messages) => found.messages(),
+        ListFormat::Raw => found.raw(),
+        ListFormat::Of(Api::ChatCompletions) => found.chat(&provider.name),
+        ListFormat::Of(Api::Messages) => found.messages(),
     };
     Ok(endpoint::whole(200, headers, written.into(), id))
 }
@@ -181,12 +181,12 @@ async fn listed(
     gateway: &Arc<Gateway>,
     (provider, id): (&Arc<ProviderSettings>, &RequestId),
     (query, remembered): (&ListQuery, Remembered),
-) -> Result<(bytes::Bytes, HeaderMap), Failed> {
+) -> Result<(bytes::Bytes, HeaderMap), ListFailure> {
     let listed = models::list(gateway.clone(), id.shared(), provider, &query.headers, remembered).await;
     let mut headers = in_json();
-    match listed.map_err(Failed::Failure)? {
-        Listed::Current(listing) => Ok((listing.body, headers)),
-        Listed::Stale(listing) => {
+    match listed.map_err(ListFailure::Failure)? {
+        ListedModels::Current(listing) => Ok((listing.body, headers)),
+        ListedModels::Stale(listing) => {
             headers.insert(CACHE, HeaderValue::from_static("stale"));
             Ok((listing.body, headers))
         }
@@ -200,8 +200,8 @@ fn in_json() -> HeaderMap {
 }
 
 /// It could be read when it came.
-fn read(body: &[u8]) -> Result<Models<'_>, Failed> {
-    Models::read(body).map_err(|error| Failed::Refused(Refused(502, ErrorKind::Api, error.to_string())))
+fn read(body: &[u8]) -> Result<Models<'_>, ListFailure> {
+    Models::read(body).map_err(|error| ListFailure::Refused(Refused(502, ErrorKind::Api, error.to_string())))
 }
 
 fn spoken(headers: &HeaderMap) -> Api {
@@ -213,7 +213,7 @@ impl ListQuery {
     fn read(text: &str, headers: &HeaderMap) -> Result<Self, String> {
         let mut query = Self {
             headers: headers.clone(),
-            format: Format::Of(spoken(headers)),
+            format: ListFormat::Of(spoken(headers)),
             provider: None,
             remembered: Remembered::Serves,
             limit: PAGE,
@@ -222,7 +222,7 @@ impl ListQuery {
         };
         for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
             match &*name {
-                "format" => query.format = Format::parse(&value)?,
+                "format" => query.format = ListFormat::parse(&value)?,
                 "provider" if !value.is_empty() => query.provider = Some(value.into_owned()),
                 "refresh" => query.remembered = refresh(&value)?,
                 "limit" => query.limit = query::limit("limit", &value, LARGEST_PAGE)?,
@@ -241,21 +241,21 @@ impl ListQuery {
     }
 
     /// The requested page of a list.
-    fn paged(&self, models: &Models<'_>) -> Result<bytes::Bytes, Failed> {
+    fn paged(&self, models: &Models<'_>) -> Result<bytes::Bytes, ListFailure> {
         let cursor = match (&self.after, &self.before) {
-            (Some(id), _) => Cursor::After(id),
-            (None, Some(id)) => Cursor::Before(id),
-            (None, None) => Cursor::Front,
+            (Some(id), _) => PageCursor::After(id),
+            (None, Some(id)) => PageCursor::Before(id),
+            (None, None) => PageCursor::Front,
         };
         let page = models.messages(&Page { limit: self.limit, cursor });
         page.map(Into::into).map_err(|id| {
             let message = format!("after_id and before_id name a model of the list, which has no '{id}'");
-            Failed::Refused(Refused(400, ErrorKind::InvalidRequest, message))
+            ListFailure::Refused(Refused(400, ErrorKind::InvalidRequest, message))
         })
     }
 }
 
-impl Format {
+impl ListFormat {
     fn parse(text: &str) -> Result<Self, String> {
         match text {
             "anthropic" => Ok(Self::Of(Api::Messages)),

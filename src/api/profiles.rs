@@ -108,7 +108,7 @@ pub(super) fn requested(settings: &Settings, name: Option<&str>) -> Option<Resul
 /// Its active aliases as a list of models.
 pub(super) fn models_of(profile: &Profile) -> Vec<u8> {
     #[derive(Serialize)]
-    struct Model<'a> {
+    struct ProfileModel<'a> {
         id: &'a str,
         alias: &'a str,
         owned_by: &'a str,
@@ -116,7 +116,7 @@ pub(super) fn models_of(profile: &Profile) -> Vec<u8> {
     let usable = profile.aliases.iter().filter(|(alias, _)| !profile.inactive_aliases.contains_key(*alias));
     let models = usable.map(|(alias, target)| {
         let owner = target.trim_start_matches('!').split_once(':').map_or("", |(provider, _)| provider);
-        Model { id: target, alias, owned_by: owner }
+        ProfileModel { id: target, alias, owned_by: owner }
     });
     // Strings: nothing in it can fail.
     serde_json::to_vec(&models.collect::<Vec<_>>()).unwrap_or_default()

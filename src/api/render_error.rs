@@ -3,12 +3,12 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
-use vandamme_actors::provider::{NoLease, Refusal};
+use vandamme_actors::provider::{LeaseRefusal, NoLease};
 use vandamme_actors::retry::with_jitter;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use crate::failure::{Answer, Failure, LONGEST_RETRY, Relayed, ShouldRetry, busy_wait, whole_seconds};
+use crate::failure::{Failure, LONGEST_RETRY, Relayed, ShouldRetry, UpstreamError, busy_wait, whole_seconds};
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -65,7 +65,7 @@ impl Failure {
                     insert(&mut response, SHOULD_RETRY, value);
                 }
             }
-            Self::NoLease(NoLease { refusal: Refusal::RateLimited { wait }, .. }) => {
+            Self::NoLease(NoLease { refusal: LeaseRefusal::RateLimited { wait }, .. }) => {
                 let seconds = whole_seconds(with_jitter(wait, fastrand::f64()));
                 retry_after(&mut response, seconds);
                 if wait.as_secs() > LONGEST_RETRY {
@@ -82,7 +82,7 @@ impl Failure {
     }
 }
 
-fn upstream(api: Api, answer: &Answer, request_id: &str) -> HttpResponse {
+fn upstream(api: Api, answer: &UpstreamError, request_id: &str) -> HttpResponse {
     let mut response = match &answer.relayed {
         Some(Relayed(body)) => HttpResponse::build(status_code(api.status(answer.status)))
             .content_type("application/json")

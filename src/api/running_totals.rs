@@ -41,12 +41,12 @@ struct TotalsQuery {
 struct Filter {
     provider: Option<Pattern>,
     model: Option<Pattern>,
-    active: Running,
+    active: InFlightSums,
 }
 
 /// Whether the sums include requests in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Running {
+enum InFlightSums {
     Included,
     LeftOut,
 }
@@ -102,7 +102,7 @@ impl Filter {
             .map_err(|error| format!("the query is wrong: {error}"))?
             .into_inner();
         let is_included = include_active.map_or(Ok(true), |text| query::flag("include_active", &text))?;
-        let active = if is_included { Running::Included } else { Running::LeftOut };
+        let active = if is_included { InFlightSums::Included } else { InFlightSums::LeftOut };
         let pattern = |text: Option<String>| match text.filter(|text| !text.is_empty()) {
             Some(text) if text.len() > LONGEST_PATTERN => {
                 Err(format!("provider and model: a pattern may have {LONGEST_PATTERN} bytes"))
@@ -132,7 +132,7 @@ impl Filter {
 
 fn sections(view: &LedgerView, filter: &Filter) -> Vec<Branch> {
     let wanted = |active: &&Active| filter.wants(&active.provider, &active.model);
-    let running = view.active.iter().filter(wanted).filter(|_| filter.active == Running::Included);
+    let running = view.active.iter().filter(wanted).filter(|_| filter.active == InFlightSums::Included);
     let rows = view.rows.iter().filter(|(provider, model, _)| filter.wants(provider, model));
     let providers = by_provider(rows, running);
     let mut total = Sums::default();
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn a_switch_that_is_none_is_refused() {
         assert!(Filter::parse("include_active=maybe").is_err());
-        assert_eq!(Filter::parse("include_active=False").unwrap().active, Running::LeftOut);
+        assert_eq!(Filter::parse("include_active=False").unwrap().active, InFlightSums::LeftOut);
     }
 
     #[test]

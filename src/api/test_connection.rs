@@ -14,7 +14,7 @@ use super::report::uncached;
 use super::{guarded, shared};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::probe::{self, Probe, ProbeOutcome};
+use crate::probe::{self, ProbeOutcome, ProbeResult};
 use crate::request_id::RequestId;
 use crate::timestamp::rfc3339;
 
@@ -75,12 +75,12 @@ pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> H
                 return failure.response(Api::Messages, id.as_str());
             }
         };
-        told(provider, probe::provider(&gateway, provider, model.as_deref()).await)
+        render_result(provider, probe::provider(&gateway, provider, model.as_deref()).await)
     };
     uncached(guarded(Api::Messages, &id, handler).await)
 }
 
-fn told(provider: &ProviderSettings, probe: Probe) -> HttpResponse {
+fn render_result(provider: &ProviderSettings, probe: ProbeResult) -> HttpResponse {
     let name = provider.name.to_string();
     let blank = TestReport {
         status: "success",

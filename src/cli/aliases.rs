@@ -11,11 +11,11 @@ use vandamme_actors::snapshot::Snapshot;
 use super::exit_code::Exit;
 use super::explain::listed;
 use super::table::Table;
-use super::{configured, print_json, say};
+use super::{configured, print_json, print_to_stderr};
 use crate::config;
 
 #[derive(Args, Debug)]
-pub(super) struct Aliases {
+pub(super) struct AliasesArgs {
     /// Only aliases of this provider or profile
     #[arg(short, long, value_name = "PROVIDER")]
     provider: Option<String>,
@@ -35,7 +35,7 @@ const PROFILE: &str = "profile";
 
 /// One alias.
 #[derive(Serialize)]
-struct Row {
+struct AliasRow {
     /// As a request names it.
     name: String,
     owner: String,
@@ -51,7 +51,7 @@ struct Row {
     error: Option<String>,
 }
 
-impl Aliases {
+impl AliasesArgs {
     pub(super) fn run(self) -> Exit {
         let config = match configured(self.config) {
             Ok(config) => config,
@@ -67,7 +67,9 @@ impl Aliases {
                 let near = config::nearest(&asked, owners.iter().map(String::as_str));
                 let near = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
                 let known = owners.join(", ");
-                say(format_args!("vdm: no provider or profile is called '{asked}', but {known}{near}\n"));
+                print_to_stderr(format_args!(
+                    "vdm: no provider or profile is called '{asked}', but {known}{near}\n"
+                ));
                 return Exit::Failed;
             }
             rows.retain(|row| row.owner == asked);
@@ -75,7 +77,7 @@ impl Aliases {
             let inactive = hide_inactive(settings, &mut rows);
             if !inactive.is_empty() {
                 let names = inactive.join(", ");
-                say(format_args!("inactive profiles are not shown: {names}; --all shows them\n"));
+                print_to_stderr(format_args!("inactive profiles are not shown: {names}; --all shows them\n"));
             }
         }
         if self.json {
@@ -93,7 +95,7 @@ fn owners(settings: &Settings) -> Vec<String> {
 }
 
 /// Removes the aliases of inactive profiles, which lead nowhere; the names of these profiles.
-fn hide_inactive(settings: &Settings, rows: &mut Vec<Row>) -> Vec<String> {
+fn hide_inactive(settings: &Settings, rows: &mut Vec<AliasRow>) -> Vec<String> {
     let inactive = settings.profiles.iter().filter(|profile| profile.inactive.is_some());
     let mut names: Vec<_> = inactive.map(|profile| profile.name.to_lowercase()).collect();
     names.retain(|name| rows.iter().any(|row| row.kind == PROFILE && row.owner == *name));
@@ -101,7 +103,7 @@ fn hide_inactive(settings: &Settings, rows: &mut Vec<Row>) -> Vec<String> {
     names
 }
 
-fn rows(settings: &Settings) -> Vec<Row> {
+fn rows(settings: &Settings) -> Vec<AliasRow> {
     let routes = Routes::new(settings, Snapshot::new(listed(settings)));
     let profiles = settings.profiles.iter().map(|profile| (PROFILE, &profile.name, &profile.aliases));
     let providers = settings.providers.iter().map(|provider| ("provider", &provider.name, &provider.aliases));
@@ -119,17 +121,17 @@ fn rows(settings: &Settings) -> Vec<Row> {
                 fallbacks.map(|target| format!("{}:{}", target.provider.name, target.model)).collect();
             let leads_to = route.map(|route| format!("{}:{}", route.provider.name, route.model));
             let (owner, target) = (owner.to_lowercase(), target.clone());
-            Row { name, owner, kind, target, leads_to, fallbacks, error }
+            AliasRow { name, owner, kind, target, leads_to, fallbacks, error }
         })
         .collect()
 }
 
-fn print(rows: &[Row]) {
+fn print(rows: &[AliasRow]) {
     if rows.is_empty() {
-        return say(format_args!("no aliases; set {{PROVIDER}}_ALIAS_{{NAME}} to create one\n"));
+        return print_to_stderr(format_args!("no aliases; set {{PROVIDER}}_ALIAS_{{NAME}} to create one\n"));
     }
     let mut table = Table::new(["ALIAS", "STANDS FOR", "LEADS TO"]);
-    for Row { name, target, leads_to, fallbacks, error, .. } in rows {
+    for AliasRow { name, target, leads_to, fallbacks, error, .. } in rows {
         let end = match (leads_to, error) {
             (Some(model), _) => {
                 let then = fallbacks.iter().map(|target| format!(", then {target}"));

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::exit_code::Exit;
 use super::setup::Setup;
-use super::{say, tell};
+use super::{print_to_stderr, report_errors};
 use crate::config::{self, Config, ConfigError, ConfigValue, Overrides};
 
 #[derive(Debug, Subcommand)]
@@ -83,7 +83,7 @@ impl Validate {
                 if self.json {
                     let _ = print_json(&Validity::with_mistakes(&mistakes));
                 }
-                return tell(&mistakes);
+                return report_errors(&mistakes);
             }
         };
         let providers = config.settings.providers.iter().map(|provider| provider.name.to_string()).collect();
@@ -103,12 +103,12 @@ impl Show {
             values.retain(|value| !value.is_built_in());
         }
         for error in &errors {
-            say(format_args!("vdm: {error}\n"));
+            print_to_stderr(format_args!("vdm: {error}\n"));
         }
         let hidden = total - values.len();
         let _ = if self.json { print_json(&values) } else { print_values(&values) };
         if hidden > 0 && !self.json {
-            say(format_args!("{hidden} built-in defaults are not shown; --all shows them\n"));
+            print_to_stderr(format_args!("{hidden} built-in defaults are not shown; --all shows them\n"));
         }
         if errors.is_empty() { Exit::Ok } else { Exit::Failed }
     }
@@ -126,7 +126,7 @@ impl Validity {
 
     fn print(&self) -> Result<()> {
         for warning in &self.warnings {
-            say(format_args!("warning: {warning}\n"));
+            print_to_stderr(format_args!("warning: {warning}\n"));
         }
         let providers = match &self.providers[..] {
             [] => "no provider has a key".to_owned(),

@@ -13,8 +13,8 @@ use vandamme_actors::routing::Unroutable;
 use vandamme_actors::settings::ProviderSettings;
 
 use super::exit_code::Exit;
-use super::progress::Progress;
-use super::{configured, say};
+use super::progress::ProgressLine;
+use super::{configured, print_to_stderr};
 use crate::gateway::Gateway;
 
 /// The selected providers.
@@ -40,7 +40,7 @@ where
         Ok::<_, String>(work(gateway).await)
     });
     worked.unwrap_or_else(|refusal| {
-        say(format_args!("vdm: {refusal}\n"));
+        print_to_stderr(format_args!("vdm: {refusal}\n"));
         Exit::Internal
     })
 }
@@ -59,36 +59,36 @@ pub(super) fn providers(
         Selection::All => Ok(settings.providers.clone()),
     };
     found.map_err(|reason| {
-        say(format_args!("vdm: {reason}\n"));
+        print_to_stderr(format_args!("vdm: {reason}\n"));
         Exit::Failed
     })
 }
 
-/// Queries all of them concurrently and shows which ones are outstanding. The answers are in the order of `asked`.
-pub(super) async fn each<'a, T, F>(asked: &'a [String], ask: impl Fn(usize) -> F) -> Vec<T>
+/// Queries all of them concurrently and shows which ones are outstanding. The answers are in the order of `providers`.
+pub(super) async fn each<'a, T, F>(providers: &'a [String], query: impl Fn(usize) -> F) -> Vec<T>
 where
     F: Future<Output = T>,
 {
-    let progress = Progress::new();
-    let mut waiting: Vec<&'a str> = asked.iter().map(String::as_str).collect();
-    let tell = |waiting: &[&str]| match waiting {
-        [] => progress.tell(""),
-        _ => progress.tell(&format!("waiting for {}", waiting.join(", "))),
+    let progress = ProgressLine::new();
+    let mut waiting: Vec<&'a str> = providers.iter().map(String::as_str).collect();
+    let report_waiting = |waiting: &[&str]| match waiting {
+        [] => progress.update(""),
+        _ => progress.update(&format!("waiting for {}", waiting.join(", "))),
     };
-    tell(&waiting);
-    let mut running: FuturesUnordered<_> = (0..asked.len())
+    report_waiting(&waiting);
+    let mut running: FuturesUnordered<_> = (0..providers.len())
         .map(|index| {
-            let answer = ask(index);
+            let answer = query(index);
             async move { (index, answer.await) }
         })
         .collect();
     let mut answers: Vec<(usize, T)> = vec![];
     while let Some((index, answer)) = running.next().await {
         answers.push((index, answer));
-        if let Some(place) = waiting.iter().position(|name| *name == asked[index]) {
+        if let Some(place) = waiting.iter().position(|name| *name == providers[index]) {
             waiting.remove(place);
         }
-        tell(&waiting);
+        report_waiting(&waiting);
     }
     answers.sort_by_key(|(index, _)| *index);
     answers.into_iter().map(|(_, answer)| answer).collect()

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
-use vandamme_actors::catalog::store::Store;
+use vandamme_actors::catalog::store::ModelListStore;
 use vandamme_actors::routing::{Lists, Routes, Unroutable};
 use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 
 use super::exit_code::Exit;
-use super::{configured, say};
+use super::{configured, print_to_stderr};
 
 #[derive(Args, Debug)]
 pub(super) struct Explain {
@@ -64,7 +64,7 @@ impl Explain {
 
 /// What providers have listed, to this or another process: the gateway knows it, too.
 pub(super) fn listed(settings: &Settings) -> Lists {
-    let store = settings.cache.as_deref().map(Store::new);
+    let store = settings.cache.as_deref().map(ModelListStore::new);
     store.map(|store| store.lists(&settings.providers)).unwrap_or_default()
 }
 
@@ -106,7 +106,7 @@ fn print_words(explained: &[Explained<'_>]) -> std::io::Result<()> {
                 let then: String = fallbacks.iter().map(|target| format!(", then {target}")).collect();
                 writeln!(out, "→ {provider}:{upstream_model}{then}")?;
             }
-            (_, _, Some(error)) => say(format_args!("vdm: {error}\n")),
+            (_, _, Some(error)) => print_to_stderr(format_args!("vdm: {error}\n")),
             (_, _, None) => {}
         }
     }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::exit_code::Exit;
-use super::{server, tell};
+use super::{report_errors, server};
 use crate::config::{Config, Overrides};
 use crate::process::control::client;
 
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LARGEST: usize = 16 << 20;
 
 #[derive(Args, Debug)]
-pub(super) struct Server {
+pub(super) struct HealthArgs {
     /// Address or host name of the gateway; overrides HOST and the files
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
@@ -41,7 +41,7 @@ pub(super) struct Server {
 
 /// The part of a health report that is printed as text.
 #[derive(Deserialize)]
-struct Report {
+struct HealthSummary {
     status: String,
     message: Option<String>,
     version: Option<String>,
@@ -49,7 +49,7 @@ struct Report {
     providers: serde_json::Map<String, serde_json::Value>,
 }
 
-impl Server {
+impl HealthArgs {
     pub(super) fn run(self) -> Exit {
         let naming = match (&self.host, self.port) {
             (Some(_), _) => Naming::Host,
@@ -60,7 +60,7 @@ impl Server {
             Overrides { host: self.host, port: self.port, config: self.config, ..Overrides::of_process() };
         let config = match Config::load(&overrides) {
             Ok(config) => config,
-            Err(errors) => return tell(&errors),
+            Err(errors) => return report_errors(&errors),
         };
         let (url, answer) = actix_rt::System::new().block_on(ask_gateway(&config, naming));
         let told = if self.json { print_json(&answer) } else { print_words(&url, &answer) };
@@ -107,7 +107,7 @@ async fn ask_gateway(config: &Config, naming: Naming) -> (String, Result<Vec<u8>
     let url = format!("http://{}:{port}", reachable(host));
     // A host that was named by hand need not be the one that the key belongs to.
     let key = config.proxy_api_key.as_ref().filter(|_| naming != Naming::Host).map(|key| key.expose());
-    let message = match ask(&url, key).await {
+    let message = match fetch_report(&url, key).await {
         Err(Unanswered::NoGateway(message)) => message,
         answer => return (url, answer.map_err(String::from)),
     };
@@ -116,7 +116,7 @@ async fn ask_gateway(config: &Config, naming: Naming) -> (String, Result<Vec<u8>
         server::say_only_other(host, port, &running);
         let address = running.status.address;
         let url = format!("http://{}:{}", reachable(&address.ip().to_string()), address.port());
-        let answer = ask(&url, key).await;
+        let answer = fetch_report(&url, key).await;
         return (url, answer.map_err(String::from));
     }
     let others = if naming == Naming::Host { String::new() } else { server::others() };
@@ -133,7 +133,7 @@ fn reachable(host: &str) -> String {
     }
 }
 
-async fn ask(url: &str, key: Option<&str>) -> Result<Vec<u8>, Unanswered> {
+async fn fetch_report(url: &str, key: Option<&str>) -> Result<Vec<u8>, Unanswered> {
     let client = awc::Client::builder().timeout(PATIENCE).disable_redirects().finish();
     let mut request = client.get(format!("{url}/health?format=json"));
     if let Some(key) = key {
@@ -156,7 +156,7 @@ async fn ask(url: &str, key: Option<&str>) -> Result<Vec<u8>, Unanswered> {
     Ok(response.body().limit(LARGEST).await.map_err(cut)?.to_vec())
 }
 
-fn report(body: &[u8]) -> Result<Report, String> {
+fn report(body: &[u8]) -> Result<HealthSummary, String> {
     serde_json::from_slice(body).map_err(|_| "not a gateway: the answer is not a health report".to_owned())
 }
 

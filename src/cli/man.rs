@@ -10,7 +10,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use super::Vdm;
 use super::exit_code::Exit;
-use super::say;
+use super::print_to_stderr;
 use crate::config;
 
 const FILES: [(&str, &str); 3] = [
@@ -37,11 +37,14 @@ impl Manual {
         };
         match write_all(&command, &directory) {
             Ok(count) => {
-                say(format_args!("Wrote {count} pages into {}\n", directory.display()));
+                print_to_stderr(format_args!("Wrote {count} pages into {}\n", directory.display()));
                 Exit::Ok
             }
             Err(error) => {
-                say(format_args!("vdm: cannot write manual pages into {}: {error}\n", directory.display()));
+                print_to_stderr(format_args!(
+                    "vdm: cannot write manual pages into {}: {error}\n",
+                    directory.display()
+                ));
                 Exit::Failed
             }
         }

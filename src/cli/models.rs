@@ -16,21 +16,21 @@ use vandamme_protocol::models::top::TopModel;
 use super::embedded::{self, Selection};
 use super::exit_code::Exit;
 use super::table::Table;
-use super::{print_json, say};
+use super::{print_json, print_to_stderr};
 use crate::gateway::Gateway;
-use crate::models::{self, Listed, Remembered, TopList, TopQuery};
+use crate::models::{self, ListedModels, Remembered, TopList, TopQuery};
 use crate::request_id::RequestId;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ModelsOf {
     /// List the models of all providers, by the names that requests use.
-    List(List),
+    List(ModelsArgs),
     /// List recommended models of OpenRouter's catalogue.
     Top(Top),
 }
 
 #[derive(Args, Debug)]
-pub(super) struct List {
+pub(super) struct ModelsArgs {
     /// Only models of this provider
     #[arg(short, long, value_name = "PROVIDER")]
     provider: Option<String>,
@@ -69,7 +69,7 @@ pub(super) struct Top {
 
 /// One model of the list.
 #[derive(Serialize)]
-struct Row {
+struct ModelRow {
     /// As a request names it.
     model: String,
     provider: String,
@@ -96,7 +96,7 @@ struct Aged {
 
 #[derive(Default, Serialize)]
 struct Found {
-    models: Vec<Row>,
+    models: Vec<ModelRow>,
     errors: Vec<Missing>,
     /// Providers that need the client's own key.
     skipped: Vec<String>,
@@ -112,12 +112,12 @@ impl ModelsOf {
     }
 }
 
-impl List {
+impl ModelsArgs {
     fn run(self) -> Exit {
-        embedded::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
+        embedded::with_gateway(self.config.clone(), async |gateway| self.query(gateway).await)
     }
 
-    async fn ask(self, gateway: Arc<Gateway>) -> Exit {
+    async fn query(self, gateway: Arc<Gateway>) -> Exit {
         let selection = self.provider.as_deref().map_or(Selection::All, |name| Selection::One(Some(name)));
         let providers = match embedded::providers(&gateway, &selection) {
             Ok(providers) => providers,
@@ -152,7 +152,7 @@ async fn listed(
     gateway: &Arc<Gateway>,
     provider: &Arc<ProviderSettings>,
     remembered: Remembered,
-) -> Result<Listed, String> {
+) -> Result<ListedModels, String> {
     let nobody = HeaderMap::new();
     let id = RequestId::new().shared();
     let listed = models::list(gateway.clone(), id, provider, &nobody, remembered).await;
@@ -160,11 +160,11 @@ async fn listed(
 }
 
 impl Found {
-    fn take(&mut self, provider: &ProviderSettings, answer: Result<Listed, String>) {
+    fn take(&mut self, provider: &ProviderSettings, answer: Result<ListedModels, String>) {
         let name = provider.name.to_string();
         let listing = match answer {
-            Ok(Listed::Current(listing)) => listing,
-            Ok(Listed::Stale(listing)) => {
+            Ok(ListedModels::Current(listing)) => listing,
+            Ok(ListedModels::Stale(listing)) => {
                 self.stale.push(Aged { provider: name.clone(), listed: time(&listing) });
                 listing
             }
@@ -172,7 +172,7 @@ impl Found {
         };
         // It was readable when it arrived.
         let models = Models::read(&listing.body).ok();
-        self.models.extend(models.iter().flat_map(Models::named).map(|model| Row {
+        self.models.extend(models.iter().flat_map(Models::named).map(|model| ModelRow {
             model: format!("{name}:{}", model.id),
             provider: name.clone(),
             id: model.id,
@@ -183,7 +183,7 @@ impl Found {
 
     fn print(&self) {
         let mut table = Table::new(["MODEL", "CREATED", "NAME"]);
-        for Row { model, display_name, created_at, .. } in &self.models {
+        for ModelRow { model, display_name, created_at, .. } in &self.models {
             let day = created_at.as_deref().filter(|time| !time.starts_with("1970")).unwrap_or_default();
             let day = day.split('T').next().unwrap_or_default();
             table.row([model.clone(), day.to_owned(), display_name.clone().unwrap_or_default()]);
@@ -192,13 +192,15 @@ impl Found {
             table.print();
         }
         for provider in &self.skipped {
-            say(format_args!("vdm: {provider} needs a key from each client; this command has none\n"));
+            print_to_stderr(format_args!(
+                "vdm: {provider} needs a key from each client; this command has none\n"
+            ));
         }
         for Aged { provider, listed } in &self.stale {
-            say(format_args!("vdm: {provider} does not answer; showing its list of {listed}\n"));
+            print_to_stderr(format_args!("vdm: {provider} does not answer; showing its list of {listed}\n"));
         }
         for Missing { provider, message } in &self.errors {
-            say(format_args!("vdm: {provider}: {message}\n"));
+            print_to_stderr(format_args!("vdm: {provider}: {message}\n"));
         }
     }
 }
@@ -213,13 +215,13 @@ fn time(listing: &Listing) -> String {
 
 impl Top {
     fn run(self) -> Exit {
-        embedded::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
+        embedded::with_gateway(self.config.clone(), async |gateway| self.query(gateway).await)
     }
 
-    async fn ask(self, gateway: Arc<Gateway>) -> Exit {
+    async fn query(self, gateway: Arc<Gateway>) -> Exit {
         let live = gateway.live_config();
         let Some(top) = &live.settings.top_models else {
-            say(format_args!(
+            print_to_stderr(format_args!(
                 "vdm: recommended models are off: set TOP_MODELS_SOURCE=openrouter, or OPENROUTER_API_KEY, or \
                  TOP_MODELS_RANKINGS_FILE with TOP_MODELS_SOURCE=manual_rankings\n"
             ));
@@ -246,7 +248,7 @@ impl Top {
                 Exit::Ok
             }
             Err(unknown) => {
-                say(format_args!("vdm: {}\n", unknown.message));
+                print_to_stderr(format_args!("vdm: {}\n", unknown.message));
                 Exit::Failed
             }
         }
@@ -277,9 +279,9 @@ fn print_top(told: &TopList) {
     }
     let time = told.last_updated.as_deref().unwrap_or_default();
     if told.stale {
-        say(format_args!("vdm: the catalogue is not available; showing the one of {time}\n"));
+        print_to_stderr(format_args!("vdm: the catalogue is not available; showing the one of {time}\n"));
     } else if told.cached {
-        say(format_args!("cached at {time}; --refresh queries the catalogue again\n"));
+        print_to_stderr(format_args!("cached at {time}; --refresh queries the catalogue again\n"));
     }
 }
 

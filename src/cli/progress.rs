@@ -5,13 +5,13 @@ use std::io::{IsTerminal as _, Write as _};
 use super::table;
 
 /// One line on stderr, written over by the next.
-pub(super) struct Progress {
+pub(super) struct ProgressLine {
     shown: bool,
 }
 
 const CLEAR: &str = "\r\u{1b}[K";
 
-impl Progress {
+impl ProgressLine {
     /// Only on a terminal, where a line can be erased.
     pub(super) fn new() -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
@@ -19,7 +19,7 @@ impl Progress {
     }
 
     /// No more than one line of it: a second one could not be taken back.
-    pub(super) fn tell(&self, text: &str) {
+    pub(super) fn update(&self, text: &str) {
         if self.shown {
             let room = table::width().unwrap_or(80).saturating_sub(1);
             let text: String = text.chars().take(room).collect();
@@ -28,8 +28,8 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
-        self.tell("");
+        self.update("");
     }
 }

@@ -9,10 +9,10 @@ use std::process::Command;
 
 use clap::Args;
 
-pub(super) use self::running::{Order, Restart, Status, Stop, others, say_only_other};
+pub(super) use self::running::{GatewayArgs, RestartArgs, StatusArgs, StopArgs, others, say_only_other};
 use super::exit_code::Exit;
 use super::summary::summary;
-use super::{say, tell};
+use super::{print_to_stderr, report_errors};
 use crate::config::{Config, Overrides, Verbose};
 use crate::terminal::Style;
 use crate::{Ending, Origin, process, telemetry};
@@ -48,19 +48,19 @@ impl Start {
         let overrides = self.overrides();
         let config = match Config::load(&overrides) {
             Ok(config) => config,
-            Err(errors) => return tell(&errors),
+            Err(errors) => return report_errors(&errors),
         };
         let logs = telemetry::start(config.log_level);
         let port = if anywhere { 0 } else { config.port };
         let listener = match bind(&config, port) {
             Ok(listener) => listener,
             Err(refusal) => {
-                say(format_args!("vdm: {refusal}\n"));
+                print_to_stderr(format_args!("vdm: {refusal}\n"));
                 return Exit::Bind;
             }
         };
         match listener.local_addr() {
-            Ok(bound) => say(format_args!("{}", summary(&config, bound, Style::of_stderr()))),
+            Ok(bound) => print_to_stderr(format_args!("{}", summary(&config, bound, Style::of_stderr()))),
             Err(error) => log::warn!("cannot determine the listener's address: {error}"),
         }
         let served = crate::serve(listener, config, Origin { overrides, sessions });
@@ -69,7 +69,7 @@ impl Start {
             Ok(Ending::Stopped) => Exit::Ok,
             Ok(Ending::Restart) => again(program),
             Err(refusal) => {
-                say(format_args!("vdm: {refusal}\n"));
+                print_to_stderr(format_args!("vdm: {refusal}\n"));
                 Exit::Internal
             }
         }
@@ -92,7 +92,7 @@ fn again(program: std::io::Result<PathBuf>) -> Exit {
         |error| error,
         |program| process::become_program(Command::new(program).args(std::env::args_os().skip(1))),
     );
-    say(format_args!("vdm: the gateway has stopped and cannot be restarted: {failed}\n"));
+    print_to_stderr(format_args!("vdm: the gateway has stopped and cannot be restarted: {failed}\n"));
     Exit::Internal
 }
 
@@ -150,7 +150,7 @@ mod tests {
             let environment = [(name.to_owned(), text.to_owned())].into();
             let overrides =
                 Overrides { environment, working_directory: "/absent".into(), ..Overrides::default() };
-            tell(&Config::load(&overrides).unwrap_err())
+            report_errors(&Config::load(&overrides).unwrap_err())
         };
         assert_eq!(exit("PORT", "abc"), Exit::Failed);
         assert_eq!(exit("OPENAI_API_KEY", "!OAUTH"), Exit::Usage);

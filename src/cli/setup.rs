@@ -7,7 +7,7 @@ mod dotenv;
 mod flags;
 mod key_check;
 mod questions;
-mod target;
+mod settings_file;
 mod toml;
 
 use std::collections::BTreeMap;
@@ -17,11 +17,11 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-use self::answers::{Answers, Setting};
+use self::answers::{Setting, SetupAnswers};
 use self::questions::Interview;
-use self::target::Target;
+use self::settings_file::SettingsFile;
 use super::exit_code::Exit;
-use super::{say, tell};
+use super::{print_to_stderr, report_errors};
 use crate::config::{self, Config, ConfigError, Overrides};
 
 #[derive(Args, Debug)]
@@ -85,20 +85,20 @@ impl Setup {
                 Exit::Ok
             }
             Err(SetupError::Usage(text)) => {
-                say(format_args!("vdm: {text}\n"));
+                print_to_stderr(format_args!("vdm: {text}\n"));
                 Exit::Usage
             }
             Err(SetupError::Failed(text)) => {
-                say(format_args!("vdm: {text}; nothing was changed\n"));
+                print_to_stderr(format_args!("vdm: {text}; nothing was changed\n"));
                 Exit::Failed
             }
             Err(SetupError::Config(errors)) => {
-                let exit = tell(&errors);
-                say(format_args!("vdm: nothing was changed\n"));
+                let exit = report_errors(&errors);
+                print_to_stderr(format_args!("vdm: nothing was changed\n"));
                 exit
             }
             Err(SetupError::Cancelled) => {
-                say(format_args!("vdm: setup was cancelled; nothing was changed\n"));
+                print_to_stderr(format_args!("vdm: setup was cancelled; nothing was changed\n"));
                 Exit::Failed
             }
         }
@@ -112,13 +112,13 @@ impl Setup {
             let checks = self.try_all(&context, &answers)?;
             Interview { answers, checks, file: self.write.clone() }
         } else if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() {
-            questions::ask(&context, &now, self.write.clone())?
+            questions::run_interview(&context, &now, self.write.clone())?
         } else {
             let text = "setup asks questions, and there is no terminal; give all answers by flags, such as --provider NAME";
             return Err(SetupError::Usage(text.to_owned()));
         };
         let target =
-            Target::open(file.unwrap_or_else(|| PathBuf::from(".env"))).map_err(SetupError::Failed)?;
+            SettingsFile::open(file.unwrap_or_else(|| PathBuf::from(".env"))).map_err(SetupError::Failed)?;
         let settings = answers.settings();
         if settings.is_empty() {
             return Err(SetupError::Failed("there is nothing to set".to_owned()));
@@ -163,7 +163,11 @@ impl Setup {
         )))
     }
 
-    fn try_all(&self, context: &Context, answers: &Answers) -> Result<Vec<key_check::KeyCheck>, SetupError> {
+    fn try_all(
+        &self,
+        context: &Context,
+        answers: &SetupAnswers,
+    ) -> Result<Vec<key_check::KeyCheck>, SetupError> {
         if self.no_test {
             return Ok(Vec::new());
         }
@@ -174,7 +178,7 @@ impl Setup {
             if let Some(why) = outcome.refusal() {
                 return Err(SetupError::Failed(format!("{why}; mend that, or say --no-test")));
             }
-            say(format_args!("{outcome}\n"));
+            print_to_stderr(format_args!("{outcome}\n"));
             tried.push(outcome);
         }
         Ok(tried)
@@ -182,7 +186,7 @@ impl Setup {
 }
 
 /// A gateway starts without a provider whose variables are faulty and warns; here that is an error.
-fn check_providers(answers: &Answers, config: &Config) -> Result<(), SetupError> {
+fn check_providers(answers: &SetupAnswers, config: &Config) -> Result<(), SetupError> {
     let settings = &config.settings;
     let is_known = |name: &str| {
         settings.providers.iter().any(|provider| *provider.name == *name)
@@ -196,7 +200,7 @@ fn check_providers(answers: &Answers, config: &Config) -> Result<(), SetupError>
 impl SetupReport {
     fn print_words(&self) -> std::io::Result<()> {
         writeln!(std::io::stdout(), "Wrote {}: {}", self.file, self.set.join(", "))?;
-        say(format_args!("Now start the gateway:  {}\n", self.start));
+        print_to_stderr(format_args!("Now start the gateway:  {}\n", self.start));
         Ok(())
     }
 
@@ -230,10 +234,10 @@ impl Context {
 
     /// The command that starts a gateway with the file, which warns of a file that it does not read and of values that another
     /// layer overrides.
-    fn start_command(&self, settings: &[Setting], target: &Target) -> String {
+    fn start_command(&self, settings: &[Setting], target: &SettingsFile) -> String {
         let (values, errors) = config::provenance(&self.overrides);
         for error in errors {
-            say(format_args!("warning: {error}\n"));
+            print_to_stderr(format_args!("warning: {error}\n"));
         }
         if !values.iter().any(|setting| target.is_in(&setting.place)) {
             let file = target.path().display();
@@ -241,7 +245,7 @@ impl Context {
                 true => format!("start it with --config {file}"),
                 false => "it reads the file .env of the directory where it starts".to_owned(),
             };
-            say(format_args!("warning: the gateway does not read {file} by itself; {how}\n"));
+            print_to_stderr(format_args!("warning: the gateway does not read {file} by itself; {how}\n"));
             return target.start_command();
         }
         let places: BTreeMap<_, _> =
@@ -251,7 +255,7 @@ impl Context {
             let key = path.join(".");
             let place = places.get(key.as_str()).filter(|place| !same && !target.is_in(place));
             if let Some(place) = place {
-                say(format_args!("warning: {key} is set by {place}, over this file\n"));
+                print_to_stderr(format_args!("warning: {key} is set by {place}, over this file\n"));
             }
         }
         START.to_owned()

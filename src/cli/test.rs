@@ -10,9 +10,9 @@ use vandamme_actors::settings::{Api, ProviderSettings};
 use super::embedded::{self, Selection};
 use super::exit_code::Exit;
 use super::table::Table;
-use super::{configured, print_json, say};
+use super::{configured, print_json, print_to_stderr};
 use crate::gateway::Gateway;
-use crate::probe::{self, Probe, ProbeOutcome};
+use crate::probe::{self, ProbeOutcome, ProbeResult};
 
 /// The models that Claude Code uses by default.
 const USUAL: [&str; 3] = ["haiku", "sonnet", "opus"];
@@ -20,7 +20,7 @@ const USUAL: [&str; 3] = ["haiku", "sonnet", "opus"];
 #[derive(Debug, Subcommand)]
 pub(super) enum Test {
     /// Send a small request to a provider (a few tokens); exit code 0 if it answers, 1 if not.
-    Connection(Connection),
+    Connection(ConnectionArgs),
     /// Send a small request to each model (a few tokens); exit code 0 if all answer, 1 if not.
     Models(ModelNames),
     /// List the configured providers without calling them; exit code 0 if there is one, 1 if not.
@@ -28,7 +28,7 @@ pub(super) enum Test {
 }
 
 #[derive(Args, Debug)]
-pub(super) struct Connection {
+pub(super) struct ConnectionArgs {
     /// Provider to test; the default provider if omitted
     #[arg(short, long, value_name = "PROVIDER", conflicts_with = "all")]
     provider: Option<String>,
@@ -71,7 +71,7 @@ pub(super) struct Providers {
 
 /// The result of one request.
 #[derive(Serialize)]
-struct Outcome {
+struct TestResult {
     #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<String>,
     model: Option<String>,
@@ -97,9 +97,9 @@ impl Test {
     }
 }
 
-impl Outcome {
-    fn from_probe(provider: Option<String>, probe: Probe) -> Self {
-        let Probe { model, elapsed, outcome: probed } = probe;
+impl TestResult {
+    fn from_probe(provider: Option<String>, probe: ProbeResult) -> Self {
+        let ProbeResult { model, elapsed, outcome: probed } = probe;
         let elapsed_ms = Some(elapsed.as_millis());
         let outcome = Self {
             provider,
@@ -137,7 +137,7 @@ impl Outcome {
     }
 }
 
-fn concluded(outcomes: &[Outcome], json: &Json) -> Exit {
+fn concluded(outcomes: &[TestResult], json: &Json) -> Exit {
     if json.0 {
         print_json(&outcomes);
     } else {
@@ -154,12 +154,12 @@ fn concluded(outcomes: &[Outcome], json: &Json) -> Exit {
 /// `--json` was given, or not.
 struct Json(bool);
 
-impl Connection {
+impl ConnectionArgs {
     fn run(self) -> Exit {
-        embedded::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
+        embedded::with_gateway(self.config.clone(), async |gateway| self.query(gateway).await)
     }
 
-    async fn ask(self, gateway: Arc<Gateway>) -> Exit {
+    async fn query(self, gateway: Arc<Gateway>) -> Exit {
         let selection = if self.all { Selection::All } else { Selection::One(self.provider.as_deref()) };
         let providers = match embedded::providers(&gateway, &selection) {
             Ok(providers) => providers,
@@ -172,7 +172,7 @@ impl Connection {
         let outcomes: Vec<_> = names
             .into_iter()
             .zip(probes)
-            .map(|(name, probe)| Outcome::from_probe(Some(name), probe))
+            .map(|(name, probe)| TestResult::from_probe(Some(name), probe))
             .collect();
         concluded(&outcomes, &Json(self.json))
     }
@@ -184,23 +184,23 @@ fn names(providers: &[Arc<ProviderSettings>]) -> Vec<String> {
 
 impl ModelNames {
     fn run(self) -> Exit {
-        embedded::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
+        embedded::with_gateway(self.config.clone(), async |gateway| self.query(gateway).await)
     }
 
-    async fn ask(self, gateway: Arc<Gateway>) -> Exit {
+    async fn query(self, gateway: Arc<Gateway>) -> Exit {
         let models = match self.models.is_empty() {
             true => USUAL.map(str::to_owned).to_vec(),
             false => self.models,
         };
         let trials = embedded::each(&models, |index| probe::model_name(&gateway, &models[index])).await;
         let routes = gateway.registry.load().routes.clone();
-        let leads_to = |probe: &Probe| {
+        let leads_to = |probe: &ProbeResult| {
             let route = routes.resolve(probe.model.as_deref()?).ok()?;
             Some(format!("{}:{}", route.provider.name, route.model))
         };
         let outcomes: Vec<_> = trials
             .into_iter()
-            .map(|probe| Outcome { leads_to: leads_to(&probe), ..Outcome::from_probe(None, probe) })
+            .map(|probe| TestResult { leads_to: leads_to(&probe), ..TestResult::from_probe(None, probe) })
             .collect();
         concluded(&outcomes, &Json(self.json))
     }
@@ -252,7 +252,7 @@ impl Providers {
             print_providers(&all)
         }
         if settings.providers.is_empty() {
-            say(format_args!(
+            print_to_stderr(format_args!(
                 "vdm: no provider is configured; set OPENAI_API_KEY, ANTHROPIC_API_KEY or another\n"
             ));
             return Exit::Failed;
@@ -293,6 +293,6 @@ fn print_providers(all: &[Configured]) {
     }
     table.print();
     if all.iter().any(|provider| provider.default) {
-        say(format_args!("* takes model names without a prefix\n"));
+        print_to_stderr(format_args!("* takes model names without a prefix\n"));
     }
 }

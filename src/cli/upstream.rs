@@ -17,7 +17,7 @@ use crate::gateway::Gateway;
 use crate::models;
 
 #[derive(Args, Debug)]
-pub(super) struct Upstream {
+pub(super) struct UpstreamArgs {
     /// Provider to check; the default provider if omitted
     #[arg(short, long, value_name = "PROVIDER", conflicts_with = "all")]
     provider: Option<String>,
@@ -34,7 +34,7 @@ pub(super) struct Upstream {
 
 /// The health of one provider.
 #[derive(Serialize)]
-struct Health {
+struct UpstreamHealth {
     provider: String,
     status: &'static str,
     base_url: String,
@@ -47,12 +47,12 @@ struct Health {
     message: Option<String>,
 }
 
-impl Upstream {
+impl UpstreamArgs {
     pub(super) fn run(self) -> Exit {
-        embedded::with_gateway(self.config.clone(), async |gateway| self.ask(gateway).await)
+        embedded::with_gateway(self.config.clone(), async |gateway| self.query(gateway).await)
     }
 
-    async fn ask(self, gateway: Arc<Gateway>) -> Exit {
+    async fn query(self, gateway: Arc<Gateway>) -> Exit {
         let selection = if self.all { Selection::All } else { Selection::One(self.provider.as_deref()) };
         let providers = match embedded::providers(&gateway, &selection) {
             Ok(providers) => providers,
@@ -75,7 +75,7 @@ impl Upstream {
     }
 }
 
-async fn health(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> Health {
+async fn health(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> UpstreamHealth {
     let began = Instant::now();
     let (status, models, message) = if provider.passthrough {
         let message = "it needs a key from each client; this command has none";
@@ -88,7 +88,7 @@ async fn health(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> Hea
             Err(failure) => ("error", None, Some(format!("{} ({})", failure.message(), failure.status()))),
         }
     };
-    Health {
+    UpstreamHealth {
         provider: provider.name.to_string(),
         status,
         base_url: provider.base_url.clone(),
@@ -99,9 +99,9 @@ async fn health(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> Hea
     }
 }
 
-fn print(all: &[Health]) {
+fn print(all: &[UpstreamHealth]) {
     let mut table = Table::new(["PROVIDER", "STATUS", "TIME", "BASE URL", "SAYS"]);
-    for Health { provider, status, base_url, elapsed_ms, models, message, .. } in all {
+    for UpstreamHealth { provider, status, base_url, elapsed_ms, models, message, .. } in all {
         let said = match (message, models) {
             (Some(message), _) => message.clone(),
             (None, models) => format!("{} models", models.unwrap_or_default()),

@@ -17,7 +17,7 @@ use self::environment::Changes;
 use self::gateway::GatewaySelector;
 use self::settings::Effect;
 use super::exit_code::Exit;
-use super::{configured, say};
+use super::{configured, print_to_stderr};
 use crate::process;
 
 /// The name under which `vdm` wraps Claude Code.
@@ -49,7 +49,7 @@ pub(super) struct Wrap {
 
 /// The kinds of tools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tool {
+enum WrappedTool {
     ClaudeCode,
     /// Any tool that uses Chat Completions.
     OfOpenAi,
@@ -124,11 +124,11 @@ impl Wrap {
         let selector = GatewaySelector { host, port, file, config: &config };
         let url = if self.dry_run { selector.expected() } else { selector.reach()? };
         let changes = match tool {
-            Tool::ClaudeCode => Changes::for_claude_code(&url, &config, &read),
-            Tool::OfOpenAi => Changes::for_openai(&url, &config, &read),
+            WrappedTool::ClaudeCode => Changes::for_claude_code(&url, &config, &read),
+            WrappedTool::OfOpenAi => Changes::for_openai(&url, &config, &read),
         };
         let mut arguments = self.arguments.clone();
-        if tool == Tool::ClaudeCode {
+        if tool == WrappedTool::ClaudeCode {
             let effect = if self.dry_run { Effect::Shown } else { Effect::Real };
             settings::overrule(&changes, &mut arguments, effect);
         }
@@ -144,14 +144,14 @@ impl Wrap {
         Err(failure(&format!("{} cannot be run: {failed}", program.display()), Exit::NotExecutable))
     }
 
-    fn known(&self) -> Result<Tool, String> {
+    fn known(&self) -> Result<WrappedTool, String> {
         let name = Path::new(&self.tool).file_stem().unwrap_or(&self.tool).to_string_lossy().to_lowercase();
         match (&*name, self.openai) {
             ("gemini" | "codex", _) => Err(format!(
                 "{name} uses an API that this version of vdm does not serve; it serves the Messages API (claude) and Chat Completions (--openai TOOL)"
             )),
-            ("claude", false) => Ok(Tool::ClaudeCode),
-            (_, true) => Ok(Tool::OfOpenAi),
+            ("claude", false) => Ok(WrappedTool::ClaudeCode),
+            (_, true) => Ok(WrappedTool::OfOpenAi),
             (_, false) => Err(format!(
                 "unknown tool '{name}'; vdm knows claude by name; if the tool uses Chat Completions: vdm wrap --openai {name}"
             )),
@@ -182,7 +182,7 @@ fn read(name: &str) -> Option<String> {
 }
 
 fn failure(message: &str, exit: Exit) -> Exit {
-    say(format_args!("vdm: {message}\n"));
+    print_to_stderr(format_args!("vdm: {message}\n"));
     exit
 }
 

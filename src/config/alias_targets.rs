@@ -15,7 +15,7 @@ const TAGS: [&str; 20] = [
 ];
 
 /// What is wrong with a target.
-enum Finding {
+enum TargetFinding {
     Error(String),
     Warning(String),
 }
@@ -40,51 +40,55 @@ impl Builder<'_> {
         }
         for (LocatedText { place, .. }, finding) in found {
             match finding {
-                Finding::Error(text) => self.errors.push(ConfigError::new(place, text)),
-                Finding::Warning(text) => self.warnings.push(format!("{place}: {text}")),
+                TargetFinding::Error(text) => self.errors.push(ConfigError::new(place, text)),
+                TargetFinding::Warning(text) => self.warnings.push(format!("{place}: {text}")),
             }
         }
     }
 
     /// A provider's alias. A local server has models with colons in their names (`mymodel:custom`), so only profiles are
     /// errors there.
-    fn of_provider(&self, name: &str, LocatedText { text: target, .. }: LocatedText<'_>) -> Option<Finding> {
+    fn of_provider(
+        &self,
+        name: &str,
+        LocatedText { text: target, .. }: LocatedText<'_>,
+    ) -> Option<TargetFinding> {
         if let Some(text) = self.profile_error("alias", target) {
-            return Some(Finding::Error(text));
+            return Some(TargetFinding::Error(text));
         }
         let (prefix, model) = prefix_of(target)?;
         if self.is_provider(&prefix) {
             let missing = self.missing(target).filter(|_| prefix != name)?;
-            return Some(Finding::Warning(format!("this alias cannot be used: {}", why(&missing))));
+            return Some(TargetFinding::Warning(format!("this alias cannot be used: {}", why(&missing))));
         }
         if self.needs_no_key(name) || is_model_name(&prefix, model) {
             return None;
         }
         let literal = format!("write \"!{target}\" if this is the name of a model");
         match near_misses::provider(&prefix, self.merged.providers().iter().map(String::as_str)) {
-            Some(near) => Some(Finding::Error(format!(
+            Some(near) => Some(TargetFinding::Error(format!(
                 "{target:?}: there is no provider {prefix:?}; did you mean \"{near}:{model}\"?; {literal}"
             ))),
             None if prefix.len() < 4 => None,
-            None => Some(Finding::Warning(format!(
+            None => Some(TargetFinding::Warning(format!(
                 "{target:?}: there is no provider {prefix:?}, so this is sent as the name of a model; {literal}"
             ))),
         }
     }
 
     /// A profile's alias always leads to a provider. One of another machine's configuration may be unknown here.
-    fn of_profile(&self, LocatedText { text: target, .. }: LocatedText<'_>) -> Option<Finding> {
+    fn of_profile(&self, LocatedText { text: target, .. }: LocatedText<'_>) -> Option<TargetFinding> {
         // Here `!` concerns the model alone.
         let target = target.trim_start_matches('!');
         if let Some(text) = self.profile_error("alias", target) {
-            return Some(Finding::Error(text));
+            return Some(TargetFinding::Error(text));
         }
         let (prefix, model) = target.split_once(':')?;
         let prefix = prefix.to_ascii_lowercase();
         let near = near_misses::provider(&prefix, self.merged.providers().iter().map(String::as_str));
         let near = near.filter(|_| !self.is_provider(&prefix))?;
         let text = format!("{target:?}: there is no provider {prefix:?}; did you mean \"{near}:{model}\"?");
-        Some(Finding::Error(text))
+        Some(TargetFinding::Error(text))
     }
 
     /// The error for an alias or a fallback (`what`) that names a profile, or anything with the `#` of profiles.

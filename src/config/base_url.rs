@@ -6,7 +6,7 @@ use super::layer::Section;
 
 /// The address that we are going to listen on, as configured.
 #[derive(Clone, Debug)]
-pub(super) struct Listener {
+pub(super) struct ListenAddress {
     pub(super) host: String,
     pub(super) port: u16,
 }
@@ -127,7 +127,7 @@ pub(super) fn normalized(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }
 
-impl Listener {
+impl ListenAddress {
     /// `None` if a user's value for one of the two is invalid.
     pub(super) fn new(root: Section<'_>) -> Option<Self> {
         let port = u16::try_from(root.count("port")?).ok()?;
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn our_own_listener_is_known_under_all_its_names() {
-        let listener = Listener { host: "gateway.lan".into(), port: 8082 };
+        let listener = ListenAddress { host: "gateway.lan".into(), port: 8082 };
         for own in
             ["localhost", "LOCALHOST.", "127.0.0.1", "127.8.8.8", "[::1]", "0.0.0.0", "[::]", "gateway.lan"]
         {
@@ -252,7 +252,9 @@ mod tests {
 
     #[test]
     fn a_default_port_counts_as_written() {
-        assert!(Listener { host: "127.0.0.1".into(), port: 80 }.is(&parse("http://localhost/v1").unwrap()));
-        assert!(Listener { host: "::1".into(), port: 443 }.is(&parse("https://[::1]").unwrap()));
+        assert!(
+            ListenAddress { host: "127.0.0.1".into(), port: 80 }.is(&parse("http://localhost/v1").unwrap())
+        );
+        assert!(ListenAddress { host: "::1".into(), port: 443 }.is(&parse("https://[::1]").unwrap()));
     }
 }

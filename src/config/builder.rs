@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use vandamme_actors::settings::{PartialProvider, ProviderSettings};
 
-use super::base_url::Listener;
+use super::base_url::ListenAddress;
 use super::error::ConfigError;
 use super::layer::{Layer, Section};
 use super::variables::Variables;
@@ -13,7 +13,7 @@ use super::variables::Variables;
 pub(super) struct Builder<'a> {
     pub(super) layers: &'a [Layer],
     pub(super) merged: &'a Layer,
-    pub(super) listener: &'a Listener,
+    pub(super) listener: &'a ListenAddress,
     pub(super) variables: &'a Variables,
     pub(super) registered: Vec<Arc<ProviderSettings>>,
     pub(super) partial: Vec<PartialProvider>,
@@ -25,7 +25,7 @@ impl<'a> Builder<'a> {
     pub(super) fn new(
         layers: &'a [Layer],
         merged: &'a Layer,
-        listener: &'a Listener,
+        listener: &'a ListenAddress,
         variables: &'a Variables,
     ) -> Self {
         Self {

@@ -1,13 +1,13 @@
 //! The variables of a client in the same shell (`ANTHROPIC_BASE_URL=http://localhost:8082`, `ANTHROPIC_API_KEY=any`), which
 //! have the names of a provider's settings: they lead to the gateway itself. They are ignored, and lower layers hold.
 
-use super::Origin;
-use super::base_url::{self, Listener};
+use super::ConfigSource;
+use super::base_url::{self, ListenAddress};
 use super::environment;
 use super::error::Diagnostics;
 use super::key_text::is_passthrough;
 use super::layer::Layer;
-use super::variables::{Variable, Variables};
+use super::variables::{EnvironmentVariable, Variables};
 
 /// Vendors' keys have at least this length; clients of the gateway use any word.
 const SHORTEST_VENDOR_KEY: usize = 20;
@@ -15,12 +15,12 @@ const SHORTEST_VENDOR_KEY: usize = 20;
 /// The layers below the variables, and what identifies the gateway itself.
 pub(super) struct Below<'a> {
     pub(super) files: &'a [Layer],
-    pub(super) listener: &'a Listener,
+    pub(super) listener: &'a ListenAddress,
     pub(super) gateway_key: Option<&'a str>,
 }
 
 /// What is done with the variables of one provider whose URL is the gateway's own.
-enum Finding {
+enum VariableFinding {
     /// URL and key are a client's.
     Client,
     /// The URL alone; `.env` has another one.
@@ -48,12 +48,12 @@ impl Below<'_> {
         };
         let place = url.place.clone();
         match self.inspect(prefix, variables) {
-            Finding::Kept => {}
-            Finding::UrlOnly => {
+            VariableFinding::Kept => {}
+            VariableFinding::UrlOnly => {
                 report.warning(&place, "this is the gateway's own address; using the URL of .env instead");
                 variables.remove(&url_name);
             }
-            Finding::Client => {
+            VariableFinding::Client => {
                 let name = environment::named(prefix, &self.known());
                 let then = match self.has_key(prefix, variables) {
                     true => format!("the other settings of {name} hold"),
@@ -70,11 +70,11 @@ impl Below<'_> {
         }
     }
 
-    fn inspect(&self, prefix: &str, variables: &Variables) -> Finding {
+    fn inspect(&self, prefix: &str, variables: &Variables) -> VariableFinding {
         let hidden = variables.hidden(&format!("{prefix}_BASE_URL"));
         let url_only = match set(hidden) {
-            Some(hidden) if !self.is_gateway(&hidden.text) => Finding::UrlOnly,
-            Some(_) | None => Finding::Kept,
+            Some(hidden) if !self.is_gateway(&hidden.text) => VariableFinding::UrlOnly,
+            Some(_) | None => VariableFinding::Kept,
         };
         let Some(key) = set(variables.find(&format!("{prefix}_API_KEY"))) else { return url_only };
         let words = || key.text.split_whitespace();
@@ -84,15 +84,15 @@ impl Below<'_> {
         if is_passthrough(&key.text) || !is_placeholder {
             return url_only;
         }
-        let by_user = set(hidden).is_some() || self.states(prefix, "base-url", Some(Origin::BuiltIn));
+        let by_user = set(hidden).is_some() || self.states(prefix, "base-url", Some(ConfigSource::BuiltIn));
         // A word is the key of a user's own server, unless that has another one.
         if by_user && !is_own && !self.has_key(prefix, variables) {
             return url_only;
         }
         match by_user || self.states(prefix, "base-url", None) {
-            true => Finding::Client,
+            true => VariableFinding::Client,
             // The provider is reported when it is built.
-            false => Finding::Kept,
+            false => VariableFinding::Kept,
         }
     }
 
@@ -106,7 +106,7 @@ impl Below<'_> {
     }
 
     /// Whether a file states this setting as a text, apart from one layer.
-    fn states(&self, prefix: &str, key: &str, except: Option<Origin>) -> bool {
+    fn states(&self, prefix: &str, key: &str, except: Option<ConfigSource>) -> bool {
         let name = environment::named(prefix, &self.known());
         let files = self.files.iter().filter(|layer| except.is_none() || layer.origin() != except);
         let mut texts = files.filter_map(|layer| layer.root().section("providers").section(&name).text(key));
@@ -123,6 +123,6 @@ impl Below<'_> {
 }
 
 /// An empty variable counts as not set.
-fn set(variable: Option<&Variable>) -> Option<&Variable> {
+fn set(variable: Option<&EnvironmentVariable>) -> Option<&EnvironmentVariable> {
     variable.filter(|variable| !variable.text.trim().is_empty())
 }

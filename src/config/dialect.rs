@@ -1,6 +1,6 @@
 //! What a provider accepts beyond what all Chat Completions providers accept, as its section states it.
 
-use vandamme_protocol::convert::upstream::chat::{Dialect, Reasoning, Replay};
+use vandamme_protocol::convert::upstream::chat::{Dialect, ReasoningModels, ReasoningParameter, Replay};
 
 use super::base_url;
 use super::layer::Section;
@@ -16,18 +16,18 @@ pub(super) fn read(section: Section<'_>, base_url: &str, root: Section<'_>) -> D
     let words = |key| {
         section.text(key).map_or_else(Vec::new, |words| words.text.lines().map(str::to_owned).collect())
     };
-    // An empty list is for no model; none at all is for those that are known to reason.
     let reasoning_models = match word("reasoning-models") {
-        Some("") => vec![String::new()],
-        Some(_) | None => words("reasoning-models"),
+        None => ReasoningModels::ByFamily,
+        Some("") => ReasoningModels::Disabled,
+        Some(_) => ReasoningModels::Listed(words("reasoning-models")),
     };
     let is = |key| section.flag(key).unwrap_or(false);
     let tokens = |key| everywhere.count(key).and_then(|count| u64::try_from(count).ok());
     Dialect {
         reasoning: match word("reasoning-parameter") {
-            Some("reasoning") => Reasoning::Nested,
-            Some("thinking") => Reasoning::Switch,
-            _ => Reasoning::Effort,
+            Some("reasoning") => ReasoningParameter::Nested,
+            Some("thinking") => ReasoningParameter::Switch,
+            _ => ReasoningParameter::Effort,
         },
         reasoning_models,
         replay: match word("reasoning-replay") {
@@ -46,8 +46,8 @@ pub(super) fn read(section: Section<'_>, base_url: &str, root: Section<'_>) -> D
             .flag("prompt-cache")
             .unwrap_or_else(|| base_url::parse(base_url).is_ok_and(|url| url.host_str() == Some(OPENAI))),
         web_search: word("web-search").map(str::to_owned),
-        fewest_tokens: tokens("min-tokens-limit"),
-        most_tokens: tokens("max-tokens-limit"),
+        min_tokens: tokens("min-tokens-limit"),
+        max_tokens: tokens("max-tokens-limit"),
         extras: middleware::remembers_signatures(root.section("defaults")),
     }
 }

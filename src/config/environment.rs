@@ -6,7 +6,7 @@ use super::error::{ConfigError, Diagnostics};
 use super::headers;
 use super::layer::Layer;
 use super::schema::{self, PROVIDER_VARIABLES, PROXY_API_KEY, PROXY_API_KEY_FILE};
-use super::variables::{Variable, Variables};
+use super::variables::{EnvironmentVariable, Variables};
 
 /// Between a provider and the name of a header, where `_` means `-`.
 const HEADER: &str = "_CUSTOM_HEADER_";
@@ -95,7 +95,7 @@ fn put_openai_headers(layer: &mut Layer, variables: &Variables, report: &mut Dia
 
 /// A header for every provider. A header that vdm sets itself is not sent: a container's environment often contains such
 /// variables for another program.
-fn put_for_all(layer: &mut Layer, header: &str, variable: &Variable, report: &mut Diagnostics) {
+fn put_for_all(layer: &mut Layer, header: &str, variable: &EnvironmentVariable, report: &mut Diagnostics) {
     if headers::is_reserved(header) {
         let text = format!("vdm sets the header {header} itself, so this value is not sent; remove it");
         return report.warning(&variable.place, text);
@@ -123,7 +123,7 @@ fn idle(name: &str, text: &str, is_provider: impl Fn(&str) -> bool) -> Option<St
     if text.is_empty() {
         return None;
     }
-    if let Some((provider, key @ Key::Alias(_))) = of_provider(name) {
+    if let Some((provider, key @ VariableKey::Alias(_))) = of_provider(name) {
         let itself = names_itself(key, text).then_some("it stands for its own name, so it is left out");
         return itself.filter(|_| is_provider(provider)).map(str::to_owned);
     }
@@ -151,28 +151,28 @@ pub(super) fn is_read(name: &str) -> bool {
 }
 
 #[derive(Clone, Copy)]
-enum Key<'a> {
+enum VariableKey<'a> {
     Setting(&'static str),
     Header(&'a str),
     Alias(&'a str),
 }
 
 /// An alias for its own name: it would only redirect other names that contain it.
-fn names_itself(key: Key<'_>, text: &str) -> bool {
-    matches!(key, Key::Alias(alias) if text.trim().eq_ignore_ascii_case(alias))
+fn names_itself(key: VariableKey<'_>, text: &str) -> bool {
+    matches!(key, VariableKey::Alias(alias) if text.trim().eq_ignore_ascii_case(alias))
 }
 
-fn put(layer: &mut Layer, (provider, key): (&str, Key<'_>), variable: &Variable) {
+fn put(layer: &mut Layer, (provider, key): (&str, VariableKey<'_>), variable: &EnvironmentVariable) {
     let value = |text: &str| ValueKind::from(text.to_owned());
     match key {
-        Key::Setting(key) => {
+        VariableKey::Setting(key) => {
             layer.put(&["providers", provider, key], value(variable.text.trim()), &variable.place);
         }
-        Key::Alias(name) => {
+        VariableKey::Alias(name) => {
             let path = ["providers", provider, "aliases", &name.to_lowercase()];
             layer.put(&path, value(variable.text.trim()), &variable.place);
         }
-        Key::Header(name) => {
+        VariableKey::Header(name) => {
             let path = ["providers", provider, "custom-headers", &header_name(name)];
             layer.put(&path, value(&variable.text), &variable.place);
         }
@@ -185,18 +185,18 @@ fn header_name(variable: &str) -> String {
 }
 
 /// The provider's prefix and the setting.
-fn of_provider(name: &str) -> Option<(&str, Key<'_>)> {
+fn of_provider(name: &str) -> Option<(&str, VariableKey<'_>)> {
     if [PROXY_API_KEY, PROXY_API_KEY_FILE].contains(&name) || name.starts_with(HEADER_FOR_ALL) {
         return None;
     }
     let (provider, key) = match (name.split_once(HEADER), name.rsplit_once(ALIAS)) {
-        (Some((provider, header)), _) => (provider, Key::Header(header)),
-        (None, Some((provider, alias))) => (provider, Key::Alias(alias)),
+        (Some((provider, header)), _) => (provider, VariableKey::Header(header)),
+        (None, Some((provider, alias))) => (provider, VariableKey::Alias(alias)),
         (None, None) => PROVIDER_VARIABLES
             .iter()
-            .find_map(|(suffix, key)| Some((name.strip_suffix(suffix)?, Key::Setting(key))))?,
+            .find_map(|(suffix, key)| Some((name.strip_suffix(suffix)?, VariableKey::Setting(key))))?,
     };
-    let nameless = matches!(key, Key::Header("") | Key::Alias(""));
+    let nameless = matches!(key, VariableKey::Header("") | VariableKey::Alias(""));
     (!nameless && is_prefix(provider)).then_some((provider, key))
 }
 

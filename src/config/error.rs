@@ -7,12 +7,12 @@ use std::fmt;
 pub struct ConfigError {
     place: String,
     text: String,
-    kind: ErrorKind,
+    kind: ConfigErrorKind,
 }
 
 /// Decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorKind {
+pub enum ConfigErrorKind {
     /// A value to correct.
     Invalid,
     /// A feature that `vdm` refuses on purpose, such as pooled OAuth subscriptions.
@@ -39,16 +39,16 @@ impl Diagnostics {
 impl ConfigError {
     /// `place` is `FILE:LINE:COLUMN: KEY`, `environment variable NAME` or the like.
     pub(super) fn new(place: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { place: place.into(), text: text.into(), kind: ErrorKind::Invalid }
+        Self { place: place.into(), text: text.into(), kind: ConfigErrorKind::Invalid }
     }
 
     /// OAuth subscriptions are refused, since vendors ban accounts that share them.
     pub(super) fn oauth(place: impl Into<String>) -> Self {
         let text = "OAuth subscriptions are refused (vendors ban accounts for it); use an API key instead";
-        Self { place: place.into(), text: text.into(), kind: ErrorKind::Unsupported }
+        Self { place: place.into(), text: text.into(), kind: ConfigErrorKind::Unsupported }
     }
 
-    pub fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> ConfigErrorKind {
         self.kind
     }
 }

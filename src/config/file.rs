@@ -7,7 +7,7 @@ use vandamme_actors::settings::EVERY_NAME;
 
 use super::error::Diagnostics;
 use super::layer::Layer;
-use super::raw::Raw;
+use super::raw::UncheckedValue;
 use super::schema::{self, Keys};
 use super::value_type::{self, KeyType, ValueType};
 
@@ -42,7 +42,7 @@ fn is_absent(error: &std::io::Error) -> bool {
 
 /// A text's layer, without the invalid values.
 pub(super) fn parse(label: &str, text: &str, report: &mut Diagnostics) -> Layer {
-    let mut reader = Reader { label, text, layer: Layer::default(), report };
+    let mut reader = FileReader { label, text, layer: Layer::default(), report };
     match Document::parse(text) {
         Ok(document) => reader.document(document.as_table()),
         Err(error) => reader.syntax(&error),
@@ -90,16 +90,16 @@ impl Guess {
 }
 
 /// Checks a value by its name and itself.
-type CheckNamed = fn(&str, Raw<'_>) -> Result<config::ValueKind, String>;
+type CheckNamed = fn(&str, UncheckedValue<'_>) -> Result<config::ValueKind, String>;
 
-struct Reader<'a> {
+struct FileReader<'a> {
     label: &'a str,
     text: &'a str,
     layer: Layer,
     report: &'a mut Diagnostics,
 }
 
-impl Reader<'_> {
+impl FileReader<'_> {
     fn syntax(&mut self, error: &toml_edit::TomlError) {
         let place = self.at(error.span().map_or(0, |span| span.start));
         let message = error.message().replace('\n', ", ");
@@ -185,7 +185,8 @@ impl Reader<'_> {
     }
 
     fn auth_mode(&mut self, path: &[&str], entry: (&Key, &Item)) {
-        let is_oauth = |raw: Raw<'_>| raw.text().is_some_and(|mode| mode.eq_ignore_ascii_case(OAUTH));
+        let is_oauth =
+            |raw: UncheckedValue<'_>| raw.text().is_some_and(|mode| mode.eq_ignore_ascii_case(OAUTH));
         self.value(path, entry, |raw| match is_oauth(raw) {
             true => Ok(OAUTH.into()),
             false => ValueType::OneOf(&["passthrough"]).check(raw),
@@ -198,7 +199,9 @@ impl Reader<'_> {
             return self.names(path, (key, item), |_, raw| value_type::fallbacks(raw));
         }
         let place = self.placed(key, item.span().or_else(|| key.span()), &path[..path.len() - 1]);
-        match value_type::fallbacks(item.as_value().map_or(Raw::Other("a table"), Raw::of)) {
+        match value_type::fallbacks(
+            item.as_value().map_or(UncheckedValue::Other("a table"), UncheckedValue::of),
+        ) {
             Ok(list) => self.layer.put(&[path, &[EVERY_NAME]].concat(), list, &place),
             Err(refusal) => self.wrong(&place, refusal),
         }
@@ -220,11 +223,11 @@ impl Reader<'_> {
         &mut self,
         path: &[&str],
         (key, item): (&Key, &Item),
-        check: impl FnOnce(Raw<'_>) -> Result<config::ValueKind, String>,
+        check: impl FnOnce(UncheckedValue<'_>) -> Result<config::ValueKind, String>,
     ) {
         let parent = &path[..path.len() - 1];
         let place = self.placed(key, item.span().or_else(|| key.span()), parent);
-        match check(item.as_value().map_or(Raw::Other("a table"), Raw::of)) {
+        match check(item.as_value().map_or(UncheckedValue::Other("a table"), UncheckedValue::of)) {
             Ok(value) => self.layer.put(path, value, &place),
             Err(refusal) => self.wrong(&place, refusal),
         }

@@ -4,7 +4,7 @@
 
 /// What is wrong with a key, and what to write instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Finding {
+pub(super) enum KeyFinding {
     /// No server accepts such a key.
     Invalid(&'static str),
     /// The key is probably not the one that was meant.
@@ -19,48 +19,49 @@ pub(super) fn is_passthrough(keys: &str) -> bool {
     keys.trim().eq_ignore_ascii_case(PASSTHROUGH)
 }
 
-const UNREADABLE: Finding =
-    Finding::Invalid("the key contains characters that no HTTP header can carry; copy the key again");
-const LIST: Finding = Finding::Invalid(
+const UNREADABLE: KeyFinding =
+    KeyFinding::Invalid("the key contains characters that no HTTP header can carry; copy the key again");
+const LIST: KeyFinding = KeyFinding::Invalid(
     "the keys are written as a list in brackets; write them without brackets, with a blank between two keys",
 );
-const OBJECT: Finding =
-    Finding::Invalid("the value is JSON in braces; write the key alone, without braces, names and quotes");
-const QUOTES: Finding = Finding::Invalid(
+const OBJECT: KeyFinding =
+    KeyFinding::Invalid("the value is JSON in braces; write the key alone, without braces, names and quotes");
+const QUOTES: KeyFinding = KeyFinding::Invalid(
     "the quotes are part of the key here (docker --env-file keeps them, for one); write the key without quotes",
 );
-const SEPARATOR: Finding = Finding::Invalid(
+const SEPARATOR: KeyFinding = KeyFinding::Invalid(
     "the key contains a comma or semicolon; write one key alone, or several keys with a blank between two",
 );
-const SCHEME: Finding = Finding::Invalid(
+const SCHEME: KeyFinding = KeyFinding::Invalid(
     "the value starts with the name of a header or scheme, such as Bearer; write the key alone",
 );
-const ASSIGNMENT: Finding = Finding::Invalid(
+const ASSIGNMENT: KeyFinding = KeyFinding::Invalid(
     "the value contains a name in front of the key, such as OPENAI_API_KEY=; write the key alone",
 );
-const REFERENCE: Finding = Finding::Invalid(
+const REFERENCE: KeyFinding = KeyFinding::Invalid(
     "the value is a reference to another variable, which nothing replaces here; write the key itself",
 );
 /// In capitals it is a reference for sure; a password may begin like this.
-const LOWER_REFERENCE: Finding = Finding::Suspicious(
+const LOWER_REFERENCE: KeyFinding = KeyFinding::Suspicious(
     "the value looks like a reference to another variable ($name), which nothing replaces here; write the key itself",
 );
-const NO_SUCH_WORD: Finding = Finding::Invalid(
+const NO_SUCH_WORD: KeyFinding = KeyFinding::Invalid(
     "the value is a word that vdm does not know; write !PASSTHRU to use the client's own key, or write a key",
 );
-const GATEWAY_PASSTHROUGH: Finding =
-    Finding::Invalid("!PASSTHRU is for the keys of providers; the gateway needs a key of its own, or none");
-const ANGLES: Finding = Finding::Invalid(
+const GATEWAY_PASSTHROUGH: KeyFinding = KeyFinding::Invalid(
+    "!PASSTHRU is for the keys of providers; the gateway needs a key of its own, or none",
+);
+const ANGLES: KeyFinding = KeyFinding::Invalid(
     "the value is a placeholder in angle brackets; replace it, brackets included, by the key",
 );
-const PLACEHOLDER: Finding =
-    Finding::Suspicious("the value looks like the placeholder of an example; replace it by your key");
+const PLACEHOLDER: KeyFinding =
+    KeyFinding::Suspicious("the value looks like the placeholder of an example; replace it by your key");
 
 /// Whether a word is wrong in one way, and the finding for it.
-type Check = (fn(&str) -> bool, Finding);
+type Check = (fn(&str) -> bool, KeyFinding);
 
 /// The first thing that is wrong with one or several keys.
-pub(super) fn inspect(text: &str) -> Option<Finding> {
+pub(super) fn inspect(text: &str) -> Option<KeyFinding> {
     let text = text.trim();
     if text.starts_with('[') {
         return Some(LIST);
@@ -76,14 +77,14 @@ pub(super) fn inspect(text: &str) -> Option<Finding> {
 }
 
 /// The same for the key that clients of the gateway must show, which is one word.
-pub(super) fn inspect_gateway_key(text: &str) -> Option<Finding> {
+pub(super) fn inspect_gateway_key(text: &str) -> Option<KeyFinding> {
     if is_passthrough(text) {
         return Some(GATEWAY_PASSTHROUGH);
     }
     inspect(text)
 }
 
-fn inspect_word(word: &str) -> Option<Finding> {
+fn inspect_word(word: &str) -> Option<KeyFinding> {
     if word.chars().any(|letter| matches!(letter, '“' | '”' | '„' | '‘' | '’' | '«' | '»')) {
         return Some(QUOTES);
     }

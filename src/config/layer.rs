@@ -4,7 +4,7 @@ use std::fmt;
 
 use config::{Map, Source, Value, ValueKind};
 
-use super::Origin;
+use super::ConfigSource;
 
 /// The values of one file, of the variables, or of the command line.
 #[derive(Clone, Default)]
@@ -13,7 +13,7 @@ pub(super) struct Layer {
     /// The providers in the order written, which the tree does not keep.
     providers: Vec<String>,
     /// The source; `None` for merged layers.
-    origin: Option<Origin>,
+    origin: Option<ConfigSource>,
 }
 
 /// A table of a layer, or of all layers merged.
@@ -37,11 +37,11 @@ impl Layer {
         put(&mut self.tree, path, Value::new(Some(&place.to_owned()), value));
     }
 
-    pub(super) fn with_origin(self, origin: Origin) -> Self {
+    pub(super) fn with_origin(self, origin: ConfigSource) -> Self {
         Self { origin: Some(origin), ..self }
     }
 
-    pub(super) fn origin(&self) -> Option<Origin> {
+    pub(super) fn origin(&self) -> Option<ConfigSource> {
         self.origin
     }
 

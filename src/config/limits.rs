@@ -16,7 +16,7 @@ use super::value_type::ValueType;
 pub(super) use self::declared::LIMITS;
 
 /// One limit.
-pub(super) struct Limit {
+pub(super) struct LimitDeclaration {
     pub(super) key: &'static str,
     pub(super) value_type: ValueType,
     /// As in a TOML file.
@@ -25,12 +25,12 @@ pub(super) struct Limit {
     pub(super) doc: &'static str,
     /// The variable that overrides the files.
     pub(super) variable: Option<DeclaredVariable>,
-    set: fn(&mut Limits, Number),
+    set: fn(&mut Limits, LimitValue),
 }
 
 /// A merged value.
 #[derive(Clone, Copy, Debug)]
-enum Number {
+enum LimitValue {
     Integer(i64),
     Seconds(f64),
 }
@@ -60,15 +60,15 @@ pub(super) fn variables() -> impl Iterator<Item = &'static DeclaredVariable> {
 pub(super) fn build(section: Section<'_>) -> Result<Limits, String> {
     let mut limits = Limits::default();
     for limit in &LIMITS {
-        let seconds = || section.seconds(limit.key).map(Number::Seconds);
-        let number = section.count(limit.key).map(Number::Integer).or_else(seconds);
+        let seconds = || section.seconds(limit.key).map(LimitValue::Seconds);
+        let number = section.count(limit.key).map(LimitValue::Integer).or_else(seconds);
         let number = number.ok_or_else(|| format!("the key {} is missing", limit.key))?;
         (limit.set)(&mut limits, number);
     }
     Ok(limits)
 }
 
-impl Number {
+impl LimitValue {
     fn size(self) -> usize {
         usize::try_from(self.rate()).unwrap_or(usize::MAX)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vandamme_protocol::gemini::{Gemini, Signatures};
-use vandamme_protocol::middleware::{Chain, Choice, Middleware};
+use vandamme_protocol::middleware::{Chain, Middleware, MiddlewareScope};
 
 use super::error::ConfigError;
 use super::layer::Section;
@@ -12,7 +12,9 @@ use super::layer::Section;
 /// has the values for all providers.
 pub(super) fn chain(section: Section<'_>, defaults: Section<'_>) -> Result<Chain, ConfigError> {
     let known = all(defaults);
-    let Some(named) = section.text("middleware") else { return Ok(Chain::new(known, Choice::ByModel)) };
+    let Some(named) = section.text("middleware") else {
+        return Ok(Chain::new(known, MiddlewareScope::ByModel));
+    };
     let mut members: Vec<Arc<dyn Middleware>> = Vec::new();
     for name in named.text.lines().filter(|name| !name.is_empty()) {
         let Some(member) = known.iter().find(|member| member.name() == name) else {
@@ -22,7 +24,7 @@ pub(super) fn chain(section: Section<'_>, defaults: Section<'_>) -> Result<Chain
         };
         members.push(Arc::clone(member));
     }
-    Ok(Chain::new(members, Choice::Always))
+    Ok(Chain::new(members, MiddlewareScope::Always))
 }
 
 fn all(defaults: Section<'_>) -> Vec<Arc<dyn Middleware>> {

@@ -2,7 +2,7 @@
 //! stop a gateway that has other providers.
 
 use super::builder::Builder;
-use super::error::{ConfigError, ErrorKind};
+use super::error::{ConfigError, ConfigErrorKind};
 use super::layer::Section;
 
 impl<'a> Builder<'a> {
@@ -12,7 +12,8 @@ impl<'a> Builder<'a> {
         for name in self.merged.providers() {
             let (errors, registered) = (self.errors.len(), self.registered.len());
             self.build(name);
-            let is_certain = || self.errors[errors..].iter().any(|error| error.kind() != ErrorKind::Invalid);
+            let is_certain =
+                || self.errors[errors..].iter().any(|error| error.kind() != ConfigErrorKind::Invalid);
             if self.errors.len() > errors && !is_certain() && !self.is_ours(name) {
                 self.registered.truncate(registered);
                 let found = self.errors.split_off(errors);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vandamme_actors::settings::{PartialProvider, Profile, ProfileSource};
 
-use super::Origin;
+use super::ConfigSource;
 use super::builder::Builder;
 use super::environment::prefix;
 use super::fallbacks;
@@ -13,19 +13,21 @@ use super::file::BUILT_IN;
 use super::layer::Section;
 use super::providers::{aliases, unless_zero};
 
-fn source(origin: Option<Origin>) -> ProfileSource {
+fn source(origin: Option<ConfigSource>) -> ProfileSource {
     match origin {
-        Some(Origin::UserFile) => ProfileSource::User,
-        Some(Origin::LocalFile) => ProfileSource::Local,
-        Some(Origin::GivenFile) => ProfileSource::Given,
-        Some(Origin::BuiltIn | Origin::Variables | Origin::CommandLine) | None => ProfileSource::Package,
+        Some(ConfigSource::UserFile) => ProfileSource::User,
+        Some(ConfigSource::LocalFile) => ProfileSource::Local,
+        Some(ConfigSource::GivenFile) => ProfileSource::Given,
+        Some(ConfigSource::BuiltIn | ConfigSource::Variables | ConfigSource::CommandLine) | None => {
+            ProfileSource::Package
+        }
     }
 }
 
 /// A profile in one file.
 pub(super) struct WrittenProfile<'a> {
     pub(super) name: &'a str,
-    pub(super) origin: Option<Origin>,
+    pub(super) origin: Option<ConfigSource>,
     pub(super) section: Section<'a>,
 }
 

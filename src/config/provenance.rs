@@ -6,7 +6,7 @@ use vandamme_actors::secret::ApiKey;
 
 use super::file::{BUILT_IN, DOUBTFUL};
 use super::layer::Layer;
-use super::limits::{LIMITS, Limit};
+use super::limits::{LIMITS, LimitDeclaration};
 use super::schema::{self, PROVIDER_VARIABLES};
 use super::value_type::ValueType;
 
@@ -105,7 +105,7 @@ pub(super) fn variables() -> Vec<VariableDoc> {
     let global = schema::GLOBAL
         .iter()
         .map(|variable| VariableDoc { name: variable.name.to_owned(), about: variable.about.to_owned() });
-    let of_limits = LIMITS.iter().filter_map(|Limit { key, default, doc, variable, .. }| {
+    let of_limits = LIMITS.iter().filter_map(|LimitDeclaration { key, default, doc, variable, .. }| {
         let variable = variable.as_ref()?;
         let unit = if variable.kind == ValueType::Hours { "In hours. " } else { "" };
         Some(VariableDoc {

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::Origin;
+use super::ConfigSource;
 use super::base_url;
 use super::builder::Builder;
 use super::environment::prefix;
@@ -28,7 +28,7 @@ impl<'a> Builder<'a> {
         if !self.needs_no_key(name) {
             return None;
         }
-        let by_user = self.layers.iter().rev().filter(|layer| layer.origin() != Some(Origin::BuiltIn));
+        let by_user = self.layers.iter().rev().filter(|layer| layer.origin() != Some(ConfigSource::BuiltIn));
         let LocatedText { text, place } =
             by_user.filter_map(|layer| self.section(layer, name).text("base-url")).next()?;
         let why_not = match base_url::parse(text) {
@@ -49,7 +49,9 @@ impl<'a> Builder<'a> {
             return;
         }
         let near = near_misses::provider(name, self.known_to_files());
-        if origin == Origin::Variables && near.is_none() && !self.known_to_files().any(|known| known == name)
+        if origin == ConfigSource::Variables
+            && near.is_none()
+            && !self.known_to_files().any(|known| known == name)
         {
             return;
         }
@@ -64,7 +66,7 @@ impl<'a> Builder<'a> {
 
     /// The base URL of the highest layer and that layer. `None` for the built-in one, also if a user repeats it: the Python
     /// original's file does so for each provider.
-    fn url_of_user(&self, name: &str) -> Option<(LocatedText<'a>, Origin)> {
+    fn url_of_user(&self, name: &str) -> Option<(LocatedText<'a>, ConfigSource)> {
         let stated = |layer: &'a Layer| Some((self.section(layer, name).text("base-url")?, layer.origin()?));
         let built_in = self.layers.first().and_then(stated).map(|(url, _)| url.text.trim_end_matches('/'));
         let highest = self.layers.iter().rev().find_map(stated);
@@ -83,7 +85,7 @@ impl<'a> Builder<'a> {
         let files = self
             .layers
             .iter()
-            .filter(|layer| layer.origin().is_some_and(|origin| origin != Origin::Variables));
+            .filter(|layer| layer.origin().is_some_and(|origin| origin != ConfigSource::Variables));
         files.flat_map(|layer| layer.providers().iter().map(String::as_str))
     }
 

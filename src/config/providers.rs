@@ -18,7 +18,7 @@ use super::fallbacks;
 use super::file::{DOUBTFUL, OAUTH};
 use super::fixups;
 use super::headers;
-use super::key_text::{self, Finding, PASSTHROUGH, is_passthrough};
+use super::key_text::{self, KeyFinding, PASSTHROUGH, is_passthrough};
 use super::layer::{LocatedText, Section};
 use super::middleware;
 use super::near_misses;
@@ -224,8 +224,8 @@ impl<'a> Builder<'a> {
             self.warnings.push(format!("{place}: {name} has the same key more than once; it counts once"));
         }
         match key_text::inspect(written.text) {
-            Some(Finding::Invalid(text)) => self.errors.push(ConfigError::new(place, text)),
-            Some(Finding::Suspicious(text)) => self.warnings.push(format!("{place}: {text}")),
+            Some(KeyFinding::Invalid(text)) => self.errors.push(ConfigError::new(place, text)),
+            Some(KeyFinding::Suspicious(text)) => self.warnings.push(format!("{place}: {text}")),
             None => {}
         }
         words.into_iter().map(ApiKey::new).collect()

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use vandamme_actors::settings::{Api, ProviderSettings};
-use vandamme_protocol::convert::upstream::chat::{Dialect, Reasoning, Replay};
+use vandamme_protocol::convert::upstream::chat::{Dialect, ReasoningModels, ReasoningParameter, Replay};
 
 use super::*;
 
@@ -291,8 +291,8 @@ fn what_a_provider_takes_is_said_in_its_section() {
         web-search = ' {\"a\": {}} '\ntool-name-sanitization = true\n[openrouter]\napi-key = 'k'\n[zai]\napi-key = 'k'";
     let config = Machine::with(&[("MIN_TOKENS_LIMIT", "16"), ("MAX_TOKENS_LIMIT", "4096")]).toml(toml).load();
     let dialect = Dialect {
-        reasoning: Reasoning::Switch,
-        reasoning_models: vec!["a*".to_owned(), "b".to_owned()],
+        reasoning: ReasoningParameter::Switch,
+        reasoning_models: ReasoningModels::Listed(vec!["a*".to_owned(), "b".to_owned()]),
         replay: Replay::Nothing,
         think_tags: true,
         system_anywhere: false,
@@ -303,12 +303,12 @@ fn what_a_provider_takes_is_said_in_its_section() {
         prompt_cache: true,
         web_search: Some("\"a\": {}".to_owned()),
         extras: true,
-        fewest_tokens: Some(16),
-        most_tokens: Some(4096),
+        min_tokens: Some(16),
+        max_tokens: Some(4096),
     };
     assert_eq!(provider(&config, "x").dialect, dialect);
     let openrouter = &provider(&config, "openrouter").dialect;
-    assert_eq!((openrouter.reasoning, openrouter.replay), (Reasoning::Nested, Replay::Details));
+    assert_eq!((openrouter.reasoning, openrouter.replay), (ReasoningParameter::Nested, Replay::Details));
     assert!(!openrouter.prompt_cache);
     let own = |toml: &str| {
         let config = Machine::with(&[("OPENAI_API_KEY", "k")]).toml(toml).load();
@@ -533,7 +533,7 @@ fn middleware_is_all_that_there_is_unless_a_section_names_it() {
 
 #[test]
 fn thought_signatures_are_remembered_as_the_originals_variables_say() {
-    let stock = Machine::new().load().settings.limits.thoughts;
+    let stock = Machine::new().load().settings.limits.signatures;
     let second = Duration::from_secs(1);
     assert_eq!((stock.entries, stock.ttl, stock.sweep), (10_000, 3_600 * second, 300 * second));
 
@@ -544,10 +544,10 @@ fn thought_signatures_are_remembered_as_the_originals_variables_say() {
         ("THOUGHT_SIGNATURE_CACHE_TTL", "1.5"),
         ("THOUGHT_SIGNATURE_CLEANUP_INTERVAL", "2"),
     ])
-    .toml("[limits]\nthoughts = 8")
+    .toml("[limits]\nsignatures = 8")
     .load();
-    let thoughts = config.settings.limits.thoughts;
-    assert_eq!((thoughts.entries, thoughts.ttl, thoughts.sweep), (7, second * 3 / 2, 2 * second));
+    let signatures = config.settings.limits.signatures;
+    assert_eq!((signatures.entries, signatures.ttl, signatures.sweep), (7, second * 3 / 2, 2 * second));
     assert!(!provider(&config, "poe").dialect.extras);
 
     let wrong = [("THOUGHT_SIGNATURE_MAX_CACHE_SIZE", "0"), ("THOUGHT_SIGNATURE_CACHE_TTL", "0")];

@@ -18,12 +18,12 @@ const AGGREGATOR: &str = "openrouter";
 
 /// A ranking. Other keys of the file are ignored.
 #[derive(Deserialize)]
-struct File {
-    models: Vec<Entry>,
+struct RankingFile {
+    models: Vec<RankedModel>,
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct RankedModel {
     id: String,
 }
 
@@ -77,7 +77,7 @@ impl Builder<'_> {
         let shown = file.display();
         let read = std::fs::read_to_string(&file).map_err(|error| format!("cannot read {shown}: {error}"));
         let ids = read.and_then(|text| {
-            let file = toml_edit::de::from_str::<File>(&text);
+            let file = toml_edit::de::from_str::<RankingFile>(&text);
             let ids = file.map(|file| file.models.into_iter().map(|model| model.id).collect());
             ids.map_err(|error| {
                 let message = error.message().replace('\n', ", ");

@@ -12,13 +12,13 @@ use super::references;
 /// Every variable that is set, empty ones too.
 #[derive(Clone, Default)]
 pub(super) struct Variables {
-    set: BTreeMap<String, Variable>,
+    set: BTreeMap<String, EnvironmentVariable>,
     /// Those of the file that variables of the environment hide.
-    hidden: BTreeMap<String, Variable>,
+    hidden: BTreeMap<String, EnvironmentVariable>,
 }
 
 #[derive(Clone)]
-pub(super) struct Variable {
+pub(super) struct EnvironmentVariable {
     pub(super) text: String,
     /// `environment variable NAME` or `FILE:LINE: NAME`.
     pub(super) place: String,
@@ -34,14 +34,15 @@ impl Variables {
         let mut variables = Self { set: read_file(dotenv, report), hidden: BTreeMap::new() };
         for (name, text) in environment {
             let place = format!("environment variable {name}");
-            let hidden = variables.set.insert(name.clone(), Variable { text: text.clone(), place });
+            let hidden =
+                variables.set.insert(name.clone(), EnvironmentVariable { text: text.clone(), place });
             variables.hidden.extend(hidden.map(|hidden| (name.clone(), hidden)));
         }
         variables
     }
 
     /// The variable of the file that one of the environment hides.
-    pub(super) fn hidden(&self, name: &str) -> Option<&Variable> {
+    pub(super) fn hidden(&self, name: &str) -> Option<&EnvironmentVariable> {
         self.hidden.get(name)
     }
 
@@ -53,16 +54,16 @@ impl Variables {
         }
     }
 
-    pub(super) fn find(&self, name: &str) -> Option<&Variable> {
+    pub(super) fn find(&self, name: &str) -> Option<&EnvironmentVariable> {
         self.set.get(name)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Variable)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &EnvironmentVariable)> {
         self.set.iter().map(|(name, variable)| (name.as_str(), variable))
     }
 }
 
-fn read_file(path: &Path, report: &mut Diagnostics) -> BTreeMap<String, Variable> {
+fn read_file(path: &Path, report: &mut Diagnostics) -> BTreeMap<String, EnvironmentVariable> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse(&path.display().to_string(), &text, report),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
@@ -76,11 +77,11 @@ fn read_file(path: &Path, report: &mut Diagnostics) -> BTreeMap<String, Variable
 }
 
 /// The last line of a name wins. The text of a malformed line may contain a key and is not repeated.
-fn parse(label: &str, text: &str, report: &mut Diagnostics) -> BTreeMap<String, Variable> {
+fn parse(label: &str, text: &str, report: &mut Diagnostics) -> BTreeMap<String, EnvironmentVariable> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let lines = Rc::new(Cell::new(0));
     let reader = LineByLine { rest: text.as_bytes(), inside_line: false, lines: Rc::clone(&lines) };
-    let mut variables: BTreeMap<String, Variable> = BTreeMap::new();
+    let mut variables: BTreeMap<String, EnvironmentVariable> = BTreeMap::new();
     let mut before = 0;
     for item in dotenvy::from_read_iter(reader) {
         let line = lines.get();
@@ -92,7 +93,7 @@ fn parse(label: &str, text: &str, report: &mut Diagnostics) -> BTreeMap<String, 
                 if references::has_unset(&written, is_set) {
                     report.warning(&place, references::ADVICE);
                 }
-                variables.insert(name, Variable { text: value, place });
+                variables.insert(name, EnvironmentVariable { text: value, place });
             }
             Err(error) => malformed(label, line, &error, report),
         }
@@ -143,7 +144,7 @@ impl Read for LineByLine<'_> {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> (BTreeMap<String, Variable>, Vec<String>) {
+    fn parsed(text: &str) -> (BTreeMap<String, EnvironmentVariable>, Vec<String>) {
         let mut report = Diagnostics::default();
         let variables = parse(".env", text, &mut report);
         assert!(report.warnings.is_empty(), "{:?}", report.warnings);

@@ -6,19 +6,19 @@ use super::arguments;
 
 /// One answer, before it is cut into chunks.
 #[derive(Debug, PartialEq)]
-pub(super) enum Answer {
+pub(super) enum DemoAnswer {
     Text(String),
     Call { name: String, arguments: Value },
 }
 
-impl Answer {
+impl DemoAnswer {
     /// Decides by the last turn: a tool's result is summed up, a tool that the user named is called, anything
     /// else is told what this is.
     pub(super) fn to(request: &Value) -> Self {
         let tools = Tools::of(request);
-        match Turn::last(request) {
-            Turn::Result(result) => Self::Text(summary(&result)),
-            Turn::Question(question) => match tools.wanted(&question) {
+        match DemoTurn::last(request) {
+            DemoTurn::Result(result) => Self::Text(summary(&result)),
+            DemoTurn::Question(question) => match tools.wanted(&question) {
                 Some(tool) => Self::call(tool, &question),
                 None => Self::Text(reply(request, &question)),
             },
@@ -34,14 +34,14 @@ impl Answer {
 }
 
 /// The last turn that says something of its own.
-enum Turn {
+enum DemoTurn {
     /// Of the user.
     Question(String),
     /// Of a tool.
     Result(String),
 }
 
-impl Turn {
+impl DemoTurn {
     /// Messages of the system, prefilled answers and user messages that hold nothing but reminders are passed
     /// over: Claude Code puts such after the turn that is to be answered.
     fn last(request: &Value) -> Self {
@@ -229,15 +229,17 @@ mod tests {
     }
 
     fn called(request: &Value) -> Option<String> {
-        match Answer::to(request) {
-            Answer::Call { name, .. } => Some(name),
-            Answer::Text(_) => None,
+        match DemoAnswer::to(request) {
+            DemoAnswer::Call { name, .. } => Some(name),
+            DemoAnswer::Text(_) => None,
         }
     }
 
     #[test]
     fn a_question_is_quoted_and_told_how_to_add_a_provider() {
-        let Answer::Text(text) = Answer::to(&request(json!("What is Rust?"))) else { panic!("a call") };
+        let DemoAnswer::Text(text) = DemoAnswer::to(&request(json!("What is Rust?"))) else {
+            panic!("a call")
+        };
 
         for part in ["demo", "> What is Rust?", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"] {
             assert!(text.contains(part), "{part} in {text}");
@@ -276,8 +278,8 @@ mod tests {
         ]);
 
         assert_eq!(
-            Answer::to(&request),
-            Answer::Call { name: "Read".to_owned(), arguments: json!({"file_path": "/etc/hosts"}) }
+            DemoAnswer::to(&request),
+            DemoAnswer::Call { name: "Read".to_owned(), arguments: json!({"file_path": "/etc/hosts"}) }
         );
     }
 
@@ -290,7 +292,7 @@ mod tests {
             json!({"role": "user", "content": "<system-reminder>Use the Write tool.</system-reminder>"}),
         ]);
 
-        let Answer::Text(text) = Answer::to(&request) else { panic!("a call") };
+        let DemoAnswer::Text(text) = DemoAnswer::to(&request) else { panic!("a call") };
 
         assert!(text.contains("> 127.0.0.1 localhost") && text.contains("One more line"), "{text}");
     }
@@ -314,7 +316,7 @@ mod tests {
         request["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "title", "schema": {
             "type": "object", "properties": {"title": {"type": "string"}}, "required": ["title"]}}});
 
-        let Answer::Text(text) = Answer::to(&request) else { panic!("a call") };
+        let DemoAnswer::Text(text) = DemoAnswer::to(&request) else { panic!("a call") };
 
         assert!(serde_json::from_str::<Value>(&text).unwrap()["title"].is_string(), "{text}");
     }
@@ -323,7 +325,7 @@ mod tests {
     fn a_long_question_is_quoted_in_part() {
         let question = format!("{}\n2\n3\n4", "ä".repeat(500));
 
-        let Answer::Text(text) = Answer::to(&request(json!(question))) else { panic!("a call") };
+        let DemoAnswer::Text(text) = DemoAnswer::to(&request(json!(question))) else { panic!("a call") };
 
         assert!(text.contains(&format!("{}…\n> 2\n> 3\n> …", "ä".repeat(QUOTED_CHARS))), "{text}");
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 /// that it lacks something fitting out of the prompt, else something plain.
 pub(super) fn compose(schema: &Value, prompt: &str) -> Value {
     let given = object_in(prompt).unwrap_or_default();
-    Words::of(prompt).object(schema, given, DEEPEST)
+    PromptWords::of(prompt).object(schema, given, DEEPEST)
 }
 
 /// The first JSON object in a text.
@@ -18,13 +18,13 @@ fn object_in(text: &str) -> Option<Map<String, Value>> {
 }
 
 /// What a prompt has to offer, each kind in its order; what was used is gone.
-struct Words {
+struct PromptWords {
     paths: Vec<String>,
     quoted: Vec<String>,
     numbers: Vec<serde_json::Number>,
 }
 
-impl Words {
+impl PromptWords {
     fn of(prompt: &str) -> Self {
         let (paths, quoted): (Vec<_>, Vec<_>) =
             quotations(prompt).into_iter().partition(|text| is_path(text));

@@ -8,21 +8,21 @@ use futures_util::stream::{self, Stream};
 use serde_json::{Value, json};
 
 use super::MODEL;
-use super::answer::Answer;
+use super::answer::DemoAnswer;
 
 /// One completion, ready to be sent either way.
 pub(super) struct Completion {
     /// Never the same twice, over restarts either: a client's conversation may outlive this process.
     id: String,
     created: u64,
-    answer: Answer,
+    answer: DemoAnswer,
     finish_reason: &'static str,
     prompt_tokens: usize,
     include_usage: bool,
 }
 
 impl Completion {
-    pub(super) fn new(answer: Answer, request: &Value) -> Self {
+    pub(super) fn new(answer: DemoAnswer, request: &Value) -> Self {
         let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         let (answer, finish_reason) = bounded(answer, request);
         Self {
@@ -38,8 +38,8 @@ impl Completion {
     /// The `chat.completion` object.
     pub(super) fn whole(&self) -> Value {
         let message = match &self.answer {
-            Answer::Text(text) => json!({"role": "assistant", "content": text, "refusal": null}),
-            Answer::Call { name, arguments } => {
+            DemoAnswer::Text(text) => json!({"role": "assistant", "content": text, "refusal": null}),
+            DemoAnswer::Call { name, arguments } => {
                 let call = json!({"id": self.call_id(), "type": "function",
                                   "function": {"name": name, "arguments": arguments.to_string()}});
                 json!({"role": "assistant", "content": null, "refusal": null, "tool_calls": [call]})
@@ -74,14 +74,14 @@ impl Completion {
 
     fn deltas(&self) -> Vec<Value> {
         match &self.answer {
-            Answer::Text(text) => {
+            DemoAnswer::Text(text) => {
                 let words = text.split_inclusive(' ').map(|word| json!({"content": word}));
                 [json!({"role": "assistant", "content": "", "refusal": null})]
                     .into_iter()
                     .chain(words)
                     .collect()
             }
-            Answer::Call { name, arguments } => {
+            DemoAnswer::Call { name, arguments } => {
                 let call = json!({"index": 0, "id": self.call_id(), "type": "function",
                                   "function": {"name": name, "arguments": ""}});
                 let start = json!({"role": "assistant", "content": null, "tool_calls": [call]});
@@ -111,8 +111,8 @@ impl Completion {
 
     fn usage(&self) -> Value {
         let reply = match &self.answer {
-            Answer::Text(text) => tokens(text),
-            Answer::Call { name, arguments } => tokens(name) + tokens(&arguments.to_string()),
+            DemoAnswer::Text(text) => tokens(text),
+            DemoAnswer::Call { name, arguments } => tokens(name) + tokens(&arguments.to_string()),
         };
         json!({"prompt_tokens": self.prompt_tokens, "completion_tokens": reply,
                "total_tokens": self.prompt_tokens + reply, "prompt_tokens_details": {"cached_tokens": 0}})
@@ -124,17 +124,17 @@ impl Completion {
 }
 
 /// Holds a text to the request's limit; a call is given whole, since half of one is of no use.
-fn bounded(answer: Answer, request: &Value) -> (Answer, &'static str) {
+fn bounded(answer: DemoAnswer, request: &Value) -> (DemoAnswer, &'static str) {
     let limit = request["max_completion_tokens"].as_u64().or_else(|| request["max_tokens"].as_u64());
     let text = match answer {
-        Answer::Text(text) => text,
-        call @ Answer::Call { .. } => return (call, "tool_calls"),
+        DemoAnswer::Text(text) => text,
+        call @ DemoAnswer::Call { .. } => return (call, "tool_calls"),
     };
     let chars =
         limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX).saturating_mul(CHARS_PER_TOKEN));
     match chars.and_then(|chars| text.char_indices().nth(chars)) {
-        Some((end, _)) => (Answer::Text(text[..end].to_owned()), "length"),
-        None => (Answer::Text(text), "stop"),
+        Some((end, _)) => (DemoAnswer::Text(text[..end].to_owned()), "length"),
+        None => (DemoAnswer::Text(text), "stop"),
     }
 }
 
@@ -156,8 +156,8 @@ const PAUSE: Duration = Duration::from_millis(4);
 mod tests {
     use super::*;
 
-    fn call() -> Answer {
-        Answer::Call {
+    fn call() -> DemoAnswer {
+        DemoAnswer::Call {
             name: "Write".to_owned(),
             arguments: json!({"content": "\"ä\"", "file_path": "/tmp/a"}),
         }
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_text_stops_at_the_limit_of_the_request() {
-        let text = || Answer::Text("one two three four".to_owned());
+        let text = || DemoAnswer::Text("one two three four".to_owned());
 
         let short = Completion::new(text(), &json!({"max_tokens": 2}));
         let enough = Completion::new(text(), &json!({"max_completion_tokens": 5, "max_tokens": 1}));

@@ -29,7 +29,7 @@ const SURVEY_PATIENCE: Duration = Duration::from_millis(500);
 const BACKGROUND: Duration = Duration::from_secs(60);
 
 /// A provider's list, byte for byte.
-pub(crate) enum Listed {
+pub(crate) enum ListedModels {
     /// The provider's list of now or of a moment ago.
     Current(Listing),
     /// An older list: the provider does not answer, or the client does not wait for it.
@@ -43,11 +43,11 @@ pub(crate) async fn list(
     provider: &Arc<ProviderSettings>,
     headers: &HeaderMap,
     remembered: Remembered,
-) -> Result<Listed, Failure> {
+) -> Result<ListedModels, Failure> {
     if provider.passthrough {
         // A list that belongs to one client's key is not shared.
         let asked = fetch_models(&gateway, id, provider, headers).await.map_err(with_own_words);
-        return asked.map(|body| Listed::Current(Listing::fresh(provider, body)));
+        return asked.map(|body| ListedModels::Current(Listing::fresh(provider, body)));
     }
     let catalog = gateway.registry.load().catalog.clone();
     let limits = &gateway.live_config().settings.limits;
@@ -55,7 +55,7 @@ pub(crate) async fn list(
     let old = recalled.as_ref().filter(|_| remembered != Remembered::PassedOver);
     match old {
         Some(listing) if listing.holds(limits.models_ttl) => {
-            return Ok(Listed::Current(listing.clone()));
+            return Ok(ListedModels::Current(listing.clone()));
         }
         Some(listing) if remembered == Remembered::Serves && listing.holds(limits.models_cache_ttl) => {
             let claim = ClaimRefresh { provider: provider.clone(), ttl: limits.models_ttl };
@@ -63,15 +63,15 @@ pub(crate) async fn list(
             if due.unwrap_or(false) {
                 actix_web::rt::spawn(refreshed(gateway.clone(), provider.clone()));
             }
-            return Ok(Listed::Stale(listing.clone()));
+            return Ok(ListedModels::Stale(listing.clone()));
         }
         Some(_) | None => {}
     }
     let ttl = if remembered == Remembered::PassedOver { Duration::ZERO } else { limits.models_ttl };
     match fetched(&gateway, id, provider, headers, ttl).await {
-        Ok(listing) => Ok(Listed::Current(listing)),
+        Ok(listing) => Ok(ListedModels::Current(listing)),
         Err(failure) => match recalled {
-            Some(listing) if is_temporary(failure.status()) => Ok(Listed::Stale(listing)),
+            Some(listing) if is_temporary(failure.status()) => Ok(ListedModels::Stale(listing)),
             Some(_) | None => Err(with_own_words(failure)),
         },
     }

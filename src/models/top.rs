@@ -11,9 +11,9 @@ use serde::Serialize;
 use vandamme_actors::catalog::Listing;
 use vandamme_actors::settings::TopModels;
 use vandamme_protocol::models::Models;
-use vandamme_protocol::models::top::{self, Choice, TopModel};
+use vandamme_protocol::models::top::{self, TopModel, TopModelFilter};
 
-use super::list::{Listed, Remembered, last, list, remembered};
+use super::list::{ListedModels, Remembered, last, list, remembered};
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
 use crate::timestamp::rfc3339;
@@ -95,8 +95,8 @@ pub(crate) async fn top_models(gateway: &Arc<Gateway>, query: &TopQuery) -> Resu
     let Some(top) = &gateway.live_config().settings.top_models else { return Ok(TopList::disabled()) };
     let began = rounded_now();
     let (listing, stale) = match listed(gateway, top, query.remembered).await? {
-        Listed::Current(listing) => (listing, false),
-        Listed::Stale(listing) => (listing, true),
+        ListedModels::Current(listing) => (listing, false),
+        ListedModels::Stale(listing) => (listing, true),
     };
     let all = chosen(top, &listing);
     let suggested = top::suggestions(&all);
@@ -135,7 +135,7 @@ async fn listed(
     gateway: &Arc<Gateway>,
     top: &TopModels,
     remembered: Remembered,
-) -> Result<Listed, TopUnavailable> {
+) -> Result<ListedModels, TopUnavailable> {
     let nobody = HeaderMap::new();
     let id = RequestId::new().shared();
     let asked = list(gateway.clone(), id, &top.catalogue, &nobody, remembered);
@@ -145,7 +145,7 @@ async fn listed(
         Err(_elapsed) => TopUnavailable { status: 504, message: "no answer in time".to_owned() },
     };
     match last(gateway, &top.catalogue).await {
-        Some(listing) => Ok(Listed::Stale(listing)),
+        Some(listing) => Ok(ListedModels::Stale(listing)),
         None => {
             let message = format!(
                 "Failed to list top models: the catalogue of {} is not available: {}; TOP_MODELS_SOURCE=disabled turns it off",
@@ -157,8 +157,10 @@ async fn listed(
 }
 
 fn chosen(top: &TopModels, listing: &Listing) -> Vec<TopModel> {
-    let choice =
-        Choice { ranking: top.ranking.as_ref().map(|ranking| &ranking.ids[..]), exclude: &top.exclude };
+    let choice = TopModelFilter {
+        ranking: top.ranking.as_ref().map(|ranking| &ranking.ids[..]),
+        exclude: &top.exclude,
+    };
     // The list was valid when it was fetched.
     Models::read(&listing.body)
         .map(|models| top::top(&models, &top.catalogue.name, choice))

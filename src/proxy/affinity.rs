@@ -1,6 +1,6 @@
 //! The session of a request. Requests of one session get the same key, so that the upstream's prompt cache works.
 
-use vandamme_actors::provider::Session;
+use vandamme_actors::provider::AffinityHash;
 
 use super::ProxyRequest;
 use super::middleware::CREDENTIALS;
@@ -13,14 +13,14 @@ const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0100_0000_01b3;
 
 /// The session of a request together with its caller, since ids are the caller's to choose.
-pub(super) fn session(request: &ProxyRequest) -> Option<Session> {
+pub(super) fn session(request: &ProxyRequest) -> Option<AffinityHash> {
     let header = request.headers.get(SESSION_ID).map(|value| value.as_bytes().trim_ascii());
     let session = match header.filter(|id| !id.is_empty()) {
         Some(id) => hashed(OFFSET, id),
         None => hashed(OFFSET, request.head.session(&request.body)?.as_bytes()),
     };
     let shown = CREDENTIALS.iter().filter_map(|name| request.headers.get(*name));
-    Some(Session(shown.fold(session, |hash, value| hashed(hash, value.as_bytes()))))
+    Some(AffinityHash(shown.fold(session, |hash, value| hashed(hash, value.as_bytes()))))
 }
 
 fn hashed(hash: u64, bytes: &[u8]) -> u64 {

@@ -10,19 +10,19 @@ use actix_web::rt::time::sleep;
 use awc::ClientResponse;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use vandamme_actors::converter::{Batch, Flow, Opened, Progress, ReplyHooks, UpstreamBody};
+use vandamme_actors::converter::{Batch, Flow, FlowProgress, Opened, ReplyHooks, UpstreamBody};
 use vandamme_actors::excerpt;
 use vandamme_actors::provider::{Alternatives, Lease};
 use vandamme_actors::secret::Secrets;
-use vandamme_actors::upstream::{self, GetClient, Request};
+use vandamme_actors::upstream::{self, CallHead, GetClient};
 use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap};
 use vandamme_protocol::convert::{ReplyCodec, ReplySummary};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::Streaming;
 
 use super::classify::CallFailure;
-use super::content_type::Content;
-use super::deadline::{Deadline, Patience};
+use super::content_type::ContentKind;
+use super::deadline::{CallTimeouts, Deadline};
 use super::fixups::Fixups;
 use super::remedies;
 use super::upstream_body::{LARGEST_LIST, UpstreamReply, read_up_to};
@@ -142,7 +142,7 @@ impl<'a> Attempt<'a> {
         let streamed = self.request.head.delivery == Streaming::Yes;
         let silence = if streamed { whole.min(SILENCE) } else { whole };
         let timer = pin!(sleep(silence));
-        let mut deadline = Deadline::new(timer, self.lease, Patience { silence, whole });
+        let mut deadline = Deadline::new(timer, self.lease, CallTimeouts { silence, whole });
         let response = deadline.meet(self.send(sent, headers)).await?;
         let status = response.status().as_u16();
         match status {
@@ -170,12 +170,12 @@ impl<'a> Attempt<'a> {
 
     /// Sends the request, and waits for the head of the reply.
     async fn send(&self, sent: &UpstreamRequest, headers: HeaderMap) -> Result<ClientResponse, CallFailure> {
-        let upstream = upstream::here(&self.lease.provider.name, &self.gateway.wiring);
+        let upstream = upstream::thread_upstream(&self.lease.provider.name, &self.gateway.wiring);
         let client = upstream
             .send(GetClient)
             .await
             .map_err(|_closed| CallFailure::broken("the gateway's HTTP client has stopped"))?;
-        let request = Request { method: sent.method.clone(), url: sent.url.clone(), headers };
+        let request = CallHead { method: sent.method.clone(), url: sent.url.clone(), headers };
         let response = client.send(request, || Slices::new(sent.body.clone())).await;
         response.map_err(|error| CallFailure::unsent(self.lease, &error))
     }
@@ -195,20 +195,20 @@ impl<'a> Attempt<'a> {
         let reply = UpstreamReply::open(response, self.lease).await?;
         let audience = sent.audience();
         match (reply.content, &sent.reply_path, self.request.reply_form()) {
-            (Content::Json | Content::Other, ReplyPath::Translated(back), _)
-            | (Content::Events, ReplyPath::Translated(back), ReplyForm::Whole) => {
+            (ContentKind::Json | ContentKind::Other, ReplyPath::Translated(back), _)
+            | (ContentKind::Events, ReplyPath::Translated(back), ReplyForm::Whole) => {
                 self.translate_whole(reply, audience, headers, back.clone()).await
             }
-            (Content::Events, ReplyPath::Messages | ReplyPath::Chat(_), ReplyForm::Whole)
+            (ContentKind::Events, ReplyPath::Messages | ReplyPath::Chat(_), ReplyForm::Whole)
                 if self.request.endpoint == Endpoint::Reply =>
             {
                 self.collect(reply, audience, headers).await
             }
-            (Content::Events, path, _) => self.open(reply, headers, path.clone(), audience).await,
-            (Content::Json | Content::Other, ReplyPath::Messages, _) => {
+            (ContentKind::Events, path, _) => self.open(reply, headers, path.clone(), audience).await,
+            (ContentKind::Json | ContentKind::Other, ReplyPath::Messages, _) => {
                 self.pass_whole(reply, audience, headers, None).await
             }
-            (Content::Json | Content::Other, ReplyPath::Chat(asked), _) => {
+            (ContentKind::Json | ContentKind::Other, ReplyPath::Chat(asked), _) => {
                 self.pass_whole(reply, audience, headers, Some(*asked)).await
             }
         }
@@ -249,19 +249,19 @@ impl<'a> Attempt<'a> {
             let piece = if flow.started() { rest.len() } else { rest.len().min(PIECE) };
             let before = first.len();
             match flow.take(rest.split_to(piece), &mut first) {
-                Progress::More if !flow.started() && first.len() > kept.saturating_sub(PIECE) => {
+                FlowProgress::More if !flow.started() && first.len() > kept.saturating_sub(PIECE) => {
                     first.truncate(before);
                 }
-                Progress::More => {}
-                Progress::Ended => ended = true,
-                Progress::Faulted(fault) | Progress::Oversized(fault) if flow.started() => {
+                FlowProgress::More => {}
+                FlowProgress::Ended => ended = true,
+                FlowProgress::Faulted(fault) | FlowProgress::Oversized(fault) if flow.started() => {
                     // Content came along with the fault: the client gets both.
                     return Ok(Answered::Opened { headers, opened: Box::new(faulted(flow, first, fault)) });
                 }
-                Progress::Faulted(fault) => {
+                FlowProgress::Faulted(fault) => {
                     return Err(CallFailure::reported(self.scrubbed(fault), &self.lease.model));
                 }
-                Progress::Oversized(fault) => return Err(CallFailure::reply_too_large(&fault.message)),
+                FlowProgress::Oversized(fault) => return Err(CallFailure::reply_too_large(&fault.message)),
             }
         }
         if let Some(fault) = flow.failed_at_once(&first) {

@@ -13,7 +13,7 @@ use vandamme_protocol::request::UsageAsked;
 use super::ReplyForm;
 use super::attempt::{Answered, Attempt, EVENTS};
 use super::classify::CallFailure;
-use super::content_type::Content;
+use super::content_type::ContentKind;
 use super::middleware::heard;
 use super::translation::Translation;
 use super::upstream_body::{UpstreamReply, broken_json};
@@ -21,7 +21,7 @@ use super::upstream_body::{UpstreamReply, broken_json};
 const JSON: &str = "application/json";
 
 /// A reply that has arrived in full.
-pub(super) struct Received {
+pub(super) struct BufferedReply {
     pub(super) status: u16,
     /// Those that the client gets.
     pub(super) headers: HeaderMap,
@@ -65,18 +65,18 @@ impl Attempt<'_> {
         let label = reply.label.clone().filter(|value| !secrets.found_in_header(value.as_bytes()));
         headers.insert(header::CONTENT_TYPE, label.unwrap_or_else(|| HeaderValue::from_static(JSON)));
         let body = self.read_whole(reply).await?;
-        self.pass_body(Received { status, headers, body }, audience, asked)
+        self.pass_body(BufferedReply { status, headers, body }, audience, asked)
     }
 
     /// The body of such a reply, in the form that the client asked for.
     #[expect(clippy::result_large_err, reason = "the async functions around it return the same")]
     pub(super) fn pass_body(
         &self,
-        received: Received,
+        received: BufferedReply,
         audience: Option<ReplyHooks>,
         asked: Option<UsageAsked>,
     ) -> Result<Answered, CallFailure> {
-        let Received { status, mut headers, body } = received;
+        let BufferedReply { status, mut headers, body } = received;
         if let Some(broken) = broken_json(self.lease, &body) {
             return Err(broken);
         }
@@ -130,27 +130,27 @@ impl Attempt<'_> {
     ) -> Result<Answered, CallFailure> {
         let (status, content) = (reply.status, reply.content);
         let body = self.read_whole(reply).await?;
-        self.translate_body(Received { status, headers, body }, content, audience, back)
+        self.translate_body(BufferedReply { status, headers, body }, content, audience, back)
     }
 
     /// Translates the body of such a reply.
     #[expect(clippy::result_large_err, reason = "the async functions around it return the same")]
     pub(super) fn translate_body(
         &self,
-        received: Received,
-        content: Content,
+        received: BufferedReply,
+        content: ContentKind,
         audience: Option<ReplyHooks>,
         back: Translation,
     ) -> Result<Answered, CallFailure> {
-        let Received { mut headers, body, .. } = received;
+        let BufferedReply { mut headers, body, .. } = received;
         let body = self.without_echo(&self.secrets(), body);
         let given = body.clone();
         let body = match (content, audience) {
-            (Content::Events, Some(mut audience)) => audience.pass(body),
+            (ContentKind::Events, Some(mut audience)) => audience.pass(body),
             (_, audience) => heard(audience, body),
         };
         let said = |fault| {
-            let broken = if content == Content::Json { broken_json(self.lease, &given) } else { None };
+            let broken = if content == ContentKind::Json { broken_json(self.lease, &given) } else { None };
             broken.unwrap_or_else(|| CallFailure::reported(self.scrubbed(fault), &self.lease.model))
         };
         let form = self.request.reply_form();
@@ -162,8 +162,8 @@ impl Attempt<'_> {
             }
             ReplyForm::Whole => {
                 let whole = match content {
-                    Content::Events => back.collected(&body),
-                    Content::Json | Content::Other => back.whole(&body),
+                    ContentKind::Events => back.collected(&body),
+                    ContentKind::Json | ContentKind::Other => back.whole(&body),
                 };
                 let whole = whole.map_err(said)?;
                 (JSON, Bytes::from(whole.body), whole.summary)

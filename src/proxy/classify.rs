@@ -19,7 +19,7 @@ use vandamme_protocol::openai::error::ErrorFacts;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::remedies;
-use crate::failure::{Answer, LONGEST_RETRY, ShouldRetry, busy_wait};
+use crate::failure::{LONGEST_RETRY, ShouldRetry, UpstreamError, busy_wait};
 
 /// A call that failed.
 pub(super) struct CallFailure {
@@ -28,7 +28,7 @@ pub(super) struct CallFailure {
     pub(super) retry: Retry,
     /// The pause that the upstream asked for.
     pub(super) after: Option<Duration>,
-    pub(super) answer: Answer,
+    pub(super) answer: UpstreamError,
     /// Fixups for what the upstream refuses.
     pub(super) named: Vec<Fixup>,
     /// The text that names them.
@@ -43,7 +43,7 @@ pub(super) struct CallFailure {
 
 impl CallFailure {
     fn new(kind: ErrorKind, message: String, outcome: Outcome) -> Self {
-        let answer = Answer::from_fault(Fault { kind, status: kind.status(), message });
+        let answer = UpstreamError::from_fault(Fault { kind, status: kind.status(), message });
         Self {
             outcome,
             retry: outcome.treatment().retry,
@@ -93,7 +93,7 @@ impl CallFailure {
         let (outcome, retry) = classify(status, fault.kind, &facts, after, &HeaderMap::new());
         let named = compat::recognise(status, body);
         let refusal = Bytes::copy_from_slice(body);
-        let mut answer = Answer::from_fault(answered_as(outcome, fault));
+        let mut answer = UpstreamError::from_fault(answered_as(outcome, fault));
         answer.retry_after = retry_after(outcome, after);
         answer.should_retry = should_retry(outcome, after);
         let can_fix = Fixable::No;

@@ -4,7 +4,7 @@ use actix_web::http::header::{self, HeaderMap};
 
 /// The content of an upstream's body.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum ContentKind {
     Events,
     Json,
     Other,
@@ -15,7 +15,7 @@ pub(super) fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text).trim_ascii_start()
 }
 
-impl Content {
+impl ContentKind {
     /// The content of a body with this content type and these first bytes.
     pub(super) fn or_rather(self, first: &[u8]) -> Self {
         const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];

@@ -12,7 +12,7 @@ use super::classify::CallFailure;
 
 /// How long a call may take.
 #[derive(Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct CallTimeouts {
     /// After this time the provider learns that the call has been silent.
     pub(super) silence: Duration,
     pub(super) whole: Duration,
@@ -29,8 +29,8 @@ pub(super) struct Deadline<'d> {
 
 impl<'d> Deadline<'d> {
     /// `timer` ends after `patience.silence`, which is reported unless it is the whole time.
-    pub(super) fn new(timer: Pin<&'d mut Sleep>, lease: &'d Lease, patience: Patience) -> Self {
-        let Patience { silence, whole } = patience;
+    pub(super) fn new(timer: Pin<&'d mut Sleep>, lease: &'d Lease, patience: CallTimeouts) -> Self {
+        let CallTimeouts { silence, whole } = patience;
         Self { timer, lease, whole, rest: whole.saturating_sub(silence) }
     }
 

@@ -15,19 +15,19 @@ use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::run_record::FailedRun;
-use super::start::Run;
-use super::{Reply, ReplyForm};
+use super::start::RunFuture;
+use super::{ProxyReply, ReplyForm};
 
 /// The status that the client has got.
 const STATUS: u16 = 200;
 
 pub(crate) struct DeferredReply {
     api: Api,
-    stage: Stage,
+    stage: DeferredStage,
 }
 
-enum Stage {
-    Waiting { run: Run, pings: Interval },
+enum DeferredStage {
+    Waiting { run: RunFuture, pings: Interval },
     Streaming(ReplyBody),
     Last(Bytes),
     Over,
@@ -35,19 +35,19 @@ enum Stage {
 
 impl DeferredReply {
     /// The first ping is sent at once.
-    pub(crate) fn new(api: Api, run: Run, ping_interval: Duration) -> Self {
+    pub(crate) fn new(api: Api, run: RunFuture, ping_interval: Duration) -> Self {
         let pings = interval_at(Instant::now(), ping_interval);
-        Self { api, stage: Stage::Waiting { run, pings } }
+        Self { api, stage: DeferredStage::Waiting { run, pings } }
     }
 }
 
-impl Stage {
-    fn after(api: Api, outcome: Result<Reply, FailedRun>) -> Self {
+impl DeferredStage {
+    fn after(api: Api, outcome: Result<ProxyReply, FailedRun>) -> Self {
         match outcome {
-            Ok(Reply::Streaming { body, .. }) => Self::Streaming(body),
-            Ok(Reply::Buffered { form: ReplyForm::Stream, body, .. }) => Self::Last(body),
+            Ok(ProxyReply::Streaming { body, .. }) => Self::Streaming(body),
+            Ok(ProxyReply::Buffered { form: ReplyForm::Stream, body, .. }) => Self::Last(body),
             // A reply without content (204) has no events.
-            Ok(Reply::Buffered { form: ReplyForm::Whole, .. }) => Self::error(
+            Ok(ProxyReply::Buffered { form: ReplyForm::Whole, .. }) => Self::error(
                 api,
                 ErrorKind::Api,
                 "the upstream answered without a stream of events, which the request asked for",
@@ -77,22 +77,22 @@ impl MessageBody for DeferredReply {
         let this = self.get_mut();
         loop {
             match &mut this.stage {
-                Stage::Waiting { run, pings } => {
+                DeferredStage::Waiting { run, pings } => {
                     if let Poll::Ready(outcome) = run.as_mut().poll(task) {
-                        this.stage = Stage::after(this.api, outcome);
+                        this.stage = DeferredStage::after(this.api, outcome);
                     } else if pings.poll_tick(task).is_ready() {
                         return Poll::Ready(Some(Ok(Bytes::from_static(this.api.keep_alive()))));
                     } else {
                         return Poll::Pending;
                     }
                 }
-                Stage::Streaming(body) => return body.poll_bytes(task),
-                Stage::Last(bytes) => {
+                DeferredStage::Streaming(body) => return body.poll_bytes(task),
+                DeferredStage::Last(bytes) => {
                     let bytes = std::mem::take(bytes);
-                    this.stage = Stage::Over;
+                    this.stage = DeferredStage::Over;
                     return Poll::Ready(Some(Ok(bytes)));
                 }
-                Stage::Over => return Poll::Ready(None),
+                DeferredStage::Over => return Poll::Ready(None),
             }
         }
     }

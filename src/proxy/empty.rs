@@ -7,9 +7,9 @@ use serde_json::json;
 use vandamme_actors::settings::Api;
 
 use super::attempt::{Answered, Attempt};
-use super::buffered::Received;
+use super::buffered::BufferedReply;
 use super::classify::CallFailure;
-use super::content_type::Content;
+use super::content_type::ContentKind;
 use super::translation::now;
 use super::upstream_request::{ReplyPath, UpstreamRequest};
 
@@ -26,11 +26,11 @@ impl Attempt<'_> {
             Api::Messages => message(model),
             Api::ChatCompletions => completion(model),
         });
-        let received = Received { status: 200, headers, body };
+        let received = BufferedReply { status: 200, headers, body };
         let audience = sent.audience();
         match &sent.reply_path {
             ReplyPath::Translated(back) => {
-                self.translate_body(received, Content::Json, audience, back.clone())
+                self.translate_body(received, ContentKind::Json, audience, back.clone())
             }
             ReplyPath::Messages => self.pass_body(received, audience, None),
             ReplyPath::Chat(asked) => self.pass_body(received, audience, Some(*asked)),

@@ -15,11 +15,11 @@ use super::attempt::{Attempt, NEVER};
 use super::classify::{
     CallFailure, answered_as, asked_to_wait, classify, located, retry_after, should_retry,
 };
-use super::content_type::Content;
+use super::content_type::ContentKind;
 use super::remedies;
 use super::upstream_body::{self, read_error_body};
 use super::upstream_headers::passed_back;
-use crate::failure::{Answer, Relayed};
+use crate::failure::{Relayed, UpstreamError};
 
 /// An error body is read up to this size and for this long.
 const ERROR_BODY: usize = 1 << 20;
@@ -53,7 +53,7 @@ impl Attempt<'_> {
         let after = asked_to_wait(&upstream, &facts);
         let (outcome, retry) = classify(status, fault.kind, &facts, after, &upstream);
         let fault = answered_as(outcome, fault);
-        let json = Content::of(&upstream) == Content::Json && request::is_complete_json(&body);
+        let json = ContentKind::of(&upstream) == ContentKind::Json && request::is_complete_json(&body);
         // A client may get its own key back.
         let secrets = if lease.provider.passthrough {
             self.gateway.live_config().secrets.clone()
@@ -64,7 +64,7 @@ impl Attempt<'_> {
         let relays = apis.upstream == apis.client && json && is_same_error && !secrets.found_in(&body);
         // A client of the Messages API cannot read an error in another shape.
         let relays = relays && (apis.client != Api::Messages || anthropic::error::read(&body).is_some());
-        let answer = Answer {
+        let answer = UpstreamError {
             // A relayed body keeps its status. An error in other words gets the status that belongs to them.
             status: if relays { status } else { fault.status },
             headers: passed_back(&upstream, &secrets),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::routing::Route;
 use vandamme_actors::settings::ProviderSettings;
-use vandamme_actors::upstream::{self, GetClient, Request};
+use vandamme_actors::upstream::{self, CallHead, GetClient};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::models::Models;
 use vandamme_protocol::request::RequestHead;
@@ -19,7 +19,7 @@ use super::run::{Served, serve};
 use super::run_record::RunRecord;
 use super::upstream_body::{self, LARGEST_LIST};
 use super::{Endpoint, ProxyRequest, RouteTrace, Targets, address};
-use crate::failure::{Answer, Failure};
+use crate::failure::{Failure, UpstreamError};
 use crate::gateway::Gateway;
 
 const AGENT: &str = concat!("vandamme-proxy/", env!("CARGO_PKG_VERSION"));
@@ -63,11 +63,13 @@ pub(crate) async fn fetch_models(
 /// The list of a catalogue that needs no key.
 async fn fetch_public(gateway: &Gateway, provider: &ProviderSettings) -> Result<Bytes, Failure> {
     let stopped = || Failure::NoAnswer;
-    let client =
-        upstream::here(&provider.name, &gateway.wiring).send(GetClient).await.map_err(|_| stopped())?;
+    let client = upstream::thread_upstream(&provider.name, &gateway.wiring)
+        .send(GetClient)
+        .await
+        .map_err(|_| stopped())?;
     let mut headers = HeaderMap::new();
     headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
-    let request = Request { method: Method::GET, url: address::models(provider), headers };
+    let request = CallHead { method: Method::GET, url: address::models(provider), headers };
     let sent = client.send(request, || ()).await;
     let response = sent.map_err(|error| misbehaved(provider, &error.to_string()))?;
     if !response.status().is_success() {
@@ -85,5 +87,9 @@ async fn fetch_public(gateway: &Gateway, provider: &ProviderSettings) -> Result<
 
 fn misbehaved(provider: &ProviderSettings, how: &str) -> Failure {
     let message = format!("{how} (provider '{}')", provider.name);
-    Failure::Upstream(Box::new(Answer::from_fault(Fault { kind: ErrorKind::Api, status: 502, message })))
+    Failure::Upstream(Box::new(UpstreamError::from_fault(Fault {
+        kind: ErrorKind::Api,
+        status: 502,
+        message,
+    })))
 }

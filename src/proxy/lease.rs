@@ -7,7 +7,7 @@ use actix_web::rt::time::{sleep, timeout};
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
-use vandamme_actors::provider::{HeldPermit, Lease, LeaseKey, NoLease, Session, Size};
+use vandamme_actors::provider::{AffinityHash, HeldPermit, Lease, LeaseKey, NoLease, Size};
 use vandamme_actors::router::{self, Destination, Dispatch, PendingLease, Routed};
 use vandamme_actors::routing::Route;
 use vandamme_actors::secret::KeyId;
@@ -28,7 +28,7 @@ const LEASE_SLACK: Duration = Duration::from_secs(9);
 pub(super) struct Leasing<'r> {
     gateway: &'r Gateway,
     request: &'r ProxyRequest,
-    session: Option<Session>,
+    session: Option<AffinityHash>,
     size: Size,
 }
 
@@ -52,7 +52,11 @@ pub(super) struct Earlier<'t> {
 }
 
 impl<'r> Leasing<'r> {
-    pub(super) fn new(gateway: &'r Gateway, request: &'r ProxyRequest, session: Option<Session>) -> Self {
+    pub(super) fn new(
+        gateway: &'r Gateway,
+        request: &'r ProxyRequest,
+        session: Option<AffinityHash>,
+    ) -> Self {
         let max_tokens = request.head.max_tokens.unwrap_or_default();
         let size = Size { body: request.body.len(), max_tokens };
         Self { gateway, request, session, size }
@@ -65,7 +69,7 @@ impl<'r> Leasing<'r> {
             let generation = self.gateway.registry.load().generation;
             let (reply, answer) = oneshot::channel();
             let dispatch = Dispatch { destination: self.destination(), session, size, reply };
-            let sent = router::here(&self.gateway.registry).try_send(dispatch);
+            let sent = router::thread_router(&self.gateway.registry).try_send(dispatch);
             if sent.is_ok()
                 && let Some(routed) = self.awaited(answer, generation).await
             {

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use vandamme_actors::converter::ReplyHooks;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::registry::ScopedSignatures;
-use vandamme_actors::signatures::{CallerId, Scope};
+use vandamme_actors::signatures::{CallerId, SignatureScope};
 use vandamme_protocol::middleware::{Applying, Memory};
 use vandamme_protocol::request::Pieces;
 
@@ -38,7 +38,7 @@ impl AppliedMiddleware {
         body: &mut Pieces,
     ) -> Option<Self> {
         let chain = lease.provider.middleware.for_model(&lease.model)?;
-        let scope = Scope { caller: caller_id(request), provider: lease.provider.name.clone() };
+        let scope = SignatureScope { caller: caller_id(request), provider: lease.provider.name.clone() };
         let memory = ScopedSignatures { registry: gateway.registry.clone(), scope };
         let before = body.clone().joined();
         let wanted = chain.memory_keys(&before);

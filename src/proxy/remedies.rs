@@ -11,7 +11,7 @@ use vandamme_protocol::fault::Fault;
 
 use super::content_type::is_page;
 use crate::config::variable_prefix;
-use crate::failure::Answer;
+use crate::failure::UpstreamError;
 
 /// How the message of an upstream begins that the gateway words itself.
 const UNNAMED: &str = "the upstream";
@@ -98,15 +98,15 @@ fn certificate_fault(fault: &CertificateFault, variable: &str) -> String {
 
 /// A rejected key of the configuration is named by its id, in words of the gateway's own: the client cannot know it. The key
 /// that a client brings is the client's.
-pub(super) fn naming_key(lease: &Lease, outcome: Outcome, answer: Answer) -> Answer {
+pub(super) fn naming_key(lease: &Lease, outcome: Outcome, answer: UpstreamError) -> UpstreamError {
     let is_rejected = matches!(outcome, Outcome::KeyRejected | Outcome::KeyForbidden);
     if !is_rejected || lease.provider.passthrough || answer.relayed.is_some() {
         return answer;
     }
-    let Answer { fault: Fault { kind, status, message }, .. } = answer;
+    let UpstreamError { fault: Fault { kind, status, message }, .. } = answer;
     let message = without_name(&lease.provider.name, message);
     let message = format!("provider '{}' rejected key {}: {message}", lease.provider.name, lease.key.id());
-    Answer { fault: Fault { kind, status, message }, ..answer }
+    UpstreamError { fault: Fault { kind, status, message }, ..answer }
 }
 
 /// A message of the gateway's own without the provider's name at its front.

@@ -2,8 +2,8 @@
 
 use vandamme_actors::clock;
 use vandamme_actors::outcome::{Outcome, Retry};
-use vandamme_actors::provider::{Lease, Session};
-use vandamme_actors::retry::{Attempts, Failed, Next, RetryContext};
+use vandamme_actors::provider::{AffinityHash, Lease};
+use vandamme_actors::retry::{Attempts, FailedCall, Next, RetryContext};
 
 use super::ProxyRequest;
 use super::classify::CallFailure;
@@ -13,7 +13,7 @@ use crate::gateway::Gateway;
 pub(super) struct Retries<'r> {
     pub(super) gateway: &'r Gateway,
     pub(super) request: &'r ProxyRequest,
-    pub(super) session: Option<Session>,
+    pub(super) session: Option<AffinityHash>,
 }
 
 impl Retries<'_> {
@@ -43,7 +43,7 @@ impl Retries<'_> {
         }
     }
 
-    fn policy_input(&self, lease: &Lease, failed: &CallFailure) -> Failed {
+    fn policy_input(&self, lease: &Lease, failed: &CallFailure) -> FailedCall {
         let CallFailure { outcome, retry, after, can_fix, .. } = *failed;
         // A client that sent its own key has no other one. If the key is rejected, the client gets the answer.
         let is_rejected = matches!(outcome, Outcome::KeyRejected | Outcome::KeyForbidden);
@@ -57,13 +57,13 @@ impl Retries<'_> {
             is_known_to_fail: lease.is_known_to_fail,
             has_session: self.session.is_some(),
         };
-        Failed { outcome, retry, after, can_fix, request }
+        FailedCall { outcome, retry, after, can_fix, request }
     }
 }
 
 /// Every further call draws on the provider's budget. Without budget the failed call is not repeated. Another key that is not
 /// known to fail is called anyway.
-fn within_budget(lease: &Lease, next: Next, failed: Failed, otherwise: Next) -> Next {
+fn within_budget(lease: &Lease, next: Next, failed: FailedCall, otherwise: Next) -> Next {
     match next {
         Next::SameKey(_) if !lease.draw_retry() => {
             // A session would have waited for its own key.

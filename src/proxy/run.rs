@@ -10,9 +10,9 @@ use std::sync::Arc;
 use actix_web::rt::time::sleep;
 use futures_util::future::{Either, select};
 use vandamme_actors::converter;
-use vandamme_actors::ledger::End;
+use vandamme_actors::ledger::RequestEnd;
 use vandamme_actors::outcome::{Outcome, Retry};
-use vandamme_actors::provider::{Lease, NoLease, Refusal};
+use vandamme_actors::provider::{Lease, LeaseRefusal, NoLease};
 use vandamme_actors::recorder::RequestRecorder;
 use vandamme_actors::retry::{Attempts, Fixable, Next};
 use vandamme_actors::secret::KeyId;
@@ -25,7 +25,7 @@ use super::remedies;
 use super::retry::Retries;
 use super::run_record::{FailedRun, RunRecord};
 use super::target_queue::{RunTarget, TargetQueue};
-use super::{ProxyRequest, Reply, affinity};
+use super::{ProxyReply, ProxyRequest, affinity};
 use crate::caller;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
@@ -37,7 +37,7 @@ pub(super) struct Served {
 }
 
 /// Why a target has not served a request.
-enum Stopped {
+enum Unserved {
     /// The target was not called: it is known to fail, and another one is left.
     PassedOver,
     /// Another target may serve the request.
@@ -46,7 +46,7 @@ enum Stopped {
     GiveUp(Failure),
 }
 
-impl Stopped {
+impl Unserved {
     fn new(next: Next, failure: Failure) -> Self {
         match next {
             Next::NextTarget => Self::NextTarget(failure),
@@ -60,7 +60,7 @@ pub(super) async fn run(
     gateway: Arc<Gateway>,
     request: ProxyRequest,
     mut entry: RequestRecorder,
-) -> Result<Reply, FailedRun> {
+) -> Result<ProxyReply, FailedRun> {
     let outcome = {
         let record = RunRecord::new(&request.id, Some(&mut entry), &request.trace);
         let (served, drained) = (pin!(serve(&gateway, &request, record)), pin!(gateway.drained()));
@@ -87,7 +87,7 @@ pub(super) async fn serve(
     mut record: RunRecord<'_>,
 ) -> Result<Served, Failure> {
     let session = affinity::session(request);
-    let run = Run {
+    let run = ProxyRun {
         gateway,
         request,
         leasing: Leasing::new(gateway, request, session),
@@ -102,27 +102,27 @@ pub(super) async fn serve(
 }
 
 /// The last step: hands the answer to the client, and to the converter if more of it will come.
-fn reply(gateway: &Gateway, served: Served, mut entry: RequestRecorder) -> Reply {
+fn reply(gateway: &Gateway, served: Served, mut entry: RequestRecorder) -> ProxyReply {
     let Served { answered, mut lease } = served;
     match answered {
         Answered::Opened { headers, opened } => {
             entry.record.status = 200;
             lease.reply_started();
             let body = converter::start(*opened, &gateway.live_config().settings.limits, entry, lease);
-            Reply::Streaming { headers, body }
+            ProxyReply::Streaming { headers, body }
         }
         Answered::Buffered { status, headers, form, body, closing } => {
             lease.finish(Outcome::Answered);
             entry.record.status = status;
             entry.record.usage = closing.usage.unwrap_or_default();
             entry.record.tool_calls = closing.tool_calls;
-            entry.record.end = End::Succeeded;
-            Reply::Buffered { status, headers, form, body }
+            entry.record.end = RequestEnd::Succeeded;
+            ProxyReply::Buffered { status, headers, form, body }
         }
     }
 }
 
-struct Run<'r> {
+struct ProxyRun<'r> {
     gateway: &'r Gateway,
     request: &'r ProxyRequest,
     leasing: Leasing<'r>,
@@ -131,7 +131,7 @@ struct Run<'r> {
     number: u64,
 }
 
-impl Run<'_> {
+impl ProxyRun<'_> {
     /// Resolves the name once, and calls its targets one after the other.
     async fn try_targets(&self, record: &mut RunRecord<'_>) -> Result<Served, Failure> {
         let RoutedRequest { route, lease } = self.leasing.route().await?;
@@ -150,9 +150,9 @@ impl Run<'_> {
             };
             match called {
                 Ok(served) => return Ok(served),
-                Err(Stopped::PassedOver) => targets.pass_over(target),
-                Err(Stopped::GiveUp(failure)) => return Err(failure.or_earlier(best)),
-                Err(Stopped::NextTarget(failure)) => {
+                Err(Unserved::PassedOver) => targets.pass_over(target),
+                Err(Unserved::GiveUp(failure)) => return Err(failure.or_earlier(best)),
+                Err(Unserved::NextTarget(failure)) => {
                     let Some(next) = targets.peek() else { return Err(failure.or_earlier(best)) };
                     record.fall_back(&target, &next, &failure);
                     best = Some(failure.or_earlier(best));
@@ -170,13 +170,14 @@ impl Run<'_> {
         targets: &TargetQueue<'_>,
         attempts: &mut Attempts,
         record: &mut RunRecord<'_>,
-    ) -> Result<Served, Stopped> {
+    ) -> Result<Served, Unserved> {
         let left = targets.left();
-        let mut lease =
-            self.with_client_key(lease).map_err(|failure| Stopped::new(attempts.elsewhere(left), failure))?;
+        let mut lease = self
+            .with_client_key(lease)
+            .map_err(|failure| Unserved::new(attempts.elsewhere(left), failure))?;
         attempts.start_target(lease.max_retries());
         if !may_begin(&lease, attempts, left) {
-            return Err(Stopped::new(attempts.elsewhere(left), Failure::NoAnswer));
+            return Err(Unserved::new(attempts.elsewhere(left), Failure::NoAnswer));
         }
         let (mut sent, mut fixups, mut tried) = (None, Fixups::default(), vec![]);
         let mut best: Option<Failure> = None;
@@ -212,12 +213,12 @@ impl Run<'_> {
                     fixups.learn(named, &refusal, &self.request.body);
                     sent = None;
                 }
-                Next::NextTarget | Next::GiveUp => return Err(Stopped::new(next, failure)),
+                Next::NextTarget | Next::GiveUp => return Err(Unserved::new(next, failure)),
                 Next::NextKey => {
                     tried.push(lease.key.id());
                     lease = match self.with_another_key(target, lease, &tried).await {
                         Some(lease) => lease,
-                        None => return Err(Stopped::new(attempts.elsewhere(left), failure)),
+                        None => return Err(Unserved::new(attempts.elsewhere(left), failure)),
                     };
                     best = Some(failure);
                 }
@@ -270,9 +271,9 @@ fn may_begin(lease: &Lease, attempts: &Attempts, left: usize) -> bool {
 }
 
 /// A target without a lease: `elsewhere` is where the request goes instead.
-fn without_lease(failure: Failure, elsewhere: Next) -> Stopped {
-    if matches!(failure, Failure::NoLease(NoLease { refusal: Refusal::PassedOver, .. })) {
-        return Stopped::PassedOver;
+fn without_lease(failure: Failure, elsewhere: Next) -> Unserved {
+    if matches!(failure, Failure::NoLease(NoLease { refusal: LeaseRefusal::PassedOver, .. })) {
+        return Unserved::PassedOver;
     }
-    Stopped::new(elsewhere, failure)
+    Unserved::new(elsewhere, failure)
 }

@@ -1,7 +1,7 @@
 //! What a run records while it goes on.
 
 use vandamme_actors::excerpt;
-use vandamme_actors::ledger::End;
+use vandamme_actors::ledger::RequestEnd;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::recorder::RequestRecorder;
 
@@ -83,7 +83,8 @@ impl FailedRun {
         let Self { failure, entry } = self;
         if let Some(mut entry) = entry {
             entry.record.status = status;
-            entry.record.end = End::Failed { kind: failure.kind().anthropic(), message: failure.message() };
+            entry.record.end =
+                RequestEnd::Failed { kind: failure.kind().anthropic(), message: failure.message() };
         }
         failure
     }

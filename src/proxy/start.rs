@@ -12,18 +12,18 @@ use vandamme_actors::recorder::RequestRecorder;
 
 use super::run::run;
 use super::run_record::FailedRun;
-use super::{ProxyRequest, Reply, ReplyForm};
+use super::{ProxyReply, ProxyRequest, ReplyForm};
 use crate::gateway::Gateway;
 
 /// A run that has no outcome yet. A panic in it is caught and counts as its failure.
-pub(crate) type Run = Pin<Box<dyn Future<Output = Result<Reply, FailedRun>>>>;
+pub(crate) type RunFuture = Pin<Box<dyn Future<Output = Result<ProxyReply, FailedRun>>>>;
 
 /// How far a run has come.
-pub(crate) enum Progress {
+pub(crate) enum RunProgress {
     /// It has an outcome, and the client has got nothing.
-    Finished(Result<Reply, FailedRun>),
+    Finished(Result<ProxyReply, FailedRun>),
     /// It goes on, and the client gets the head of a stream now.
-    Running(Run),
+    Running(RunFuture),
 }
 
 /// Runs a request until it has an outcome. A client that wants a stream gets the head of its reply after `patience` at the
@@ -33,15 +33,15 @@ pub(crate) async fn start(
     request: ProxyRequest,
     entry: RequestRecorder,
     patience: Duration,
-) -> Progress {
+) -> RunProgress {
     let form = request.reply_form();
     let run = AssertUnwindSafe(run(gateway, request, entry)).catch_unwind();
     let mut run = Box::pin(run.map(|outcome| outcome.unwrap_or_else(|_panic| Err(FailedRun::panicked()))));
     match form {
-        ReplyForm::Whole => Progress::Finished(run.await),
+        ReplyForm::Whole => RunProgress::Finished(run.await),
         ReplyForm::Stream => match timeout(patience, &mut run).await {
-            Ok(outcome) => Progress::Finished(outcome),
-            Err(_elapsed) => Progress::Running(run),
+            Ok(outcome) => RunProgress::Finished(outcome),
+            Err(_elapsed) => RunProgress::Running(run),
         },
     }
 }

@@ -8,7 +8,7 @@ use vandamme_protocol::convert::client::messages::MessagesEncoder;
 use vandamme_protocol::convert::upstream::chat::ChatDecoder;
 use vandamme_protocol::convert::upstream::messages::MessagesDecoder;
 use vandamme_protocol::convert::{
-    ReplyCodec, ReplyDecoder, ReplyEncoder, ReplySummary, Step, Transcoder, WholeReply, upstream,
+    CodecStep, ReplyCodec, ReplyDecoder, ReplyEncoder, ReplySummary, Transcoder, WholeReply, upstream,
 };
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::{compat, sse};
@@ -17,9 +17,9 @@ use vandamme_protocol::{compat, sse};
 #[derive(Clone)]
 pub(super) enum Translation {
     /// Into the Messages API.
-    Messages(upstream::chat::ReplyContext),
+    Messages(upstream::chat::ChatReplyContext),
     /// Into Chat Completions.
-    Chat(chat::ReplyContext),
+    Chat(chat::MessagesReplyContext),
 }
 
 impl Translation {
@@ -65,11 +65,11 @@ impl Translation {
     }
 }
 
-fn messages_of_chat(context: upstream::chat::ReplyContext) -> Transcoder<ChatDecoder, MessagesEncoder> {
+fn messages_of_chat(context: upstream::chat::ChatReplyContext) -> Transcoder<ChatDecoder, MessagesEncoder> {
     Transcoder::new(ChatDecoder::new(context, fastrand::u128(..)), MessagesEncoder::new())
 }
 
-fn chat_of_messages(context: chat::ReplyContext) -> Transcoder<MessagesDecoder, ChatEncoder> {
+fn chat_of_messages(context: chat::MessagesReplyContext) -> Transcoder<MessagesDecoder, ChatEncoder> {
     let identity = ReplyIdentity { seed: fastrand::u128(..), created: now() };
     Transcoder::new(MessagesDecoder::new(), ChatEncoder::new(context, identity))
 }
@@ -81,9 +81,9 @@ fn collect<D: ReplyDecoder, E: ReplyEncoder>(
     let mut collector = transcoder.collector();
     for data in sse::events(stream).filter_map(|event| event.data()) {
         match collector.push(&data) {
-            Step::More => {}
-            Step::End => break,
-            Step::Fault(fault) => return Err(fault),
+            CodecStep::More => {}
+            CodecStep::End => break,
+            CodecStep::Fault(fault) => return Err(fault),
         }
     }
     collector.finish()

@@ -14,11 +14,11 @@ use serde::de::IgnoredAny;
 use vandamme_actors::converter::{self, Integrity, UpstreamBody};
 use vandamme_actors::excerpt;
 use vandamme_actors::provider::Lease;
-use vandamme_protocol::content_coding::{Coding, Unsupported};
+use vandamme_protocol::content_coding::{ContentCoding, Unsupported};
 use vandamme_protocol::request;
 
 use super::classify::CallFailure;
-use super::content_type::{Content, content_type, is_page, without_mark};
+use super::content_type::{ContentKind, content_type, is_page, without_mark};
 use super::remedies;
 
 /// The largest list of models that is read. The largest known one has half a megabyte.
@@ -29,7 +29,7 @@ const LONGEST_KIND: usize = 100;
 /// A reply whose first bytes have been read.
 pub(super) struct UpstreamReply {
     pub(super) status: u16,
-    pub(super) content: Content,
+    pub(super) content: ContentKind,
     /// Its content type, unless the content differs from it.
     pub(super) label: Option<HeaderValue>,
     /// The beginning of the body.
@@ -48,16 +48,16 @@ impl UpstreamReply {
     /// Reads the first bytes of a reply to identify its content.
     pub(super) async fn open(response: ClientResponse, lease: &Lease) -> Result<Self, CallFailure> {
         let status = response.status().as_u16();
-        let labelled = Content::of(response.headers());
+        let labelled = ContentKind::of(response.headers());
         let label = response.headers().get(header::CONTENT_TYPE).cloned();
         let neither = no_reply(response.headers(), lease);
-        if labelled == Content::Other && is_page(response.headers()) {
+        if labelled == ContentKind::Other && is_page(response.headers()) {
             return Err(neither);
         }
         let (body, integrity) = body(response).map_err(|error| unsupported(lease, &error))?;
         let (first, rest) = beginning(body).await;
         let content = labelled.or_rather(&first);
-        if content == Content::Other {
+        if content == ContentKind::Other {
             return Err(neither);
         }
         let label = label.filter(|_| content == labelled);
@@ -85,7 +85,7 @@ async fn beginning(mut body: UpstreamBody) -> (Bytes, UpstreamBody) {
 /// The decoded body of a reply, and how its completeness shows.
 pub(super) fn body(response: ClientResponse) -> Result<(UpstreamBody, Integrity), Unsupported> {
     let values = response.headers().get_all(header::CONTENT_ENCODING);
-    let coding = Coding::parse(values.map(|value| value.as_bytes()))?;
+    let coding = ContentCoding::parse(values.map(|value| value.as_bytes()))?;
     let integrity = if coding.is_some() { Integrity::Body } else { Integrity::Events };
     Ok((converter::content(Box::pin(response), coding), integrity))
 }

@@ -178,7 +178,7 @@ fn for_chat(
     session: Option<&str>,
     dropped: &mut Dropped,
 ) -> Result<(Bytes, Translation), String> {
-    let target = upstream::chat::Target {
+    let target = upstream::chat::ChatUpstream {
         provider: &lease.provider.name,
         model: &lease.model,
         requested_model: &request.head.model,
@@ -196,7 +196,7 @@ fn for_messages(
     lease: &Lease,
     dropped: &mut Dropped,
 ) -> Result<(Bytes, Translation), String> {
-    let target = client::chat::Target {
+    let target = client::chat::MessagesUpstream {
         provider: &lease.provider.name,
         model: &lease.model,
         requested_model: &request.head.model,

@@ -28,9 +28,9 @@ const ONCE: [&str; 11] = [
     "defaults.cache-dir",
     "defaults.models-cache",
     "limits.connect-timeout",
-    "limits.thoughts",
-    "limits.thoughts-ttl",
-    "limits.thoughts-sweep",
+    "limits.signatures",
+    "limits.signatures-ttl",
+    "limits.signatures-sweep",
     "limits.watch-interval",
     "limits.watch-patience",
 ];

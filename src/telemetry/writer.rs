@@ -13,7 +13,7 @@ const WAITING: usize = 10_000;
 /// How long the end of the program waits for the last lines.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
-enum Order {
+enum WriterCommand {
     Write(Vec<u8>),
     /// Answer when everything before this is written.
     Confirm(SyncSender<()>),
@@ -21,18 +21,18 @@ enum Order {
 
 /// Takes lines, never blocks.
 pub(super) struct LineSink {
-    orders: SyncSender<Order>,
+    orders: SyncSender<WriterCommand>,
     dropped: Arc<AtomicU64>,
 }
 
 /// Keeps the writer; dropping it writes what is waiting, for a second at most.
 #[must_use = "the last lines are written when this is dropped"]
-pub struct Logs {
-    orders: SyncSender<Order>,
+pub struct LogGuard {
+    orders: SyncSender<WriterCommand>,
 }
 
 /// Starts the thread. Without a thread (the system has none to give), lines are dropped.
-pub(super) fn start(to: impl Write + Send + 'static) -> (LineSink, Logs) {
+pub(super) fn start(to: impl Write + Send + 'static) -> (LineSink, LogGuard) {
     let (orders, waiting) = sync_channel(WAITING);
     let dropped = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&dropped);
@@ -43,18 +43,18 @@ pub(super) fn start(to: impl Write + Send + 'static) -> (LineSink, Logs) {
             "vdm: cannot start the thread that writes logs, so there are none: {error}"
         );
     }
-    (LineSink { orders: orders.clone(), dropped }, Logs { orders })
+    (LineSink { orders: orders.clone(), dropped }, LogGuard { orders })
 }
 
 /// Until nobody can send. A stderr that nobody reads any more is no reason to stop.
-fn write_all(mut to: impl Write, waiting: &Receiver<Order>, dropped: &AtomicU64) {
+fn write_all(mut to: impl Write, waiting: &Receiver<WriterCommand>, dropped: &AtomicU64) {
     while let Ok(order) = waiting.recv() {
         match order {
-            Order::Write(line) => {
+            WriterCommand::Write(line) => {
                 report(&mut to, dropped.swap(0, Ordering::Relaxed));
                 let _ = to.write_all(&line);
             }
-            Order::Confirm(written) => {
+            WriterCommand::Confirm(written) => {
                 report(&mut to, dropped.swap(0, Ordering::Relaxed));
                 let _ = to.flush();
                 let _ = written.send(());
@@ -71,7 +71,7 @@ fn report(to: &mut impl Write, dropped: u64) {
 
 impl Write for LineSink {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match self.orders.try_send(Order::Write(line.to_vec())) {
+        match self.orders.try_send(WriterCommand::Write(line.to_vec())) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -85,11 +85,11 @@ impl Write for LineSink {
     }
 }
 
-impl Drop for Logs {
+impl Drop for LogGuard {
     fn drop(&mut self) {
         let (written, answer) = sync_channel(1);
         // A full queue means a reader that has stopped reading: then there is nothing to wait for.
-        if self.orders.try_send(Order::Confirm(written)).is_ok() {
+        if self.orders.try_send(WriterCommand::Confirm(written)).is_ok() {
             let _ = answer.recv_timeout(LAST_WAIT);
         }
     }

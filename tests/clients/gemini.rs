@@ -30,7 +30,7 @@ fn brings_a_signature_back(client: &str) {
         ["haiku", "sonnet", "opus", "fable"].map(|name| format!("{name} = \"gemini-3-pro-preview\"\n"));
     let gateway = Gateway::before(&upstream)
         .toml(&format!("[openai.aliases]\n{}", aliases.concat()))
-        .limit("thoughts-ttl", 0.001)
+        .limit("signatures-ttl", 0.001)
         .start();
 
     let finished = installed::run(&claude, &home, |command| {

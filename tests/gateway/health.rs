@@ -182,8 +182,8 @@ impl Switch {
     }
 }
 
-/// Waits until a rest of one second is over. No answer shows that, and its end may be up to 20 % late.
-fn rest_of_a_second_passes() {
+/// Waits until a cooldown of one second is over. No answer shows that, and its end may be up to 20 % late.
+fn cooldown_of_a_second_passes() {
     thread::sleep(Duration::from_millis(1400));
 }
 

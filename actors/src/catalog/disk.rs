@@ -9,7 +9,7 @@ use std::thread;
 use tokio::sync::oneshot;
 
 use super::Listing;
-use super::store::Store;
+use super::store::ModelListStore;
 use crate::settings::ProviderSettings;
 
 /// The most jobs that wait for the disk; further reads and writes are skipped.
@@ -29,7 +29,7 @@ impl Disk {
     pub(crate) fn start(cache: Option<&Path>) -> Self {
         Self(cache.and_then(|cache| {
             let (jobs, queue) = sync_channel(MAX_JOBS);
-            let store = Store::new(cache);
+            let store = ModelListStore::new(cache);
             let started =
                 thread::Builder::new().name("vdm-models-cache".to_owned()).spawn(move || run(&store, &queue));
             match started {
@@ -59,7 +59,7 @@ impl Disk {
     }
 }
 
-fn run(store: &Store, queue: &Receiver<Job>) {
+fn run(store: &ModelListStore, queue: &Receiver<Job>) {
     let mut warned = false;
     for job in queue {
         match job {

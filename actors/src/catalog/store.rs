@@ -23,14 +23,14 @@ const FORMAT_OVERHEAD: usize = 4096;
 
 /// The directory `{cache}/models`, which other processes on this machine share.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub struct ModelListStore {
     directory: PathBuf,
 }
 
 /// Numbers the temporary files of this process, so that their names are unique.
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
-impl Store {
+impl ModelListStore {
     /// The store below the cache directory `cache`. Creates nothing.
     #[must_use]
     pub fn new(cache: &Path) -> Self {
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn the_file_path_matches_the_original() {
         let directory = TempDir::new();
-        let store = Store::new(&directory.0);
+        let store = ModelListStore::new(&directory.0);
         let mut settings = (*provider("openai").build()).clone();
         settings.base_url = "http://127.0.0.1:18090/openai/v1".into();
         assert!(store.read(&settings).is_none());
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn fifty_concurrent_writers_leave_one_whole_file() {
         let directory = TempDir::new();
-        let (store, settings) = (Store::new(&directory.0), provider("p").build());
+        let (store, settings) = (ModelListStore::new(&directory.0), provider("p").build());
         let bodies: Vec<_> = (0..50)
             .map(|n| format!(r#"{{"data":[{{"id":"m-{n}","pad":"{}"}}]}}"#, "x".repeat(n * 997)))
             .collect();
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn an_invalid_cache_file_counts_as_missing_and_is_replaced() {
         let directory = TempDir::new();
-        let (store, settings) = (Store::new(&directory.0), provider("p").build());
+        let (store, settings) = (ModelListStore::new(&directory.0), provider("p").build());
         let path = store.file(&settings);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         for garbage in
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn the_lists_of_old_addresses_do_not_pile_up() {
         let directory = TempDir::new();
-        let store = Store::new(&directory.0);
+        let store = ModelListStore::new(&directory.0);
         let mut settings: ProviderSettings = (*provider("p").build()).clone();
         for n in 0..20 {
             settings.base_url = format!("http://h/{n}");

@@ -18,9 +18,9 @@ const PIECE: usize = 16 << 10;
 
 /// A channel in which at most `bound` bytes wait, except that one buffer always fits.
 /// `api` is the client's, for the last word of a converter that dies.
-pub(super) fn channel(bound: usize, api: Api) -> (Sender, ReplyBody) {
+pub(super) fn channel(bound: usize, api: Api) -> (ReplySender, ReplyBody) {
     let shared = Rc::new(RefCell::new(Shared { bound, open: true, ..Shared::default() }));
-    (Sender(shared.clone()), ReplyBody { shared, api, closed: false })
+    (ReplySender(shared.clone()), ReplyBody { shared, api, closed: false })
 }
 
 #[derive(Default)]
@@ -28,7 +28,7 @@ struct Shared {
     queue: VecDeque<Bytes>,
     waiting: usize,
     bound: usize,
-    end: Option<End>,
+    end: Option<ChannelEnd>,
     receiver_gone: bool,
     /// The receiver has asked for more since it was last given something. One whose client does not take what it has does not
     /// ask, so that nothing more is read for it.
@@ -39,14 +39,14 @@ struct Shared {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+enum ChannelEnd {
     /// The reply is complete.
     Complete,
     /// The converter has panicked.
     Panicked,
 }
 
-pub(super) struct Sender(Rc<RefCell<Shared>>);
+pub(super) struct ReplySender(Rc<RefCell<Shared>>);
 
 /// The reply as the HTTP server sends it. Dropping it stops the converter: the client has disconnected.
 pub struct ReplyBody {
@@ -55,7 +55,7 @@ pub struct ReplyBody {
     closed: bool,
 }
 
-impl Sender {
+impl ReplySender {
     /// Whether there is room; if not, `task` is woken when there is. It is also woken when the client leaves.
     pub(super) fn poll_room(&self, task: &mut Context<'_>) -> Poll<()> {
         let mut shared = self.0.borrow_mut();
@@ -84,7 +84,7 @@ impl Sender {
     }
 
     pub(super) fn end(&self) {
-        self.0.borrow_mut().finish(End::Complete);
+        self.0.borrow_mut().finish(ChannelEnd::Complete);
     }
 }
 
@@ -120,15 +120,15 @@ impl Shared {
         }
     }
 
-    fn finish(&mut self, end: End) {
+    fn finish(&mut self, end: ChannelEnd) {
         self.end.get_or_insert(end);
         self.wake_receiver();
     }
 }
 
-impl Drop for Sender {
+impl Drop for ReplySender {
     fn drop(&mut self) {
-        self.0.borrow_mut().finish(End::Panicked);
+        self.0.borrow_mut().finish(ChannelEnd::Panicked);
     }
 }
 
@@ -148,8 +148,8 @@ impl ReplyBody {
         };
         self.closed = true;
         Poll::Ready(match end {
-            End::Complete => None,
-            End::Panicked => {
+            ChannelEnd::Complete => None,
+            ChannelEnd::Panicked => {
                 let mut event = BytesMut::new();
                 self.api.error_event(
                     ErrorKind::Api,

@@ -6,7 +6,7 @@ use std::task::{Context as Task, Poll};
 use actix_http::error::PayloadError;
 use bytes::Bytes;
 use futures_util::Stream;
-use vandamme_protocol::content_coding::{Coding, Decoder};
+use vandamme_protocol::content_coding::{ContentCoding, Decoder};
 
 use super::UpstreamBody;
 
@@ -14,7 +14,7 @@ use super::UpstreamBody;
 /// decoder that has them never has to wait for a socket.
 const BURST: usize = 256 << 10;
 
-struct Decoded {
+struct DecodedBody {
     encoded: UpstreamBody,
     decoder: Decoder,
     /// Bytes of content since this was last pending.
@@ -24,17 +24,17 @@ struct Decoded {
 
 /// The content of `body`, which is the body itself where there is no coding. A body that ends before its coding does, or
 /// goes on behind it, ends with an error.
-pub fn content(body: UpstreamBody, coding: Option<Coding>) -> UpstreamBody {
+pub fn content(body: UpstreamBody, coding: Option<ContentCoding>) -> UpstreamBody {
     match coding {
         None => body,
         Some(coding) => {
             let decoder = Decoder::new(coding);
-            Box::pin(Decoded { encoded: body, decoder, burst: 0, is_over: false })
+            Box::pin(DecodedBody { encoded: body, decoder, burst: 0, is_over: false })
         }
     }
 }
 
-impl Decoded {
+impl DecodedBody {
     fn poll_content(&mut self, task: &mut Task<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
         loop {
             match self.decoder.decode() {
@@ -57,7 +57,7 @@ impl Decoded {
     }
 }
 
-impl Stream for Decoded {
+impl Stream for DecodedBody {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Self::Item>> {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     fn body(pieces: Vec<Result<Bytes, PayloadError>>) -> UpstreamBody {
-        content(Box::pin(stream::iter(pieces)), Some(Coding::Gzip))
+        content(Box::pin(stream::iter(pieces)), Some(ContentCoding::Gzip))
     }
 
     #[actix_rt::test]

@@ -6,7 +6,7 @@
 //! end is chance.
 
 use bytes::{Bytes, BytesMut};
-use vandamme_protocol::convert::{CodecForm, PassedBlock, Pushed, ReplyCodec, ReplySummary, Step};
+use vandamme_protocol::convert::{CodecForm, CodecStep, PassedBlock, Pushed, ReplyCodec, ReplySummary};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request;
 use vandamme_protocol::sse::{self, Splitter};
@@ -28,7 +28,7 @@ pub enum Integrity {
 
 /// The state of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum FlowStage {
     Running,
     /// The event that ends it has come, up to a CR. An LF right behind that belongs to it.
     EndedWithCr,
@@ -46,7 +46,7 @@ pub struct Flow {
     redacted: Option<Secrets>,
     hooks: Option<Box<ReplyHooks>>,
     integrity: Integrity,
-    stage: Stage,
+    stage: FlowStage,
     /// The event that ends the reply, until the upstream's body has ended well.
     withheld: Option<Bytes>,
     has_completed_an_event: bool,
@@ -54,7 +54,7 @@ pub struct Flow {
 
 /// What one more piece of the upstream's body led to.
 #[derive(Debug)]
-pub enum Progress {
+pub enum FlowProgress {
     More,
     /// The protocol's own terminator has come.
     Ended,
@@ -77,7 +77,7 @@ impl Flow {
             redacted: None,
             hooks: None,
             integrity: Integrity::Events,
-            stage: Stage::Running,
+            stage: FlowStage::Running,
             withheld: None,
             has_completed_an_event: false,
         }
@@ -105,9 +105,9 @@ impl Flow {
         self.api
     }
 
-    pub fn take(&mut self, chunk: Bytes, batch: &mut Batch) -> Progress {
+    pub fn take(&mut self, chunk: Bytes, batch: &mut Batch) -> FlowProgress {
         self.has_completed_an_event = false;
-        if self.stage != Stage::Running {
+        if self.stage != FlowStage::Running {
             return self.take_behind_the_end(&chunk, batch);
         }
         let Some(block) = self.splitter.pass(chunk) else { return self.unfinished() };
@@ -125,19 +125,19 @@ impl Flow {
             }
         };
         match progress {
-            Progress::More if self.stage == Stage::Running => self.unfinished(),
-            Progress::Faulted(fault) => Progress::Faulted(scrubbed(fault, &self.secrets)),
-            Progress::More | Progress::Ended | Progress::Oversized(_) => progress,
+            FlowProgress::More if self.stage == FlowStage::Running => self.unfinished(),
+            FlowProgress::Faulted(fault) => FlowProgress::Faulted(scrubbed(fault, &self.secrets)),
+            FlowProgress::More | FlowProgress::Ended | FlowProgress::Oversized(_) => progress,
         }
     }
 
-    fn push(&mut self, block: Bytes, batch: &mut Batch) -> Progress {
+    fn push(&mut self, block: Bytes, batch: &mut Batch) -> FlowProgress {
         match self.codec.push(block, batch.buffer()) {
             Pushed::Passed(passed) => self.pass(passed, batch),
-            Pushed::Converted(Step::More) => Progress::More,
-            Pushed::Converted(Step::Fault(fault)) => Progress::Faulted(fault),
-            Pushed::Converted(Step::End) => {
-                self.stage = Stage::Ended;
+            Pushed::Converted(CodecStep::More) => FlowProgress::More,
+            Pushed::Converted(CodecStep::Fault(fault)) => FlowProgress::Faulted(fault),
+            Pushed::Converted(CodecStep::End) => {
+                self.stage = FlowStage::Ended;
                 self.progress_behind_the_end()
             }
         }
@@ -149,32 +149,32 @@ impl Flow {
     }
 
     /// After a piece that does not end the reply.
-    fn unfinished(&self) -> Progress {
+    fn unfinished(&self) -> FlowProgress {
         if !self.splitter.oversized() {
-            return Progress::More;
+            return FlowProgress::More;
         }
         let limit = self.limit;
-        Progress::Oversized(Fault::bad_gateway(format!(
+        FlowProgress::Oversized(Fault::bad_gateway(format!(
             "the upstream sent an event of more than {limit} bytes"
         )))
     }
 
     /// Passes a block of events on, with which the reply may end.
-    fn pass(&mut self, PassedBlock { block, end, is_cut }: PassedBlock, batch: &mut Batch) -> Progress {
+    fn pass(&mut self, PassedBlock { block, end, is_cut }: PassedBlock, batch: &mut Batch) -> FlowProgress {
         let Some(at) = end else {
             batch.add(redact(&self.redacted, block));
-            return Progress::More;
+            return FlowProgress::More;
         };
         // Line ends in front of it belong to the event before.
         let at = at + block[at..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let (front, last) = (block.slice(..at), block.slice(at..));
         // Whether an LF follows is known if anything does.
         let is_open = last.ends_with(b"\r") && !is_cut && self.splitter.held() == 0;
-        self.stage = if is_open { Stage::EndedWithCr } else { Stage::Ended };
+        self.stage = if is_open { FlowStage::EndedWithCr } else { FlowStage::Ended };
         match self.passed_error() {
             // An error that quotes a key is written anew.
             Some(fault) if self.secrets.found_in(&last) => {
-                self.stage = Stage::Ended;
+                self.stage = FlowStage::Ended;
                 batch.add(redact(&self.redacted, front));
                 self.api.error_event(fault.kind, &fault.message, batch.buffer());
             }
@@ -188,9 +188,9 @@ impl Flow {
         self.progress_behind_the_end()
     }
 
-    fn take_behind_the_end(&mut self, chunk: &Bytes, batch: &mut Batch) -> Progress {
-        if self.stage == Stage::EndedWithCr && !chunk.is_empty() {
-            self.stage = Stage::Ended;
+    fn take_behind_the_end(&mut self, chunk: &Bytes, batch: &mut Batch) -> FlowProgress {
+        if self.stage == FlowStage::EndedWithCr && !chunk.is_empty() {
+            self.stage = FlowStage::Ended;
             let line_feed = if chunk[0] == b'\n' { chunk.slice(..1) } else { Bytes::new() };
             match &mut self.withheld {
                 Some(last) => *last = [&last[..], &line_feed].concat().into(),
@@ -200,9 +200,9 @@ impl Flow {
         self.progress_behind_the_end()
     }
 
-    fn progress_behind_the_end(&self) -> Progress {
-        let is_over = self.stage == Stage::Ended && !self.awaits_body();
-        if is_over { Progress::Ended } else { Progress::More }
+    fn progress_behind_the_end(&self) -> FlowProgress {
+        let is_over = self.stage == FlowStage::Ended && !self.awaits_body();
+        if is_over { FlowProgress::Ended } else { FlowProgress::More }
     }
 
     /// The error that the upstream's own events end with, where they pass as they are.
@@ -240,7 +240,7 @@ impl Flow {
         }
         let rest = self.splitter.rest();
         if self.codec.form() == CodecForm::Converting
-            && self.stage == Stage::Running
+            && self.stage == FlowStage::Running
             && let Some(fault) = self.push_rest(rest, batch)
         {
             return self.fail(fault, batch);
@@ -259,8 +259,8 @@ impl Flow {
             None => rest,
         };
         match self.codec.push(redact(&self.redacted, rest), batch.buffer()) {
-            Pushed::Converted(Step::Fault(fault)) => Some(scrubbed(fault, &self.secrets)),
-            Pushed::Converted(Step::More | Step::End) | Pushed::Passed(_) => None,
+            Pushed::Converted(CodecStep::Fault(fault)) => Some(scrubbed(fault, &self.secrets)),
+            Pushed::Converted(CodecStep::More | CodecStep::End) | Pushed::Passed(_) => None,
         }
     }
 

@@ -16,7 +16,7 @@ pub struct Active {
     pub request_id: Arc<str>,
     pub provider: Arc<str>,
     pub model: Arc<str>,
-    pub asked: RequestSummary,
+    pub request: RequestSummary,
     pub since: Millis,
     pub elapsed: Duration,
     /// The usage that the upstream has reported so far.
@@ -115,7 +115,7 @@ impl InFlight {
             request_id: request_id.clone(),
             provider,
             model,
-            asked: self.summary.get().cloned().unwrap_or_default(),
+            request: self.summary.get().cloned().unwrap_or_default(),
             since: self.since,
             elapsed: self.elapsed(),
             usage: Usage {
@@ -152,6 +152,6 @@ mod tests {
         assert_eq!(at(&in_flight), ("q".to_owned(), "n".to_owned()));
         let active = in_flight.snapshot(&id);
         assert_eq!(active.usage, Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4 });
-        assert_eq!((active.asked.messages, active.tool_calls), (3, 5));
+        assert_eq!((active.request.messages, active.tool_calls), (3, 5));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use vandamme_protocol::vocabulary::Usage;
 
-use super::{End, Record, UNKNOWN};
+use super::{Record, RequestEnd, UNKNOWN};
 use crate::clock::Millis;
 
 /// The most pairs of provider and model with their own row; further pairs share one row.
@@ -21,15 +21,15 @@ pub struct Rows(BTreeMap<(Arc<str>, Arc<str>), Totals>);
 /// The totals of one model of one provider.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    pub streamed: Counts,
-    pub whole: Counts,
+    pub streamed: RequestTotals,
+    pub whole: RequestTotals,
     /// When the last of these requests ended.
     pub last: Millis,
 }
 
 /// Sums over requests that have ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct RequestTotals {
     pub requests: u64,
     pub failed: u64,
     /// Requests whose client disconnected before the end.
@@ -57,21 +57,21 @@ impl Rows {
             row = (OTHER.into(), OTHER.into());
         }
         let totals = self.0.entry(row).or_default();
-        let counts = if record.asked.streamed { &mut totals.streamed } else { &mut totals.whole };
-        *counts += Counts::from_record(record);
+        let counts = if record.request.streamed { &mut totals.streamed } else { &mut totals.whole };
+        *counts += RequestTotals::from_record(record);
         totals.last = totals.last.max(now);
     }
 }
 
-impl Counts {
+impl RequestTotals {
     fn from_record(record: &Record) -> Self {
         Self {
             requests: 1,
-            failed: u64::from(matches!(record.end, End::Failed { .. })),
-            cancelled: u64::from(record.end == End::Cancelled),
+            failed: u64::from(matches!(record.end, RequestEnd::Failed { .. })),
+            cancelled: u64::from(record.end == RequestEnd::Cancelled),
             tokens: record.usage,
-            tool_uses: record.asked.tools.uses.into(),
-            tool_results: record.asked.tools.results.into(),
+            tool_uses: record.request.tools.uses.into(),
+            tool_results: record.request.tools.results.into(),
             tool_calls: record.tool_calls.into(),
             elapsed: record.elapsed,
         }
@@ -79,7 +79,7 @@ impl Counts {
 }
 
 /// Sums saturate, since an upstream can report any number.
-impl AddAssign for Counts {
+impl AddAssign for RequestTotals {
     fn add_assign(&mut self, other: Self) {
         let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
         add(&mut self.requests, other.requests);
@@ -103,10 +103,13 @@ pub(super) mod tests {
     use super::super::RequestSummary;
     use super::*;
 
-    pub(in crate::ledger) fn record(model: &str, end: End) -> Record {
+    pub(in crate::ledger) fn record(model: &str, end: RequestEnd) -> Record {
         Record {
             request_id: "req_1".into(),
-            asked: RequestSummary { tools: ToolHistory { uses: 5, results: 6 }, ..RequestSummary::default() },
+            request: RequestSummary {
+                tools: ToolHistory { uses: 5, results: 6 },
+                ..RequestSummary::default()
+            },
             provider: Some("p".into()),
             model: Some(model.into()),
             failed_targets: vec![],
@@ -123,11 +126,11 @@ pub(super) mod tests {
     #[test]
     fn each_request_counts_once_as_streamed_or_whole() {
         let mut rows = Rows::default();
-        rows.count(&record("m", End::Succeeded), 10);
-        rows.count(&record("m", End::Cancelled), 30);
-        let failed = End::Failed { kind: "api_error", message: String::new() };
+        rows.count(&record("m", RequestEnd::Succeeded), 10);
+        rows.count(&record("m", RequestEnd::Cancelled), 30);
+        let failed = RequestEnd::Failed { kind: "api_error", message: String::new() };
         let mut streamed = record("m", failed);
-        streamed.asked.streamed = true;
+        streamed.request.streamed = true;
         rows.count(&streamed, 20);
 
         let (_, _, totals) = rows.iter().next().unwrap();
@@ -142,7 +145,7 @@ pub(super) mod tests {
     #[test]
     fn a_request_without_a_target_is_counted_under_unknown() {
         let mut rows = Rows::default();
-        rows.count(&Record { provider: None, model: None, ..record("m", End::Cancelled) }, 1);
+        rows.count(&Record { provider: None, model: None, ..record("m", RequestEnd::Cancelled) }, 1);
 
         let named: Vec<_> = rows.iter().map(|(provider, model, _)| (provider, model)).collect();
         assert_eq!(named, [(UNKNOWN, UNKNOWN)]);
@@ -152,9 +155,9 @@ pub(super) mod tests {
     fn models_beyond_the_limit_share_one_row() {
         let mut rows = Rows::default();
         for number in 0..MAX_ROWS + 2 {
-            rows.count(&record(&number.to_string(), End::Succeeded), 1);
+            rows.count(&record(&number.to_string(), RequestEnd::Succeeded), 1);
         }
-        rows.count(&record("0", End::Succeeded), 1);
+        rows.count(&record("0", RequestEnd::Succeeded), 1);
 
         let requests =
             |model: &str| rows.iter().find(|row| row.1 == model).map(|(_, _, totals)| totals.whole.requests);
@@ -166,7 +169,7 @@ pub(super) mod tests {
         let mut rows = Rows::default();
         let usage = Usage { input: u64::MAX, ..Usage::default() };
         for _ in 0..2 {
-            rows.count(&Record { usage, ..record("m", End::Succeeded) }, 1);
+            rows.count(&Record { usage, ..record("m", RequestEnd::Succeeded) }, 1);
         }
 
         assert_eq!(rows.iter().next().unwrap().2.whole.tokens.input, u64::MAX);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use vandamme_protocol::request::ToolHistory;
 use vandamme_protocol::vocabulary::Usage;
 
-use super::{End, Record, UNKNOWN, printable};
+use super::{Record, RequestEnd, UNKNOWN, printable};
 use crate::clock::Millis;
 
 /// The most failures that are kept, and the most requests in total.
@@ -69,7 +69,7 @@ impl Traces {
     pub(super) fn keep(&mut self, record: &Record, now: Millis) {
         let trace = Trace::from_record(record, now);
         // A disconnected client is not a failure, and it is frequent.
-        if matches!(record.end, End::Failed { .. }) {
+        if matches!(record.end, RequestEnd::Failed { .. }) {
             self.errors.push(trace.clone());
         }
         self.traces.push(trace);
@@ -117,10 +117,10 @@ impl Trace {
             request_id: record.request_id.clone(),
             provider: named(&record.provider),
             model: named(&record.model),
-            streamed: record.asked.streamed,
+            streamed: record.request.streamed,
             elapsed: record.elapsed,
             usage: record.usage,
-            tools: record.asked.tools,
+            tools: record.request.tools,
             tool_calls: record.tool_calls,
             error: TraceError::from_record(record),
         }
@@ -130,9 +130,11 @@ impl Trace {
 impl TraceError {
     fn from_record(record: &Record) -> Option<Self> {
         match &record.end {
-            End::Succeeded => None,
-            End::Cancelled => Some(Self { kind: "client_disconnect", message: "client disconnected".into() }),
-            End::Failed { kind, message } => {
+            RequestEnd::Succeeded => None,
+            RequestEnd::Cancelled => {
+                Some(Self { kind: "client_disconnect", message: "client disconnected".into() })
+            }
+            RequestEnd::Failed { kind, message } => {
                 Some(Self { kind: original_kind(kind, record), message: printable(message).into() })
             }
         }
@@ -149,7 +151,7 @@ fn original_kind(kind: &str, record: &Record) -> &'static str {
         "timeout_error" if upstream => "upstream_timeout",
         "timeout_error" => "timeout",
         // The status was 200, so the reply had started.
-        _ if upstream && record.asked.streamed && record.status == 200 => "streaming_error",
+        _ if upstream && record.request.streamed && record.status == 200 => "streaming_error",
         _ if upstream => "upstream_http_error",
         _ => "api_error",
     }
@@ -160,8 +162,8 @@ mod tests {
     use super::super::totals::tests::record;
     use super::*;
 
-    fn failed(kind: &'static str, message: &str) -> End {
-        End::Failed { kind, message: message.to_owned() }
+    fn failed(kind: &'static str, message: &str) -> RequestEnd {
+        RequestEnd::Failed { kind, message: message.to_owned() }
     }
 
     #[test]
@@ -170,7 +172,7 @@ mod tests {
         for number in 0..MAX_TRACES + 5 {
             traces.keep(&record("m", failed("api_error", &number.to_string())), 7);
         }
-        traces.keep(&record("last", End::Succeeded), 8);
+        traces.keep(&record("last", RequestEnd::Succeeded), 8);
 
         let (errors, all) = (traces.errors(), traces.traces());
         assert_eq!((errors.len(), all.len()), (MAX_ERRORS, MAX_TRACES));
@@ -182,7 +184,7 @@ mod tests {
     #[test]
     fn a_disconnected_client_is_traced_but_not_an_error() {
         let mut traces = Traces::default();
-        traces.keep(&record("m", End::Cancelled), 1);
+        traces.keep(&record("m", RequestEnd::Cancelled), 1);
 
         assert!(traces.errors().is_empty());
         assert_eq!(traces.traces()[0].error.as_ref().unwrap().kind, "client_disconnect");
@@ -192,7 +194,7 @@ mod tests {
     fn errors_have_the_names_of_the_original() {
         let kind = |kind, status, streamed, upstream_calls| {
             let mut record = Record { status, upstream_calls, ..record("m", failed(kind, "x")) };
-            record.asked.streamed = streamed;
+            record.request.streamed = streamed;
             TraceError::from_record(&record).unwrap().kind
         };
         assert_eq!(kind("timeout_error", 504, true, 1), "upstream_timeout");

@@ -1,7 +1,7 @@
 //! Lends leases without a message to the provider's actor while every key is equally good.
 //!
 //! A message to the actor wakes two threads, which costs a quarter of a small request (measured). Most of the time its
-//! answer is known, because no key rests and no request waits. Then the fast path is open, and the router takes a lease
+//! answer is known, because no key has a cooldown and no request waits. Then the fast path is open, and the router takes a lease
 //! directly. The first failure closes the fast path before the failed request continues. From then on every request
 //! asks the actor, until the actor opens the fast path again.
 
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix::{Addr, WeakAddr};
 
 use super::gate::Gate;
-use super::health::{Session, preferred_index};
+use super::health::{AffinityHash, preferred_index};
 use super::{Provider, client_key};
 use crate::secret::ApiKey;
 use crate::settings::ProviderSettings;
@@ -19,14 +19,14 @@ use crate::snapshot::Snapshot;
 
 /// The fast path of one provider, shared by all incarnations of its actor.
 pub(super) struct FastPath {
-    source: Snapshot<Option<Source>>,
+    source: Snapshot<Option<FastPathSource>>,
     gate: Gate,
     /// Counts the keys that were taken in turn.
     turn: AtomicUsize,
 }
 
 /// The actor and the settings that leases come from.
-pub(super) struct Source {
+pub(super) struct FastPathSource {
     pub(super) settings: Arc<ProviderSettings>,
     keys: Vec<ApiKey>,
     /// Weak, since a retired actor must end with its last lease.
@@ -34,7 +34,7 @@ pub(super) struct Source {
     pub(super) incarnation: u64,
 }
 
-impl Source {
+impl FastPathSource {
     /// The actor, if it is still running.
     pub(super) fn owner(&self) -> Option<Addr<Provider>> {
         self.owner.upgrade().filter(Addr::connected)
@@ -58,7 +58,7 @@ impl FastPath {
         let keys =
             if settings.passthrough { client_key(&[]).into_iter().collect() } else { settings.keys.clone() };
         let settings = settings.clone();
-        self.source.store(Some(Source { settings, keys, owner: owner.downgrade(), incarnation }));
+        self.source.store(Some(FastPathSource { settings, keys, owner: owner.downgrade(), incarnation }));
     }
 
     /// Lends nothing until the next call of [`set_source`](Self::set_source).
@@ -87,7 +87,7 @@ impl FastPath {
     }
 
     /// The source of leases, while there is one. It lends only if [`is_open_for`](Self::is_open_for) its incarnation.
-    pub(super) fn source(&self) -> Arc<Option<Source>> {
+    pub(super) fn source(&self) -> Arc<Option<FastPathSource>> {
         self.source.load()
     }
 
@@ -105,7 +105,7 @@ impl FastPath {
     }
 
     /// The key for the next request of this session.
-    pub(super) fn key(&self, source: &Source, session: Option<Session>) -> Option<ApiKey> {
+    pub(super) fn key(&self, source: &FastPathSource, session: Option<AffinityHash>) -> Option<ApiKey> {
         let at = match session {
             Some(session) => preferred_index(session, source.keys.iter().map(ApiKey::id)),
             None => self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(source.keys.len()),

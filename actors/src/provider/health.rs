@@ -12,10 +12,10 @@ mod view;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::choice::AffinityHash;
 pub use self::choice::Alternatives;
-pub use self::choice::Session;
-pub(super) use self::choice::{Choice, Chosen, Patience, Request, preferred_index};
-use self::condition::{Condition, Evidence, Pauses};
+pub(super) use self::choice::{Chosen, KeyChoice, KeyRequest, SessionWait, preferred_index};
+use self::condition::{CallEvidence, HealthCondition, Pauses};
 use self::models::ModelConditions;
 pub use self::view::{ConditionView, KeyView, ModelView};
 use crate::clock::{Millis, millis};
@@ -50,7 +50,7 @@ impl Size {
 
 /// The result of a call with one of the keys.
 #[derive(Clone, Debug)]
-pub(crate) struct Report {
+pub(crate) struct CallReport {
     pub(crate) outcome: Outcome,
     pub(crate) key: KeyId,
     pub(crate) model: Arc<str>,
@@ -68,9 +68,9 @@ pub(crate) struct Report {
 
 /// A change of state that is worth a log line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Change {
+pub(super) struct StateChange {
     pub(super) subject: Subject,
-    pub(super) into: State,
+    pub(super) into: SubjectState,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,14 +82,14 @@ pub(super) enum Subject {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum SubjectState {
     Preferred,
-    Resting { kind: RestKind, cause: Outcome, pause: Duration, message: Arc<str> },
+    CoolingDown { kind: CooldownKind, cause: Outcome, pause: Duration, message: Arc<str> },
 }
 
-/// Whether the previous rest had the same cause, without a success since.
+/// Whether the previous cooldown had the same cause, without a success since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RestKind {
+pub(super) enum CooldownKind {
     New,
     Extended,
 }
@@ -97,11 +97,11 @@ pub(super) enum RestKind {
 /// The health of a provider's keys, models and host.
 #[derive(Clone, Debug)]
 pub(super) struct Health {
-    keys: Vec<Key>,
+    keys: Vec<KeyHealth>,
     /// The index of the next key in turn.
     turn: usize,
     models: ModelConditions,
-    host: Condition,
+    host: HealthCondition,
     /// Models that have shown a fault of the host since the host last worked.
     host_faults: Vec<(Arc<str>, Millis)>,
     /// When the host's last pause ended; traffic ramps up from then on.
@@ -110,25 +110,25 @@ pub(super) struct Health {
 }
 
 #[derive(Clone, Debug)]
-struct Key {
+struct KeyHealth {
     key: ApiKey,
-    whole: Condition,
+    whole: HealthCondition,
     models: ModelConditions,
 }
 
 impl Health {
     /// Starts without any knowledge. Without keys the client's own key is used, about which nothing is stored.
     pub(super) fn new(keys: &[ApiKey], limits: &Limits) -> Self {
-        let key = |key: &ApiKey| Key {
+        let key = |key: &ApiKey| KeyHealth {
             key: key.clone(),
-            whole: Condition::default(),
+            whole: HealthCondition::default(),
             models: ModelConditions::default(),
         };
         Self {
             keys: keys.iter().map(key).collect(),
             turn: 0,
             models: ModelConditions::default(),
-            host: Condition::default(),
+            host: HealthCondition::default(),
             host_faults: vec![],
             ramp: None,
             pauses: Pauses { guess: limits.cooldown, cap: limits.cooldown_cap },
@@ -164,7 +164,7 @@ impl Health {
 
     /// Releases every mark, since the leases that hold them report to another incarnation.
     pub(super) fn release_all(&mut self) {
-        self.conditions().for_each(Condition::release_all);
+        self.conditions().for_each(HealthCondition::release_all);
     }
 
     /// Whether every key is equally good for every model.
@@ -178,12 +178,12 @@ impl Health {
         for key in &mut self.keys {
             key.models.forget_old(now);
             if key.whole.is_forgotten(now) {
-                key.whole = Condition::default();
+                key.whole = HealthCondition::default();
             }
         }
         self.models.forget_old(now);
         if self.host.is_forgotten(now) {
-            self.host = Condition::default();
+            self.host = HealthCondition::default();
         }
     }
 
@@ -195,9 +195,9 @@ impl Health {
     }
 
     /// Applies the result of a call, and releases what its lease has marked. Returns the changes of state.
-    pub(super) fn note(&mut self, report: &Report, jitter: f64) -> Vec<Change> {
+    pub(super) fn note(&mut self, report: &CallReport, jitter: f64) -> Vec<StateChange> {
         self.conditions().for_each(|condition| condition.release(report.lease));
-        let evidence = Evidence {
+        let evidence = CallEvidence {
             now: report.at,
             began: report.began,
             request: report.request,
@@ -215,14 +215,14 @@ impl Health {
 
     fn note_key(
         &mut self,
-        report: &Report,
+        report: &CallReport,
         effect: KeyEffect,
-        evidence: &Evidence<'_>,
-        changes: &mut Vec<Change>,
+        evidence: &CallEvidence<'_>,
+        changes: &mut Vec<StateChange>,
     ) {
         let pauses = self.pauses;
         let Some(key) = self.keys.iter_mut().find(|key| key.key.id() == report.key) else { return };
-        let Report { key: id, model, at, began, size, .. } = report;
+        let CallReport { key: id, model, at, began, size, .. } = report;
         let whole = Subject::Key(*id);
         let with_model = Subject::KeyAndModel(*id, model.clone());
         match effect {
@@ -232,7 +232,7 @@ impl Health {
                 let both = [Some((whole, &mut key.whole)), of_model];
                 for (subject, condition) in both.into_iter().flatten() {
                     if condition.succeed(*at, *began, *size) {
-                        changes.push(Change { subject, into: State::Preferred });
+                        changes.push(StateChange { subject, into: SubjectState::Preferred });
                     }
                 }
             }
@@ -247,17 +247,18 @@ impl Health {
 
     fn note_health(
         &mut self,
-        report: &Report,
+        report: &CallReport,
         effect: HealthEffect,
-        evidence: &Evidence<'_>,
-        changes: &mut Vec<Change>,
+        evidence: &CallEvidence<'_>,
+        changes: &mut Vec<StateChange>,
     ) {
-        let Report { model, at, began, size, .. } = report;
+        let CallReport { model, at, began, size, .. } = report;
         if matches!(effect, HealthEffect::ModelWorks)
             && let Some(known) = self.models.get_mut(model)
             && known.succeed(*at, *began, *size)
         {
-            changes.push(Change { subject: Subject::Model(model.clone()), into: State::Preferred });
+            changes
+                .push(StateChange { subject: Subject::Model(model.clone()), into: SubjectState::Preferred });
         }
         if matches!(effect, HealthEffect::ModelFails | HealthEffect::HostFails) {
             let subject = Subject::Model(model.clone());
@@ -268,17 +269,22 @@ impl Health {
             // A reply of any kind proves that the host works.
             HealthEffect::HostWorks | HealthEffect::ModelWorks | HealthEffect::ModelFails => {
                 self.host_faults.retain(|&(_, fault)| fault > *began);
-                let end = self.host.rest().map(|rest| rest.until.min(*at));
+                let end = self.host.cooldown().map(|cooldown| cooldown.until.min(*at));
                 if self.host.succeed(*at, *began, *size) {
                     self.ramp = end;
-                    changes.push(Change { subject: Subject::Host, into: State::Preferred });
+                    changes.push(StateChange { subject: Subject::Host, into: SubjectState::Preferred });
                 }
             }
             HealthEffect::HostFails => self.note_host_fault(report, evidence, changes),
         }
     }
 
-    fn note_host_fault(&mut self, report: &Report, evidence: &Evidence<'_>, changes: &mut Vec<Change>) {
+    fn note_host_fault(
+        &mut self,
+        report: &CallReport,
+        evidence: &CallEvidence<'_>,
+        changes: &mut Vec<StateChange>,
+    ) {
         let horizon = report.at.saturating_sub(millis(HOST_WINDOW));
         self.host_faults.retain(|(model, at)| *at >= horizon && *model != report.model);
         // Further models add no information.
@@ -287,11 +293,11 @@ impl Health {
         let is_known = !self.host.is_clear();
         if is_known || self.host_faults.len() >= HOST_MODELS {
             fail(&mut self.host, Subject::Host, evidence, self.pauses, changes);
-            self.ramp = self.host.rest().map(|rest| rest.until).or(self.ramp);
+            self.ramp = self.host.cooldown().map(|cooldown| cooldown.until).or(self.ramp);
         }
     }
 
-    fn conditions(&mut self) -> impl Iterator<Item = &mut Condition> {
+    fn conditions(&mut self) -> impl Iterator<Item = &mut HealthCondition> {
         let keys = self.keys.iter_mut();
         let of_keys = keys.flat_map(|key| key.models.iter_mut().chain([&mut key.whole]));
         of_keys.chain(self.models.iter_mut()).chain([&mut self.host])
@@ -299,21 +305,27 @@ impl Health {
 }
 
 fn fail(
-    condition: &mut Condition,
+    condition: &mut HealthCondition,
     subject: Subject,
-    evidence: &Evidence<'_>,
+    evidence: &CallEvidence<'_>,
     pauses: Pauses,
-    changes: &mut Vec<Change>,
+    changes: &mut Vec<StateChange>,
 ) {
-    let before = condition.rest().map(|rest| rest.cause.label());
+    let before = condition.cooldown().map(|cooldown| cooldown.cause.label());
     if !condition.fail(evidence, pauses) {
         return;
     }
-    if let Some(rest) = condition.rest() {
-        let pause = Duration::from_millis(rest.until.saturating_sub(rest.since));
-        let kind = if before == Some(rest.cause.label()) { RestKind::Extended } else { RestKind::New };
-        let into = State::Resting { kind, cause: rest.cause, pause, message: rest.message.clone() };
-        changes.push(Change { subject, into });
+    if let Some(cooldown) = condition.cooldown() {
+        let pause = Duration::from_millis(cooldown.until.saturating_sub(cooldown.since));
+        let kind =
+            if before == Some(cooldown.cause.label()) { CooldownKind::Extended } else { CooldownKind::New };
+        let into = SubjectState::CoolingDown {
+            kind,
+            cause: cooldown.cause,
+            pause,
+            message: cooldown.message.clone(),
+        };
+        changes.push(StateChange { subject, into });
     }
 }
 

@@ -23,14 +23,14 @@ pub(super) struct LearnedRules {
 /// The rules of one model. Expired rules are kept until they are learned again, so that each is logged only once.
 #[derive(Clone, Debug, Default)]
 struct ModelRules {
-    rules: Vec<Rule>,
+    rules: Vec<LearnedRule>,
     /// The fixups that have not expired, and the time at which the first of them expires.
     fixups: Option<Arc<[Fixup]>>,
     next_expiry: Millis,
 }
 
 #[derive(Clone, Debug)]
-struct Rule {
+struct LearnedRule {
     fixup: Fixup,
     until: Millis,
 }
@@ -85,7 +85,7 @@ impl LearnedRules {
         if model_rules.rules.len() >= MAX_FIXUPS {
             model_rules.rules.remove(0);
         }
-        model_rules.rules.push(Rule { fixup, until });
+        model_rules.rules.push(LearnedRule { fixup, until });
         model_rules.refresh(now);
         novelty
     }
@@ -93,7 +93,7 @@ impl LearnedRules {
     pub(super) fn view(&self, now: Millis) -> Vec<LearnedRuleView> {
         let all = self.models.iter().flat_map(|(model, model_rules)| {
             let valid = model_rules.rules.iter().filter(move |rule| rule.until > now);
-            valid.map(move |Rule { fixup, until }| LearnedRuleView {
+            valid.map(move |LearnedRule { fixup, until }| LearnedRuleView {
                 model: model.clone(),
                 fixup: fixup.clone(),
                 left: Duration::from_millis(until - now),

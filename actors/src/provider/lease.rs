@@ -7,8 +7,8 @@ use actix::{Addr, Message};
 use vandamme_protocol::compat::Fixup;
 
 use super::Provider;
-use super::health::{Alternatives, Report, Session, Size};
-use super::permits::{Event, HeldPermit, Permit, Permits};
+use super::health::{AffinityHash, Alternatives, CallReport, Size};
+use super::permits::{HeldPermit, LeaseEvent, Permit, Permits};
 use crate::clock::{self, Millis};
 use crate::excerpt;
 use crate::outcome::Outcome;
@@ -49,17 +49,17 @@ pub(crate) struct LeaseSource {
 struct Ticket {
     provider: Arc<ProviderSettings>,
     source: LeaseSource,
-    stage: Stage,
+    stage: LeaseStage,
     permit: Option<Permit>,
     /// The lease is a probe: other requests skip its key, model or host until it reports.
     is_probe: bool,
     /// The contents of the next report, apart from the outcome.
-    call: Call,
+    call: CallInProgress,
 }
 
 /// The call in progress.
 #[derive(Clone, Debug)]
-struct Call {
+struct CallInProgress {
     key: KeyId,
     model: Arc<str>,
     began: Millis,
@@ -69,7 +69,7 @@ struct Call {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum LeaseStage {
     Unreported,
     Reported,
     Finished,
@@ -80,7 +80,7 @@ impl Lease {
     pub(crate) fn from_fast_path(
         permits: &Arc<Permits>,
         model: &Arc<str>,
-        session: Option<Session>,
+        session: Option<AffinityHash>,
         size: Size,
     ) -> Option<Self> {
         let fast_path = &permits.fast_path;
@@ -107,12 +107,18 @@ impl Lease {
         size: Size,
         source: LeaseSource,
     ) -> Self {
-        let call =
-            Call { key: key.id(), model: model.clone(), began: clock::boot(), request: 0, size, lease: 0 };
+        let call = CallInProgress {
+            key: key.id(),
+            model: model.clone(),
+            began: clock::boot(),
+            request: 0,
+            size,
+            lease: 0,
+        };
         let ticket = Ticket {
             provider: provider.clone(),
             source,
-            stage: Stage::Unreported,
+            stage: LeaseStage::Unreported,
             permit: None,
             is_probe: false,
             call,
@@ -193,7 +199,7 @@ impl Lease {
 
     /// Reports an intermediate result and keeps the lease. `message` is the upstream's error, without secrets.
     pub fn report(&mut self, outcome: Outcome, message: &str) {
-        self.ticket.stage = Stage::Reported;
+        self.ticket.stage = LeaseStage::Reported;
         self.ticket.report(outcome, message);
     }
 
@@ -205,7 +211,7 @@ impl Lease {
     /// Reports which fixups made a refused request acceptable.
     pub fn learn(&self, fixups: Vec<Fixup>) {
         let (provider, model) = (self.provider.clone(), self.model.clone());
-        self.ticket.source.permits.report(Event::LearnedRule { provider, model, fixups });
+        self.ticket.source.permits.report(LeaseEvent::LearnedRule { provider, model, fixups });
     }
 
     /// The proof of this lease's permit, for the next lease of the same request. Without it, requests that need another
@@ -237,16 +243,17 @@ impl Lease {
 impl Ticket {
     fn report(&self, outcome: Outcome, message: &str) {
         let outcome = if self.provider.passthrough { outcome.without_key() } else { outcome };
-        let Call { key, model, began, request, size, lease } = self.call.clone();
+        let CallInProgress { key, model, began, request, size, lease } = self.call.clone();
         let message =
             if outcome.is_adverse() { excerpt::one_line(message, excerpt::LINE).into() } else { "".into() };
-        let report = Report { outcome, key, model, began, at: clock::boot(), request, size, lease, message };
+        let report =
+            CallReport { outcome, key, model, began, at: clock::boot(), request, size, lease, message };
         let (provider, incarnation) = (self.provider.clone(), self.source.incarnation);
-        self.source.permits.report(Event::Report { provider, incarnation, report });
+        self.source.permits.report(LeaseEvent::Report { provider, incarnation, report });
     }
 
     fn finish(&mut self, outcome: Outcome, message: &str) {
-        self.stage = Stage::Finished;
+        self.stage = LeaseStage::Finished;
         self.report(outcome, message);
         self.free();
     }
@@ -264,9 +271,9 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         match self.stage {
-            Stage::Finished => {}
-            Stage::Unreported => self.finish(Outcome::Cancelled, ""),
-            Stage::Reported => self.free(),
+            LeaseStage::Finished => {}
+            LeaseStage::Unreported => self.finish(Outcome::Cancelled, ""),
+            LeaseStage::Reported => self.free(),
         }
     }
 }

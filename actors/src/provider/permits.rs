@@ -8,7 +8,7 @@ use crossbeam_queue::SegQueue;
 use vandamme_protocol::compat::Fixup;
 
 use super::fast_path::FastPath;
-use super::health::Report;
+use super::health::CallReport;
 use crate::retry::RetryBudget;
 use crate::settings::ProviderSettings;
 
@@ -21,7 +21,7 @@ use crate::settings::ProviderSettings;
 pub(crate) struct Permits {
     taken: AtomicUsize,
     limit: AtomicUsize,
-    events: SegQueue<Event>,
+    events: SegQueue<LeaseEvent>,
     /// A request waits for a permit.
     has_waiters: AtomicBool,
     pub(super) fast_path: FastPath,
@@ -72,7 +72,7 @@ impl Permits {
     }
 
     /// The oldest unread event.
-    pub(crate) fn next_event(&self) -> Option<Event> {
+    pub(crate) fn next_event(&self) -> Option<LeaseEvent> {
         self.events.pop()
     }
 
@@ -86,7 +86,7 @@ impl Permits {
         &self.budget
     }
 
-    pub(super) fn report(&self, event: Event) {
+    pub(super) fn report(&self, event: LeaseEvent) {
         if event.is_adverse() {
             self.fast_path.before_failure_is_queued();
         }
@@ -155,14 +155,14 @@ impl Drop for Permit {
 
 /// A report of a request to its provider.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum LeaseEvent {
     /// The result of a call, with the settings that the lease was made under.
-    Report { provider: Arc<ProviderSettings>, incarnation: u64, report: Report },
+    Report { provider: Arc<ProviderSettings>, incarnation: u64, report: CallReport },
     /// The fixups that made requests for a model acceptable.
     LearnedRule { provider: Arc<ProviderSettings>, model: Arc<str>, fixups: Vec<Fixup> },
 }
 
-impl Event {
+impl LeaseEvent {
     /// Whether the event can change which key or fixups other requests get.
     pub(super) fn is_adverse(&self) -> bool {
         match self {

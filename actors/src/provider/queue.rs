@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use actix::{AsyncContext as _, Context, Handler};
 
-use super::health::Patience;
+use super::health::SessionWait;
 use super::lease::Freed;
 use super::permits::Permit;
-use super::{LeaseKey, Provider, Refusal};
+use super::{LeaseKey, LeaseRefusal, Provider};
 use crate::clock::{self, Millis};
 use crate::retry::with_jitter;
 
@@ -28,7 +28,7 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct Waiter {
     request: LeaseKey,
-    patience: Patience,
+    patience: SessionWait,
     deadline: Millis,
 }
 
@@ -50,7 +50,7 @@ impl Queue {
 
 impl Provider {
     /// Answers a request, or queues it for a permit.
-    pub(super) fn admit(&mut self, request: LeaseKey, patience: Patience, context: &mut Context<Self>) {
+    pub(super) fn admit(&mut self, request: LeaseKey, patience: SessionWait, context: &mut Context<Self>) {
         if request.reply.is_closed() {
             return;
         }
@@ -75,11 +75,11 @@ impl Provider {
         self.permits.take().or_else(retry)
     }
 
-    fn queue(&mut self, request: LeaseKey, patience: Patience, context: &mut Context<Self>) {
+    fn queue(&mut self, request: LeaseKey, patience: SessionWait, context: &mut Context<Self>) {
         self.waiting.waiters.retain(|waiter| !waiter.request.reply.is_closed());
         if self.waiting.waiters.len() >= self.limits.provider_queue {
             let LeaseKey { model, reply, .. } = request;
-            drop(reply.send(Err(self.refused(model, Refusal::Busy))));
+            drop(reply.send(Err(self.refused(model, LeaseRefusal::Busy))));
             return;
         }
         let wait = self.limits.provider_queue_wait;
@@ -100,7 +100,7 @@ impl Provider {
     ) {
         self.waiting.held.retain(|held| !held.request.reply.is_closed());
         if self.waiting.held.len() >= self.limits.provider_queue {
-            return self.grant(request, permit, Patience::HasWaited, context);
+            return self.grant(request, permit, SessionWait::HasWaited, context);
         }
         // Jitter keeps the waiting requests from continuing all at once.
         let spread = with_jitter(Duration::from_millis(until.saturating_sub(clock::boot())), fastrand::f64());
@@ -118,7 +118,7 @@ impl Provider {
             std::mem::take(&mut self.waiting.held).into_iter().partition(|held| held.until <= now);
         self.waiting.held = held;
         for HeldRequest { request, .. } in due {
-            self.admit(request, Patience::HasWaited, context);
+            self.admit(request, SessionWait::HasWaited, context);
         }
     }
 
@@ -146,7 +146,7 @@ impl Provider {
         while self.waiting.waiters.front().is_some_and(|waiter| waiter.deadline <= now) {
             if let Some(waiter) = self.waiting.waiters.pop_front() {
                 let LeaseKey { model, reply, .. } = waiter.request;
-                drop(reply.send(Err(self.refused(model, Refusal::Busy))));
+                drop(reply.send(Err(self.refused(model, LeaseRefusal::Busy))));
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::settings::{Limits, ProviderSettings};
 /// Applies these settings, starting with the next lease.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub(crate) struct Reconfigure {
+pub(crate) struct ReconfigureProvider {
     pub(crate) settings: Arc<ProviderSettings>,
     pub(crate) limits: Limits,
 }
@@ -34,15 +34,19 @@ impl ProviderHealth {
         }
         let mut known = self.clone();
         known.health = self.health.with_keys(&after.keys, limits);
-        known.learned_rules.set_ttl(limits.healing_ttl);
+        known.learned_rules.set_ttl(limits.learned_rules_ttl);
         known
     }
 }
 
-impl Handler<Reconfigure> for Provider {
+impl Handler<ReconfigureProvider> for Provider {
     type Result = ();
 
-    fn handle(&mut self, Reconfigure { settings, limits }: Reconfigure, context: &mut Self::Context) {
+    fn handle(
+        &mut self,
+        ReconfigureProvider { settings, limits }: ReconfigureProvider,
+        context: &mut Self::Context,
+    ) {
         // Apply all reports so far to the old settings.
         self.catch_up();
         self.known = self.known.for_settings(&self.settings, &settings, &limits);

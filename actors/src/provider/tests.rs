@@ -56,7 +56,7 @@ fn request(provider: &Addr<Provider>, model: &str, set: impl FnOnce(&mut LeaseKe
     answer
 }
 
-async fn lease(provider: &Addr<Provider>, tried: &[KeyId]) -> Result<Lease, Refusal> {
+async fn lease(provider: &Addr<Provider>, tried: &[KeyId]) -> Result<Lease, LeaseRefusal> {
     let answer = request(provider, "m", |request| request.tried = tried.to_vec());
     answer.await.unwrap().map_err(|none| none.refusal)
 }
@@ -122,8 +122,8 @@ async fn a_wait_that_is_too_long_or_a_queue_that_is_full_is_refused_as_busy() {
 
     let (first, second) = join(lease(&provider, &[]), lease(&provider, &[])).await;
 
-    assert_eq!(first.unwrap_err(), Refusal::Busy);
-    assert_eq!(second.unwrap_err(), Refusal::Busy);
+    assert_eq!(first.unwrap_err(), LeaseRefusal::Busy);
+    assert_eq!(second.unwrap_err(), LeaseRefusal::Busy);
 }
 
 #[actix_rt::test]
@@ -179,7 +179,7 @@ fn lend(permits: &Arc<Permits>) -> Option<Lease> {
 }
 
 #[actix_rt::test]
-async fn while_nothing_rests_the_fast_path_lends_keys_in_turn() {
+async fn while_no_key_has_a_cooldown_the_fast_path_lends_keys_in_turn() {
     let (provider, permits) = with_fast_path(&["a", "b"], limits()).await;
 
     let keys: Vec<_> = (0..3).map(|_| lend(&permits).unwrap().key.expose().to_owned()).collect();
@@ -194,7 +194,7 @@ async fn while_nothing_rests_the_fast_path_lends_keys_in_turn() {
 async fn the_fast_path_and_the_actor_choose_the_same_key_for_a_session() {
     let (provider, permits) = with_fast_path(&["a", "b", "c"], limits()).await;
 
-    for session in (0..32).map(|number| Some(Session(number))) {
+    for session in (0..32).map(|number| Some(AffinityHash(number))) {
         let lent = Lease::from_fast_path(&permits, &"m".into(), session, Size::default()).unwrap();
         let answer = request(&provider, "m", |request| request.session = session);
         assert_eq!(answer.await.unwrap().unwrap().key.id(), lent.key.id());
@@ -211,7 +211,7 @@ async fn a_failure_closes_the_fast_path_before_the_actor_reads_it() {
         assert!(lend(&permits).is_none(), "{outcome:?}, unread");
 
         provider.send(Ping).await.unwrap();
-        assert!(lend(&permits).is_none(), "{outcome:?}, while the key rests");
+        assert!(lend(&permits).is_none(), "{outcome:?}, while the key has a cooldown");
         assert_eq!(lease(&provider, &[]).await.unwrap().key.expose(), "b");
     }
 }
@@ -349,7 +349,7 @@ async fn leases_from_before_a_reload_do_not_affect_another_upstream() {
     let before: Vec<_> = (0..10).map(|_| lend(&permits).unwrap()).collect();
     let taught = lend(&permits).unwrap();
 
-    provider.do_send(Reconfigure { settings: elsewhere(&["a", "b"]), limits: limits() });
+    provider.do_send(ReconfigureProvider { settings: elsewhere(&["a", "b"]), limits: limits() });
     provider.send(Ping).await.unwrap();
     taught.learn(vec![Fixup::param("top_p").unwrap()]);
     taught.finish(Outcome::KeyRejected);
@@ -385,7 +385,7 @@ async fn a_replaced_actor_saves_nothing_on_a_late_reload() {
         Provider::new(settings, limits(), permits, 1, saved)
     });
 
-    late.do_send(Reconfigure { settings: provider("p").keys(&["a", "b"]).build(), limits: limits() });
+    late.do_send(ReconfigureProvider { settings: provider("p").keys(&["a", "b"]).build(), limits: limits() });
     late.send(Ping).await.unwrap();
 
     assert_eq!(kept.load().health.keys_view(0).len(), 1);
@@ -393,7 +393,7 @@ async fn a_replaced_actor_saves_nothing_on_a_late_reload() {
 
 #[actix_rt::test]
 async fn the_fast_path_opens_again_when_learned_rules_expire() {
-    let limits = Limits { healing_ttl: Duration::from_millis(20), ..limits() };
+    let limits = Limits { learned_rules_ttl: Duration::from_millis(20), ..limits() };
     let (provider, permits) = with_fast_path(&["a"], limits).await;
     lend(&permits).unwrap().learn(vec![Fixup::param("top_p").unwrap()]);
 
@@ -405,10 +405,10 @@ async fn the_fast_path_opens_again_when_learned_rules_expire() {
 }
 
 #[actix_rt::test]
-async fn a_key_just_out_of_its_rest_takes_one_request_at_a_time_while_another_is_left() {
+async fn a_key_just_out_of_its_cooldown_takes_one_request_at_a_time_while_another_is_left() {
     let provider = start(&["a", "b"], Limits { cooldown: Duration::from_millis(20), ..limits() });
     let limited = lease(&provider, &[]).await.unwrap();
-    let resting = limited.key.id();
+    let cooling = limited.key.id();
     limited.finish(LIMITED);
     actix_rt::time::sleep(Duration::from_millis(60)).await;
 
@@ -416,9 +416,9 @@ async fn a_key_just_out_of_its_rest_takes_one_request_at_a_time_while_another_is
     for _ in 0..4 {
         leases.push(lease(&provider, &[]).await.unwrap());
     }
-    let tries = |leases: &[Lease]| leases.iter().filter(|lease| lease.key.id() == resting).count();
+    let tries = |leases: &[Lease]| leases.iter().filter(|lease| lease.key.id() == cooling).count();
     assert_eq!(tries(&leases), 1);
-    leases.iter_mut().find(|lease| lease.key.id() == resting).unwrap().reply_started();
+    leases.iter_mut().find(|lease| lease.key.id() == cooling).unwrap().reply_started();
 
     let more = [lease(&provider, &[]).await.unwrap(), lease(&provider, &[]).await.unwrap()];
     assert_eq!(tries(&more), 1, "the key takes its turn again");
@@ -427,7 +427,7 @@ async fn a_key_just_out_of_its_rest_takes_one_request_at_a_time_while_another_is
 #[actix_rt::test]
 async fn a_session_waits_for_its_key_and_gets_it() {
     let provider = start(&["a", "b"], limits());
-    let session = Some(Session(7));
+    let session = Some(AffinityHash(7));
     let of_session = || request(&provider, "m", |request| request.session = session);
     let first = of_session().await.unwrap().unwrap();
     let own = first.key.id();

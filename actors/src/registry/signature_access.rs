@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Registry;
-use crate::signatures::{Recall, Remember, Scope};
+use crate::signatures::{Recall, Remember, SignatureScope};
 use crate::snapshot::Snapshot;
 
 /// A request's access to the store.
 #[derive(Clone)]
 pub struct ScopedSignatures {
     pub registry: Snapshot<Registry>,
-    pub scope: Scope,
+    pub scope: SignatureScope,
 }
 
 impl ScopedSignatures {

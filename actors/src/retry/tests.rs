@@ -9,9 +9,9 @@ fn attempts(max_repeats: u32) -> Attempts {
     attempts
 }
 
-fn failed(outcome: Outcome) -> Failed {
+fn failed(outcome: Outcome) -> FailedCall {
     let retry = outcome.treatment().retry;
-    Failed { outcome, retry, after: None, can_fix: Fixable::No, request: RetryContext::default() }
+    FailedCall { outcome, retry, after: None, can_fix: Fixable::No, request: RetryContext::default() }
 }
 
 fn limited(wait: Option<u64>) -> Outcome {
@@ -41,10 +41,10 @@ fn a_key_failure_is_not_counted_as_a_repeat_but_the_whole_is_bounded() {
 #[test]
 fn a_clients_own_retry_is_not_repeated_on_the_same_key() {
     let request = RetryContext { is_client_retry: true, ..RetryContext::default() };
-    let failure = Failed { request, ..failed(Outcome::ServerError) };
+    let failure = FailedCall { request, ..failed(Outcome::ServerError) };
     assert_eq!(attempts(2).next(failure, 0, 0.0), Next::GiveUp);
     assert_eq!(attempts(2).next(failure, 1, 0.0), Next::NextTarget);
-    let key = Failed { request, ..failed(Outcome::KeyRejected) };
+    let key = FailedCall { request, ..failed(Outcome::KeyRejected) };
     assert_eq!(attempts(2).next(key, 0, 0.0), Next::NextKey);
 }
 
@@ -52,7 +52,7 @@ fn a_clients_own_retry_is_not_repeated_on_the_same_key() {
 fn what_is_known_to_fail_gets_one_call() {
     let request = RetryContext { is_known_to_fail: true, ..RetryContext::default() };
     for outcome in [Outcome::ServerError, Outcome::KeyRejected, limited(None)] {
-        let failure = Failed { request, ..failed(outcome) };
+        let failure = FailedCall { request, ..failed(outcome) };
         assert_eq!(attempts(2).next(failure, 0, 0.0), Next::GiveUp, "{outcome:?}");
         assert_eq!(attempts(2).next(failure, 2, 0.0), Next::NextTarget, "{outcome:?}");
     }
@@ -62,11 +62,11 @@ fn what_is_known_to_fail_gets_one_call() {
 fn a_session_waits_for_its_key_up_to_five_seconds_and_twice() {
     let request = RetryContext { has_session: true, ..RetryContext::default() };
     let mut attempts = attempts(0);
-    let short = Failed { request, ..failed(limited(Some(5))) };
+    let short = FailedCall { request, ..failed(limited(Some(5))) };
     assert_eq!(attempts.next(short, 0, 0.0), Next::SameKey(Duration::from_secs(5)));
     assert_eq!(attempts.next(short, 0, 1.0), Next::SameKey(Duration::from_secs(6)));
     assert_eq!(attempts.next(short, 0, 0.0), Next::NextKey);
-    let long = Failed { request, ..failed(limited(Some(6))) };
+    let long = FailedCall { request, ..failed(limited(Some(6))) };
     assert_eq!(self::attempts(2).next(long, 0, 0.0), Next::NextKey);
     assert_eq!(next(&mut self::attempts(2), limited(Some(1)), 0), Next::NextKey, "no session");
 }
@@ -74,7 +74,7 @@ fn a_session_waits_for_its_key_up_to_five_seconds_and_twice() {
 #[test]
 fn a_request_is_fixed_three_times_at_most_even_for_a_client_that_retries() {
     let mut attempts = attempts(0);
-    let fixable = Failed { can_fix: Fixable::Yes, ..failed(Outcome::RequestRefused) };
+    let fixable = FailedCall { can_fix: Fixable::Yes, ..failed(Outcome::RequestRefused) };
     let seen = [(); 4].map(|()| attempts.next(fixable, 0, 0.0));
     assert_eq!(seen, [Next::Fixed, Next::Fixed, Next::Fixed, Next::GiveUp]);
 }
@@ -87,7 +87,7 @@ fn a_silent_provider_is_left_at_once_and_never_repeated() {
 
 #[test]
 fn the_upstreams_own_pause_is_kept_unless_it_is_long() {
-    let after = |secs| Failed { after: Some(Duration::from_secs(secs)), ..failed(Outcome::ServerError) };
+    let after = |secs| FailedCall { after: Some(Duration::from_secs(secs)), ..failed(Outcome::ServerError) };
     assert_eq!(attempts(2).next(after(3), 0, 0.5), Next::SameKey(Duration::from_secs(3)));
     assert_eq!(attempts(2).next(after(60), 0, 0.5), Next::GiveUp);
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
-use crate::routing::{Lists, Routes, Step};
+use crate::routing::{Lists, Routes, RoutingStep};
 use crate::settings::{Fallbacks, PartialProvider, Profile, ProfileSource, Settings};
 use crate::supervisor::Supervisor;
 use crate::testing::{provider, settings};
@@ -93,16 +93,16 @@ async fn decided(router: &Addr<Router>, model: &str) -> Decision {
 fn explained(routes: &Routes, model: &str) -> Decision {
     let (mut last, mut next) = (String::new(), vec![]);
     let route = routes.explain(model, &mut |step| match step {
-        Step::Unmarked { name, .. }
-        | Step::Literal { name }
-        | Step::Prefix { name, .. }
-        | Step::Profile { name, .. }
-        | Step::NotInProfile { name, .. }
-        | Step::Default { name, .. }
-        | Step::Alias { target: name, .. }
-        | Step::AliasSkipped { name, .. } => last = name.to_lowercase(),
-        Step::DefaultProfile { .. } | Step::SkippedFallback { .. } => {}
-        Step::Fallback { provider, model, .. } => next.push(format!("{provider}:{model}")),
+        RoutingStep::Unmarked { name, .. }
+        | RoutingStep::Literal { name }
+        | RoutingStep::Prefix { name, .. }
+        | RoutingStep::Profile { name, .. }
+        | RoutingStep::NotInProfile { name, .. }
+        | RoutingStep::Default { name, .. }
+        | RoutingStep::Alias { target: name, .. }
+        | RoutingStep::AliasSkipped { name, .. } => last = name.to_lowercase(),
+        RoutingStep::DefaultProfile { .. } | RoutingStep::SkippedFallback { .. } => {}
+        RoutingStep::Fallback { provider, model, .. } => next.push(format!("{provider}:{model}")),
     })?;
     let names = route.fallbacks.iter().map(|target| format!("{}:{}", target.provider.name, target.model));
     assert_eq!(names.collect::<Vec<_>>(), next, "{model}");
@@ -124,7 +124,7 @@ proptest! {
     fn an_explanation_is_the_living_routers_decision(settings in configuration(), names in vec(asked(), 1..40)) {
         actix_rt::System::new().block_on(async {
             let (_supervisor, registry) = Supervisor::start_tree(settings.clone());
-            let router = here(&registry);
+            let router = thread_router(&registry);
             // As `vdm explain` has them: its own tables, from the same settings.
             let routes = Routes::new(&settings, Snapshot::new(Lists::new()));
             for name in &names {

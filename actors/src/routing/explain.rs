@@ -7,7 +7,7 @@ use super::unroutable::SkippedFallback;
 
 /// One decision. Names are as they stand in the request or in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step<'s> {
+pub enum RoutingStep<'s> {
     /// A mark of Claude Code's that is no part of the name was taken off.
     Unmarked { mark: &'s str, name: &'s str },
     /// `!`: no alias applies.
@@ -43,7 +43,7 @@ pub enum AliasSkipped {
     ServesClaude,
 }
 
-impl fmt::Display for Step<'_> {
+impl fmt::Display for RoutingStep<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unmarked { mark, name } => write!(f, "'{mark}' is taken off: '{name}'"),

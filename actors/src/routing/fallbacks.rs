@@ -1,21 +1,26 @@
 //! Where a request goes when its target fails. Fallbacks of fallbacks do not count, so there is no circle to go round in.
 
-use super::explain::Step;
+use super::explain::RoutingStep;
 use super::resolver::Resolver;
 use super::routes::{Route, Routes, Target};
 use super::unroutable::{SkippedFallback, Unroutable};
 
 impl Routes {
     /// Appends to `route` where it goes when it fails, as far as that can be used.
-    pub(super) fn fall_back(&self, route: &mut Route, targets: &[String], report: &mut dyn FnMut(Step<'_>)) {
+    pub(super) fn fall_back(
+        &self,
+        route: &mut Route,
+        targets: &[String],
+        report: &mut dyn FnMut(RoutingStep<'_>),
+    ) {
         for text in targets {
             match self.fallback(route, text) {
                 Ok(target) => {
                     let (provider, model) = (&target.provider.name, &target.model);
-                    report(Step::Fallback { target: text, provider, model });
+                    report(RoutingStep::Fallback { target: text, provider, model });
                     route.fallbacks.push(target);
                 }
-                Err(why) => report(Step::SkippedFallback { target: text, why: &why }),
+                Err(why) => report(RoutingStep::SkippedFallback { target: text, why: &why }),
             }
         }
     }

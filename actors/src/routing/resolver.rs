@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::aliases::{AliasMatch, Aliases};
-use super::explain::{AliasSkipped, Step};
+use super::explain::{AliasSkipped, RoutingStep};
 use super::routes::{DISCOVERED, MARKER, ProviderRoutes, Route, Routes, Target};
 use super::unroutable::Unroutable;
 use crate::settings::Profile;
@@ -22,7 +22,7 @@ enum NameSource {
 /// One resolution.
 pub(super) struct Resolver<'r, 't> {
     routes: &'r Routes,
-    report: &'t mut dyn FnMut(Step<'_>),
+    report: &'t mut dyn FnMut(RoutingStep<'_>),
     /// As the client sent it.
     requested: &'t str,
     profile: Option<Arc<Profile>>,
@@ -40,22 +40,26 @@ pub(super) struct Resolved<'r> {
 
 /// Where the aliases of a name end.
 struct AtProvider<'r> {
-    home: &'r ProviderRoutes,
+    owner: &'r ProviderRoutes,
     /// The model's name at that provider.
     model: String,
 }
 
-type Followed<'r> = Result<AtProvider<'r>, Unroutable>;
+type FollowResult<'r> = Result<AtProvider<'r>, Unroutable>;
 
 /// A model's name after its prefix.
 struct Split<'r, 'm> {
-    home: &'r ProviderRoutes,
+    owner: &'r ProviderRoutes,
     name: &'m str,
     is_prefixed: bool,
 }
 
 impl<'r, 't> Resolver<'r, 't> {
-    pub(super) fn new(routes: &'r Routes, requested: &'t str, report: &'t mut dyn FnMut(Step<'_>)) -> Self {
+    pub(super) fn new(
+        routes: &'r Routes,
+        requested: &'t str,
+        report: &'t mut dyn FnMut(RoutingStep<'_>),
+    ) -> Self {
         Self { routes, report, requested, profile: None, fallbacks: None }
     }
 
@@ -71,8 +75,8 @@ impl<'r, 't> Resolver<'r, 't> {
         let at = match self.requested.strip_prefix('!') {
             Some(literal) => self.literal(literal)?,
             None => {
-                let Split { home, name, .. } = self.split(self.requested)?;
-                self.follow(home, name)?
+                let Split { owner, name, .. } = self.split(self.requested)?;
+                self.follow(owner, name)?
             }
         };
         Ok(at.into())
@@ -80,28 +84,28 @@ impl<'r, 't> Resolver<'r, 't> {
 
     /// Those of the name that was requested for, of the model it stands for, of the profile, of the provider: the first.
     fn fallbacks_at(&self, at: &AtProvider<'r>) -> Option<&'r [String]> {
-        let AtProvider { home, model } = at;
+        let AtProvider { owner, model } = at;
         let of_profile = || {
             let profile = self.profile.as_ref()?;
             self.routes.profiles.get(&profile.name.to_lowercase())?.1.fallbacks_of_all()
         };
         self.fallbacks
-            .or_else(|| home.aliases.fallbacks(model))
+            .or_else(|| owner.aliases.fallbacks(model))
             .or_else(of_profile)
-            .or_else(|| home.aliases.fallbacks_of_all())
+            .or_else(|| owner.aliases.fallbacks_of_all())
     }
 
-    fn walk(&mut self) -> Followed<'r> {
+    fn walk(&mut self) -> FollowResult<'r> {
         let (model, chosen) = self.unmarked(self.requested.trim());
         if let Some(literal) = model.strip_prefix('!') {
-            (self.report)(Step::Literal { name: literal });
+            (self.report)(RoutingStep::Literal { name: literal });
             return self.literal(literal);
         }
         if let Some((prefix, rest)) = model.split_once(':')
             && let Some((profile, aliases)) = self.routes.profiles.get(&prefix.to_lowercase())
             && (profile.inactive.is_none() || self.routes.provider_routes(prefix).is_none())
         {
-            (self.report)(Step::Profile { profile: &profile.name, name: rest });
+            (self.report)(RoutingStep::Profile { profile: &profile.name, name: rest });
             return self.through_profile(profile, aliases, rest);
         }
         self.without_profile(model, chosen)
@@ -115,11 +119,11 @@ impl<'r, 't> Resolver<'r, 't> {
             && mark.eq_ignore_ascii_case(MARKER)
         {
             model = name.trim_end();
-            (self.report)(Step::Unmarked { mark, name: model });
+            (self.report)(RoutingStep::Unmarked { mark, name: model });
         }
         if let Some(name) = model.strip_prefix(DISCOVERED) {
             (model, chosen) = (name, NameSource::FromAList);
-            (self.report)(Step::Unmarked { mark: DISCOVERED, name: model });
+            (self.report)(RoutingStep::Unmarked { mark: DISCOVERED, name: model });
         }
         (model, chosen)
     }
@@ -129,7 +133,7 @@ impl<'r, 't> Resolver<'r, 't> {
         profile: &'r Arc<Profile>,
         aliases: &'r Aliases,
         name: &str,
-    ) -> Followed<'r> {
+    ) -> FollowResult<'r> {
         if name.is_empty() {
             return Err(Unroutable::EmptyModel);
         }
@@ -140,21 +144,21 @@ impl<'r, 't> Resolver<'r, 't> {
         let elsewhere = name.split_once(':').is_some_and(|(prefix, _)| self.routes.is_known(prefix));
         let part = || aliases.part(name).filter(|_| !elsewhere);
         let Some(hit) = aliases.whole(name).or_else(part) else {
-            (self.report)(Step::NotInProfile { profile: &profile.name, name });
+            (self.report)(RoutingStep::NotInProfile { profile: &profile.name, name });
             return self.without_profile_again(name);
         };
         self.report_alias(&profile.name, aliases, hit);
         match hit.target.strip_prefix('!') {
             Some(literal) => self.literal(literal),
             None => {
-                let Split { home, name, .. } = self.split(hit.target)?;
-                self.follow(home, name)
+                let Split { owner, name, .. } = self.split(hit.target)?;
+                self.follow(owner, name)
             }
         }
     }
 
     /// A name that may still start with the default profile's aliases.
-    fn without_profile(&mut self, model: &str, chosen: NameSource) -> Followed<'r> {
+    fn without_profile(&mut self, model: &str, chosen: NameSource) -> FollowResult<'r> {
         let routes = self.routes;
         if model.is_empty() {
             return Err(Unroutable::EmptyModel);
@@ -165,89 +169,89 @@ impl<'r, 't> Resolver<'r, 't> {
             && let Some(profile) = routes.default_profile.as_ref()
             && let Some((profile, aliases)) = routes.profiles.get(profile)
         {
-            (self.report)(Step::DefaultProfile { profile: &profile.name });
+            (self.report)(RoutingStep::DefaultProfile { profile: &profile.name });
             return self.through_profile(profile, aliases, model);
         }
         self.at_provider(model, chosen)
     }
 
-    fn without_profile_again(&mut self, name: &str) -> Followed<'r> {
+    fn without_profile_again(&mut self, name: &str) -> FollowResult<'r> {
         match name.strip_prefix('!') {
             Some(literal) => self.literal(literal),
             None => self.at_provider(name, NameSource::Not),
         }
     }
 
-    fn at_provider(&mut self, model: &str, chosen: NameSource) -> Followed<'r> {
-        let Split { home, name, is_prefixed } = self.split(model)?;
+    fn at_provider(&mut self, model: &str, chosen: NameSource) -> FollowResult<'r> {
+        let Split { owner, name, is_prefixed } = self.split(model)?;
         let chosen = match chosen {
             NameSource::Not if is_prefixed => NameSource::ForThis,
             // `vendor/model:free`
             NameSource::Not if name.contains(':') => NameSource::FromAList,
             NameSource::Not | NameSource::ForThis | NameSource::FromAList => chosen,
         };
-        let provider = &home.settings.name;
+        let provider = &owner.settings.name;
         (self.report)(if is_prefixed {
-            Step::Prefix { provider, name }
+            RoutingStep::Prefix { provider, name }
         } else {
-            Step::Default { provider, name }
+            RoutingStep::Default { provider, name }
         });
-        let Some(hit) = self.hit(home, name, chosen) else {
-            return Ok(AtProvider { home, model: name.to_owned() });
+        let Some(hit) = self.hit(owner, name, chosen) else {
+            return Ok(AtProvider { owner, model: name.to_owned() });
         };
-        self.report_alias(&home.settings.name, &home.aliases, hit);
+        self.report_alias(&owner.settings.name, &owner.aliases, hit);
         match hit.target.strip_prefix('!') {
-            Some(literal) => self.literal_at(home, literal),
+            Some(literal) => self.literal_at(owner, literal),
             None if hit.target.eq_ignore_ascii_case(name) => {
-                Ok(AtProvider { home, model: hit.target.to_owned() })
+                Ok(AtProvider { owner, model: hit.target.to_owned() })
             }
             None => {
-                let (home, name) = self.target(home, hit.target)?;
-                self.follow(home, name)
+                let (owner, name) = self.target(owner, hit.target)?;
+                self.follow(owner, name)
             }
         }
     }
 
     /// The alias that applies to a name at a provider.
-    fn hit(&mut self, home: &'r ProviderRoutes, name: &str, chosen: NameSource) -> Option<AliasMatch<'r>> {
-        let claude = home.settings.serves_claude && name.to_lowercase().starts_with("claude-");
-        if let Some(hit) = home.aliases.whole(name).filter(|_| !claude) {
+    fn hit(&mut self, owner: &'r ProviderRoutes, name: &str, chosen: NameSource) -> Option<AliasMatch<'r>> {
+        let claude = owner.settings.serves_claude && name.to_lowercase().starts_with("claude-");
+        if let Some(hit) = owner.aliases.whole(name).filter(|_| !claude) {
             return Some(hit);
         }
-        let hit = home.aliases.part(name).filter(|_| chosen != NameSource::FromAList)?;
+        let hit = owner.aliases.part(name).filter(|_| chosen != NameSource::FromAList)?;
         let why = if claude {
             AliasSkipped::ServesClaude
-        } else if chosen == NameSource::ForThis && home.aliases.stands_for(name) {
+        } else if chosen == NameSource::ForThis && owner.aliases.stands_for(name) {
             AliasSkipped::IsATarget
-        } else if chosen == NameSource::ForThis && self.lists(home, name) {
+        } else if chosen == NameSource::ForThis && self.lists(owner, name) {
             AliasSkipped::IsListed
         } else {
             return Some(hit);
         };
-        (self.report)(Step::AliasSkipped { name, alias: hit.alias, why });
+        (self.report)(RoutingStep::AliasSkipped { name, alias: hit.alias, why });
         None
     }
 
-    fn lists(&self, home: &ProviderRoutes, name: &str) -> bool {
-        self.routes.lists.load().get(&home.settings.name).is_some_and(|models| models.contains(name))
+    fn lists(&self, owner: &ProviderRoutes, name: &str) -> bool {
+        self.routes.lists.load().get(&owner.settings.name).is_some_and(|models| models.contains(name))
     }
 
     /// Follows exact aliases until none applies.
-    fn follow(&mut self, home: &'r ProviderRoutes, name: &str) -> Followed<'r> {
-        let (mut home, mut name) = (home, name.to_owned());
-        let mut chain = vec![format!("{}:{name}", home.settings.name)];
-        while let Some(hit) = home.aliases.whole(&name) {
+    fn follow(&mut self, owner: &'r ProviderRoutes, name: &str) -> FollowResult<'r> {
+        let (mut owner, mut name) = (owner, name.to_owned());
+        let mut chain = vec![format!("{}:{name}", owner.settings.name)];
+        while let Some(hit) = owner.aliases.whole(&name) {
             if hit.target.eq_ignore_ascii_case(&name) {
                 name = hit.target.to_owned();
                 break;
             }
-            self.report_alias(&home.settings.name, &home.aliases, hit);
+            self.report_alias(&owner.settings.name, &owner.aliases, hit);
             if let Some(literal) = hit.target.strip_prefix('!') {
-                return self.literal_at(home, literal);
+                return self.literal_at(owner, literal);
             }
-            let (next, rest) = self.target(home, hit.target)?;
-            (home, name) = (next, rest.to_owned());
-            let here = format!("{}:{}", home.settings.name, name.to_lowercase());
+            let (next, rest) = self.target(owner, hit.target)?;
+            (owner, name) = (next, rest.to_owned());
+            let here = format!("{}:{}", owner.settings.name, name.to_lowercase());
             let circle = chain.contains(&here);
             chain.push(here);
             let (model, limit) = (self.requested.to_owned(), self.routes.chain_limit);
@@ -258,33 +262,33 @@ impl<'r, 't> Resolver<'r, 't> {
                 return Err(Unroutable::LongChain { model, chain: chain.join(" → "), limit });
             }
         }
-        Ok(AtProvider { home, model: name })
+        Ok(AtProvider { owner, model: name })
     }
 
-    fn literal(&self, literal: &str) -> Followed<'r> {
+    fn literal(&self, literal: &str) -> FollowResult<'r> {
         if literal.is_empty() {
             return Err(Unroutable::EmptyModel);
         }
-        let Split { home, name, .. } = self.split(literal)?;
-        Ok(AtProvider { home, model: name.to_owned() })
+        let Split { owner, name, .. } = self.split(literal)?;
+        Ok(AtProvider { owner, model: name.to_owned() })
     }
 
-    /// A literal target of an alias at `home`.
-    fn literal_at(&self, home: &'r ProviderRoutes, literal: &str) -> Followed<'r> {
-        let (home, name) = self.target(home, literal)?;
-        Ok(AtProvider { home, model: name.to_owned() })
+    /// A literal target of an alias at `owner`.
+    fn literal_at(&self, owner: &'r ProviderRoutes, literal: &str) -> FollowResult<'r> {
+        let (owner, name) = self.target(owner, literal)?;
+        Ok(AtProvider { owner, model: name.to_owned() })
     }
 
-    /// Where a target of an alias at `home` leads: across only if its first part is a provider.
+    /// Where a target of an alias at `owner` leads: across only if its first part is a provider.
     fn target<'m>(
         &self,
-        home: &'r ProviderRoutes,
+        owner: &'r ProviderRoutes,
         target: &'m str,
     ) -> Result<(&'r ProviderRoutes, &'m str), Unroutable> {
-        let Some((prefix, rest)) = target.split_once(':') else { return Ok((home, target)) };
+        let Some((prefix, rest)) = target.split_once(':') else { return Ok((owner, target)) };
         match self.routes.provider_routes(prefix) {
             Some(other) => Ok((other, rest)),
-            None => self.routes.unusable(prefix).map_or(Ok((home, target)), Err),
+            None => self.routes.unusable(prefix).map_or(Ok((owner, target)), Err),
         }
     }
 
@@ -296,13 +300,13 @@ impl<'r, 't> Resolver<'r, 't> {
             let default = routes.default.as_ref().ok_or(Unroutable::NoProvider)?;
             routes.provider_routes(&default.name).ok_or(Unroutable::NoProvider)
         };
-        let unprefixed = || Ok(Split { home: default()?, name: model, is_prefixed: false });
+        let unprefixed = || Ok(Split { owner: default()?, name: model, is_prefixed: false });
         let Some((prefix, rest)) = model.split_once(':') else { return unprefixed() };
-        if let Some(home) = routes.provider_routes(prefix) {
+        if let Some(owner) = routes.provider_routes(prefix) {
             return if rest.is_empty() {
                 Err(Unroutable::EmptyModel)
             } else {
-                Ok(Split { home, name: rest, is_prefixed: true })
+                Ok(Split { owner, name: rest, is_prefixed: true })
             };
         }
         if prefix.is_empty() {
@@ -327,13 +331,13 @@ impl<'r, 't> Resolver<'r, 't> {
         aliases: &'r Aliases,
         AliasMatch { alias, target, kind }: AliasMatch<'_>,
     ) {
-        (self.report)(Step::Alias { owner, alias, target, kind });
+        (self.report)(RoutingStep::Alias { owner, alias, target, kind });
         self.fallbacks = self.fallbacks.or_else(|| aliases.fallbacks(alias));
     }
 }
 
 impl From<AtProvider<'_>> for Target {
-    fn from(AtProvider { home, model }: AtProvider<'_>) -> Self {
-        Self { provider: home.settings.clone(), model: model.into() }
+    fn from(AtProvider { owner, model }: AtProvider<'_>) -> Self {
+        Self { provider: owner.settings.clone(), model: model.into() }
     }
 }

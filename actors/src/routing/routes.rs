@@ -57,19 +57,22 @@ pub type Lists = BTreeMap<Arc<str>, HashSet<String>>;
 impl Routes {
     /// `lists` is what is known of the providers' models, kept by the catalog.
     pub fn new(settings: &Settings, lists: Snapshot<Lists>) -> Self {
-        let home = |provider: &Arc<ProviderSettings>| ProviderRoutes {
+        let with_aliases = |provider: &Arc<ProviderSettings>| ProviderRoutes {
             settings: provider.clone(),
             aliases: Aliases::new(&provider.aliases, &provider.fallbacks),
         };
-        let providers: HashMap<_, _> =
-            settings.providers.iter().map(|provider| (provider.name.to_string(), home(provider))).collect();
+        let providers: HashMap<_, _> = settings
+            .providers
+            .iter()
+            .map(|provider| (provider.name.to_string(), with_aliases(provider)))
+            .collect();
         let profile = |profile: &Arc<Profile>| {
             let aliases = Aliases::new(&profile.aliases, &profile.fallbacks);
             (profile.name.to_lowercase(), (profile.clone(), aliases))
         };
         let default = settings.default_provider.as_ref().and_then(|name| providers.get(&**name));
         Self {
-            default: default.map(|home| home.settings.clone()),
+            default: default.map(|default| default.settings.clone()),
             names: settings.providers.iter().map(|provider| provider.name.to_string()).collect(),
             profiles: settings.profiles.iter().map(profile).collect(),
             partial: settings.partial.clone(),
@@ -87,8 +90,8 @@ impl Routes {
     /// When there is none.
     pub fn provider(&self, name: Option<&str>) -> Result<&Arc<ProviderSettings>, Unroutable> {
         let Some(name) = name else { return self.default.as_ref().ok_or(Unroutable::NoProvider) };
-        if let Some(home) = self.provider_routes(name) {
-            return Ok(&home.settings);
+        if let Some(owner) = self.provider_routes(name) {
+            return Ok(&owner.settings);
         }
         Err(self.unusable(name).unwrap_or_else(|| match self.names.is_empty() {
             true => Unroutable::NoProvider,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use super::Scope;
+use super::SignatureScope;
 
 /// The most bytes in total; a signature has a few thousand.
 const MAX_BYTES: usize = 64 << 20;
@@ -11,10 +11,10 @@ const MAX_BYTES: usize = 64 << 20;
 const MAX_FACT_BYTES: usize = 1 << 20;
 
 #[derive(Default)]
-pub(super) struct Store {
-    facts: HashMap<Scope, HashMap<String, Fact>>,
+pub(super) struct FactStore {
+    facts: HashMap<SignatureScope, HashMap<String, Fact>>,
     /// By number, oldest first.
-    order: BTreeMap<u64, (Scope, String)>,
+    order: BTreeMap<u64, (SignatureScope, String)>,
     next: u64,
     bytes: usize,
 }
@@ -25,13 +25,20 @@ struct Fact {
     stored_at: Instant,
 }
 
-impl Store {
-    pub(super) fn find(&self, scope: &Scope, key: &str) -> Option<&str> {
+impl FactStore {
+    pub(super) fn find(&self, scope: &SignatureScope, key: &str) -> Option<&str> {
         self.facts.get(scope)?.get(key).map(|fact| fact.text.as_str())
     }
 
     /// Stores a fact and keeps the total at `most` facts or fewer.
-    pub(super) fn keep(&mut self, scope: Scope, key: String, text: String, now: Instant, most: usize) {
+    pub(super) fn keep(
+        &mut self,
+        scope: SignatureScope,
+        key: String,
+        text: String,
+        now: Instant,
+        most: usize,
+    ) {
         self.forget(&scope, &key);
         let size = size(&key, &text);
         if size > MAX_FACT_BYTES {
@@ -68,7 +75,7 @@ impl Store {
         }
     }
 
-    fn forget(&mut self, scope: &Scope, key: &str) {
+    fn forget(&mut self, scope: &SignatureScope, key: &str) {
         let Some(facts) = self.facts.get_mut(scope) else { return };
         if let Some(fact) = facts.remove(key) {
             self.order.remove(&fact.number);
@@ -92,17 +99,17 @@ mod tests {
 
     const TTL: Duration = Duration::from_secs(10);
 
-    fn scope(caller: u8, provider: &str) -> Scope {
-        Scope { caller: CallerId([caller; 16]), provider: provider.into() }
+    fn scope(caller: u8, provider: &str) -> SignatureScope {
+        SignatureScope { caller: CallerId([caller; 16]), provider: provider.into() }
     }
 
-    fn keep(store: &mut Store, key: &str, text: &str, at: (Instant, usize)) {
+    fn keep(store: &mut FactStore, key: &str, text: &str, at: (Instant, usize)) {
         store.keep(scope(1, "p"), key.to_owned(), text.to_owned(), at.0, at.1);
     }
 
     #[test]
     fn a_fact_is_visible_to_its_caller_and_provider_only() {
-        let mut store = Store::default();
+        let mut store = FactStore::default();
         keep(&mut store, "k", "fact", (Instant::now(), 10));
         assert_eq!(store.find(&scope(1, "p"), "k"), Some("fact"));
         assert_eq!(store.find(&scope(2, "p"), "k"), None);
@@ -112,7 +119,7 @@ mod tests {
     /// Requirement: TTL, size limit with eviction of the oldest tenth, most recent match wins.
     #[test]
     fn the_oldest_tenth_goes_when_it_is_full() {
-        let (mut store, now) = (Store::default(), Instant::now());
+        let (mut store, now) = (FactStore::default(), Instant::now());
         for at in 0..20 {
             keep(&mut store, &at.to_string(), "x", (now, 20));
         }
@@ -129,7 +136,7 @@ mod tests {
     /// Requirement: TTL, size limit with eviction of the oldest tenth, most recent match wins.
     #[test]
     fn a_fact_is_forgotten_in_time_and_leaves_nothing_behind() {
-        let (mut store, now) = (Store::default(), Instant::now());
+        let (mut store, now) = (FactStore::default(), Instant::now());
         keep(&mut store, "a", "x", (now, 10));
         keep(&mut store, "b", "x", (now + TTL / 2, 10));
         store.forget_older(now + TTL, TTL);
@@ -140,7 +147,7 @@ mod tests {
 
     #[test]
     fn total_bytes_are_bounded_and_include_keys() {
-        let (mut store, now) = (Store::default(), Instant::now());
+        let (mut store, now) = (FactStore::default(), Instant::now());
         let large = "x".repeat(MAX_FACT_BYTES / 4);
         for at in 0..1_000 {
             keep(&mut store, &format!("{at}{large}"), &large, (now, 10_000));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_rt::Arbiter;
 
-use super::{Name, ProviderSlot, Supervisor};
+use super::{ActorName, ProviderSlot, Supervisor};
 use crate::catalog::ForgetProvider;
 use crate::provider;
 use crate::registry::{ProviderHandle, Registry};
@@ -29,7 +29,7 @@ impl Supervisor {
                     // The message must be in the provider's mailbox before the routes that lead to the provider are
                     // published.
                     handle.permits.suspend_fast_path();
-                    handle.address.do_send(provider::Reconfigure {
+                    handle.address.do_send(provider::ReconfigureProvider {
                         settings: provider.clone(),
                         limits: settings.limits.clone(),
                     });
@@ -68,7 +68,7 @@ impl Supervisor {
         let arbiter = Arbiter::new();
         let mut slot = ProviderSlot::new(provider, settings);
         let handle = slot.start(&arbiter, settings);
-        if let Some(left) = self.arbiters.insert(Name::Provider(provider.name.clone()), arbiter) {
+        if let Some(left) = self.arbiters.insert(ActorName::Provider(provider.name.clone()), arbiter) {
             left.stop();
         }
         (slot, handle)
@@ -76,7 +76,7 @@ impl Supervisor {
 
     /// Retires a provider: its actor ends with its last lease, and its thread is stopped afterwards.
     fn retire(&mut self, name: &Arc<str>, old: &Registry) {
-        let arbiter = self.arbiters.remove(&Name::Provider(name.clone()));
+        let arbiter = self.arbiters.remove(&ActorName::Provider(name.clone()));
         if let Some((arbiter, address)) = arbiter.zip(old.provider(name)) {
             self.retired.push((address.downgrade(), arbiter));
         }
@@ -138,7 +138,7 @@ mod tests {
 
     async fn lease(registry: &Snapshot<Registry>, model: &str) -> Result<Lease, Unroutable> {
         let (reply, answer) = oneshot::channel();
-        router::here(registry).do_send(Dispatch {
+        router::thread_router(registry).do_send(Dispatch {
             destination: Destination::Name(model.into()),
             session: None,
             size: Size::default(),
@@ -191,7 +191,11 @@ mod tests {
         let (supervisor, registry) = tree(vec![provider("p").keys(&["a", "b"]).build()]);
         lease(&registry, "p:m").await.unwrap().finish(Outcome::KeyRejected);
         registry.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
-        inject(&registry.load(), &Name::Provider("p".into()), InjectedFault::Hang(Duration::from_secs(2)));
+        inject(
+            &registry.load(),
+            &ActorName::Provider("p".into()),
+            InjectedFault::Hang(Duration::from_secs(2)),
+        );
 
         let other = quick(vec![provider("p").keys(&["a", "c"]).build()]);
         supervisor.send(Reconfigure(other)).await.unwrap();

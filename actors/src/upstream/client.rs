@@ -36,7 +36,7 @@ struct Clients {
 }
 
 /// The head of a GET or POST request.
-pub struct Request {
+pub struct CallHead {
     pub method: Method,
     pub url: String,
     pub headers: HeaderMap,
@@ -116,11 +116,11 @@ impl Client {
     ///
     /// # Errors
     /// The request was not sent, or not answered.
-    pub async fn send<B>(&self, request: Request, body: impl Fn() -> B) -> Result<ClientResponse, SendError>
+    pub async fn send<B>(&self, request: CallHead, body: impl Fn() -> B) -> Result<ClientResponse, SendError>
     where
         B: MessageBody + 'static,
     {
-        let Request { method, url, mut headers } = request;
+        let CallHead { method, url, mut headers } = request;
         let (client, url) = match url.strip_prefix("https://") {
             Some(rest) => (&self.0.tls, with_port(rest)),
             None => (&self.0.plain, url),

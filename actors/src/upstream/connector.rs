@@ -19,9 +19,9 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::forward::Forwarding;
-use super::pool::{Connection as Pooled, Origin, Pool};
+use super::pool::{ConnectionOrigin, Pool, UpstreamConnection as Pooled};
 use super::proxy::{ProxyAddress, ProxySettings, Tls};
-use super::reply_io::{History, ReplyIo};
+use super::reply_io::{ConnectionHistory, ReplyIo};
 use super::transport::Transport;
 
 /// The idle time after which a connection is probed, so that one that a firewall has dropped is detected.
@@ -97,9 +97,9 @@ impl Service<ConnectInfo<Uri>> for UpstreamConnector {
         let Some(authority) = uri.authority().cloned() else {
             return Either::Left(ready(Err(ConnectError::Unresolved)));
         };
-        let origin = Origin { authority, tls: self.tls.is_some() };
+        let origin = ConnectionOrigin { authority, tls: self.tls.is_some() };
         if let Some(connection) = self.pool.take(&origin) {
-            let io = ReplyIo::new(connection, pool, History::Reused);
+            let io = ReplyIo::new(connection, pool, ConnectionHistory::Reused);
             return Either::Left(ready(Ok(Connection::new(uri, io))));
         }
         let connecting = self.connect(&uri);
@@ -113,7 +113,7 @@ impl Service<ConnectInfo<Uri>> for UpstreamConnector {
                     Transport::Tls(Box::new(secured.into_parts().0))
                 }
             };
-            let io = ReplyIo::new(Pooled::new(transport, origin, forwarding), pool, History::New);
+            let io = ReplyIo::new(Pooled::new(transport, origin, forwarding), pool, ConnectionHistory::New);
             Ok(Connection::new(uri, io))
         }))
     }

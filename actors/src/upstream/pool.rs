@@ -16,7 +16,7 @@ use bytes::BytesMut;
 use tokio_util::io::poll_read_buf;
 
 use super::forward::Forwarding;
-use super::transport::{Received, Transport};
+use super::transport::{IdleRead, Transport};
 
 /// The most idle connections kept.
 const MAX_IDLE: usize = 256;
@@ -35,16 +35,16 @@ const DISTRUST: Duration = Duration::from_secs(600);
 
 /// Connections with the same origin are interchangeable. A connection through a proxy belongs to its upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(super) struct ConnectionOrigin {
     pub(super) authority: Authority,
     pub(super) tls: bool,
 }
 
 /// A connection, idle or in use.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct UpstreamConnection {
     pub(super) transport: Transport,
-    pub(super) origin: Origin,
+    pub(super) origin: ConnectionOrigin,
     /// Set if the connection leads to a proxy that forwards its requests.
     pub(super) forwarding: Option<Forwarding>,
     opened: Instant,
@@ -52,9 +52,13 @@ pub(super) struct Connection {
     pub(super) input: BytesMut,
 }
 
-impl Connection {
+impl UpstreamConnection {
     /// Boxed, since a connection is moved often.
-    pub(super) fn new(transport: Transport, origin: Origin, forwarding: Option<Forwarding>) -> Box<Self> {
+    pub(super) fn new(
+        transport: Transport,
+        origin: ConnectionOrigin,
+        forwarding: Option<Forwarding>,
+    ) -> Box<Self> {
         Box::new(Self { transport, origin, forwarding, opened: Instant::now(), input: BytesMut::new() })
     }
 
@@ -66,7 +70,7 @@ impl Connection {
 }
 
 struct Idle {
-    connection: Box<Connection>,
+    connection: Box<UpstreamConnection>,
     until: Instant,
 }
 
@@ -100,7 +104,7 @@ impl Pool {
     }
 
     /// An idle connection to `origin` that has received nothing since its last reply.
-    pub(super) fn take(&self, origin: &Origin) -> Option<Box<Connection>> {
+    pub(super) fn take(&self, origin: &ConnectionOrigin) -> Option<Box<UpstreamConnection>> {
         if self.new_only.get() {
             return None;
         }
@@ -118,7 +122,7 @@ impl Pool {
     }
 
     /// Keeps a connection whose reply has ended. `keep_alive`: the seconds for which the upstream keeps it open.
-    pub(super) fn put(self: &Rc<Self>, connection: Box<Connection>, keep_alive: Option<u64>) {
+    pub(super) fn put(self: &Rc<Self>, connection: Box<UpstreamConnection>, keep_alive: Option<u64>) {
         let now = Instant::now();
         let full = self.idle.borrow().len() >= MAX_IDLE;
         if full || self.is_distrusted(now) || now.duration_since(connection.opened) >= LIFETIME {
@@ -153,11 +157,11 @@ impl Pool {
         self.distrusted_until.get().is_some_and(|until| now < until)
     }
 
-    fn is_quiet(&self, connection: &mut Connection) -> bool {
+    fn is_quiet(&self, connection: &mut UpstreamConnection) -> bool {
         match connection.transport.received_while_idle() {
-            Received::Nothing => true,
-            Received::Closed => false,
-            Received::Bytes => {
+            IdleRead::Nothing => true,
+            IdleRead::Closed => false,
+            IdleRead::Bytes => {
                 self.distrust();
                 false
             }

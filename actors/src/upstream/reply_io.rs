@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use vandamme_protocol::http1::{ReplyError, ReplyReader};
 
 use super::forward::RequestLine;
-use super::pool::{Connection, Pool};
+use super::pool::{Pool, UpstreamConnection};
 use super::transport::poll_read_into;
 
 /// The most bytes of a body read at once. All of them may wait for a slow client.
@@ -74,12 +74,12 @@ impl From<ConnectionFault> for io::Error {
 
 pub(super) struct ReplyIo {
     /// `None` when the reply has ended or failed.
-    connection: Option<Box<Connection>>,
+    connection: Option<Box<UpstreamConnection>>,
     pool: Weak<Pool>,
     reply: ReplyReader,
     /// The next bytes for awc: the head and the bytes that arrived with it.
     output: BytesMut,
-    history: History,
+    history: ConnectionHistory,
     /// A byte of the reply has arrived.
     has_received: bool,
     request: RequestState,
@@ -90,7 +90,7 @@ pub(super) struct ReplyIo {
 
 /// Whether a connection has carried earlier requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum History {
+pub(super) enum ConnectionHistory {
     New,
     Reused,
 }
@@ -113,7 +113,11 @@ impl fmt::Debug for ReplyIo {
 }
 
 impl ReplyIo {
-    pub(super) fn new(connection: Box<Connection>, pool: Weak<Pool>, history: History) -> Self {
+    pub(super) fn new(
+        connection: Box<UpstreamConnection>,
+        pool: Weak<Pool>,
+        history: ConnectionHistory,
+    ) -> Self {
         Self {
             request_line: RequestLine::new(connection.forwarding.as_ref()),
             connection: Some(connection),
@@ -147,7 +151,7 @@ impl ReplyIo {
     /// Fails on a head that cannot be parsed. On a reused connection the bytes most likely belong to an earlier reply;
     /// on a new connection they are this reply's.
     fn fail_on_head(&mut self, error: ReplyError) -> io::Error {
-        if self.history == History::New {
+        if self.history == ConnectionHistory::New {
             return self.fail(ConnectionFault::Reply(error));
         }
         if let Some(pool) = self.pool.upgrade() {
@@ -160,10 +164,12 @@ impl ReplyIo {
     fn closed(&mut self, error: Option<io::Error>) -> io::Result<()> {
         if !self.has_received {
             return Err(match (self.history, self.request, error) {
-                (History::Reused, _, _) => self.fail(ConnectionFault::Stale),
-                (History::New, RequestState::ConnectionClosed, _) => self.fail(ConnectionFault::WhileSending),
-                (History::New, _, None) => self.fail(ConnectionFault::BeforeReply),
-                (History::New, _, Some(error)) => error,
+                (ConnectionHistory::Reused, _, _) => self.fail(ConnectionFault::Stale),
+                (ConnectionHistory::New, RequestState::ConnectionClosed, _) => {
+                    self.fail(ConnectionFault::WhileSending)
+                }
+                (ConnectionHistory::New, _, None) => self.fail(ConnectionFault::BeforeReply),
+                (ConnectionHistory::New, _, Some(error)) => error,
             });
         }
         if let Some(error) = error {
@@ -262,11 +268,11 @@ impl ReplyIo {
             }
         }
         // Without an error status, the upstream may still read the rest of the request.
-        if self.history == History::New && self.reply.status() < 400 {
+        if self.history == ConnectionHistory::New && self.reply.status() < 400 {
             return Poll::Pending;
         }
         self.request = RequestState::AnsweredEarly;
-        if self.history == History::Reused {
+        if self.history == ConnectionHistory::Reused {
             // This reply cannot be distinguished from a late reply to an earlier request.
             self.output.clear();
             self.fail(ConnectionFault::Stale);
@@ -302,7 +308,7 @@ impl AsyncWrite for ReplyIo {
         if this.request != RequestState::Sending {
             return Poll::Ready(Ok(bytes.len()));
         }
-        let Connection { transport, forwarding, .. } = &mut **connection;
+        let UpstreamConnection { transport, forwarding, .. } = &mut **connection;
         let written = match forwarding {
             Some(forwarding) => this.request_line.poll_write(forwarding, transport, task, bytes),
             None => Pin::new(transport).poll_write(task, bytes),

@@ -21,7 +21,7 @@ pub(super) enum Transport {
 
 /// What an idle connection has received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Received {
+pub(super) enum IdleRead {
     Nothing,
     /// The end of the connection, or data that only concerns the connection itself.
     Closed,
@@ -38,32 +38,32 @@ impl Transport {
     }
 
     /// Checks an idle connection, which should have received nothing. If it has, it cannot be reused.
-    pub(super) fn received_while_idle(&mut self) -> Received {
+    pub(super) fn received_while_idle(&mut self) -> IdleRead {
         let mut bytes = [0; CLOSE_NOTICE.len()];
         let mut read = ReadBuf::new(&mut bytes);
         let mut task = Context::from_waker(Waker::noop());
         match Pin::new(&mut *self).poll_read(&mut task, &mut read) {
             // The runtime only knows what the system has reported to it; the socket itself knows what has arrived.
             Poll::Pending => self.socket_received(),
-            Poll::Ready(Ok(())) => Received::from_idle_bytes(read.filled()),
-            Poll::Ready(Err(_)) => Received::Closed,
+            Poll::Ready(Ok(())) => IdleRead::from_idle_bytes(read.filled()),
+            Poll::Ready(Err(_)) => IdleRead::Closed,
         }
     }
 
     /// Checks what the socket has received, without consuming it.
-    fn socket_received(&self) -> Received {
+    fn socket_received(&self) -> IdleRead {
         let mut bytes = [0; CLOSE_NOTICE.len()];
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         match (rustix::net::recv(self.tcp(), &mut bytes[..], flags), self) {
-            (Err(Errno::WOULDBLOCK), _) => Received::Nothing,
+            (Err(Errno::WOULDBLOCK), _) => IdleRead::Nothing,
             // Data on a TLS connection may concern TLS alone, which cannot be seen from here.
-            (Ok((0, _)) | Err(_), _) | (Ok(_), Self::Tls(_)) => Received::Closed,
-            (Ok((length, _)), Self::Plain(_)) => Received::from_idle_bytes(&bytes[..length.min(bytes.len())]),
+            (Ok((0, _)) | Err(_), _) | (Ok(_), Self::Tls(_)) => IdleRead::Closed,
+            (Ok((length, _)), Self::Plain(_)) => IdleRead::from_idle_bytes(&bytes[..length.min(bytes.len())]),
         }
     }
 }
 
-impl Received {
+impl IdleRead {
     /// A server may close an idle connection with a 408 (RFC 9110, section 15.5.9).
     fn from_idle_bytes(bytes: &[u8]) -> Self {
         if CLOSE_NOTICE.starts_with(bytes) { Self::Closed } else { Self::Bytes }

@@ -10,31 +10,31 @@ use crate::{
 
 /// One event of a reply.
 #[derive(Clone, Copy, Debug)]
-pub enum Event<'a> {
+pub enum MessagesEvent<'a> {
     /// The reply begins. `id` and `model` are inner texts, empty if the upstream does not send them.
     MessageStart {
         id: &'a str,
         model: &'a str,
-        counts: Option<Counts>,
+        counts: Option<ReportedUsage>,
     },
     Ping,
     /// A content block begins. `index` is absent if the upstream sends none.
     BlockStart {
         index: Option<u64>,
-        block: Block<'a>,
+        block: ContentBlockStart<'a>,
     },
     /// A piece of an open block.
     Delta {
         index: Option<u64>,
-        delta: Delta<'a>,
+        delta: BlockDelta<'a>,
     },
     BlockStop {
         index: Option<u64>,
     },
     /// Why the reply ends, and the tokens so far.
     MessageDelta {
-        ending: Ending<'a>,
-        counts: Option<Counts>,
+        ending: ReplyEnding<'a>,
+        counts: Option<ReportedUsage>,
     },
     /// The reply is complete.
     MessageStop,
@@ -43,9 +43,9 @@ pub enum Event<'a> {
 }
 
 /// The kind of a block, and what only its beginning carries. Text that an upstream sends with the beginning follows as a
-/// [`Delta`].
+/// [`BlockDelta`].
 #[derive(Clone, Copy, Debug)]
-pub enum Block<'a> {
+pub enum ContentBlockStart<'a> {
     Text,
     Thinking,
     /// A summary that replaces the conversation so far.
@@ -63,7 +63,7 @@ pub enum Block<'a> {
     /// The pages that the search with this id (inner text) has found.
     SearchResult {
         id: &'a str,
-        sources: &'a [Source],
+        sources: &'a [WebSource],
     },
     /// Other calls that an upstream runs itself, hidden thoughts, files, and kinds that are new to the API.
     Other,
@@ -71,7 +71,7 @@ pub enum Block<'a> {
 
 /// A piece of the open block; inner texts.
 #[derive(Clone, Copy, Debug)]
-pub enum Delta<'a> {
+pub enum BlockDelta<'a> {
     Text(&'a str),
     Thinking(&'a str),
     Signature(&'a str),
@@ -95,22 +95,22 @@ pub struct Citation<'a> {
 
 /// A web page, owned; inner texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct WebSource {
     pub url: String,
     pub title: String,
     /// The part of the page that is quoted.
     pub quote: String,
 }
 
-impl<'a> From<&'a Source> for Citation<'a> {
-    fn from(source: &'a Source) -> Self {
+impl<'a> From<&'a WebSource> for Citation<'a> {
+    fn from(source: &'a WebSource) -> Self {
         Self { url: &source.url, title: &source.title, quote: &source.quote }
     }
 }
 
 /// Why a reply ends.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ending<'a> {
+pub struct ReplyEnding<'a> {
     /// Absent if the upstream sends none.
     pub reason: Option<StopReason>,
     /// The stop sequence that was met, inner text.
@@ -125,7 +125,7 @@ pub struct Ending<'a> {
 
 /// The tokens that one event reports. Counts are cumulative: a reported one replaces the one before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct ReportedUsage {
     pub input: Option<u64>,
     pub output: Option<u64>,
     pub cache_read: Option<u64>,
@@ -134,7 +134,7 @@ pub struct Counts {
     pub thinking: Option<u64>,
 }
 
-impl Counts {
+impl ReportedUsage {
     /// All counts, after those that were known before.
     pub(crate) fn after(self, known: Usage) -> Usage {
         Usage {
@@ -146,7 +146,7 @@ impl Counts {
     }
 }
 
-impl From<Usage> for Counts {
+impl From<Usage> for ReportedUsage {
     fn from(usage: Usage) -> Self {
         Self {
             input: Some(usage.input),
@@ -160,5 +160,5 @@ impl From<Usage> for Counts {
 
 /// Receives the events of one reply, in their order.
 pub trait EventSink {
-    fn emit(&mut self, event: Event<'_>);
+    fn emit(&mut self, event: MessagesEvent<'_>);
 }

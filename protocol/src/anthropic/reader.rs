@@ -8,15 +8,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    anthropic::event::{Block, Citation, Delta, Ending, Event, EventSink},
-    json::{List, Literal, Object},
+    anthropic::event::{BlockDelta, Citation, ContentBlockStart, EventSink, MessagesEvent, ReplyEnding},
+    json::{List, Literal, NotJson, Object},
     vocabulary::StopReason,
 };
 use counts::WireCounts;
 
 /// Where the reply stands after one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Position {
+pub(crate) enum StreamPosition {
     Running,
     /// Behind `message_stop`.
     Stopped,
@@ -24,49 +24,45 @@ pub(crate) enum Position {
     Failed,
 }
 
-/// The data is not JSON.
-#[derive(Debug)]
-pub(crate) struct BadJson;
-
 /// Emits what one event's data means. `message_stop` and errors are returned instead: what follows from them depends on
 /// the rest of the body.
-pub(crate) fn read_event(data: &[u8], sink: &mut impl EventSink) -> Result<Position, BadJson> {
-    let Some(event) = object::<WireEvent<'_>>(data)? else { return Ok(Position::Running) };
+pub(crate) fn read_event(data: &[u8], sink: &mut impl EventSink) -> Result<StreamPosition, NotJson> {
+    let Some(event) = object::<WireEvent<'_>>(data)? else { return Ok(StreamPosition::Running) };
     let index = event.index();
     match event.kind() {
-        Kind::MessageStart => {
+        EventType::MessageStart => {
             if let Some(message) = &event.message.0 {
                 sink.emit(message.start());
             }
         }
-        Kind::BlockStart => {
+        EventType::BlockStart => {
             if let Some(block) = &event.content_block.0 {
                 block.emit_to(index, sink);
             }
         }
-        Kind::Delta => {
+        EventType::Delta => {
             if let Some(delta) = &event.delta.0 {
                 delta.emit_to(index, sink);
             }
         }
-        Kind::BlockStop => sink.emit(Event::BlockStop { index }),
-        Kind::MessageDelta => {
+        EventType::BlockStop => sink.emit(MessagesEvent::BlockStop { index }),
+        EventType::MessageDelta => {
             let ending = event.delta.0.as_ref().map(WireDelta::ending).unwrap_or_default();
             let counts = event.usage.0.as_ref().map(WireCounts::counts);
-            sink.emit(Event::MessageDelta { ending, counts });
+            sink.emit(MessagesEvent::MessageDelta { ending, counts });
         }
-        Kind::MessageStop => return Ok(Position::Stopped),
-        Kind::Error => return Ok(Position::Failed),
-        Kind::Ping => sink.emit(Event::Ping),
-        Kind::Other => {}
+        EventType::MessageStop => return Ok(StreamPosition::Stopped),
+        EventType::Error => return Ok(StreamPosition::Failed),
+        EventType::Ping => sink.emit(MessagesEvent::Ping),
+        EventType::Other => {}
     }
-    Ok(Position::Running)
+    Ok(StreamPosition::Running)
 }
 
 /// Why a body is no whole message.
 #[derive(Debug)]
 pub(crate) enum NotAMessage {
-    BadJson,
+    NotJson,
     /// It is an error object.
     Error,
     NoContent,
@@ -74,7 +70,7 @@ pub(crate) enum NotAMessage {
 
 /// Emits a whole message as events, up to its ending.
 pub(crate) fn read_message(body: &[u8], sink: &mut impl EventSink) -> Result<(), NotAMessage> {
-    let message = object::<WireMessage<'_>>(body).map_err(|BadJson| NotAMessage::BadJson)?;
+    let message = object::<WireMessage<'_>>(body).map_err(|NotJson| NotAMessage::NotJson)?;
     let message = message.ok_or(NotAMessage::NoContent)?;
     if message.is_error() {
         return Err(NotAMessage::Error);
@@ -84,15 +80,15 @@ pub(crate) fn read_message(body: &[u8], sink: &mut impl EventSink) -> Result<(),
     for (at, block) in blocks.iter().enumerate() {
         let index = u64::try_from(at).ok();
         block.emit_to(index, sink);
-        sink.emit(Event::BlockStop { index });
+        sink.emit(MessagesEvent::BlockStop { index });
     }
-    sink.emit(Event::MessageDelta { ending: message.ending(), counts: None });
+    sink.emit(MessagesEvent::MessageDelta { ending: message.ending(), counts: None });
     Ok(())
 }
 
-fn object<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<Option<T>, BadJson> {
-    let text = std::str::from_utf8(data).map_err(|_| BadJson)?;
-    let object: Object<T> = serde_json::from_str(text).map_err(|_| BadJson)?;
+fn object<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Result<Option<T>, NotJson> {
+    let text = std::str::from_utf8(data).map_err(|_| NotJson)?;
+    let object: Object<T> = serde_json::from_str(text).map_err(|_| NotJson)?;
     Ok(object.0)
 }
 
@@ -117,7 +113,7 @@ struct WireEvent<'a> {
 
 /// The type of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum EventType {
     MessageStart,
     BlockStart,
     Delta,
@@ -131,20 +127,20 @@ enum Kind {
 }
 
 impl WireEvent<'_> {
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> EventType {
         let kind = literal(self.r#type).and_then(Literal::decode);
         match kind.as_deref() {
-            Some("message_start") => Kind::MessageStart,
-            Some("content_block_start") => Kind::BlockStart,
-            Some("content_block_delta") => Kind::Delta,
-            Some("content_block_stop") => Kind::BlockStop,
-            Some("message_delta") => Kind::MessageDelta,
-            Some("message_stop") => Kind::MessageStop,
-            Some("error") => Kind::Error,
-            Some("ping") => Kind::Ping,
+            Some("message_start") => EventType::MessageStart,
+            Some("content_block_start") => EventType::BlockStart,
+            Some("content_block_delta") => EventType::Delta,
+            Some("content_block_stop") => EventType::BlockStop,
+            Some("message_delta") => EventType::MessageDelta,
+            Some("message_stop") => EventType::MessageStop,
+            Some("error") => EventType::Error,
+            Some("ping") => EventType::Ping,
             // Other gateways report errors without a type.
-            None if self.error.is_some() => Kind::Error,
-            Some(_) | None => Kind::Other,
+            None if self.error.is_some() => EventType::Error,
+            Some(_) | None => EventType::Other,
         }
     }
 
@@ -183,9 +179,9 @@ impl<'a> WireMessage<'a> {
         self.error.is_some() || literal(self.r#type).is_some_and(|kind| kind.is("error"))
     }
 
-    fn start(&self) -> Event<'a> {
+    fn start(&self) -> MessagesEvent<'a> {
         let counts = self.usage.0.as_ref().map(WireCounts::counts);
-        Event::MessageStart { id: inner(self.id), model: inner(self.model), counts }
+        MessagesEvent::MessageStart { id: inner(self.id), model: inner(self.model), counts }
     }
 
     /// Its content; `None` if it has no list of blocks.
@@ -195,7 +191,7 @@ impl<'a> WireMessage<'a> {
         Some(blocks.0.into_iter().filter_map(|block| block.0).collect())
     }
 
-    fn ending(&self) -> Ending<'a> {
+    fn ending(&self) -> ReplyEnding<'a> {
         ending(self.stop_reason, self.stop_sequence, &self.stop_details)
     }
 }
@@ -227,24 +223,24 @@ impl<'a> WireBlock<'a> {
     fn emit_to(&self, index: Option<u64>, sink: &mut impl EventSink) {
         let kind = literal(self.r#type).and_then(Literal::decode);
         let (block, delta) = match kind.as_deref() {
-            Some("text") => (Block::Text, Delta::Text(inner(self.text))),
-            Some("thinking") => (Block::Thinking, Delta::Thinking(inner(self.thinking))),
-            Some("compaction") => (Block::Compaction, Delta::Summary(inner(self.content))),
+            Some("text") => (ContentBlockStart::Text, BlockDelta::Text(inner(self.text))),
+            Some("thinking") => (ContentBlockStart::Thinking, BlockDelta::Thinking(inner(self.thinking))),
+            Some("compaction") => (ContentBlockStart::Compaction, BlockDelta::Summary(inner(self.content))),
             Some("tool_use") => {
                 let (id, name) = (inner(self.id), inner(self.name));
-                (Block::ToolUse { id, name, input: self.input() }, Delta::Other)
+                (ContentBlockStart::ToolUse { id, name, input: self.input() }, BlockDelta::Other)
             }
-            Some(_) | None => (Block::Other, Delta::Other),
+            Some(_) | None => (ContentBlockStart::Other, BlockDelta::Other),
         };
-        sink.emit(Event::BlockStart { index, block });
-        if let Delta::Text(text) | Delta::Thinking(text) | Delta::Summary(text) = delta
+        sink.emit(MessagesEvent::BlockStart { index, block });
+        if let BlockDelta::Text(text) | BlockDelta::Thinking(text) | BlockDelta::Summary(text) = delta
             && !text.is_empty()
         {
-            sink.emit(Event::Delta { index, delta });
+            sink.emit(MessagesEvent::Delta { index, delta });
         }
-        if let Block::Text = block {
+        if let ContentBlockStart::Text = block {
             for citation in self.citations() {
-                sink.emit(Event::Delta { index, delta: Delta::Citation(citation.citation()) });
+                sink.emit(MessagesEvent::Delta { index, delta: BlockDelta::Citation(citation.citation()) });
             }
         }
     }
@@ -318,25 +314,25 @@ impl<'a> WireDelta<'a> {
     /// Emits every piece that it carries, whatever type it claims.
     fn emit_to(&self, index: Option<u64>, sink: &mut impl EventSink) {
         let mut is_empty = true;
-        let mut emit = |delta: Delta<'_>| {
+        let mut emit = |delta: BlockDelta<'_>| {
             is_empty = false;
-            sink.emit(Event::Delta { index, delta });
+            sink.emit(MessagesEvent::Delta { index, delta });
         };
-        let mut piece = |inner: &'a str, delta: fn(&'a str) -> Delta<'a>| {
+        let mut piece = |inner: &'a str, delta: fn(&'a str) -> BlockDelta<'a>| {
             if !inner.is_empty() {
                 emit(delta(inner));
             }
         };
-        piece(inner(self.text), Delta::Text);
-        piece(self.summary(), Delta::Summary);
-        piece(inner(self.thinking), Delta::Thinking);
-        piece(inner(self.signature), Delta::Signature);
-        piece(inner(self.partial_json), Delta::Arguments);
+        piece(inner(self.text), BlockDelta::Text);
+        piece(self.summary(), BlockDelta::Summary);
+        piece(inner(self.thinking), BlockDelta::Thinking);
+        piece(inner(self.signature), BlockDelta::Signature);
+        piece(inner(self.partial_json), BlockDelta::Arguments);
         if let Some(citation) = &self.citation.0 {
-            emit(Delta::Citation(citation.citation()));
+            emit(BlockDelta::Citation(citation.citation()));
         }
         if is_empty {
-            sink.emit(Event::Delta { index, delta: Delta::Other });
+            sink.emit(MessagesEvent::Delta { index, delta: BlockDelta::Other });
         }
     }
 
@@ -347,7 +343,7 @@ impl<'a> WireDelta<'a> {
         if content.is_empty() || !is_summary() { "" } else { content }
     }
 
-    fn ending(&self) -> Ending<'a> {
+    fn ending(&self) -> ReplyEnding<'a> {
         ending(self.stop_reason, self.stop_sequence, &self.stop_details)
     }
 }
@@ -356,12 +352,12 @@ fn ending<'a>(
     reason: Option<&'a RawValue>,
     sequence: Option<&'a RawValue>,
     details: &Object<WireStopDetails<'a>>,
-) -> Ending<'a> {
-    Ending {
+) -> ReplyEnding<'a> {
+    ReplyEnding {
         reason: stop_reason(reason),
         sequence: literal(sequence).map(Literal::inner),
         explanation: inner(details.0.as_ref().and_then(|details| details.explanation)),
-        ..Ending::default()
+        ..ReplyEnding::default()
     }
 }
 
@@ -388,12 +384,12 @@ mod tests {
     struct Emitted(Vec<String>);
 
     impl EventSink for Emitted {
-        fn emit(&mut self, event: Event<'_>) {
+        fn emit(&mut self, event: MessagesEvent<'_>) {
             self.0.push(format!("{event:?}"));
         }
     }
 
-    fn read(data: &str) -> (Position, Vec<String>) {
+    fn read(data: &str) -> (StreamPosition, Vec<String>) {
         let mut emitted = Emitted::default();
         let position = read_event(data.as_bytes(), &mut emitted).unwrap();
         (position, emitted.0)
@@ -409,7 +405,7 @@ mod tests {
             r#"{"type":"content_block_start","content_block":3}"#,
             "[]",
         ] {
-            assert_eq!(read(data), (Position::Running, vec![]), "{data}");
+            assert_eq!(read(data), (StreamPosition::Running, vec![]), "{data}");
         }
         let usage = r#"{"type":"message_delta","usage":"none","delta":{"stop_reason":1}}"#;
         assert!(read(usage).1[0].contains("reason: None") && read(usage).1[0].contains("counts: None"));
@@ -418,9 +414,12 @@ mod tests {
     #[test]
     fn an_error_is_recognised_with_and_without_its_type() {
         for data in [r#"{"type":"error","error":{}}"#, r#"{"error":{"message":"m"}}"#] {
-            assert_eq!(read(data), (Position::Failed, vec![]), "{data}");
+            assert_eq!(read(data), (StreamPosition::Failed, vec![]), "{data}");
         }
-        assert_eq!(read(r#"{"type":"ping","error":null}"#), (Position::Running, vec!["Ping".to_owned()]));
+        assert_eq!(
+            read(r#"{"type":"ping","error":null}"#),
+            (StreamPosition::Running, vec!["Ping".to_owned()])
+        );
     }
 
     #[test]

@@ -4,21 +4,21 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::fault::RequestError;
-use crate::json::{Literal, Word, request_body, wrong_type};
+use crate::json::{JsonWord, Literal, request_body, wrong_type};
 
 request_body! {
     /// The top level.
-    pub(crate) struct Request<'a> {
+    pub(crate) struct MessagesRequestBody<'a> {
         pub(crate) max_tokens: Option<&'a RawValue>,
         pub(crate) system: Option<&'a RawValue>,
-        pub(crate) messages: Option<Vec<Message<'a>>>,
-        pub(crate) tools: Option<Vec<Tool<'a>>>,
-        pub(crate) tool_choice: Option<ToolChoice<'a>>,
+        pub(crate) messages: Option<Vec<MessageParam<'a>>>,
+        pub(crate) tools: Option<Vec<ToolParam<'a>>>,
+        pub(crate) tool_choice: Option<ToolChoiceParam<'a>>,
         pub(crate) stop_sequences: Option<Vec<Literal<'a>>>,
         pub(crate) temperature: Option<&'a RawValue>,
         pub(crate) top_p: Option<&'a RawValue>,
         pub(crate) stream: Option<bool>,
-        pub(crate) thinking: Option<Thinking<'a>>,
+        pub(crate) thinking: Option<ThinkingConfig<'a>>,
         pub(crate) output_config: Option<OutputConfig<'a>>,
         /// What `output_config.format` was called in its beta.
         pub(crate) output_format: Option<OutputFormat<'a>>,
@@ -29,7 +29,7 @@ request_body! {
     }
 }
 
-impl<'a> Request<'a> {
+impl<'a> MessagesRequestBody<'a> {
     /// Parses a whole body.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, RequestError> {
         let text =
@@ -43,15 +43,15 @@ impl<'a> Request<'a> {
 #[serde(expecting = "a safeguard object")]
 pub(crate) struct Safeguard<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Word<'a>>,
+    pub(crate) r#type: Option<JsonWord<'a>>,
 }
 
 /// One turn.
 #[derive(Deserialize)]
 #[serde(expecting = "an object with role and content")]
-pub(crate) struct Message<'a> {
+pub(crate) struct MessageParam<'a> {
     #[serde(borrow)]
-    pub(crate) role: Option<Word<'a>>,
+    pub(crate) role: Option<JsonWord<'a>>,
     #[serde(borrow)]
     pub(crate) content: Option<&'a RawValue>,
     /// Of a system message: what holds from this turn on.
@@ -59,15 +59,15 @@ pub(crate) struct Message<'a> {
     pub(crate) output_config: Option<OutputConfig<'a>>,
     /// Of a system message: when it stops being shown to the model.
     #[serde(borrow)]
-    pub(crate) clear_at: Option<Word<'a>>,
+    pub(crate) clear_at: Option<JsonWord<'a>>,
 }
 
 /// One content block of any kind, its kinds' fields side by side.
 #[derive(Deserialize)]
 #[serde(expecting = "a content block object")]
-pub(crate) struct Block<'a> {
+pub(crate) struct ContentBlock<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Word<'a>>,
+    pub(crate) r#type: Option<JsonWord<'a>>,
     #[serde(borrow)]
     pub(crate) text: Option<Literal<'a>>,
     #[serde(borrow)]
@@ -106,19 +106,19 @@ pub(crate) struct Block<'a> {
     pub(crate) server_name: Option<Literal<'a>>,
 }
 
-impl Block<'_> {
+impl ContentBlock<'_> {
     /// Its `type`, empty if absent.
     pub(crate) fn kind(&self) -> &str {
-        self.r#type.as_ref().map_or("", Word::as_str)
+        self.r#type.as_ref().map_or("", JsonWord::as_str)
     }
 }
 
 /// Where an image or a document is.
 #[derive(Deserialize)]
 #[serde(expecting = "a source object")]
-pub(crate) struct Source<'a> {
+pub(crate) struct SourceParam<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Word<'a>>,
+    pub(crate) r#type: Option<JsonWord<'a>>,
     #[serde(borrow)]
     pub(crate) media_type: Option<Literal<'a>>,
     #[serde(borrow)]
@@ -132,9 +132,9 @@ pub(crate) struct Source<'a> {
 /// One entry of `tools`.
 #[derive(Deserialize)]
 #[serde(expecting = "a tool object")]
-pub(crate) struct Tool<'a> {
+pub(crate) struct ToolParam<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Word<'a>>,
+    pub(crate) r#type: Option<JsonWord<'a>>,
     #[serde(borrow)]
     pub(crate) name: Option<Literal<'a>>,
     #[serde(borrow)]
@@ -160,9 +160,9 @@ pub(crate) struct Tool<'a> {
 /// The client's wish for or against tools.
 #[derive(Deserialize)]
 #[serde(expecting = "a tool_choice object")]
-pub(crate) struct ToolChoice<'a> {
+pub(crate) struct ToolChoiceParam<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Word<'a>>,
+    pub(crate) r#type: Option<JsonWord<'a>>,
     #[serde(borrow)]
     pub(crate) name: Option<Literal<'a>>,
     pub(crate) disable_parallel_tool_use: Option<bool>,
@@ -171,9 +171,9 @@ pub(crate) struct ToolChoice<'a> {
 /// Whether the client wants to see thinking. Only `disabled` says no; new kinds keep appearing.
 #[derive(Deserialize)]
 #[serde(expecting = "a thinking object")]
-pub(crate) struct Thinking<'a> {
+pub(crate) struct ThinkingConfig<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Word<'a>>,
+    pub(crate) r#type: Option<JsonWord<'a>>,
     pub(crate) budget_tokens: Option<u64>,
 }
 
@@ -182,7 +182,7 @@ pub(crate) struct Thinking<'a> {
 #[serde(expecting = "an output_config object")]
 pub(crate) struct OutputConfig<'a> {
     #[serde(borrow)]
-    pub(crate) effort: Option<Word<'a>>,
+    pub(crate) effort: Option<JsonWord<'a>>,
     #[serde(borrow)]
     pub(crate) format: Option<OutputFormat<'a>>,
 }
@@ -192,7 +192,7 @@ pub(crate) struct OutputConfig<'a> {
 #[serde(expecting = "a format object")]
 pub(crate) struct OutputFormat<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Word<'a>>,
+    pub(crate) r#type: Option<JsonWord<'a>>,
     #[serde(borrow)]
     pub(crate) schema: Option<&'a RawValue>,
 }
@@ -206,12 +206,12 @@ pub(crate) struct Metadata<'a> {
 }
 
 /// `content` or `system`: one string or a list of blocks.
-pub(crate) enum Content<'a> {
+pub(crate) enum MessagesContent<'a> {
     Text(Literal<'a>),
-    Blocks(Vec<Block<'a>>),
+    Blocks(Vec<ContentBlock<'a>>),
 }
 
-impl<'a> Content<'a> {
+impl<'a> MessagesContent<'a> {
     /// Takes a raw value apart. The error says what was expected, without echoing what was found.
     pub(crate) fn read(raw: &'a RawValue) -> Result<Self, String> {
         if let Some(literal) = Literal::of(raw) {

@@ -5,7 +5,10 @@ use bytes::BytesMut;
 use crate::{
     anthropic::{
         error::{self, PING},
-        event::{Block, Citation, Counts, Delta, Ending, Event, EventSink, Source},
+        event::{
+            BlockDelta, Citation, ContentBlockStart, EventSink, MessagesEvent, ReplyEnding, ReportedUsage,
+            WebSource,
+        },
     },
     json::{self, Write},
     vocabulary::{StopReason, Usage},
@@ -13,63 +16,65 @@ use crate::{
 
 /// As server-sent events.
 impl EventSink for BytesMut {
-    fn emit(&mut self, event: Event<'_>) {
+    fn emit(&mut self, event: MessagesEvent<'_>) {
         match event {
-            Event::MessageStart { id, model, counts } => {
+            MessagesEvent::MessageStart { id, model, counts } => {
                 self.put(b"event: message_start\ndata: {\"type\":\"message_start\",\"message\":");
                 message_head(id, model, self);
                 self.put(b"[],\"stop_reason\":null,\"stop_sequence\":null,\"usage\":");
                 usage(counts, None, self);
                 self.put(b"}}\n\n");
             }
-            Event::Ping => self.put(PING),
-            Event::BlockStart { index, block } => {
+            MessagesEvent::Ping => self.put(PING),
+            MessagesEvent::BlockStart { index, block } => {
                 self.put(b"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"index\":");
                 self.number(index.unwrap_or_default());
                 self.put(b",\"content_block\":");
                 block_start(block, self);
                 self.put(b"}\n\n");
             }
-            Event::Delta { delta: Delta::Other, .. } => {}
-            Event::Delta { index, delta } => {
+            MessagesEvent::Delta { delta: BlockDelta::Other, .. } => {}
+            MessagesEvent::Delta { index, delta } => {
                 self.put(b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":");
                 self.number(index.unwrap_or_default());
                 self.put(b",\"delta\":{\"type\":");
                 block_delta(delta, self);
                 self.put(b"}}\n\n");
             }
-            Event::BlockStop { index } => {
+            MessagesEvent::BlockStop { index } => {
                 self.put(b"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":");
                 self.number(index.unwrap_or_default());
                 self.put(b"}\n\n");
             }
-            Event::MessageDelta { ending: end, counts } => {
+            MessagesEvent::MessageDelta { ending: end, counts } => {
                 self.put(b"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{");
                 ending(end, self);
                 self.put(b"},\"usage\":");
                 usage(counts, end.searches, self);
                 self.put(b"}\n\n");
             }
-            Event::MessageStop => self.put(b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n"),
-            Event::Error(fault) => error::event(fault.kind, &fault.message, self),
+            MessagesEvent::MessageStop => {
+                self.put(b"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
+            }
+            MessagesEvent::Error(fault) => error::event(fault.kind, &fault.message, self),
         }
     }
 }
 
 /// The value of `type`, and the members behind it.
-fn block_delta(delta: Delta<'_>, out: &mut impl Write) {
+fn block_delta(delta: BlockDelta<'_>, out: &mut impl Write) {
     let (start, inner) = match delta {
-        Delta::Text(inner) => (&b"\"text_delta\",\"text\":"[..], inner),
-        Delta::Thinking(inner) => (&b"\"thinking_delta\",\"thinking\":"[..], inner),
-        Delta::Signature(inner) => (&b"\"signature_delta\",\"signature\":"[..], inner),
-        Delta::Arguments(inner) => (&b"\"input_json_delta\",\"partial_json\":"[..], inner),
-        Delta::Summary(inner) => (&b"\"compaction_delta\",\"content\":"[..], inner),
-        Delta::Citation(source) => {
+        BlockDelta::Text(inner) => (&b"\"text_delta\",\"text\":"[..], inner),
+        BlockDelta::Thinking(inner) => (&b"\"thinking_delta\",\"thinking\":"[..], inner),
+        BlockDelta::Signature(inner) => (&b"\"signature_delta\",\"signature\":"[..], inner),
+        BlockDelta::Arguments(inner) => (&b"\"input_json_delta\",\"partial_json\":"[..], inner),
+        BlockDelta::Summary(inner) => (&b"\"compaction_delta\",\"content\":"[..], inner),
+        BlockDelta::Citation(source) => {
             out.put(b"\"citations_delta\",\"citation\":");
             citation(source, out);
             return;
         }
-        Delta::Other => (&b"\"text_delta\",\"text\":"[..], ""),
+        BlockDelta::Other => (&b"\"text_delta\",\"text\":"[..], ""),
     };
     out.put(start);
     out.quoted(inner);
@@ -83,19 +88,21 @@ fn message_head(id: &str, model: &str, out: &mut impl Write) {
     out.put(b",\"content\":");
 }
 
-fn block_start(block: Block<'_>, out: &mut impl Write) {
+fn block_start(block: ContentBlockStart<'_>, out: &mut impl Write) {
     match block {
         // A kind that has no form here is an empty text, so that the indexes stay consecutive.
-        Block::Text | Block::Other => out.put(b"{\"type\":\"text\",\"text\":\"\"}"),
-        Block::Thinking => out.put(b"{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}"),
-        Block::Compaction => out.put(b"{\"type\":\"compaction\",\"content\":\"\"}"),
-        Block::ToolUse { id, name, input } => {
+        ContentBlockStart::Text | ContentBlockStart::Other => out.put(b"{\"type\":\"text\",\"text\":\"\"}"),
+        ContentBlockStart::Thinking => {
+            out.put(b"{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}")
+        }
+        ContentBlockStart::Compaction => out.put(b"{\"type\":\"compaction\",\"content\":\"\"}"),
+        ContentBlockStart::ToolUse { id, name, input } => {
             tool_head(id, name, out);
             out.raw(input.unwrap_or("{}"));
             out.put(b"}");
         }
-        Block::ServerToolUse { id } => server_tool_use(id, out),
-        Block::SearchResult { id, sources } => search_result(id, sources, out),
+        ContentBlockStart::ServerToolUse { id } => server_tool_use(id, out),
+        ContentBlockStart::SearchResult { id, sources } => search_result(id, sources, out),
     }
 }
 
@@ -106,7 +113,7 @@ fn server_tool_use(id: &str, out: &mut impl Write) {
     out.put(b",\"name\":\"web_search\",\"input\":{}}");
 }
 
-fn search_result(id: &str, sources: &[Source], out: &mut impl Write) {
+fn search_result(id: &str, sources: &[WebSource], out: &mut impl Write) {
     out.put(b"{\"type\":\"web_search_tool_result\",\"tool_use_id\":");
     out.quoted(id);
     out.put(b",\"content\":[");
@@ -139,7 +146,7 @@ fn tool_head(id: &str, name: &str, out: &mut impl Write) {
     out.put(b",\"input\":");
 }
 
-fn ending(ending: Ending<'_>, out: &mut impl Write) {
+fn ending(ending: ReplyEnding<'_>, out: &mut impl Write) {
     out.put(b"\"stop_reason\":\"");
     out.raw(ending.reason.unwrap_or(StopReason::EndTurn).anthropic());
     out.put(b"\",\"stop_sequence\":");
@@ -158,7 +165,7 @@ fn ending(ending: Ending<'_>, out: &mut impl Write) {
     }
 }
 
-fn usage(counts: Option<Counts>, searches: Option<u64>, out: &mut impl Write) {
+fn usage(counts: Option<ReportedUsage>, searches: Option<u64>, out: &mut impl Write) {
     let counts = counts.unwrap_or_default();
     let usage = counts.after(Usage::default());
     out.put(b"{\"input_tokens\":");
@@ -209,48 +216,50 @@ impl WholeMessage {
         self.body
     }
 
-    fn open(&mut self, block: Block<'_>) {
+    fn open(&mut self, block: ContentBlockStart<'_>) {
         if !self.body.ends_with(b"[") {
             self.body.put(b",");
         }
         self.open = match block {
-            Block::Text | Block::Other => {
+            ContentBlockStart::Text | ContentBlockStart::Other => {
                 self.body.put(b"{\"type\":\"text\",\"text\":\"");
                 OpenBlock::Prose
             }
-            Block::Thinking => {
+            ContentBlockStart::Thinking => {
                 self.body.put(b"{\"type\":\"thinking\",\"thinking\":\"");
                 OpenBlock::Prose
             }
-            Block::Compaction => {
+            ContentBlockStart::Compaction => {
                 self.body.put(b"{\"type\":\"compaction\",\"content\":\"");
                 OpenBlock::Prose
             }
-            Block::ToolUse { id, name, input } => {
+            ContentBlockStart::ToolUse { id, name, input } => {
                 tool_head(id, name, &mut self.body);
                 OpenBlock::Arguments(input.map(json::escape).unwrap_or_default())
             }
-            Block::ServerToolUse { .. } | Block::SearchResult { .. } => {
+            ContentBlockStart::ServerToolUse { .. } | ContentBlockStart::SearchResult { .. } => {
                 block_start(block, &mut self.body);
                 OpenBlock::Complete
             }
         };
     }
 
-    fn delta(&mut self, delta: Delta<'_>) {
+    fn delta(&mut self, delta: BlockDelta<'_>) {
         match delta {
-            Delta::Text(inner) | Delta::Thinking(inner) | Delta::Summary(inner) => self.body.raw(inner),
-            Delta::Signature(inner) => {
+            BlockDelta::Text(inner) | BlockDelta::Thinking(inner) | BlockDelta::Summary(inner) => {
+                self.body.raw(inner)
+            }
+            BlockDelta::Signature(inner) => {
                 self.body.put(b"\",\"signature\":\"");
                 self.body.raw(inner);
             }
-            Delta::Arguments(inner) => {
+            BlockDelta::Arguments(inner) => {
                 if let OpenBlock::Arguments(arguments) = &mut self.open {
                     arguments.push_str(inner);
                 }
             }
-            Delta::Citation(source) => self.cite(source),
-            Delta::Other => {}
+            BlockDelta::Citation(source) => self.cite(source),
+            BlockDelta::Other => {}
         }
     }
 
@@ -275,23 +284,23 @@ impl WholeMessage {
 }
 
 impl EventSink for WholeMessage {
-    fn emit(&mut self, event: Event<'_>) {
+    fn emit(&mut self, event: MessagesEvent<'_>) {
         match event {
-            Event::MessageStart { id, model, .. } => {
+            MessagesEvent::MessageStart { id, model, .. } => {
                 message_head(id, model, &mut self.body);
                 self.body.put(b"[");
             }
-            Event::BlockStart { block, .. } => self.open(block),
-            Event::Delta { delta, .. } => self.delta(delta),
-            Event::BlockStop { .. } => self.close(),
-            Event::MessageDelta { ending: end, counts } => {
+            MessagesEvent::BlockStart { block, .. } => self.open(block),
+            MessagesEvent::Delta { delta, .. } => self.delta(delta),
+            MessagesEvent::BlockStop { .. } => self.close(),
+            MessagesEvent::MessageDelta { ending: end, counts } => {
                 self.body.put(b"],");
                 ending(end, &mut self.body);
                 self.body.put(b",\"usage\":");
                 usage(counts, end.searches, &mut self.body);
                 self.body.put(b"}");
             }
-            Event::Ping | Event::MessageStop | Event::Error(_) => {}
+            MessagesEvent::Ping | MessagesEvent::MessageStop | MessagesEvent::Error(_) => {}
         }
     }
 }
@@ -317,26 +326,29 @@ mod tests {
     use crate::{anthropic::reader::read_event, sse};
 
     /// The events of one reply with every kind of block.
-    fn events() -> Vec<Event<'static>> {
+    fn events() -> Vec<MessagesEvent<'static>> {
         let quote = Citation { url: "https://a", title: "A", quote: "said" };
-        let call = Block::ToolUse { id: "i", name: "n", input: Some(r#"{"a":1}"#) };
-        let refused =
-            Ending { reason: Some(StopReason::Refusal), explanation: "no \\\"x\\\"", ..Ending::default() };
+        let call = ContentBlockStart::ToolUse { id: "i", name: "n", input: Some(r#"{"a":1}"#) };
+        let refused = ReplyEnding {
+            reason: Some(StopReason::Refusal),
+            explanation: "no \\\"x\\\"",
+            ..ReplyEnding::default()
+        };
         vec![
-            Event::MessageStart { id: "msg_1", model: "m", counts: None },
-            Event::BlockStart { index: Some(0), block: Block::Compaction },
-            Event::Delta { index: Some(0), delta: Delta::Summary("before") },
-            Event::BlockStop { index: Some(0) },
-            Event::BlockStart { index: Some(1), block: Block::Other },
-            Event::Delta { index: Some(1), delta: Delta::Other },
-            Event::BlockStop { index: Some(1) },
-            Event::BlockStart { index: Some(2), block: Block::Text },
-            Event::Delta { index: Some(2), delta: Delta::Text("t") },
-            Event::Delta { index: Some(2), delta: Delta::Citation(quote) },
-            Event::BlockStop { index: Some(2) },
-            Event::BlockStart { index: Some(3), block: call },
-            Event::BlockStop { index: Some(3) },
-            Event::MessageDelta { ending: refused, counts: None },
+            MessagesEvent::MessageStart { id: "msg_1", model: "m", counts: None },
+            MessagesEvent::BlockStart { index: Some(0), block: ContentBlockStart::Compaction },
+            MessagesEvent::Delta { index: Some(0), delta: BlockDelta::Summary("before") },
+            MessagesEvent::BlockStop { index: Some(0) },
+            MessagesEvent::BlockStart { index: Some(1), block: ContentBlockStart::Other },
+            MessagesEvent::Delta { index: Some(1), delta: BlockDelta::Other },
+            MessagesEvent::BlockStop { index: Some(1) },
+            MessagesEvent::BlockStart { index: Some(2), block: ContentBlockStart::Text },
+            MessagesEvent::Delta { index: Some(2), delta: BlockDelta::Text("t") },
+            MessagesEvent::Delta { index: Some(2), delta: BlockDelta::Citation(quote) },
+            MessagesEvent::BlockStop { index: Some(2) },
+            MessagesEvent::BlockStart { index: Some(3), block: call },
+            MessagesEvent::BlockStop { index: Some(3) },
+            MessagesEvent::MessageDelta { ending: refused, counts: None },
         ]
     }
 
@@ -364,7 +376,7 @@ mod tests {
         #[derive(Default)]
         struct Kept(Vec<String>);
         impl EventSink for Kept {
-            fn emit(&mut self, event: Event<'_>) {
+            fn emit(&mut self, event: MessagesEvent<'_>) {
                 self.0.push(format!("{event:?}"));
             }
         }
@@ -375,24 +387,26 @@ mod tests {
             read_event(&event.data().unwrap(), &mut read).unwrap();
         }
         let mut expected = Kept::default();
-        let counts = Some(Counts::from(Usage::default()));
+        let counts = Some(ReportedUsage::from(Usage::default()));
         for event in events() {
             match event {
                 // What has no form on the wire is an empty text, and its pieces are left out.
-                Event::Delta { delta: Delta::Other, .. } => {}
-                Event::BlockStart { index, block: Block::Other } => {
-                    expected.emit(Event::BlockStart { index, block: Block::Text });
+                MessagesEvent::Delta { delta: BlockDelta::Other, .. } => {}
+                MessagesEvent::BlockStart { index, block: ContentBlockStart::Other } => {
+                    expected.emit(MessagesEvent::BlockStart { index, block: ContentBlockStart::Text });
                 }
-                Event::MessageStart { id, model, .. } => {
-                    expected.emit(Event::MessageStart { id, model, counts })
+                MessagesEvent::MessageStart { id, model, .. } => {
+                    expected.emit(MessagesEvent::MessageStart { id, model, counts })
                 }
-                Event::MessageDelta { ending, .. } => expected.emit(Event::MessageDelta { ending, counts }),
-                Event::Ping
-                | Event::BlockStart { .. }
-                | Event::Delta { .. }
-                | Event::BlockStop { .. }
-                | Event::MessageStop
-                | Event::Error(_) => expected.emit(event),
+                MessagesEvent::MessageDelta { ending, .. } => {
+                    expected.emit(MessagesEvent::MessageDelta { ending, counts })
+                }
+                MessagesEvent::Ping
+                | MessagesEvent::BlockStart { .. }
+                | MessagesEvent::Delta { .. }
+                | MessagesEvent::BlockStop { .. }
+                | MessagesEvent::MessageStop
+                | MessagesEvent::Error(_) => expected.emit(event),
             }
         }
         assert_eq!(read.0, expected.0);

@@ -1,6 +1,6 @@
 //! Recognises refusals that name the required value of a member, or a list of allowed values.
 
-use super::{Condition, Fixup, refused, rule};
+use super::{Fixup, FixupCondition, refused, rule};
 
 /// Effort levels, from lowest to highest.
 const EFFORTS: [&str; 7] = ["none", "minimal", "low", "medium", "high", "xhigh", "max"];
@@ -144,7 +144,7 @@ pub(super) fn nearest(path: Box<str>, allowed: &[Box<str>], body: &[u8]) -> Fixu
     let ranks = allowed.iter().filter(|effort| ***effort != *refused).filter_map(|effort| rank(effort));
     match ranks.min_by_key(|&rank| (rank.abs_diff(at), rank)) {
         Some(nearest) => {
-            let condition = Condition::new(&path, Some(refused));
+            let condition = FixupCondition::new(&path, Some(refused));
             Fixup::Set(path, EFFORTS[nearest].into(), Some(condition))
         }
         None => Fixup::Value(path, Some(refused.into())),
@@ -154,7 +154,7 @@ pub(super) fn nearest(path: Box<str>, allowed: &[Box<str>], body: &[u8]) -> Fixu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compat::Rule;
+    use crate::compat::FixupRule;
 
     fn found(text: &str) -> Option<String> {
         find(text, &text.to_ascii_lowercase(), "").as_ref().and_then(Fixup::rule).map(|(_, rule)| rule)
@@ -208,7 +208,7 @@ mod tests {
             assert_eq!(found, rule, "{text}");
             if let Some(fixup) = fixup {
                 assert!(fixup.is_complete());
-                assert_eq!(Rule::set(&found).map(|rule| rule.fixup), Some(fixup), "{found}");
+                assert_eq!(FixupRule::set(&found).map(|rule| rule.fixup), Some(fixup), "{found}");
             }
         }
     }

@@ -6,14 +6,14 @@ use super::refused;
 
 /// What a request must contain for a fixup to apply.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Condition {
+pub struct FixupCondition {
     pub(super) path: Box<str>,
     pub(super) value: Option<Box<str>>,
     /// Another condition that must hold as well.
     pub(super) and: Option<Box<Self>>,
 }
 
-impl Condition {
+impl FixupCondition {
     pub(super) fn new(path: &str, value: Option<String>) -> Self {
         Self { path: path.into(), value: value.map(Into::into), and: None }
     }
@@ -42,7 +42,7 @@ impl Condition {
     }
 }
 
-impl fmt::Display for Condition {
+impl fmt::Display for FixupCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.path)?;
         if let Some(value) = &self.value {

@@ -26,7 +26,7 @@ const SCHEMAS: [&str; 3] = ["parameters", "input_schema", "schema"];
 pub(super) fn param(text: &str) -> Option<Fixup> {
     let steps = steps(text);
     let steps = match steps.split_first() {
-        Some((Step { name: "body" | "GenerateContentRequest", .. }, inside)) => inside,
+        Some((PathStep { name: "body" | "GenerateContentRequest", .. }, inside)) => inside,
         Some(_) | None => &steps,
     };
     let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
@@ -57,42 +57,42 @@ pub(super) fn can_be_set(path: &str) -> bool {
 }
 
 /// One name of a path, and what precedes it.
-struct Step<'t> {
+struct PathStep<'t> {
     name: &'t str,
-    before: Before,
+    before: StepPrefix,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Before {
+enum StepPrefix {
     Name,
     /// The index of a list element.
     Index,
 }
 
-fn steps(text: &str) -> Vec<Step<'_>> {
+fn steps(text: &str) -> Vec<PathStep<'_>> {
     let mut steps = vec![];
-    let mut before = Before::Name;
+    let mut before = StepPrefix::Name;
     for name in text.split(['.', '[', ']', '/', '#', ' ']).map(|name| name.trim_matches(['\'', '"'])) {
         match name {
             "" | "*" => {}
-            index if index.bytes().all(|byte| byte.is_ascii_digit()) => before = Before::Index,
+            index if index.bytes().all(|byte| byte.is_ascii_digit()) => before = StepPrefix::Index,
             name => {
-                steps.push(Step { name, before });
-                before = Before::Name;
+                steps.push(PathStep { name, before });
+                before = StepPrefix::Name;
             }
         }
     }
     steps
 }
 
-fn member(steps: &[Step<'_>]) -> Option<Fixup> {
-    let (Step { name: first, .. }, rest) = steps.split_first()?;
+fn member(steps: &[PathStep<'_>]) -> Option<Fixup> {
+    let (PathStep { name: first, .. }, rest) = steps.split_first()?;
     let (last, way) = rest.split_last().map_or((None, rest), |(last, way)| (Some(last.name), way));
     // Each type of tool is a variant, and there are many: the name after a tool's index is one.
-    let is_kind = |Step { name, before }: &Step<'_>| {
-        *first == "tools" && *before == Before::Index && *name != "cache_control"
+    let is_kind = |PathStep { name, before }: &PathStep<'_>| {
+        *first == "tools" && *before == StepPrefix::Index && *name != "cache_control"
     };
-    let stays = |step: &&Step<'_>| !VARIANTS.contains(&step.name) && !is_kind(step);
+    let stays = |step: &&PathStep<'_>| !VARIANTS.contains(&step.name) && !is_kind(step);
     let way = way.iter().filter(stays).map(|step| step.name);
     let path: Vec<&str> = std::iter::once(*first).chain(way).chain(last).collect();
     let can_be_removed = match path[..] {

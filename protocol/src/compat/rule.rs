@@ -8,18 +8,18 @@
 //!
 //! A rule that ends in `@MODEL` applies to these models only; `*` matches any characters.
 
-use super::{Bound, Condition, Fixup, named, refused};
+use super::{Bound, Fixup, FixupCondition, named, refused};
 use crate::wildcard::matches;
 
 /// A fixup from the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
+pub struct FixupRule {
     pub fixup: Fixup,
     /// A pattern for the model's name; `None` matches all models.
     pub models: Option<Box<str>>,
 }
 
-impl Rule {
+impl FixupRule {
     /// Parses an entry of `drop-params`.
     ///
     /// Returns `None` if the text is not a rule, or if no request can do without the member.
@@ -57,7 +57,7 @@ impl Rule {
     }
 }
 
-impl From<Fixup> for Rule {
+impl From<Fixup> for FixupRule {
     fn from(fixup: Fixup) -> Self {
         Self { fixup, models: None }
     }
@@ -104,22 +104,22 @@ fn limit(text: &str) -> Option<Fixup> {
 }
 
 /// Parses a condition: the name of a required member, optionally with a required value.
-pub(super) fn condition(text: &str) -> Option<Condition> {
+pub(super) fn condition(text: &str) -> Option<FixupCondition> {
     let mut all = None;
     for part in text.rsplit('&') {
-        all = Some(Condition { and: all.map(Box::new), ..single(part)? });
+        all = Some(FixupCondition { and: all.map(Box::new), ..single(part)? });
     }
     all
 }
 
-fn single(text: &str) -> Option<Condition> {
+fn single(text: &str) -> Option<FixupCondition> {
     let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
     if value.is_some_and(|value| !refused::is_value(value)) {
         return None;
     }
     // A member that cannot be removed can still be a condition.
     let path = named::path(name)?;
-    Some(Condition { path, value: value.map(Into::into), and: None })
+    Some(FixupCondition { path, value: value.map(Into::into), and: None })
 }
 
 #[cfg(test)]
@@ -128,17 +128,17 @@ mod tests {
 
     #[test]
     fn a_rule_is_displayed_in_the_notation_of_the_configuration() {
-        type Read = fn(&str) -> Option<Rule>;
+        type Read = fn(&str) -> Option<FixupRule>;
         for (read, key, text) in [
-            (Rule::drop as Read, "drop-params", "temperature"),
-            (Rule::drop, "drop-params", "top_p&temperature"),
-            (Rule::drop, "drop-params", "output_config.effort&thinking.type=disabled"),
-            (Rule::set, "set-params", "reasoning_effort=none"),
-            (Rule::set, "set-params", "reasoning_effort=none&tools"),
-            (Rule::set, "set-params", "reasoning_effort=low&reasoning_effort=minimal"),
-            (Rule::set, "set-params", "temperature=1"),
-            (Rule::limit, "limit-params", "max_tokens<=8192"),
-            (Rule::limit, "limit-params", "max_tokens>=16"),
+            (FixupRule::drop as Read, "drop-params", "temperature"),
+            (FixupRule::drop, "drop-params", "top_p&temperature"),
+            (FixupRule::drop, "drop-params", "output_config.effort&thinking.type=disabled"),
+            (FixupRule::set, "set-params", "reasoning_effort=none"),
+            (FixupRule::set, "set-params", "reasoning_effort=none&tools"),
+            (FixupRule::set, "set-params", "reasoning_effort=low&reasoning_effort=minimal"),
+            (FixupRule::set, "set-params", "temperature=1"),
+            (FixupRule::limit, "limit-params", "max_tokens<=8192"),
+            (FixupRule::limit, "limit-params", "max_tokens>=16"),
         ] {
             let rule = read(text).unwrap();
             let quote = if text.contains('=') { '\'' } else { '"' };
@@ -147,7 +147,7 @@ mod tests {
             assert_eq!((&scoped.fixup, scoped.models.as_deref()), (&rule.fixup, Some("gpt-5*")));
             assert!(scoped.is_for("GPT-5.6-terra") && !scoped.is_for("gpt-4o") && rule.is_for("gpt-4o"));
         }
-        let vertex = Rule::drop("temperature@claude-sonnet-4@20250514").unwrap();
+        let vertex = FixupRule::drop("temperature@claude-sonnet-4@20250514").unwrap();
         assert!(vertex.is_for("claude-sonnet-4@20250514"));
     }
 
@@ -156,15 +156,15 @@ mod tests {
         for text in
             ["", "=x", "messages=x", "model=x", "tools.strict=true", "a=", "a=b&", "a=b&c=", "a=b@", "a"]
         {
-            assert_eq!(Rule::set(text), None, "{text}");
+            assert_eq!(FixupRule::set(text), None, "{text}");
         }
         for text in
             ["max_tokens", "max_tokens<=", "max_tokens<=-1", "max_tokens<=a", "<=1", "messages<=1", "a<1"]
         {
-            assert_eq!(Rule::limit(text), None, "{text}");
+            assert_eq!(FixupRule::limit(text), None, "{text}");
         }
         for text in ["a&", "&a", "a&b=", "a@", "a@b c", "model&a", "schema.x&a"] {
-            assert_eq!(Rule::drop(text), None, "{text}");
+            assert_eq!(FixupRule::drop(text), None, "{text}");
         }
     }
 }

@@ -4,9 +4,11 @@ mod table;
 
 use serde_json::{Map, Value};
 
-use self::table::{CODES, EFFORTS, NameKind, PHRASES, PathPosition, TOGETHER, WORDINGS, Wording};
+use self::table::{CODES, EFFORTS, FixupWording, NameKind, PHRASES, PathPosition, TOGETHER, WORDINGS};
 use super::named::param;
-use super::{Condition, Filler, Fixup, Limit, betas, bounds, choices, schemas, settings, tool_ids};
+use super::{
+    Filler, Fixup, FixupCondition, TokenLimitName, betas, bounds, choices, schemas, settings, tool_ids,
+};
 
 /// With this phrase every other value is refused as well, so the member is removed; its absence means the default.
 const NO_OTHER: &str = "only the default";
@@ -27,7 +29,7 @@ pub fn recognise(status: u16, body: &[u8]) -> Vec<Fixup> {
     if !matches!(status, 400 | 422) {
         return vec![];
     }
-    let mut refusal = Refusal { fixups: vec![], is_unfixable: false, param: String::new() };
+    let mut refusal = WordingMatch { fixups: vec![], is_unfixable: false, param: String::new() };
     match serde_json::from_slice(body) {
         Ok(value) => refusal.value(&value, 0),
         Err(_) => refusal.text(&String::from_utf8_lossy(body)),
@@ -35,14 +37,14 @@ pub fn recognise(status: u16, body: &[u8]) -> Vec<Fixup> {
     if refusal.is_unfixable { vec![] } else { refusal.without_redundant() }
 }
 
-struct Refusal {
+struct WordingMatch {
     fixups: Vec<Fixup>,
     is_unfixable: bool,
     /// The name beside the current text, or empty.
     param: String,
 }
 
-impl Refusal {
+impl WordingMatch {
     fn value(&mut self, value: &Value, depth: usize) {
         match value {
             _ if depth >= DEEPEST || self.is_unfixable => {}
@@ -140,7 +142,7 @@ impl Refusal {
             return true;
         }
         if settings::effort_without_thinking(lower) {
-            let off = || Condition::new("thinking.type", Some("disabled".to_owned()));
+            let off = || FixupCondition::new("thinking.type", Some("disabled".to_owned()));
             EFFORTS.iter().for_each(|path| self.add(Some(Fixup::Beside((*path).into(), off()))));
             return true;
         }
@@ -151,7 +153,7 @@ impl Refusal {
         if settings::choice_against_thinking(lower) {
             // Models with optional thinking accept any tool choice when they do not think.
             if lower.contains("thinking") {
-                self.add(Some(Fixup::Beside("tool_choice".into(), Condition::new("tool_choice", None))));
+                self.add(Some(Fixup::Beside("tool_choice".into(), FixupCondition::new("tool_choice", None))));
             } else {
                 self.named(NameKind::Value, "tool_choice", "", lower);
             }
@@ -182,10 +184,10 @@ impl Refusal {
 
     /// The token limit is never removed; it can be renamed.
     fn name(&mut self, name: &str, text: &str) {
-        let other = Limit::MaxCompletionTokens.name();
+        let other = TokenLimitName::MaxCompletionTokens.name();
         self.add(match name.trim_start_matches(['.', '#']).trim_start_matches("body.") {
-            "max_tokens" if text.contains(other) => Some(Fixup::Limit(Limit::MaxCompletionTokens)),
-            name if name == other => Some(Fixup::Limit(Limit::MaxTokens)),
+            "max_tokens" if text.contains(other) => Some(Fixup::Limit(TokenLimitName::MaxCompletionTokens)),
+            name if name == other => Some(Fixup::Limit(TokenLimitName::MaxTokens)),
             name => param(name),
         });
     }
@@ -199,7 +201,7 @@ impl Refusal {
     }
 }
 
-impl Wording {
+impl FixupWording {
     /// Calls `found` with every name in `text` and the path that contains it. `lower` is the text in lower case.
     fn find(&self, text: &str, lower: &str, found: &mut impl FnMut(&str, &str)) {
         let Self { before, after, path, .. } = *self;

@@ -22,13 +22,13 @@ pub(super) struct Zstd {
     decoder: FrameDecoder,
     /// An incomplete header or block.
     part: Vec<u8>,
-    state: State,
+    state: FrameState,
     has_checksum: bool,
 }
 
 /// What the decoder expects next.
 #[derive(Clone, Copy)]
-enum State {
+enum FrameState {
     Frame,
     Skipped {
         left: usize,
@@ -42,7 +42,7 @@ impl Zstd {
     pub(super) fn new() -> Self {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(WINDOW);
-        Self { decoder, part: Vec::new(), state: State::Frame, has_checksum: false }
+        Self { decoder, part: Vec::new(), state: FrameState::Frame, has_checksum: false }
     }
 
     /// Fills `part` from `input` up to `wanted` bytes. Returns how many bytes were consumed.
@@ -59,11 +59,11 @@ impl Zstd {
             return Ok(taken);
         }
         if let Some(left) = skipped(&self.part) {
-            self.state = if left == 0 { State::Frame } else { State::Skipped { left } };
+            self.state = if left == 0 { FrameState::Frame } else { FrameState::Skipped { left } };
         } else {
             self.has_checksum = self.part[4] & 0b100 != 0;
             self.decoder.reset(&self.part[..]).map_err(|_| Damaged)?;
-            self.state = State::Block;
+            self.state = FrameState::Block;
         }
         self.part.clear();
         Ok(taken)
@@ -90,7 +90,7 @@ impl Zstd {
         self.decoder.decode_blocks(&self.part[..], one).map_err(|_| Damaged)?;
         self.part.clear();
         if is_last {
-            self.state = State::Draining;
+            self.state = FrameState::Draining;
         }
         Ok(taken)
     }
@@ -111,29 +111,33 @@ impl Decode for Zstd {
             return Ok(0);
         }
         match self.state {
-            State::Draining => {
+            FrameState::Draining => {
                 if !self.checksum_matches() {
                     return Err(Damaged);
                 }
-                self.state = State::Frame;
+                self.state = FrameState::Frame;
                 self.frame(input)
             }
-            State::Frame if input.is_empty() => Ok(0),
-            State::Frame => self.frame(input),
-            State::Skipped { left } => {
+            FrameState::Frame if input.is_empty() => Ok(0),
+            FrameState::Frame => self.frame(input),
+            FrameState::Skipped { left } => {
                 let taken = left.min(input.len());
-                self.state = if taken == left { State::Frame } else { State::Skipped { left: left - taken } };
+                self.state = if taken == left {
+                    FrameState::Frame
+                } else {
+                    FrameState::Skipped { left: left - taken }
+                };
                 Ok(taken)
             }
-            State::Block => self.block(input),
+            FrameState::Block => self.block(input),
         }
     }
 
     fn is_complete(&mut self) -> bool {
         let between = match self.state {
-            State::Frame => true,
-            State::Draining => self.decoder.can_collect() == 0 && self.checksum_matches(),
-            State::Skipped { .. } | State::Block => false,
+            FrameState::Frame => true,
+            FrameState::Draining => self.decoder.can_collect() == 0 && self.checksum_matches(),
+            FrameState::Skipped { .. } | FrameState::Block => false,
         };
         between && self.part.is_empty()
     }

@@ -2,9 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::{CodecForm, Pushed, ReplyCodec, ReplyDecoder, ReplyEncoder, ReplySummary, Step, WholeReply};
+use super::{CodecForm, CodecStep, Pushed, ReplyCodec, ReplyDecoder, ReplyEncoder, ReplySummary, WholeReply};
 use crate::{
-    anthropic::event::{Event, EventSink},
+    anthropic::event::{EventSink, MessagesEvent},
     fault::Fault,
     sse,
     vocabulary::Usage,
@@ -24,7 +24,7 @@ struct Stream<'e, E> {
 }
 
 impl<E: ReplyEncoder> EventSink for Stream<'_, E> {
-    fn emit(&mut self, event: Event<'_>) {
+    fn emit(&mut self, event: MessagesEvent<'_>) {
         self.encoder.stream(event, self.out);
     }
 }
@@ -33,7 +33,7 @@ impl<E: ReplyEncoder> EventSink for Stream<'_, E> {
 struct Whole<'e, E>(&'e mut E);
 
 impl<E: ReplyEncoder> EventSink for Whole<'_, E> {
-    fn emit(&mut self, event: Event<'_>) {
+    fn emit(&mut self, event: MessagesEvent<'_>) {
         self.0.collect(event);
     }
 }
@@ -46,7 +46,7 @@ impl<D: ReplyDecoder, E: ReplyEncoder> Transcoder<D, E> {
 
     /// Takes the data of one event (its lines joined) and appends what follows from it to `out`. See [`ReplyCodec`] for
     /// whole blocks.
-    pub fn push_data(&mut self, data: &[u8], out: &mut BytesMut) -> Step {
+    pub fn push_data(&mut self, data: &[u8], out: &mut BytesMut) -> CodecStep {
         let Self { decoder, encoder } = self;
         decoder.push(data, &mut Stream { encoder, out })
     }
@@ -85,11 +85,11 @@ impl<D: ReplyDecoder, E: ReplyEncoder> ReplyCodec for Transcoder<D, E> {
         for event in sse::events(&block) {
             let Some(data) = event.data() else { continue };
             match self.push_data(&data, out) {
-                Step::More => {}
-                last @ (Step::End | Step::Fault(_)) => return Pushed::Converted(last),
+                CodecStep::More => {}
+                last @ (CodecStep::End | CodecStep::Fault(_)) => return Pushed::Converted(last),
             }
         }
-        Pushed::Converted(Step::More)
+        Pushed::Converted(CodecStep::More)
     }
 
     fn finish(&mut self, out: &mut BytesMut) -> ReplySummary {
@@ -129,7 +129,7 @@ pub struct Collector<D, E>(Transcoder<D, E>);
 
 impl<D: ReplyDecoder, E: ReplyEncoder> Collector<D, E> {
     /// Takes the data of one event.
-    pub fn push(&mut self, data: &[u8]) -> Step {
+    pub fn push(&mut self, data: &[u8]) -> CodecStep {
         self.0.decoder.push(data, &mut Whole(&mut self.0.encoder))
     }
 

@@ -16,47 +16,47 @@ const STRICT: u32 = 3;
 
 pub(super) struct GeminiRequest<'a> {
     text: &'a str,
-    request: Request<'a>,
+    request: GeminiRequestBody<'a>,
 }
 
 #[derive(Deserialize)]
-struct Request<'a> {
+struct GeminiRequestBody<'a> {
     #[serde(borrow)]
     model: Option<&'a RawValue>,
     #[serde(borrow, default)]
     messages: List<&'a RawValue>,
     #[serde(borrow, default)]
-    tools: List<Object<Tool<'a>>>,
+    tools: List<Object<GeminiTool<'a>>>,
     #[serde(borrow, default = "Default::default")]
-    response_format: Object<Format<'a>>,
+    response_format: Object<GeminiResponseFormat<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Tool<'a> {
+struct GeminiTool<'a> {
     #[serde(borrow)]
     function: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Function<'a> {
+struct GeminiFunction<'a> {
     #[serde(borrow)]
     parameters: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Format<'a> {
+struct GeminiResponseFormat<'a> {
     #[serde(borrow, default = "Default::default")]
-    json_schema: Object<Answer<'a>>,
+    json_schema: Object<JsonSchemaFormat<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Answer<'a> {
+struct JsonSchemaFormat<'a> {
     #[serde(borrow)]
     schema: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Message<'a> {
+struct GeminiMessage<'a> {
     #[serde(borrow)]
     role: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -68,13 +68,13 @@ struct Message<'a> {
 }
 
 #[derive(Deserialize)]
-struct Part<'a> {
+struct GeminiPart<'a> {
     #[serde(borrow)]
     text: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Call<'a> {
+struct GeminiCall<'a> {
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -149,7 +149,7 @@ impl<'a> GeminiRequest<'a> {
     }
 
     fn clean(&self, function: &'a RawValue) -> Option<Splice> {
-        let old = serde_json::from_str::<Function<'_>>(function.get()).ok()?.parameters?;
+        let old = serde_json::from_str::<GeminiFunction<'_>>(function.get()).ok()?.parameters?;
         match schema::parameters(old) {
             Some(new) => self.replace(old, new),
             None => self.replace(function, without_parameters(function)?),
@@ -157,10 +157,10 @@ impl<'a> GeminiRequest<'a> {
     }
 
     /// Returns the assistant turns that can be parsed.
-    fn replies(&self) -> impl Iterator<Item = (usize, (&'a RawValue, Message<'a>))> {
+    fn replies(&self) -> impl Iterator<Item = (usize, (&'a RawValue, GeminiMessage<'a>))> {
         let messages = self.request.messages.0.iter().enumerate();
         messages.filter_map(|(turn, raw)| {
-            let message: Message<'a> = serde_json::from_str(raw.get()).ok()?;
+            let message: GeminiMessage<'a> = serde_json::from_str(raw.get()).ok()?;
             let role = message.role.and_then(Literal::of)?;
             role.is("assistant").then_some((turn, (*raw, message)))
         })
@@ -198,17 +198,17 @@ impl<'a> GeminiRequest<'a> {
     }
 }
 
-fn calls<'a>(message: &Message<'a>) -> impl Iterator<Item = (&'a RawValue, Call<'a>)> {
+fn calls<'a>(message: &GeminiMessage<'a>) -> impl Iterator<Item = (&'a RawValue, GeminiCall<'a>)> {
     message.tool_calls.0.iter().filter_map(|raw| Some((*raw, serde_json::from_str(raw.get()).ok()?)))
 }
 
-fn unsigned_call<'a>(raw: &'a RawValue, call: &Call<'a>) -> Option<Unsigned<'a>> {
+fn unsigned_call<'a>(raw: &'a RawValue, call: &GeminiCall<'a>) -> Option<Unsigned<'a>> {
     let id = Literal::of(call.id?)?.decode()?;
     unsigned(raw, call.extra_content, || signatures::call_key(&id))
 }
 
 /// An empty text has no signature.
-fn unsigned_text<'a>(turn: usize, raw: &'a RawValue, message: &Message<'a>) -> Option<Unsigned<'a>> {
+fn unsigned_text<'a>(turn: usize, raw: &'a RawValue, message: &GeminiMessage<'a>) -> Option<Unsigned<'a>> {
     let text = text_of(message.content?)?;
     if text.trim().is_empty() {
         return None;
@@ -229,7 +229,7 @@ fn text_of(content: &RawValue) -> Option<String> {
     if let Some(text) = Literal::of(content) {
         return text.decode().map(Into::into);
     }
-    let parts: List<Object<Part<'_>>> = serde_json::from_str(content.get()).ok()?;
+    let parts: List<Object<GeminiPart<'_>>> = serde_json::from_str(content.get()).ok()?;
     let texts = parts.0.iter().filter_map(|part| Literal::of(part.0.as_ref()?.text?)?.decode());
     Some(texts.collect())
 }

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 /// Returns a function's parameters in Gemini's form; `None` if the function takes none.
 pub(super) fn parameters(schema: &RawValue) -> Option<String> {
     let schema = read::root(schema);
-    let takes_something = schema.kind == Some(Kind::Object) && !schema.properties.0.is_empty();
+    let takes_something = schema.kind == Some(SchemaType::Object) && !schema.properties.0.is_empty();
     takes_something.then(|| schema.text())
 }
 
@@ -25,7 +25,7 @@ pub(super) fn answer(schema: &RawValue) -> String {
 /// The values of `type`; null becomes [`Schema::nullable`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Kind {
+enum SchemaType {
     String,
     Number,
     Integer,
@@ -34,7 +34,7 @@ enum Kind {
     Object,
 }
 
-impl Kind {
+impl SchemaType {
     /// Google's own libraries write types in capitals.
     fn parse(word: &str) -> Option<Self> {
         match word.to_ascii_lowercase().as_str() {
@@ -100,9 +100,9 @@ impl Serialize for Numeral {
 
 /// Properties in their original order.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Properties(Vec<(String, Schema)>);
+struct SchemaProperties(Vec<(String, Schema)>);
 
-impl Properties {
+impl SchemaProperties {
     fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(known, _)| known == name)
     }
@@ -116,7 +116,7 @@ impl Properties {
     }
 }
 
-impl Serialize for Properties {
+impl Serialize for SchemaProperties {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (name, schema) in &self.0 {
@@ -131,7 +131,7 @@ impl Serialize for Properties {
 #[serde(rename_all = "camelCase")]
 struct Schema {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    kind: Option<Kind>,
+    kind: Option<SchemaType>,
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,7 +149,7 @@ struct Schema {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_items: Option<u64>,
     #[serde(skip_serializing_if = "is_empty")]
-    properties: Properties,
+    properties: SchemaProperties,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     property_ordering: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -172,7 +172,7 @@ struct Schema {
     any_of: Vec<Self>,
 }
 
-fn is_empty(properties: &Properties) -> bool {
+fn is_empty(properties: &SchemaProperties) -> bool {
     properties.0.is_empty()
 }
 
@@ -230,12 +230,12 @@ impl Schema {
 
 /// The position of a schema in its document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Position {
+enum SchemaPosition {
     Root,
     Inside,
 }
 
-impl Position {
+impl SchemaPosition {
     fn from_depth(depth: usize) -> Self {
         if depth == 0 { Self::Root } else { Self::Inside }
     }

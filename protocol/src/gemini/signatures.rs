@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::NAME;
 use crate::json::decode;
 use crate::middleware::ReplyListener;
-use crate::openai::stream::{Chunk, Message};
+use crate::openai::stream::{Chunk, ReplyMessage};
 
 /// The longest text whose signature is remembered, in bytes, and the most calls.
 const LONGEST_TEXT: usize = 1 << 20;
@@ -43,7 +43,7 @@ impl SignatureListener {
         Self { turn, ..Self::default() }
     }
 
-    fn message(&mut self, message: &Message<'_>) {
+    fn message(&mut self, message: &ReplyMessage<'_>) {
         for call in message.tool_calls.0.iter().filter_map(|call| call.0.as_ref()) {
             let id = decode(call.id()).unwrap_or_default();
             if !id.is_empty() && self.calls.len() < MOST_CALLS {

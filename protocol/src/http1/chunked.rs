@@ -9,12 +9,12 @@ const MOST_DIGITS: u8 = 15;
 
 /// The decoder state between two pieces of input.
 #[derive(Debug, Default)]
-pub(super) struct Chunked {
-    state: State,
+pub(super) struct ChunkDecoder {
+    state: ChunkDecoderState,
 }
 
 #[derive(Debug)]
-enum State {
+enum ChunkDecoderState {
     Size {
         size: u64,
         digits: u8,
@@ -45,14 +45,14 @@ enum State {
     End,
 }
 
-impl Default for State {
+impl Default for ChunkDecoderState {
     fn default() -> Self {
         Self::Size { size: 0, digits: 0 }
     }
 }
 
 /// The result of decoding one piece of input.
-pub(super) struct Decoded {
+pub(super) struct DecodedPiece {
     /// Bytes of the body, now at the front of the input.
     pub(super) length: usize,
     /// Bytes of the input that belong to the reply.
@@ -60,12 +60,12 @@ pub(super) struct Decoded {
     pub(super) ended: bool,
 }
 
-impl Chunked {
+impl ChunkDecoder {
     /// Moves the data of the chunks to the front of `bytes`.
-    pub(super) fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, ReplyError> {
+    pub(super) fn decode(&mut self, bytes: &mut [u8]) -> Result<DecodedPiece, ReplyError> {
         let (mut read, mut length) = (0, 0);
         while read < bytes.len() {
-            if let State::Data { missing } = &mut self.state {
+            if let ChunkDecoderState::Data { missing } = &mut self.state {
                 let available = bytes.len() - read;
                 let taken = usize::try_from(*missing).map_or(available, |missing| missing.min(available));
                 bytes.copy_within(read..read + taken, length);
@@ -73,50 +73,56 @@ impl Chunked {
                 length += taken;
                 *missing -= taken as u64;
                 if *missing == 0 {
-                    self.state = State::DataCr;
+                    self.state = ChunkDecoderState::DataCr;
                 }
                 continue;
             }
             self.step(bytes[read])?;
             read += 1;
-            if matches!(self.state, State::End) {
+            if matches!(self.state, ChunkDecoderState::End) {
                 break;
             }
         }
-        Ok(Decoded { length, read, ended: matches!(self.state, State::End) })
+        Ok(DecodedPiece { length, read, ended: matches!(self.state, ChunkDecoderState::End) })
     }
 
     /// Consumes one byte outside of chunk data.
     fn step(&mut self, byte: u8) -> Result<(), ReplyError> {
         self.state = match (&self.state, byte) {
-            (&State::Size { size, digits }, _) => Self::size(size, digits, byte)?,
-            (&State::Extension { size, .. }, b'\r') => State::SizeLf { size },
-            (&State::Extension { size, length }, _) if byte != b'\n' && length < LONGEST_LINE => {
-                State::Extension { size, length: length + 1 }
+            (&ChunkDecoderState::Size { size, digits }, _) => Self::size(size, digits, byte)?,
+            (&ChunkDecoderState::Extension { size, .. }, b'\r') => ChunkDecoderState::SizeLf { size },
+            (&ChunkDecoderState::Extension { size, length }, _) if byte != b'\n' && length < LONGEST_LINE => {
+                ChunkDecoderState::Extension { size, length: length + 1 }
             }
-            (State::SizeLf { size: 0 }, b'\n') => State::Trailer { length: 0, line: 0 },
-            (&State::SizeLf { size }, b'\n') => State::Data { missing: size },
-            (State::DataCr, b'\r') => State::DataLf,
-            (State::DataLf, b'\n') => State::default(),
-            (&State::Trailer { length, line }, b'\r') => State::TrailerLf { length, line },
-            (&State::Trailer { length, line }, _) if byte != b'\n' && length < LONGEST_LINE => {
-                State::Trailer { length: length + 1, line: line + 1 }
+            (ChunkDecoderState::SizeLf { size: 0 }, b'\n') => {
+                ChunkDecoderState::Trailer { length: 0, line: 0 }
             }
-            (State::TrailerLf { line: 0, .. }, b'\n') => State::End,
-            (&State::TrailerLf { length, .. }, b'\n') => State::Trailer { length: length + 1, line: 0 },
+            (&ChunkDecoderState::SizeLf { size }, b'\n') => ChunkDecoderState::Data { missing: size },
+            (ChunkDecoderState::DataCr, b'\r') => ChunkDecoderState::DataLf,
+            (ChunkDecoderState::DataLf, b'\n') => ChunkDecoderState::default(),
+            (&ChunkDecoderState::Trailer { length, line }, b'\r') => {
+                ChunkDecoderState::TrailerLf { length, line }
+            }
+            (&ChunkDecoderState::Trailer { length, line }, _) if byte != b'\n' && length < LONGEST_LINE => {
+                ChunkDecoderState::Trailer { length: length + 1, line: line + 1 }
+            }
+            (ChunkDecoderState::TrailerLf { line: 0, .. }, b'\n') => ChunkDecoderState::End,
+            (&ChunkDecoderState::TrailerLf { length, .. }, b'\n') => {
+                ChunkDecoderState::Trailer { length: length + 1, line: 0 }
+            }
             _ => return Err(ReplyError::Chunks),
         };
         Ok(())
     }
 
-    fn size(size: u64, digits: u8, byte: u8) -> Result<State, ReplyError> {
+    fn size(size: u64, digits: u8, byte: u8) -> Result<ChunkDecoderState, ReplyError> {
         let digit = char::from(byte).to_digit(16);
         match (digit, byte) {
             (Some(digit), _) if digits < MOST_DIGITS => {
-                Ok(State::Size { size: size << 4 | u64::from(digit), digits: digits + 1 })
+                Ok(ChunkDecoderState::Size { size: size << 4 | u64::from(digit), digits: digits + 1 })
             }
-            (None, b'\r') if digits > 0 => Ok(State::SizeLf { size }),
-            (None, b';' | b' ' | b'\t') if digits > 0 => Ok(State::Extension { size, length: 0 }),
+            (None, b'\r') if digits > 0 => Ok(ChunkDecoderState::SizeLf { size }),
+            (None, b';' | b' ' | b'\t') if digits > 0 => Ok(ChunkDecoderState::Extension { size, length: 0 }),
             _ => Err(ReplyError::Chunks),
         }
     }

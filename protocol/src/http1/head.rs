@@ -19,7 +19,7 @@ pub(super) enum Parsed {
     Interim,
     Final {
         status: u16,
-        body: Body,
+        body: BodyEnd,
         reusable: bool,
         keep_alive: Option<u64>,
     },
@@ -27,7 +27,7 @@ pub(super) enum Parsed {
 
 /// How the end of a body is determined (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Body {
+pub(super) enum BodyEnd {
     Length(u64),
     Chunked,
     UntilClose,
@@ -79,13 +79,13 @@ pub(super) fn parse(bytes: &[u8], output: &mut BytesMut) -> Result<Parsed, Reply
     let framing = Framing::parse(response.headers, version)?;
     let (body, certain) = framing.body(status)?;
     write_head(&response, status, body, output);
-    let reusable = certain && version == 1 && !framing.close && body != Body::UntilClose;
+    let reusable = certain && version == 1 && !framing.close && body != BodyEnd::UntilClose;
     Ok(Parsed::Final { status, body, reusable, keep_alive: framing.keep_alive })
 }
 
 /// What a header controls.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Field {
+enum FramingHeader {
     ContentLength,
     TransferEncoding,
     Connection,
@@ -95,7 +95,7 @@ enum Field {
     PassedOn,
 }
 
-impl Field {
+impl FramingHeader {
     fn from_name(name: &str) -> Self {
         // Compare the length first: it rules out most headers.
         let (known, field) = match name.len() {
@@ -119,14 +119,14 @@ struct Framing {
     length: Option<u64>,
     /// The length is given more than once.
     repeated: bool,
-    coding: Option<Coding>,
+    coding: Option<TransferCoding>,
     close: bool,
     keep_alive: Option<u64>,
     version: u8,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Coding {
+enum TransferCoding {
     Chunked,
     /// No coding, in the notation of RFC 2616.
     Identity,
@@ -137,14 +137,14 @@ impl Framing {
         let mut framing = Self { version, ..Self::default() };
         for header in headers {
             let value = header.value;
-            match Field::from_name(header.name) {
-                Field::ContentLength => framing.add_length(value)?,
-                Field::TransferEncoding => framing.add_coding(value)?,
-                Field::Connection => {
+            match FramingHeader::from_name(header.name) {
+                FramingHeader::ContentLength => framing.add_length(value)?,
+                FramingHeader::TransferEncoding => framing.add_coding(value)?,
+                FramingHeader::Connection => {
                     framing.close |= elements(value).any(|element| element.eq_ignore_ascii_case(b"close"));
                 }
-                Field::KeepAlive => framing.keep_alive = elements(value).find_map(keep_alive_timeout),
-                Field::OtherOfConnection | Field::PassedOn => {}
+                FramingHeader::KeepAlive => framing.keep_alive = elements(value).find_map(keep_alive_timeout),
+                FramingHeader::OtherOfConnection | FramingHeader::PassedOn => {}
             }
         }
         Ok(framing)
@@ -168,9 +168,9 @@ impl Framing {
     fn add_coding(&mut self, value: &[u8]) -> Result<(), ReplyError> {
         for element in elements(value) {
             let coding = if element.eq_ignore_ascii_case(b"chunked") {
-                Coding::Chunked
+                TransferCoding::Chunked
             } else if element.eq_ignore_ascii_case(b"identity") {
-                Coding::Identity
+                TransferCoding::Identity
             } else {
                 return Err(ReplyError::TransferEncoding);
             };
@@ -183,17 +183,19 @@ impl Framing {
     }
 
     /// Returns how the body of a reply with this status ends, and whether the framing is unambiguous.
-    fn body(&self, status: u16) -> Result<(Body, bool), ReplyError> {
+    fn body(&self, status: u16) -> Result<(BodyEnd, bool), ReplyError> {
         if matches!(status, 204 | 304) {
             let empty = self.coding.is_none() && (status == 304 || self.length.unwrap_or(0) == 0);
-            return Ok((Body::Length(0), empty && !self.repeated));
+            return Ok((BodyEnd::Length(0), empty && !self.repeated));
         }
         Ok(match (self.coding, self.length) {
             // The coding overrides the length, and the connection closes afterwards. It also closes if an HTTP/1.0
             // sender uses a coding, which that version lacks (RFC 9112, sections 6.1 and 6.3).
-            (Some(Coding::Chunked), length) => (Body::Chunked, length.is_none() && self.version == 1),
-            (coding, Some(length)) => (Body::Length(length), coding.is_none() && !self.repeated),
-            (_, None) => (Body::UntilClose, true),
+            (Some(TransferCoding::Chunked), length) => {
+                (BodyEnd::Chunked, length.is_none() && self.version == 1)
+            }
+            (coding, Some(length)) => (BodyEnd::Length(length), coding.is_none() && !self.repeated),
+            (_, None) => (BodyEnd::UntilClose, true),
         })
     }
 }
@@ -209,15 +211,15 @@ fn keep_alive_timeout(element: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.trim().parse().ok()
 }
 
-fn write_head(response: &httparse::Response<'_, '_>, status: u16, body: Body, output: &mut BytesMut) {
+fn write_head(response: &httparse::Response<'_, '_>, status: u16, body: BodyEnd, output: &mut BytesMut) {
     let version = match body {
-        Body::Length(_) => "HTTP/1.1 ",
-        Body::Chunked | Body::UntilClose => "HTTP/1.0 ",
+        BodyEnd::Length(_) => "HTTP/1.1 ",
+        BodyEnd::Chunked | BodyEnd::UntilClose => "HTTP/1.0 ",
     };
     let (mut code, mut number) = (itoa::Buffer::new(), itoa::Buffer::new());
     let length = match body {
-        Body::Length(length @ 1..) => ["content-length: ", number.format(length), "\r\n"],
-        Body::Length(0) | Body::Chunked | Body::UntilClose => [""; 3],
+        BodyEnd::Length(length @ 1..) => ["content-length: ", number.format(length), "\r\n"],
+        BodyEnd::Length(0) | BodyEnd::Chunked | BodyEnd::UntilClose => [""; 3],
     };
     output.reserve(
         LONGEST_START + response.headers.iter().map(|h| h.name.len() + h.value.len() + 4).sum::<usize>(),
@@ -226,7 +228,11 @@ fn write_head(response: &httparse::Response<'_, '_>, status: u16, body: Body, ou
     for part in status_line.into_iter().chain(length) {
         output.extend_from_slice(part.as_bytes());
     }
-    for header in response.headers.iter().filter(|header| Field::from_name(header.name) == Field::PassedOn) {
+    for header in response
+        .headers
+        .iter()
+        .filter(|header| FramingHeader::from_name(header.name) == FramingHeader::PassedOn)
+    {
         for part in [header.name.as_bytes(), b": ", header.value, b"\r\n"] {
             output.extend_from_slice(part);
         }

@@ -8,11 +8,11 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::Word;
+use super::JsonWord;
 
 /// All members of an object, duplicates included.
 #[derive(Debug, Default)]
-pub(crate) struct RawMembers<'a>(Vec<(Word<'a>, &'a RawValue)>);
+pub(crate) struct RawMembers<'a>(Vec<(JsonWord<'a>, &'a RawValue)>);
 
 impl<'a> RawMembers<'a> {
     /// Returns the value of this name; the last duplicate wins.
@@ -40,9 +40,9 @@ impl<'a> RawMembers<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for RawMembers<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
+        struct MembersVisitor;
 
-        impl<'de> Visitor<'de> for InOrder {
+        impl<'de> Visitor<'de> for MembersVisitor {
             type Value = RawMembers<'de>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,7 +58,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawMembers<'a> {
             }
         }
 
-        deserializer.deserialize_map(InOrder)
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 

@@ -5,18 +5,14 @@ use std::ops::Range;
 use memchr::memchr2;
 use serde::de::IgnoredAny;
 
-/// The offset at which the text is not valid JSON.
-#[derive(Debug)]
-pub(crate) struct NotJson {
-    pub(crate) offset: usize,
-}
+use crate::json::JsonSyntaxError;
 
-pub(crate) struct Reader<'a> {
+pub(crate) struct JsonReader<'a> {
     text: &'a str,
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> JsonReader<'a> {
     /// Starts at the first character that is not white space.
     pub(crate) fn new(text: &'a str) -> Self {
         let mut reader = Self { text, at: 0 };
@@ -38,12 +34,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Consumes the byte that [`Reader::peek`] returned.
+    /// Consumes the byte that [`JsonReader::peek`] returned.
     pub(crate) fn pass(&mut self) {
         self.at += 1;
     }
 
-    pub(crate) fn expect(&mut self, byte: u8) -> Result<(), NotJson> {
+    pub(crate) fn expect(&mut self, byte: u8) -> Result<(), JsonSyntaxError> {
         if self.peek() != Some(byte) {
             return self.fail();
         }
@@ -52,13 +48,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Requires that nothing but white space follows.
-    pub(crate) fn end(&mut self) -> Result<(), NotJson> {
+    pub(crate) fn end(&mut self) -> Result<(), JsonSyntaxError> {
         self.space();
         if self.at == self.text.len() { Ok(()) } else { self.fail() }
     }
 
-    pub(crate) fn fail<T>(&self) -> Result<T, NotJson> {
-        Err(NotJson { offset: self.at })
+    pub(crate) fn fail<T>(&self) -> Result<T, JsonSyntaxError> {
+        Err(JsonSyntaxError { offset: self.at })
     }
 
     /// Returns the first byte of the value that follows a key, without consuming anything.
@@ -68,7 +64,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Skips a string. Returns the span between its quotes, with its escapes.
-    pub(crate) fn skip_string(&mut self) -> Result<Range<usize>, NotJson> {
+    pub(crate) fn skip_string(&mut self) -> Result<Range<usize>, JsonSyntaxError> {
         self.expect(b'"')?;
         let start = self.at;
         let bytes = self.text.as_bytes();
@@ -79,18 +75,18 @@ impl<'a> Reader<'a> {
             }
             self.at = (self.at + 1).min(bytes.len());
         }
-        Err(NotJson { offset: bytes.len() })
+        Err(JsonSyntaxError { offset: bytes.len() })
     }
 
     /// Reads a string and passes on each decoded character.
-    pub(crate) fn string(&mut self, each: impl FnMut(char)) -> Result<(), NotJson> {
+    pub(crate) fn string(&mut self, each: impl FnMut(char)) -> Result<(), JsonSyntaxError> {
         self.expect(b'"')?;
         self.at += decode(&self.text[self.at..], each);
         self.expect(b'"')
     }
 
     /// Reads a number or a literal.
-    pub(crate) fn scalar(&mut self) -> Result<Range<usize>, NotJson> {
+    pub(crate) fn scalar(&mut self) -> Result<Range<usize>, JsonSyntaxError> {
         let Some(length) = scalar_length(&self.text.as_bytes()[self.at..]) else { return self.fail() };
         let start = self.at;
         self.at += length;

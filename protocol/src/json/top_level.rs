@@ -15,7 +15,7 @@ macro_rules! request_body {
         pub(crate) struct $name<$life> {
             $(pub(crate) $member: Option<$type>,)*
             /// The decoded names of members that are not declared.
-            pub(crate) unknown: Vec<$crate::json::Word<$life>>,
+            pub(crate) unknown: Vec<$crate::json::JsonWord<$life>>,
         }
 
         impl<'de: $life, $life> serde::Deserialize<'de> for $name<$life> {
@@ -38,7 +38,7 @@ macro_rules! request_body {
 
                     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                         let mut body = $name::default();
-                        while let Some(member) = map.next_key::<$crate::json::Word<'de>>()? {
+                        while let Some(member) = map.next_key::<$crate::json::JsonWord<'de>>()? {
                             match member.as_str() {
                                 $(stringify!($member) => {
                                     if body.$member.is_some() {

@@ -40,7 +40,7 @@ pub struct Pricing {
 
 /// Which models of a catalogue are selected.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Choice<'c> {
+pub struct TopModelFilter<'c> {
     /// Only these models, in this order; `None` selects all models in the catalogue's order.
     pub ranking: Option<&'c [String]>,
     /// Excludes models whose id contains one of these.
@@ -49,7 +49,7 @@ pub struct Choice<'c> {
 
 /// Returns the selected models. `provider` is the provider of the catalogue.
 #[must_use]
-pub fn top(models: &Models<'_>, provider: &str, choice: Choice<'_>) -> Vec<TopModel> {
+pub fn top(models: &Models<'_>, provider: &str, choice: TopModelFilter<'_>) -> Vec<TopModel> {
     let excluded =
         |id: &str| choice.exclude.iter().any(|rule| !rule.is_empty() && id.contains(rule.as_str()));
     let described =
@@ -162,7 +162,7 @@ mod tests {
         .to_string()
     }
 
-    fn chosen(choice: Choice<'_>) -> Vec<TopModel> {
+    fn chosen(choice: TopModelFilter<'_>) -> Vec<TopModel> {
         top(&Models::read(catalogue().as_bytes()).unwrap(), "openrouter", choice)
     }
 
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_model_is_listed_with_its_price_per_million_tokens() {
-        let models = chosen(Choice::default());
+        let models = chosen(TopModelFilter::default());
         assert_eq!(
             serde_json::to_value(&models[0]).unwrap(),
             json!({"id": "a/first", "name": "The First", "provider": "openrouter", "sub_provider": "a",
@@ -187,17 +187,17 @@ mod tests {
     fn exclusions_omit_models_and_a_ranking_selects_and_orders_them() {
         let exclude = ["long".to_owned(), String::new()];
         assert_eq!(
-            ids(&chosen(Choice { ranking: None, exclude: &exclude })),
+            ids(&chosen(TopModelFilter { ranking: None, exclude: &exclude })),
             ["a/first", "b/cheap", "plain"]
         );
         let ranking = ["plain", "nowhere", "c/long", "a/first"].map(str::to_owned);
-        let choice = Choice { ranking: Some(&ranking), exclude: &exclude };
+        let choice = TopModelFilter { ranking: Some(&ranking), exclude: &exclude };
         assert_eq!(ids(&chosen(choice)), ["plain", "a/first"]);
     }
 
     #[test]
     fn the_first_the_cheapest_and_the_longest_are_suggested_and_the_earliest_of_equals() {
-        let suggested = suggestions(&chosen(Choice::default()));
+        let suggested = suggestions(&chosen(TopModelFilter::default()));
         let expected = [("top", "a/first"), ("top-cheap", "b/cheap"), ("top-longctx", "c/long")];
         assert_eq!(suggested, expected.map(|(name, id)| (name, id.to_owned())).into());
         assert!(suggestions(&[]).is_empty());

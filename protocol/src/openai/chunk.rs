@@ -39,7 +39,7 @@ pub(crate) enum Callee {
 
 /// A page that a part of the text cites. Texts are inner texts; positions are in characters.
 #[derive(Clone, Debug)]
-pub(crate) struct Source {
+pub(crate) struct CitedPage {
     pub(crate) url: String,
     pub(crate) title: String,
     pub(crate) start: u64,
@@ -48,14 +48,14 @@ pub(crate) struct Source {
 
 /// The next event of a reply. Texts are inner texts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Event<'a> {
+pub(crate) enum ChatEvent<'a> {
     Start,
     Text(&'a str),
     Reasoning(&'a str),
     /// The reason why there is no answer, or no more of it.
     Refusal(&'a str),
     /// The sources of the whole text, sent once: a client may keep the last list only.
-    Sources(&'a [Source]),
+    Sources(&'a [CitedPage]),
     /// The start of a tool call; `number` counts from 0.
     Call {
         number: u32,
@@ -88,55 +88,55 @@ struct TokenCounts {
 
 /// Receives the events of one reply, in their order.
 pub(crate) trait Sink {
-    fn emit(&mut self, stamp: &Stamp, event: Event<'_>);
+    fn emit(&mut self, stamp: &Stamp, event: ChatEvent<'_>);
 }
 
 /// As server-sent events.
 impl Sink for BytesMut {
-    fn emit(&mut self, stamp: &Stamp, event: Event<'_>) {
+    fn emit(&mut self, stamp: &Stamp, event: ChatEvent<'_>) {
         match event {
-            Event::Start => {
+            ChatEvent::Start => {
                 delta(stamp, self, |out| out.put(b"\"role\":\"assistant\",\"content\":\"\""));
             }
-            Event::Text(inner) => delta(stamp, self, |out| {
+            ChatEvent::Text(inner) => delta(stamp, self, |out| {
                 out.put(b"\"content\":");
                 out.quoted(inner);
             }),
-            Event::Reasoning(inner) => delta(stamp, self, |out| {
+            ChatEvent::Reasoning(inner) => delta(stamp, self, |out| {
                 out.put(b"\"reasoning_content\":");
                 out.quoted(inner);
             }),
-            Event::Refusal(inner) => delta(stamp, self, |out| {
+            ChatEvent::Refusal(inner) => delta(stamp, self, |out| {
                 out.put(b"\"refusal\":");
                 out.quoted(inner);
             }),
-            Event::Sources(sources) => delta(stamp, self, |out| {
+            ChatEvent::Sources(sources) => delta(stamp, self, |out| {
                 out.put(b"\"annotations\":[");
                 annotations(sources, ListForm::Chunk, out);
                 out.put(b"]");
             }),
-            Event::Call { number: 1.., .. } | Event::Arguments { number: 1.., .. }
+            ChatEvent::Call { number: 1.., .. } | ChatEvent::Arguments { number: 1.., .. }
                 if stamp.calls == Calling::Function => {}
-            Event::Call { name, .. } if stamp.calls == Calling::Function => delta(stamp, self, |out| {
+            ChatEvent::Call { name, .. } if stamp.calls == Calling::Function => delta(stamp, self, |out| {
                 out.put(b"\"function_call\":{\"name\":");
                 out.quoted(name);
                 out.put(b",\"arguments\":\"\"}");
             }),
-            Event::Arguments { fragment, .. } if stamp.calls == Calling::Function => {
+            ChatEvent::Arguments { fragment, .. } if stamp.calls == Calling::Function => {
                 delta(stamp, self, |out| {
                     out.put(b"\"function_call\":{\"arguments\":");
                     out.quoted(fragment);
                     out.put(b"}");
                 })
             }
-            Event::Call { number, callee, id, name } => delta(stamp, self, |out| {
+            ChatEvent::Call { number, callee, id, name } => delta(stamp, self, |out| {
                 out.put(b"\"tool_calls\":[{\"index\":");
                 out.number(number.into());
                 out.put(b",");
                 call_head(callee, id, name, out);
                 out.put(b"\"\"}}]");
             }),
-            Event::Arguments { number, callee, fragment } => delta(stamp, self, |out| {
+            ChatEvent::Arguments { number, callee, fragment } => delta(stamp, self, |out| {
                 out.put(b"\"tool_calls\":[{\"index\":");
                 out.number(number.into());
                 out.raw(match callee {
@@ -146,10 +146,10 @@ impl Sink for BytesMut {
                 out.quoted(fragment);
                 out.put(b"}}]");
             }),
-            Event::End { finish_reason, usage, thinking } => {
+            ChatEvent::End { finish_reason, usage, thinking } => {
                 end(stamp, stamp.calls.reason(finish_reason), TokenCounts { usage, thinking }, self)
             }
-            Event::Error(fault) => error::event(fault.kind, &fault.message, self),
+            ChatEvent::Error(fault) => error::event(fault.kind, &fault.message, self),
         }
     }
 }
@@ -173,7 +173,7 @@ enum ListForm {
 }
 
 /// Without brackets.
-fn annotations(sources: &[Source], form: ListForm, out: &mut impl Write) {
+fn annotations(sources: &[CitedPage], form: ListForm, out: &mut impl Write) {
     for (at, source) in sources.iter().enumerate() {
         out.raw(if at == 0 { "{" } else { ",{" });
         match form {
@@ -283,13 +283,13 @@ pub(crate) struct WholeCompletion {
     text: String,
     reasoning: String,
     refusal: String,
-    calls: Vec<Call>,
-    sources: Vec<Source>,
+    calls: Vec<ChunkCall>,
+    sources: Vec<CitedPage>,
     body: Vec<u8>,
 }
 
 /// One call; the texts are inner texts.
-struct Call {
+struct ChunkCall {
     callee: Callee,
     id: String,
     name: String,
@@ -362,25 +362,25 @@ impl WholeCompletion {
 }
 
 impl Sink for WholeCompletion {
-    fn emit(&mut self, stamp: &Stamp, event: Event<'_>) {
+    fn emit(&mut self, stamp: &Stamp, event: ChatEvent<'_>) {
         match event {
-            Event::Text(inner) => self.text.push_str(inner),
-            Event::Reasoning(inner) => self.reasoning.push_str(inner),
-            Event::Refusal(inner) => self.refusal.push_str(inner),
-            Event::Sources(sources) => self.sources.extend_from_slice(sources),
-            Event::Call { callee, id, name, .. } => {
+            ChatEvent::Text(inner) => self.text.push_str(inner),
+            ChatEvent::Reasoning(inner) => self.reasoning.push_str(inner),
+            ChatEvent::Refusal(inner) => self.refusal.push_str(inner),
+            ChatEvent::Sources(sources) => self.sources.extend_from_slice(sources),
+            ChatEvent::Call { callee, id, name, .. } => {
                 let (id, name) = (id.to_owned(), name.to_owned());
-                self.calls.push(Call { callee, id, name, arguments: String::new() });
+                self.calls.push(ChunkCall { callee, id, name, arguments: String::new() });
             }
-            Event::Arguments { number, fragment, .. } => {
+            ChatEvent::Arguments { number, fragment, .. } => {
                 if let Some(call) = self.calls.get_mut(number as usize) {
                     call.arguments.push_str(fragment);
                 }
             }
-            Event::End { finish_reason, usage, thinking } => {
+            ChatEvent::End { finish_reason, usage, thinking } => {
                 self.finish(stamp, stamp.calls.reason(finish_reason), TokenCounts { usage, thinking })
             }
-            Event::Start | Event::Error(_) => {}
+            ChatEvent::Start | ChatEvent::Error(_) => {}
         }
     }
 }

@@ -65,7 +65,7 @@ pub fn is_out_of_tokens(status: u16, body: &[u8]) -> bool {
     if status != 400 {
         return false;
     }
-    let message = Report::read(body).message.unwrap_or_default().to_ascii_lowercase();
+    let message = ErrorContents::read(body).message.unwrap_or_default().to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
     says(&["could not finish", "couldn't finish", "could not complete", "unable to finish"])
         && says(&["max_tokens", "max_completion_tokens", "max_output_tokens", "output limit"])
@@ -76,7 +76,7 @@ pub fn is_out_of_tokens(status: u16, body: &[u8]) -> bool {
 /// or empty; the message has at most 500 characters. A prompt that is too long is reported in the wording that makes
 /// Claude Code compact its conversation.
 pub fn read(status: u16, body: &[u8]) -> Fault {
-    let report = Report::read(body);
+    let report = ErrorContents::read(body);
     let status = if status == 400 && report.refuses_key() { 401 } else { status };
     let message = report.message.as_deref().map(shorten).filter(|message| !message.is_empty());
     let message = message.unwrap_or_else(|| format!("the upstream answered {status} without a message"));
@@ -89,7 +89,7 @@ pub fn read(status: u16, body: &[u8]) -> Fault {
 #[must_use]
 pub fn reworded_overflow(status: u16, body: &[u8]) -> Option<Fault> {
     const KNOWN: [&str; 2] = ["prompt is too long", "input is too long for requested model"];
-    let report = Report::read(body);
+    let report = ErrorContents::read(body);
     let message = report.message.as_deref()?;
     let lower = message.to_ascii_lowercase();
     if context::is_anthropic_wording(message) || KNOWN.iter().any(|words| lower.contains(words)) {
@@ -101,7 +101,7 @@ pub fn reworded_overflow(status: u16, body: &[u8]) -> Option<Fault> {
 /// Reads an `error` object (or `msg`) inside a reply of status 200. Its `code` or `type` determines the status;
 /// otherwise the status is 502.
 pub(crate) fn read_inside(body: &[u8]) -> Fault {
-    let report = Report::read(body);
+    let report = ErrorContents::read(body);
     let status = report.status().unwrap_or(502);
     let message = report.message.as_deref().map(shorten).filter(|message| !message.is_empty());
     let message = message.unwrap_or_else(|| "the upstream reported an error without a message".to_owned());
@@ -131,7 +131,7 @@ fn fault(status: u16, message: String) -> Fault {
 
 /// The contents of an error body, from any vendor's location.
 #[derive(Default)]
-struct Report {
+struct ErrorContents {
     message: Option<String>,
     /// `code` and `type` in lower case.
     words: Vec<String>,
@@ -140,7 +140,7 @@ struct Report {
     counts: Option<(u64, u64)>,
 }
 
-impl Report {
+impl ErrorContents {
     fn read(body: &[u8]) -> Self {
         match serde_json::from_slice::<Value>(body) {
             Ok(value) => Self::parse(&value),

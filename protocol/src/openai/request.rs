@@ -5,17 +5,17 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::fault::RequestError;
-use crate::json::{Literal, Word, request_body, wrong_type};
+use crate::json::{JsonWord, Literal, request_body, wrong_type};
 
 request_body! {
     /// The top level of the request.
-    pub(crate) struct Request<'a> {
-        pub(crate) messages: Option<Vec<Message<'a>>>,
-        pub(crate) tools: Option<Vec<Tool<'a>>>,
+    pub(crate) struct ChatRequestBody<'a> {
+        pub(crate) messages: Option<Vec<ChatMessage<'a>>>,
+        pub(crate) tools: Option<Vec<ChatTool<'a>>>,
         pub(crate) tool_choice: Option<&'a RawValue>,
         pub(crate) parallel_tool_calls: Option<bool>,
         /// The predecessor of `tools`, from before parallel calls existed.
-        pub(crate) functions: Option<Vec<Function<'a>>>,
+        pub(crate) functions: Option<Vec<FunctionDefinition<'a>>>,
         /// The choice among `functions`.
         pub(crate) function_call: Option<&'a RawValue>,
         pub(crate) max_tokens: Option<&'a RawValue>,
@@ -26,7 +26,7 @@ request_body! {
         pub(crate) n: Option<&'a RawValue>,
         pub(crate) stream: Option<bool>,
         pub(crate) stream_options: Option<StreamOptions>,
-        pub(crate) reasoning_effort: Option<Word<'a>>,
+        pub(crate) reasoning_effort: Option<JsonWord<'a>>,
         pub(crate) response_format: Option<ResponseFormat<'a>>,
         pub(crate) user: Option<Literal<'a>>,
         /// The successor of `user`.
@@ -38,7 +38,7 @@ request_body! {
     }
 }
 
-impl<'a> Request<'a> {
+impl<'a> ChatRequestBody<'a> {
     /// Parses a whole body.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, RequestError> {
         let text =
@@ -59,7 +59,7 @@ pub(crate) struct StreamOptions {
 #[serde(expecting = "a response_format object")]
 pub(crate) struct ResponseFormat<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Word<'a>>,
+    pub(crate) r#type: Option<JsonWord<'a>>,
     #[serde(borrow)]
     pub(crate) json_schema: Option<JsonSchema<'a>>,
 }
@@ -74,9 +74,9 @@ pub(crate) struct JsonSchema<'a> {
 /// One message of any role; the fields of all roles are in one struct.
 #[derive(Deserialize)]
 #[serde(expecting = "a message object")]
-pub(crate) struct Message<'a> {
+pub(crate) struct ChatMessage<'a> {
     #[serde(borrow)]
-    pub(crate) role: Option<Word<'a>>,
+    pub(crate) role: Option<JsonWord<'a>>,
     #[serde(borrow)]
     pub(crate) content: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -85,9 +85,9 @@ pub(crate) struct Message<'a> {
     #[serde(borrow)]
     pub(crate) name: Option<Literal<'a>>,
     #[serde(borrow)]
-    pub(crate) tool_calls: Option<Vec<ToolCall<'a>>>,
+    pub(crate) tool_calls: Option<Vec<ChatToolCall<'a>>>,
     #[serde(borrow)]
-    pub(crate) function_call: Option<Called<'a>>,
+    pub(crate) function_call: Option<CalledFunction<'a>>,
     #[serde(borrow)]
     pub(crate) tool_call_id: Option<Literal<'a>>,
 }
@@ -95,11 +95,11 @@ pub(crate) struct Message<'a> {
 /// A call by the assistant.
 #[derive(Deserialize)]
 #[serde(expecting = "a tool call object")]
-pub(crate) struct ToolCall<'a> {
+pub(crate) struct ChatToolCall<'a> {
     #[serde(borrow)]
     pub(crate) id: Option<Literal<'a>>,
     #[serde(borrow)]
-    pub(crate) function: Option<Called<'a>>,
+    pub(crate) function: Option<CalledFunction<'a>>,
     /// In place of `function`, for a tool with plain-text input.
     #[serde(borrow)]
     pub(crate) custom: Option<CustomCalled<'a>>,
@@ -118,7 +118,7 @@ pub(crate) struct CustomCalled<'a> {
 /// The called function.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(expecting = "a function object")]
-pub(crate) struct Called<'a> {
+pub(crate) struct CalledFunction<'a> {
     #[serde(borrow)]
     pub(crate) name: Option<Literal<'a>>,
     #[serde(borrow)]
@@ -128,11 +128,11 @@ pub(crate) struct Called<'a> {
 /// One entry of `tools`, or of the tools that a choice allows.
 #[derive(Deserialize)]
 #[serde(expecting = "a tool object")]
-pub(crate) struct Tool<'a> {
+pub(crate) struct ChatTool<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Word<'a>>,
+    pub(crate) r#type: Option<JsonWord<'a>>,
     #[serde(borrow)]
-    pub(crate) function: Option<Function<'a>>,
+    pub(crate) function: Option<FunctionDefinition<'a>>,
     #[serde(borrow)]
     pub(crate) custom: Option<CustomTool<'a>>,
     /// Anthropic's own.
@@ -140,7 +140,7 @@ pub(crate) struct Tool<'a> {
     pub(crate) cache_control: Option<&'a RawValue>,
 }
 
-impl<'a> Tool<'a> {
+impl<'a> ChatTool<'a> {
     /// Returns the name of the function or custom tool.
     pub(crate) fn name(&self) -> Option<Literal<'a>> {
         let function = self.function.as_ref().and_then(|function| function.name);
@@ -165,7 +165,7 @@ pub(crate) struct CustomTool<'a> {
 #[serde(expecting = "a format object")]
 pub(crate) struct CustomFormat<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Word<'a>>,
+    pub(crate) r#type: Option<JsonWord<'a>>,
     #[serde(borrow)]
     pub(crate) grammar: Option<Grammar<'a>>,
 }
@@ -174,7 +174,7 @@ pub(crate) struct CustomFormat<'a> {
 #[serde(expecting = "a grammar object")]
 pub(crate) struct Grammar<'a> {
     #[serde(borrow)]
-    pub(crate) syntax: Option<Word<'a>>,
+    pub(crate) syntax: Option<JsonWord<'a>>,
     #[serde(borrow)]
     pub(crate) definition: Option<Literal<'a>>,
 }
@@ -182,7 +182,7 @@ pub(crate) struct Grammar<'a> {
 /// A function that the model can call.
 #[derive(Deserialize)]
 #[serde(expecting = "a function object")]
-pub(crate) struct Function<'a> {
+pub(crate) struct FunctionDefinition<'a> {
     #[serde(borrow)]
     pub(crate) name: Option<Literal<'a>>,
     #[serde(borrow)]
@@ -195,11 +195,11 @@ pub(crate) struct Function<'a> {
 /// The client's tool choice, if it is not a single word.
 #[derive(Deserialize)]
 #[serde(expecting = "a tool choice object")]
-pub(crate) struct ToolChoice<'a> {
+pub(crate) struct ChatToolChoice<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Word<'a>>,
+    pub(crate) r#type: Option<JsonWord<'a>>,
     #[serde(borrow)]
-    pub(crate) function: Option<Called<'a>>,
+    pub(crate) function: Option<CalledFunction<'a>>,
     #[serde(borrow)]
     pub(crate) custom: Option<CustomCalled<'a>>,
     /// The function's name in `function_call`.
@@ -214,17 +214,17 @@ pub(crate) struct ToolChoice<'a> {
 #[serde(expecting = "an allowed_tools object")]
 pub(crate) struct AllowedTools<'a> {
     #[serde(borrow)]
-    pub(crate) mode: Option<Word<'a>>,
+    pub(crate) mode: Option<JsonWord<'a>>,
     #[serde(borrow, default)]
-    pub(crate) tools: Vec<Tool<'a>>,
+    pub(crate) tools: Vec<ChatTool<'a>>,
 }
 
 /// One part of a message's content, of any type.
 #[derive(Deserialize)]
 #[serde(expecting = "a content part object")]
-pub(crate) struct Part<'a> {
+pub(crate) struct ContentPart<'a> {
     #[serde(borrow)]
-    pub(crate) r#type: Option<Word<'a>>,
+    pub(crate) r#type: Option<JsonWord<'a>>,
     #[serde(borrow)]
     pub(crate) text: Option<Literal<'a>>,
     #[serde(borrow)]
@@ -238,10 +238,10 @@ pub(crate) struct Part<'a> {
     pub(crate) cache_control: Option<&'a RawValue>,
 }
 
-impl Part<'_> {
+impl ContentPart<'_> {
     /// Returns its `type`; empty if absent.
     pub(crate) fn kind(&self) -> &str {
-        self.r#type.as_ref().map_or("", Word::as_str)
+        self.r#type.as_ref().map_or("", JsonWord::as_str)
     }
 }
 
@@ -256,7 +256,7 @@ pub(crate) struct ImageUrl<'a> {
 /// An attached file.
 #[derive(Deserialize)]
 #[serde(expecting = "a file object")]
-pub(crate) struct File<'a> {
+pub(crate) struct FilePart<'a> {
     #[serde(borrow)]
     pub(crate) file_data: Option<Literal<'a>>,
     #[serde(borrow)]
@@ -264,13 +264,13 @@ pub(crate) struct File<'a> {
 }
 
 /// `content`: absent, one string, or a list of parts.
-pub(crate) enum Content<'a> {
+pub(crate) enum ChatContent<'a> {
     Nothing,
     Text(Literal<'a>),
-    Parts(Vec<Part<'a>>),
+    Parts(Vec<ContentPart<'a>>),
 }
 
-impl<'a> Content<'a> {
+impl<'a> ChatContent<'a> {
     /// Parses a raw value. The error states what was expected, without echoing the value.
     pub(crate) fn read(raw: Option<&'a RawValue>) -> Result<Self, String> {
         let Some(raw) = raw else { return Ok(Self::Nothing) };

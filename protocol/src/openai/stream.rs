@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::error;
 use crate::{
     fault::Fault,
-    json::{self, List, Literal, Object},
+    json::{self, List, Literal, NotJson, Object},
     vocabulary::{ErrorKind, StopReason, Usage},
 };
 
@@ -19,7 +19,7 @@ pub(crate) struct Chunk<'a> {
     #[serde(borrow, default = "Default::default")]
     choices: List<Object<Choice<'a>>>,
     #[serde(borrow, default = "Default::default")]
-    usage: Object<Counts<'a>>,
+    usage: Object<ChatUsage<'a>>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
     /// Some vendors return 200 with `{"code": …, "msg": …}`.
@@ -35,27 +35,27 @@ pub(crate) struct Chunk<'a> {
 impl<'a> Chunk<'a> {
     /// Parses one JSON object, or one inside a list (Gemini's errors). Returns `Ok(None)` for JSON that is not an
     /// object.
-    pub(crate) fn read(data: &'a [u8]) -> Result<Option<Self>, BadJson> {
-        let text = std::str::from_utf8(data).map_err(|_| BadJson)?;
+    pub(crate) fn read(data: &'a [u8]) -> Result<Option<Self>, NotJson> {
+        let text = std::str::from_utf8(data).map_err(|_| NotJson)?;
         if text.starts_with('[') {
-            let list: List<Object<Self>> = serde_json::from_str(text).map_err(|_| BadJson)?;
+            let list: List<Object<Self>> = serde_json::from_str(text).map_err(|_| NotJson)?;
             return Ok(list.0.into_iter().next().and_then(|chunk| chunk.0));
         }
-        let chunk: Object<Self> = serde_json::from_str(text).map_err(|_| BadJson)?;
+        let chunk: Object<Self> = serde_json::from_str(text).map_err(|_| NotJson)?;
         Ok(chunk.0)
     }
 
     /// Returns the token counts so far, from any vendor's location.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        self.counts().map(Counts::usage)
+        self.counts().map(ChatUsage::usage)
     }
 
     /// Returns the number of output tokens that are reasoning, if reported.
     pub(crate) fn thinking(&self) -> Option<u64> {
-        self.counts().and_then(Counts::thinking)
+        self.counts().and_then(ChatUsage::thinking)
     }
 
-    fn counts(&self) -> Option<&Counts<'a>> {
+    fn counts(&self) -> Option<&ChatUsage<'a>> {
         let inside = || self.choices().find_map(|choice| choice.usage.0.as_ref());
         let groqs = || self.x_groq.0.as_ref()?.usage.0.as_ref();
         self.usage.0.as_ref().or_else(inside).or_else(groqs)
@@ -95,19 +95,15 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// The data is not JSON.
-#[derive(Debug)]
-pub(crate) struct BadJson;
-
 /// One of several answers to the same prompt.
 #[derive(Deserialize)]
 pub(crate) struct Choice<'a> {
     #[serde(borrow)]
     index: Option<&'a RawValue>,
     #[serde(borrow, default = "Default::default")]
-    pub(crate) delta: Object<Message<'a>>,
+    pub(crate) delta: Object<ReplyMessage<'a>>,
     #[serde(borrow, default = "Default::default")]
-    pub(crate) message: Object<Message<'a>>,
+    pub(crate) message: Object<ReplyMessage<'a>>,
     #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
     /// vLLM: the matched stop string, or the number of a token.
@@ -115,7 +111,7 @@ pub(crate) struct Choice<'a> {
     stop_reason: Option<&'a RawValue>,
     /// Kimi.
     #[serde(borrow, default = "Default::default")]
-    usage: Object<Counts<'a>>,
+    usage: Object<ChatUsage<'a>>,
     /// OpenRouter.
     #[serde(borrow)]
     error: Option<&'a RawValue>,
@@ -125,7 +121,7 @@ pub(crate) struct Choice<'a> {
 #[derive(Deserialize)]
 struct Groq<'a> {
     #[serde(borrow, default = "Default::default")]
-    usage: Object<Counts<'a>>,
+    usage: Object<ChatUsage<'a>>,
     /// The reason for an early stop.
     #[serde(borrow)]
     error: Option<&'a RawValue>,
@@ -158,7 +154,7 @@ impl<'a> Choice<'a> {
 
 /// The new part of a message, or the whole message.
 #[derive(Deserialize)]
-pub(crate) struct Message<'a> {
+pub(crate) struct ReplyMessage<'a> {
     #[serde(borrow)]
     content: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -176,10 +172,10 @@ pub(crate) struct Message<'a> {
     #[serde(borrow)]
     pub(crate) reasoning_details: Option<&'a RawValue>,
     #[serde(borrow, default = "Default::default")]
-    pub(crate) tool_calls: List<Object<ToolCall<'a>>>,
+    pub(crate) tool_calls: List<Object<ReplyToolCall<'a>>>,
     /// The predecessor of `tool_calls`, from before parallel calls existed.
     #[serde(borrow, default = "Default::default")]
-    pub(crate) function_call: Object<Function<'a>>,
+    pub(crate) function_call: Object<ReplyFunction<'a>>,
     /// Gemini's data about the text; it must be sent back with the text.
     #[serde(borrow)]
     pub(crate) extra_content: Option<&'a RawValue>,
@@ -188,7 +184,7 @@ pub(crate) struct Message<'a> {
     pub(crate) annotations: Option<&'a RawValue>,
 }
 
-impl<'a> Message<'a> {
+impl<'a> ReplyMessage<'a> {
     /// Returns the inner texts of the content: one for a string, one for each text part of an array.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let string = literal(self.content).map(Literal::inner);
@@ -227,16 +223,16 @@ impl<'a> Message<'a> {
 }
 
 /// Returns the parts of a value that is an array of parts.
-fn parts<'a>(raw: Option<&'a RawValue>) -> impl Iterator<Item = Part<'a>> + use<'a> {
+fn parts<'a>(raw: Option<&'a RawValue>) -> impl Iterator<Item = ReplyPart<'a>> + use<'a> {
     let array = raw.filter(|raw| raw.get().starts_with('['));
-    let parts: Option<List<Object<Part<'a>>>> =
+    let parts: Option<List<Object<ReplyPart<'a>>>> =
         array.and_then(|array| serde_json::from_str(array.get()).ok());
     parts.unwrap_or_default().0.into_iter().filter_map(|part| part.0)
 }
 
 /// One part of array content or of `reasoning_details`.
 #[derive(Deserialize)]
-struct Part<'a> {
+struct ReplyPart<'a> {
     #[serde(borrow)]
     r#type: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -249,7 +245,7 @@ struct Part<'a> {
     thinking: Option<&'a RawValue>,
 }
 
-impl<'a> Part<'a> {
+impl<'a> ReplyPart<'a> {
     /// Returns the inner text of a text part; other types of content are not part of the answer.
     fn answer(&self) -> Option<&'a str> {
         let is_text = literal(self.r#type).is_none_or(|kind| kind.is("text") || kind.is("output_text"));
@@ -275,19 +271,19 @@ impl<'a> Part<'a> {
 
 /// A tool call, or a part of one.
 #[derive(Deserialize)]
-pub(crate) struct ToolCall<'a> {
+pub(crate) struct ReplyToolCall<'a> {
     #[serde(borrow)]
     index: Option<&'a RawValue>,
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     #[serde(borrow, default = "Default::default")]
-    pub(crate) function: Object<Function<'a>>,
+    pub(crate) function: Object<ReplyFunction<'a>>,
     /// Gemini's data about the call; it must be sent back with the call.
     #[serde(borrow)]
     pub(crate) extra_content: Option<&'a RawValue>,
 }
 
-impl<'a> ToolCall<'a> {
+impl<'a> ReplyToolCall<'a> {
     /// Returns the index if it is an integer.
     pub(crate) fn index(&self) -> Option<i64> {
         self.index.and_then(|index| index.get().parse().ok())
@@ -301,14 +297,14 @@ impl<'a> ToolCall<'a> {
 
 /// The name and arguments of a tool call, or parts of them.
 #[derive(Deserialize)]
-pub(crate) struct Function<'a> {
+pub(crate) struct ReplyFunction<'a> {
     #[serde(borrow)]
     name: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(crate) arguments: Option<&'a RawValue>,
 }
 
-impl<'a> Function<'a> {
+impl<'a> ReplyFunction<'a> {
     /// Returns the inner text of the name; empty if absent.
     pub(crate) fn name(&self) -> &'a str {
         literal(self.name).map_or("", Literal::inner)
@@ -317,7 +313,7 @@ impl<'a> Function<'a> {
 
 /// `usage`, with the vendors' names for cached tokens.
 #[derive(Deserialize)]
-pub(crate) struct Counts<'a> {
+pub(crate) struct ChatUsage<'a> {
     #[serde(borrow)]
     prompt_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -360,7 +356,7 @@ struct OutputCounts<'a> {
     reasoning_tokens: Option<&'a RawValue>,
 }
 
-impl Counts<'_> {
+impl ChatUsage<'_> {
     /// Returns the number of output tokens that are reasoning, if reported.
     fn thinking(&self) -> Option<u64> {
         json::count(self.completion_tokens_details.0.as_ref()?.reasoning_tokens)
@@ -402,7 +398,7 @@ mod tests {
     use super::*;
 
     fn usage(json: &str) -> Usage {
-        serde_json::from_str::<Counts<'_>>(json).unwrap().usage()
+        serde_json::from_str::<ChatUsage<'_>>(json).unwrap().usage()
     }
 
     /// Complaint of gateway users: cached tokens are lost or counted as fresh.

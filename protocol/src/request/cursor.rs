@@ -9,9 +9,9 @@ use std::ops::Range;
 use memchr::memchr;
 
 use super::structure::{Structure, places};
-use crate::json::reader::{NotJson, scalar_length};
+use crate::json::{JsonSyntaxError, reader::scalar_length};
 
-pub(super) type Walk<T> = Result<T, NotJson>;
+pub(super) type CursorResult<T> = Result<T, JsonSyntaxError>;
 
 /// Observes the contents of a value while it is skipped. `open` holds the closing brackets of all open containers, the
 /// outermost first.
@@ -35,7 +35,7 @@ impl Watch for () {
     fn string(&mut self, _: &[u8], _: &[u8], _: &[u8]) {}
 }
 
-pub(super) struct Cursor<'a> {
+pub(super) struct JsonCursor<'a> {
     text: &'a [u8],
     at: usize,
 }
@@ -72,7 +72,7 @@ impl<W: Watch> Skipped<'_, W> {
     }
 }
 
-impl<'a> Cursor<'a> {
+impl<'a> JsonCursor<'a> {
     /// Starts at the first byte that is not white space.
     pub(super) fn new(text: &'a [u8]) -> Self {
         let mut cursor = Self { text, at: 0 };
@@ -93,12 +93,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// Walks an object. `each` receives the decoded key and must consume the value at the cursor.
-    pub(super) fn members(&mut self, mut each: impl FnMut(&mut Self, &str) -> Walk<()>) -> Walk<()> {
+    pub(super) fn members(
+        &mut self,
+        mut each: impl FnMut(&mut Self, &str) -> CursorResult<()>,
+    ) -> CursorResult<()> {
         self.entries(|cursor, _, key| each(cursor, key))
     }
 
-    /// Walks an object like [`Cursor::members`]; `each` also receives the offset of the member.
-    pub(super) fn entries(&mut self, mut each: impl FnMut(&mut Self, usize, &str) -> Walk<()>) -> Walk<()> {
+    /// Walks an object like [`JsonCursor::members`]; `each` also receives the offset of the member.
+    pub(super) fn entries(
+        &mut self,
+        mut each: impl FnMut(&mut Self, usize, &str) -> CursorResult<()>,
+    ) -> CursorResult<()> {
         self.list(b'{', b'}', |cursor| {
             let start = cursor.at;
             let key = cursor.key()?;
@@ -110,12 +116,12 @@ impl<'a> Cursor<'a> {
     }
 
     /// Walks an array. `each` must consume the element at the cursor.
-    pub(super) fn elements(&mut self, each: impl FnMut(&mut Self) -> Walk<()>) -> Walk<()> {
+    pub(super) fn elements(&mut self, each: impl FnMut(&mut Self) -> CursorResult<()>) -> CursorResult<()> {
         self.list(b'[', b']', each)
     }
 
     /// Skips one value and returns its span.
-    pub(super) fn value(&mut self) -> Walk<Range<usize>> {
+    pub(super) fn value(&mut self) -> CursorResult<Range<usize>> {
         let start = self.at;
         match self.peek() {
             Some(b'"') => self.string()?,
@@ -126,12 +132,17 @@ impl<'a> Cursor<'a> {
     }
 
     /// Requires that nothing but white space follows.
-    pub(super) fn end(&mut self) -> Walk<()> {
+    pub(super) fn end(&mut self) -> CursorResult<()> {
         self.space();
         if self.at == self.text.len() { Ok(()) } else { self.fail() }
     }
 
-    fn list(&mut self, open: u8, close: u8, mut each: impl FnMut(&mut Self) -> Walk<()>) -> Walk<()> {
+    fn list(
+        &mut self,
+        open: u8,
+        close: u8,
+        mut each: impl FnMut(&mut Self) -> CursorResult<()>,
+    ) -> CursorResult<()> {
         self.expect(open)?;
         self.space();
         if self.peek() == Some(close) {
@@ -148,17 +159,17 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn key(&mut self) -> Walk<Cow<'a, str>> {
+    fn key(&mut self) -> CursorResult<Cow<'a, str>> {
         let start = self.at;
         if self.peek() != Some(b'"') {
             return self.fail();
         }
         self.string()?;
-        decoded(&self.text[start..self.at]).ok_or(NotJson { offset: start })
+        decoded(&self.text[start..self.at]).ok_or(JsonSyntaxError { offset: start })
     }
 
     /// Skips a string. A quote ends it unless an odd number of backslashes precedes it.
-    fn string(&mut self) -> Walk<()> {
+    fn string(&mut self) -> CursorResult<()> {
         let inside = self.at + 1;
         let mut from = inside;
         while let Some(quote) = quote(self.text, from) {
@@ -170,11 +181,11 @@ impl<'a> Cursor<'a> {
             }
             from = quote + 1;
         }
-        Err(NotJson { offset: self.text.len() })
+        Err(JsonSyntaxError { offset: self.text.len() })
     }
 
     /// Skips the object or array at the cursor; `watch` observes its contents.
-    pub(super) fn container<W: Watch>(&mut self, watch: &mut W) -> Walk<()> {
+    pub(super) fn container<W: Watch>(&mut self, watch: &mut W) -> CursorResult<()> {
         let text = &self.text[self.at..];
         let mut skipped = Skipped { text, open: vec![], string: None, watch };
         for (from, marks) in Structure::blocks(text) {
@@ -186,14 +197,14 @@ impl<'a> Cursor<'a> {
                         return Ok(());
                     }
                     Ok(false) => {}
-                    Err(Unmatched) => return Err(NotJson { offset: self.at + at }),
+                    Err(Unmatched) => return Err(JsonSyntaxError { offset: self.at + at }),
                 }
             }
         }
-        Err(NotJson { offset: self.text.len() })
+        Err(JsonSyntaxError { offset: self.text.len() })
     }
 
-    fn scalar(&mut self) -> Walk<()> {
+    fn scalar(&mut self) -> CursorResult<()> {
         let Some(length) = scalar_length(&self.text[self.at..]) else { return self.fail() };
         self.at += length;
         Ok(())
@@ -205,7 +216,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn expect(&mut self, byte: u8) -> Walk<()> {
+    fn expect(&mut self, byte: u8) -> CursorResult<()> {
         if self.peek() != Some(byte) {
             return self.fail();
         }
@@ -213,8 +224,8 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    fn fail<T>(&self) -> Walk<T> {
-        Err(NotJson { offset: self.at })
+    fn fail<T>(&self) -> CursorResult<T> {
+        Err(JsonSyntaxError { offset: self.at })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::cursor::Cursor;
+use super::cursor::JsonCursor;
 use super::{Splice, spliced};
 
 /// Returns the body with this JSON value at this path, which leads through objects only. Missing objects on the path
@@ -18,7 +18,7 @@ pub(crate) fn placed(body: &Bytes, names: &[&str], value: &str) -> Bytes {
 fn edit(object: &[u8], base: usize, names: &[&str], value: &str) -> Option<Splice> {
     let (first, rest) = names.split_first()?;
     let (mut inside, mut members, mut found) = (None, 0, None);
-    let mut cursor = Cursor::new(object);
+    let mut cursor = JsonCursor::new(object);
     let start = cursor.at();
     let walked = cursor.entries(|cursor, at, key| {
         inside.get_or_insert(at);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::cursor::{Cursor, Walk};
+use super::cursor::{CursorResult, JsonCursor};
 use super::schemas::{each_object, skip};
 use super::{Splice, spliced};
 
@@ -25,10 +25,10 @@ pub enum Filler {
 pub(crate) fn with_reasoning(body: &Bytes, filler: Filler) -> Bytes {
     let mut edits = Vec::new();
     let mut has_calls = false;
-    let mut cursor = Cursor::new(body);
+    let mut cursor = JsonCursor::new(body);
     let walked = cursor.members(|cursor, key| match key {
         "messages" => each_object(cursor, &mut |cursor| {
-            let turn = Turn::read(cursor)?;
+            let turn = ReplayTurn::read(cursor)?;
             has_calls |= turn.has_calls;
             edits.extend(turn.edit(body, filler));
             Ok(())
@@ -44,26 +44,26 @@ pub(crate) fn with_reasoning(body: &Bytes, filler: Filler) -> Bytes {
 
 /// The relevant parts of one message.
 #[derive(Default)]
-struct Turn {
+struct ReplayTurn {
     is_assistant: bool,
     /// The offset of its first member.
     inside: usize,
     has_calls: bool,
     reasoning: Option<Range<usize>>,
-    blocks: Option<Blocks>,
+    blocks: Option<ReplayBlocks>,
 }
 
 /// The content of a message in the Messages API.
 #[derive(Default)]
-struct Blocks {
+struct ReplayBlocks {
     /// The offset of the first block.
     inside: Option<usize>,
     call: bool,
     thinking: bool,
 }
 
-impl Turn {
-    fn read(cursor: &mut Cursor<'_>) -> Walk<Self> {
+impl ReplayTurn {
+    fn read(cursor: &mut JsonCursor<'_>) -> CursorResult<Self> {
         let mut turn = Self::default();
         let mut is_first = true;
         cursor.entries(|cursor, start, key| {
@@ -72,7 +72,7 @@ impl Turn {
             }
             match (key, cursor.peek()) {
                 ("content", Some(b'[')) => {
-                    turn.blocks = Some(Blocks::read(cursor)?);
+                    turn.blocks = Some(ReplayBlocks::read(cursor)?);
                     return Ok(());
                 }
                 ("tool_calls", Some(b'[')) => {
@@ -127,8 +127,8 @@ impl Turn {
     }
 }
 
-impl Blocks {
-    fn read(cursor: &mut Cursor<'_>) -> Walk<Self> {
+impl ReplayBlocks {
+    fn read(cursor: &mut JsonCursor<'_>) -> CursorResult<Self> {
         let mut blocks = Self::default();
         cursor.elements(|cursor| {
             blocks.inside.get_or_insert(cursor.at());

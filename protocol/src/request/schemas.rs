@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::cursor::{Cursor, Walk};
+use super::cursor::{CursorResult, JsonCursor};
 use super::{Splice, spliced};
 
 /// Returns the body with each tool's schema replaced by the result of `fit` (`None` keeps it), in either API's form.
 pub(crate) fn with_tool_schemas(body: &Bytes, fit: impl Fn(&str) -> Option<String>) -> Bytes {
     let mut schemas = Vec::new();
-    let walked = Cursor::new(body).members(|cursor, key| match key {
+    let walked = JsonCursor::new(body).members(|cursor, key| match key {
         "tools" | "functions" => each_object(cursor, &mut |cursor| tool(cursor, &mut schemas)),
         _ => skip(cursor),
     });
@@ -25,7 +25,7 @@ pub(crate) fn with_tool_schemas(body: &Bytes, fit: impl Fn(&str) -> Option<Strin
     if edits.is_empty() { body.clone() } else { spliced(body, &mut edits) }
 }
 
-fn tool(cursor: &mut Cursor<'_>, schemas: &mut Vec<Range<usize>>) -> Walk<()> {
+fn tool(cursor: &mut JsonCursor<'_>, schemas: &mut Vec<Range<usize>>) -> CursorResult<()> {
     cursor.members(|cursor, key| match (key, cursor.peek()) {
         ("parameters" | "input_schema", _) => {
             schemas.push(cursor.value()?);
@@ -44,16 +44,16 @@ fn tool(cursor: &mut Cursor<'_>, schemas: &mut Vec<Range<usize>>) -> Walk<()> {
 
 /// Walks an array of objects.
 pub(super) fn each_object(
-    cursor: &mut Cursor<'_>,
-    each: &mut impl FnMut(&mut Cursor<'_>) -> Walk<()>,
-) -> Walk<()> {
+    cursor: &mut JsonCursor<'_>,
+    each: &mut impl FnMut(&mut JsonCursor<'_>) -> CursorResult<()>,
+) -> CursorResult<()> {
     if cursor.peek() != Some(b'[') {
         return skip(cursor);
     }
     cursor.elements(|cursor| if cursor.peek() == Some(b'{') { each(cursor) } else { skip(cursor) })
 }
 
-pub(super) fn skip(cursor: &mut Cursor<'_>) -> Walk<()> {
+pub(super) fn skip(cursor: &mut JsonCursor<'_>) -> CursorResult<()> {
     cursor.value().map(drop)
 }
 

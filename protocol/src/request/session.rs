@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::RequestHead;
-use super::cursor::{Cursor, decoded};
+use super::cursor::{JsonCursor, decoded};
 
 /// The marker in front of the session id in Claude Code's `metadata.user_id`.
 const MARK: &str = "_session_";
@@ -32,7 +32,7 @@ fn within(user: &str) -> Option<Cow<'_, str>> {
 /// Returns the last member of that name, if it is a string in an object.
 fn member<'b>(object: &'b [u8], name: &str) -> Option<Cow<'b, str>> {
     let mut found = None;
-    let mut cursor = Cursor::new(object);
+    let mut cursor = JsonCursor::new(object);
     let walked = cursor.members(|cursor, key| {
         let value = cursor.value()?;
         if key == name {

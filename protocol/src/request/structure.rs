@@ -21,7 +21,7 @@ pub(super) struct Structure {
 }
 
 /// The marks of one block: a bit for each byte, the lowest for the first.
-pub(super) struct Marks {
+pub(super) struct ByteMarks {
     /// Quotes that begin or end a string.
     pub(super) quotes: u64,
     /// Brackets outside of strings.
@@ -30,7 +30,7 @@ pub(super) struct Marks {
 
 impl Structure {
     /// Returns the blocks of `text`, each with its offset.
-    pub(super) fn blocks(text: &[u8]) -> impl Iterator<Item = (usize, Marks)> {
+    pub(super) fn blocks(text: &[u8]) -> impl Iterator<Item = (usize, ByteMarks)> {
         let mut structure = Self::default();
         let (whole, rest) = text.as_chunks::<BLOCK>();
         let mut last = [b' '; BLOCK];
@@ -40,7 +40,7 @@ impl Structure {
         whole.map(move |(number, block)| (number * BLOCK, structure.marks(&block)))
     }
 
-    fn marks(&mut self, block: &[u8; BLOCK]) -> Marks {
+    fn marks(&mut self, block: &[u8; BLOCK]) -> ByteMarks {
         let (mut quotes, mut backslashes, mut brackets) = (0, 0, 0);
         for (number, lane) in block.as_chunks::<LANE>().0.iter().enumerate() {
             let lane = u8x16::new(*lane);
@@ -55,7 +55,7 @@ impl Structure {
         // A byte is inside a string if the number of quotes up to it is odd; the closing quote is not.
         let inside = parity(quotes) ^ self.inside;
         self.inside = if inside >> (BLOCK - 1) == 1 { u64::MAX } else { 0 };
-        Marks { quotes, brackets: brackets & !inside }
+        ByteMarks { quotes, brackets: brackets & !inside }
     }
 
     /// Returns the escaped bytes, which follow an unescaped backslash: every second byte after the first backslash of a

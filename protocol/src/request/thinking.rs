@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::cursor::{Cursor, Walk, decoded};
+use super::cursor::{CursorResult, JsonCursor, decoded};
 use super::pruned::{Action, Pruned, without};
 
 /// The prefix of a thinking block's signature if this gateway created the block.
@@ -16,7 +16,7 @@ pub const OWN_SIGNATURE: &str = "vdm1.";
 #[must_use]
 pub fn without_own_thinking(body: &Bytes) -> Bytes {
     let mut cuts = Vec::new();
-    let walked = Cursor::new(body).members(|cursor, key| match key {
+    let walked = JsonCursor::new(body).members(|cursor, key| match key {
         "messages" => messages(cursor, &mut cuts),
         _ => skip(cursor),
     });
@@ -26,7 +26,7 @@ pub fn without_own_thinking(body: &Bytes) -> Bytes {
     without(body, cuts)
 }
 
-fn messages(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<()> {
+fn messages(cursor: &mut JsonCursor<'_>, cuts: &mut Vec<Range<usize>>) -> CursorResult<()> {
     if cursor.peek() != Some(b'[') {
         return skip(cursor);
     }
@@ -45,7 +45,7 @@ fn messages(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<()> {
     Ok(())
 }
 
-fn message(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Action> {
+fn message(cursor: &mut JsonCursor<'_>, cuts: &mut Vec<Range<usize>>) -> CursorResult<Action> {
     let mut action = Action::Keep;
     if cursor.peek() != Some(b'{') {
         skip(cursor)?;
@@ -62,7 +62,7 @@ fn message(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Action
 }
 
 /// Removes the gateway's own blocks; the message is to be removed if no block is left.
-fn content(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Action> {
+fn content(cursor: &mut JsonCursor<'_>, cuts: &mut Vec<Range<usize>>) -> CursorResult<Action> {
     if cursor.peek() != Some(b'[') {
         skip(cursor)?;
         return Ok(Action::Keep);
@@ -77,16 +77,16 @@ fn content(cursor: &mut Cursor<'_>, cuts: &mut Vec<Range<usize>>) -> Walk<Action
     Ok(pruned.close(cuts))
 }
 
-fn block(cursor: &mut Cursor<'_>) -> Walk<Action> {
+fn block(cursor: &mut JsonCursor<'_>) -> CursorResult<Action> {
     if cursor.peek() != Some(b'{') {
         skip(cursor)?;
         return Ok(Action::Keep);
     }
-    let (mut kind, mut signature, mut data) = (Kind::Other, Action::Keep, Action::Keep);
+    let (mut kind, mut signature, mut data) = (ThinkingKind::Other, Action::Keep, Action::Keep);
     cursor.members(|cursor, key| {
         let value = cursor.value()?;
         match key {
-            "type" => kind = Kind::parse(cursor.slice(value)),
+            "type" => kind = ThinkingKind::parse(cursor.slice(value)),
             "signature" => signature = action_for(cursor.slice(value)),
             "data" => data = action_for(cursor.slice(value)),
             _ => {}
@@ -94,9 +94,9 @@ fn block(cursor: &mut Cursor<'_>) -> Walk<Action> {
         Ok(())
     })?;
     Ok(match kind {
-        Kind::Thinking => signature,
-        Kind::Redacted => data,
-        Kind::Other => Action::Keep,
+        ThinkingKind::Thinking => signature,
+        ThinkingKind::Redacted => data,
+        ThinkingKind::Other => Action::Keep,
     })
 }
 
@@ -109,13 +109,13 @@ pub(super) fn may_be_own(value: &[u8]) -> bool {
     text.starts_with(OWN_SIGNATURE.as_bytes()) || text.iter().take(ESCAPED).any(|&byte| byte == b'\\')
 }
 
-enum Kind {
+enum ThinkingKind {
     Thinking,
     Redacted,
     Other,
 }
 
-impl Kind {
+impl ThinkingKind {
     fn parse(value: &[u8]) -> Self {
         match decoded(value).as_deref() {
             Some("thinking") => Self::Thinking,
@@ -132,7 +132,7 @@ fn action_for(signature: &[u8]) -> Action {
     }
 }
 
-fn skip(cursor: &mut Cursor<'_>) -> Walk<()> {
+fn skip(cursor: &mut JsonCursor<'_>) -> CursorResult<()> {
     cursor.value().map(drop)
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::cursor::{Cursor, Walk, decoded};
+use super::cursor::{CursorResult, JsonCursor, decoded};
 use super::{Splice, spliced};
 use crate::tool_id::{Form, Renamed};
 
@@ -13,7 +13,7 @@ use crate::tool_id::{Form, Renamed};
 #[must_use]
 pub fn with_tool_ids(body: &Bytes, form: Form) -> Bytes {
     let mut ids = vec![];
-    let walked = Cursor::new(body).members(|cursor, key| match key {
+    let walked = JsonCursor::new(body).members(|cursor, key| match key {
         "messages" => elements(cursor, |cursor| message(cursor, &mut ids)),
         _ => skip(cursor),
     });
@@ -37,7 +37,7 @@ struct Id {
     text: String,
 }
 
-fn message(cursor: &mut Cursor<'_>, ids: &mut Vec<Id>) -> Walk<()> {
+fn message(cursor: &mut JsonCursor<'_>, ids: &mut Vec<Id>) -> CursorResult<()> {
     members(cursor, |cursor, key| match key {
         "content" => elements(cursor, |cursor| block(cursor, ids)),
         "tool_calls" => elements(cursor, |cursor| call(cursor, ids)),
@@ -47,7 +47,7 @@ fn message(cursor: &mut Cursor<'_>, ids: &mut Vec<Id>) -> Walk<()> {
 }
 
 /// Reads a block of the Messages API. The ids of server tools belong to the vendor and are kept.
-fn block(cursor: &mut Cursor<'_>, ids: &mut Vec<Id>) -> Walk<()> {
+fn block(cursor: &mut JsonCursor<'_>, ids: &mut Vec<Id>) -> CursorResult<()> {
     let (mut kind, mut used, mut answered) = (None, None, None);
     members(cursor, |cursor, key| {
         match key {
@@ -67,7 +67,7 @@ fn block(cursor: &mut Cursor<'_>, ids: &mut Vec<Id>) -> Walk<()> {
 }
 
 /// Reads an element of `tool_calls`.
-fn call(cursor: &mut Cursor<'_>, ids: &mut Vec<Id>) -> Walk<()> {
+fn call(cursor: &mut JsonCursor<'_>, ids: &mut Vec<Id>) -> CursorResult<()> {
     members(cursor, |cursor, key| match key {
         "id" => id(cursor).map(|found| ids.extend(found)),
         _ => skip(cursor),
@@ -75,21 +75,27 @@ fn call(cursor: &mut Cursor<'_>, ids: &mut Vec<Id>) -> Walk<()> {
 }
 
 /// Reads the string at the cursor; `None` for any other value.
-fn id(cursor: &mut Cursor<'_>) -> Walk<Option<Id>> {
+fn id(cursor: &mut JsonCursor<'_>) -> CursorResult<Option<Id>> {
     let span = cursor.value()?;
     let text = decoded(cursor.slice(span.clone()));
     Ok(text.map(|text| Id { span, text: text.into_owned() }))
 }
 
-fn members(cursor: &mut Cursor<'_>, each: impl FnMut(&mut Cursor<'_>, &str) -> Walk<()>) -> Walk<()> {
+fn members(
+    cursor: &mut JsonCursor<'_>,
+    each: impl FnMut(&mut JsonCursor<'_>, &str) -> CursorResult<()>,
+) -> CursorResult<()> {
     if cursor.peek() == Some(b'{') { cursor.members(each) } else { skip(cursor) }
 }
 
-fn elements(cursor: &mut Cursor<'_>, each: impl FnMut(&mut Cursor<'_>) -> Walk<()>) -> Walk<()> {
+fn elements(
+    cursor: &mut JsonCursor<'_>,
+    each: impl FnMut(&mut JsonCursor<'_>) -> CursorResult<()>,
+) -> CursorResult<()> {
     if cursor.peek() == Some(b'[') { cursor.elements(each) } else { skip(cursor) }
 }
 
-fn skip(cursor: &mut Cursor<'_>) -> Walk<()> {
+fn skip(cursor: &mut JsonCursor<'_>) -> CursorResult<()> {
     cursor.value().map(drop)
 }
 

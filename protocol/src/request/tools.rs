@@ -1,6 +1,6 @@
 //! Collects what a request's history contains while the body is scanned.
 
-use super::cursor::{Cursor, Walk, Watch};
+use super::cursor::{CursorResult, JsonCursor, Watch};
 use super::thinking::may_be_own;
 use crate::tool_id::is_portable;
 
@@ -15,7 +15,7 @@ pub struct ToolHistory {
 
 /// What a request's history contains.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(super) struct RequestHistory {
     pub(super) tools: ToolHistory,
     pub(super) messages: u32,
     /// Whether a block can be one of the gateway's own thinking blocks; never `false` if there is one.
@@ -25,10 +25,10 @@ pub(super) struct History {
     pub(super) odd_tool_ids: bool,
 }
 
-impl History {
+impl RequestHistory {
     /// Scans the value of `messages` and skips it, whatever its type. Entries in an unusual notation (another shape, an
     /// escaped key) are not counted.
-    pub(super) fn scan(cursor: &mut Cursor<'_>) -> Walk<Self> {
+    pub(super) fn scan(cursor: &mut JsonCursor<'_>) -> CursorResult<Self> {
         let mut reader = HistoryReader::default();
         match cursor.peek() {
             Some(b'[') => cursor.container(&mut reader)?,
@@ -43,7 +43,7 @@ impl History {
 /// Reads the history while it is skipped.
 #[derive(Default)]
 struct HistoryReader {
-    history: History,
+    history: RequestHistory,
     /// The member of a message and of a block whose value comes next or is being skipped.
     message: MessageKey,
     block: BlockKey,
@@ -112,7 +112,7 @@ impl HistoryReader {
     }
 
     fn in_block(&mut self, string: &[u8], rest: &[u8]) {
-        let History { tools, own_thinking, odd_tool_ids, .. } = &mut self.history;
+        let RequestHistory { tools, own_thinking, odd_tool_ids, .. } = &mut self.history;
         if is_key(rest) {
             self.block = match string {
                 b"\"type\"" => BlockKey::Type,

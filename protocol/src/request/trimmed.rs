@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::cursor::{Cursor, Walk};
+use super::cursor::{CursorResult, JsonCursor};
 use super::pruned::{Action, Pruned, without};
 use super::{Splice, spliced};
 
@@ -31,7 +31,7 @@ impl Unwanted<'_> {
 pub(crate) fn trimmed(body: &Bytes, unwanted: &Unwanted<'_>) -> Bytes {
     let mut trimmer = Trimmer { keywords: &unwanted.keywords, depth: 0, cuts: Vec::new() };
     let paths: Vec<&[&str]> = unwanted.members.iter().map(Vec::as_slice).collect();
-    let mut cursor = Cursor::new(body);
+    let mut cursor = JsonCursor::new(body);
     let walked = trimmer.object(&mut cursor, &paths, ObjectKind::Top).and_then(|()| cursor.end());
     if walked.is_err() || trimmer.cuts.is_empty() {
         return body.clone();
@@ -43,7 +43,7 @@ pub(crate) fn trimmed(body: &Bytes, unwanted: &Unwanted<'_>) -> Bytes {
 pub(crate) fn renamed(body: &Bytes, from: &str, to: &str) -> Bytes {
     let mut keys: Vec<Range<usize>> = Vec::new();
     let mut has_both = false;
-    let walked = Cursor::new(body).entries(|cursor, start, key| {
+    let walked = JsonCursor::new(body).entries(|cursor, start, key| {
         let before_value = cursor.at();
         has_both |= key == to;
         if key == from {
@@ -67,7 +67,7 @@ pub(crate) fn renamed(body: &Bytes, from: &str, to: &str) -> Bytes {
 pub(crate) fn value_at<'b>(object: &'b [u8], names: &[&str]) -> Option<&'b [u8]> {
     let (first, rest) = names.split_first()?;
     let mut found = None;
-    let walked = Cursor::new(object).members(|cursor, key| {
+    let walked = JsonCursor::new(object).members(|cursor, key| {
         let value = cursor.value()?;
         if key == *first {
             found = Some(value);
@@ -122,9 +122,9 @@ impl Trimmer<'_> {
     /// Descends one level.
     fn within(
         &mut self,
-        cursor: &mut Cursor<'_>,
-        walk: impl FnOnce(&mut Self, &mut Cursor<'_>) -> Walk<()>,
-    ) -> Walk<()> {
+        cursor: &mut JsonCursor<'_>,
+        walk: impl FnOnce(&mut Self, &mut JsonCursor<'_>) -> CursorResult<()>,
+    ) -> CursorResult<()> {
         if self.depth >= DEEPEST {
             return skip(cursor);
         }
@@ -135,7 +135,12 @@ impl Trimmer<'_> {
     }
 
     /// Walks an object, or each object of an array, and removes the members at the ends of `paths`.
-    fn object(&mut self, cursor: &mut Cursor<'_>, paths: &[&[&str]], kind: ObjectKind) -> Walk<()> {
+    fn object(
+        &mut self,
+        cursor: &mut JsonCursor<'_>,
+        paths: &[&[&str]],
+        kind: ObjectKind,
+    ) -> CursorResult<()> {
         match cursor.peek() {
             Some(b'[') => {
                 return cursor.elements(|cursor| {
@@ -162,7 +167,12 @@ impl Trimmer<'_> {
     }
 
     /// Walks a member that stays, of which parts may be removed.
-    fn value(&mut self, cursor: &mut Cursor<'_>, paths: &[&[&str]], kind: ObjectKind) -> Walk<()> {
+    fn value(
+        &mut self,
+        cursor: &mut JsonCursor<'_>,
+        paths: &[&[&str]],
+        kind: ObjectKind,
+    ) -> CursorResult<()> {
         let has_keywords = !self.keywords.is_empty();
         match kind {
             ObjectKind::Messages => skip(cursor),
@@ -179,7 +189,7 @@ impl Trimmer<'_> {
         }
     }
 
-    fn schema(&mut self, cursor: &mut Cursor<'_>) -> Walk<()> {
+    fn schema(&mut self, cursor: &mut JsonCursor<'_>) -> CursorResult<()> {
         match cursor.peek() {
             Some(b'[') => return cursor.elements(|cursor| self.within(cursor, Self::schema)),
             Some(b'{') => {}
@@ -206,7 +216,7 @@ impl Trimmer<'_> {
     }
 
     /// Walks an object with arbitrary names whose values are schemas.
-    fn named_schemas(&mut self, cursor: &mut Cursor<'_>) -> Walk<()> {
+    fn named_schemas(&mut self, cursor: &mut JsonCursor<'_>) -> CursorResult<()> {
         if cursor.peek() != Some(b'{') {
             return skip(cursor);
         }
@@ -224,7 +234,7 @@ fn onward<'p>(paths: &[&'p [&'p str]], key: &str, member_kind: ObjectKind) -> Ve
     through.chain(unnamed).collect()
 }
 
-fn skip(cursor: &mut Cursor<'_>) -> Walk<()> {
+fn skip(cursor: &mut JsonCursor<'_>) -> CursorResult<()> {
     cursor.value().map(drop)
 }
 

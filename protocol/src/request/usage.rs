@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Splice;
-use super::cursor::Cursor;
+use super::cursor::JsonCursor;
 
 /// Returns the edit that requests usage. Returns `None` if the request already does, or if its `stream_options` is a
 /// value that no upstream accepts. `options` is the span of that value, `end` the offset of the body's closing brace.
@@ -17,7 +17,7 @@ pub(super) fn asking(body: &[u8], options: Option<Range<usize>>, end: usize) -> 
     }
     let mut requested = None;
     let mut members = 0;
-    let mut cursor = Cursor::new(value);
+    let mut cursor = JsonCursor::new(value);
     let walked = cursor.members(|cursor, key| {
         members += 1;
         let value = cursor.value()?;

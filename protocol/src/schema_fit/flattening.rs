@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::tree::{Members, Node};
+use super::tree::{Node, TreeMembers};
 
 /// How deeply references and alternatives can nest; deeper ones are ignored.
 const MOST_STEPS: usize = 8;
@@ -19,7 +19,7 @@ const REFUSED: [&str; 3] = ["enum", "const", "not"];
 const ALTERNATIVES: [(&str, Join); 3] = [("allOf", Join::All), ("anyOf", Join::Any), ("oneOf", Join::Any)];
 
 /// Returns the document without references and alternatives at its top; `None` if there are none.
-pub(super) fn flattened(document: &Node) -> Option<Members> {
+pub(super) fn flattened(document: &Node) -> Option<TreeMembers> {
     let root = document.object()?;
     let is_refused = |word: &str| {
         word == "$ref" || REFUSED.contains(&word) || ALTERNATIVES.iter().any(|(known, _)| *known == word)
@@ -34,7 +34,7 @@ pub(super) fn flattened(document: &Node) -> Option<Members> {
     let members = layers.list.iter().flat_map(|layer| &layer.0);
     let members =
         members.filter(|(name, _)| !is_refused(name) && known.insert(name.as_str())).cloned().collect();
-    let mut top = Members(members);
+    let mut top = TreeMembers(members);
     shape.write(&mut top);
     Some(top)
 }
@@ -48,7 +48,7 @@ enum Join {
 
 /// A schema and its reference target, whose members apply if the schema itself does not define them.
 struct Layers<'n> {
-    list: Vec<&'n Members>,
+    list: Vec<&'n TreeMembers>,
     depth: usize,
 }
 
@@ -62,13 +62,13 @@ impl<'n> Layers<'n> {
 #[derive(Default)]
 struct ObjectShape<'n> {
     is_object: bool,
-    properties: Properties<'n>,
+    properties: MergedProperties<'n>,
     required: Vec<String>,
     description: Option<&'n Node>,
 }
 
 impl ObjectShape<'_> {
-    fn write(self, top: &mut Members) {
+    fn write(self, top: &mut TreeMembers) {
         let properties: Vec<_> = self
             .properties
             .list
@@ -76,7 +76,7 @@ impl ObjectShape<'_> {
             .map(|(name, schemas)| (name.to_owned(), combined(&schemas)))
             .collect();
         if !properties.is_empty() {
-            top.set("properties", Node::Object(Members(properties)));
+            top.set("properties", Node::Object(TreeMembers(properties)));
         }
         if let Some(description) = self.description.filter(|_| !top.has("description")) {
             top.set("description", description.clone());
@@ -89,14 +89,14 @@ impl ObjectShape<'_> {
 
 /// Properties in order, each with all of its definitions.
 #[derive(Default)]
-struct Properties<'n> {
+struct MergedProperties<'n> {
     list: Vec<(&'n str, Vec<&'n Node>)>,
     positions: HashMap<&'n str, usize>,
     /// The known definitions by address: each address belongs to one name.
     known: HashSet<*const Node>,
 }
 
-impl<'n> Properties<'n> {
+impl<'n> MergedProperties<'n> {
     /// Adds a definition; with `All`, the first one of a name is kept.
     fn add(&mut self, name: &'n str, schema: &'n Node, join: Join) {
         let Some(&at) = self.positions.get(name) else {
@@ -157,7 +157,7 @@ impl<'n> Flattening<'n> {
         }
     }
 
-    fn layers(&mut self, schema: &'n Members, depth: usize) -> Layers<'n> {
+    fn layers(&mut self, schema: &'n TreeMembers, depth: usize) -> Layers<'n> {
         let mut layers = Layers { list: vec![schema], depth };
         self.spend(MEMBER * schema.0.len());
         let mut last = schema;
@@ -273,7 +273,7 @@ impl<'n> Flattening<'n> {
 }
 
 /// Whether a schema consists of one reference that occurred before.
-fn is_repeated(schema: &Members, references: &mut HashSet<String>) -> bool {
+fn is_repeated(schema: &TreeMembers, references: &mut HashSet<String>) -> bool {
     match &schema.0[..] {
         [(name, Node::Text(reference))] if name == "$ref" => !references.insert(reference.clone()),
         _ => false,
@@ -288,7 +288,7 @@ fn intersection(mut names: Vec<String>, others: &[String]) -> Vec<String> {
 
 /// Combines the definitions of a property in several alternatives.
 fn combined(schemas: &[&Node]) -> Node {
-    let [first, others @ ..] = schemas else { return Node::Object(Members::default()) };
+    let [first, others @ ..] = schemas else { return Node::Object(TreeMembers::default()) };
     let cases = match first {
         Node::Object(members) if members.0.len() == 1 && members.has("anyOf") => {
             members.get("anyOf").and_then(Node::list).unwrap_or_default()
@@ -303,7 +303,7 @@ fn combined(schemas: &[&Node]) -> Node {
         return (*first).clone();
     }
     let cases = cases.iter().chain(others.into_iter().copied()).cloned().collect();
-    Node::Object(Members(vec![("anyOf".to_owned(), Node::List(cases))]))
+    Node::Object(TreeMembers(vec![("anyOf".to_owned(), Node::List(cases))]))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::tree::{Members, Node};
+use super::tree::{Node, TreeMembers};
 
 /// The supported values of `format`.
 const FORMATS: [&str; 10] =
@@ -25,8 +25,8 @@ fn reduce_node(node: Node) -> Node {
     }
 }
 
-fn object(mut schema: Members) -> Members {
-    let mut kept = Members::default();
+fn object(mut schema: TreeMembers) -> TreeMembers {
+    let mut kept = TreeMembers::default();
     for name in ["$defs", "definitions"] {
         if let Some(Node::Object(definitions)) = schema.take(name) {
             kept.set("$defs", Node::Object(reduce_values(definitions)));
@@ -62,7 +62,7 @@ fn object(mut schema: Members) -> Members {
 }
 
 /// Moves the members that determine the type. Returns the type that the other members are about.
-fn move_type(schema: &mut Members, kept: &mut Members) -> Option<String> {
+fn move_type(schema: &mut TreeMembers, kept: &mut TreeMembers) -> Option<String> {
     let is_scalar = |node: &Node| matches!(node, Node::Text(_));
     let are_scalars =
         |node: &Node| node.list().is_some_and(|list| !list.is_empty() && list.iter().all(is_scalar));
@@ -106,7 +106,7 @@ fn move_type(schema: &mut Members, kept: &mut Members) -> Option<String> {
 
 /// Returns a schema of several types reduced to this type. Members about other types are omitted: otherwise the members
 /// of an object would be repeated at each level, for each of its types.
-fn with_type(schema: &Members, kind: Node) -> Members {
+fn with_type(schema: &TreeMembers, kind: Node) -> TreeMembers {
     let name = kind.text();
     let is_about = |member: &str| match member {
         "properties" | "patternProperties" | "additionalProperties" | "required" => {
@@ -115,15 +115,15 @@ fn with_type(schema: &Members, kind: Node) -> Members {
         "items" | "prefixItems" | "contains" => name.as_deref() == Some("array"),
         _ => !matches!(member, "description" | "title"),
     };
-    let mut case = Members(schema.0.iter().filter(|(member, _)| is_about(member)).cloned().collect());
+    let mut case = TreeMembers(schema.0.iter().filter(|(member, _)| is_about(member)).cloned().collect());
     case.set("type", kind);
     case
 }
 
-fn object_members(schema: &mut Members, kept: &mut Members) {
+fn object_members(schema: &mut TreeMembers, kept: &mut TreeMembers) {
     let properties = match schema.take("properties") {
         Some(Node::Object(properties)) => reduce_values(properties),
-        Some(Node::List(_) | Node::Text(_)) | None => Members::default(),
+        Some(Node::List(_) | Node::Text(_)) | None => TreeMembers::default(),
     };
     kept.set("properties", Node::Object(properties));
     schema.take("additionalProperties");
@@ -133,7 +133,7 @@ fn object_members(schema: &mut Members, kept: &mut Members) {
     }
 }
 
-fn array_members(schema: &mut Members, kept: &mut Members) {
+fn array_members(schema: &mut TreeMembers, kept: &mut TreeMembers) {
     if let Some(items) = schema.take("items") {
         kept.set("items", reduce_node(items));
     }
@@ -142,12 +142,12 @@ fn array_members(schema: &mut Members, kept: &mut Members) {
     }
 }
 
-fn reduce_values(named: Members) -> Members {
-    Members(named.0.into_iter().map(|(name, schema)| (name, reduce_node(schema))).collect())
+fn reduce_values(named: TreeMembers) -> TreeMembers {
+    TreeMembers(named.0.into_iter().map(|(name, schema)| (name, reduce_node(schema))).collect())
 }
 
 /// Appends the remaining members to the description.
-fn describe(left: Members, kept: &mut Members) {
+fn describe(left: TreeMembers, kept: &mut TreeMembers) {
     if left.0.is_empty() {
         return;
     }

@@ -9,7 +9,7 @@ const DEEPEST: usize = 64;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
-    Object(Members),
+    Object(TreeMembers),
     List(Vec<Self>),
     /// A scalar or a value that is nested too deeply, as JSON.
     Text(String),
@@ -17,7 +17,7 @@ pub(super) enum Node {
 
 /// The members of an object, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Members(pub(super) Vec<(String, Node)>);
+pub(super) struct TreeMembers(pub(super) Vec<(String, Node)>);
 
 impl Node {
     /// Parses JSON; `None` if it is invalid.
@@ -32,7 +32,7 @@ impl Node {
         let list = || serde_json::from_str::<Vec<&RawValue>>(text).ok();
         match text.as_bytes().first() {
             Some(b'{') if depth < DEEPEST => {
-                object().map(|members| Self::Object(Members::read(&members, depth + 1)))
+                object().map(|members| Self::Object(TreeMembers::read(&members, depth + 1)))
             }
             Some(b'[') if depth < DEEPEST => list()
                 .map(|values| Self::List(values.into_iter().map(|raw| Self::read(raw, depth + 1)).collect())),
@@ -56,7 +56,7 @@ impl Node {
         }
     }
 
-    pub(super) fn object(&self) -> Option<&Members> {
+    pub(super) fn object(&self) -> Option<&TreeMembers> {
         if let Self::Object(members) = self { Some(members) } else { None }
     }
 
@@ -106,7 +106,7 @@ impl Node {
     }
 }
 
-impl Members {
+impl TreeMembers {
     fn read(members: &RawMembers<'_>, depth: usize) -> Self {
         Self(members.unique().map(|(name, raw)| (name.to_owned(), Node::read(raw, depth))).collect())
     }

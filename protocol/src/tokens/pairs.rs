@@ -52,7 +52,7 @@ pub(super) fn between(before: u8, letter: u8) -> i32 {
 
 /// What precedes a word, as far as it affects its cost.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Before {
+pub(super) enum Preceding {
     Nothing,
     Space,
     /// White space other than a space.
@@ -66,19 +66,19 @@ pub(super) enum Before {
 
 /// Returns how much of its letters' cost a word absorbs without a second token, in hundredths (negative), or the cost
 /// of its beginning (positive).
-pub(super) fn start(before: Before) -> i32 {
+pub(super) fn start(before: Preceding) -> i32 {
     match before {
-        Before::Nothing => -71,
-        Before::Space => -105,
-        Before::Blank => -26,
-        Before::Digit => -59,
-        Before::Letter => -86,
-        Before::Mark('.') => -66,
-        Before::Mark('_') => -70,
-        Before::Mark('-') => -26,
-        Before::Mark('"') => 27,
-        Before::Mark('(') => -49,
-        Before::Mark('/') => -17,
-        Before::Mark(_) => 2,
+        Preceding::Nothing => -71,
+        Preceding::Space => -105,
+        Preceding::Blank => -26,
+        Preceding::Digit => -59,
+        Preceding::Letter => -86,
+        Preceding::Mark('.') => -66,
+        Preceding::Mark('_') => -70,
+        Preceding::Mark('-') => -26,
+        Preceding::Mark('"') => 27,
+        Preceding::Mark('(') => -49,
+        Preceding::Mark('/') => -17,
+        Preceding::Mark(_) => 2,
     }
 }

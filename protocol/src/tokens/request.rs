@@ -7,8 +7,8 @@ use std::ops::Range;
 use super::{EstimateError, image, shape::Shape};
 use crate::{
     json::{
-        self,
-        reader::{self, NotJson, Reader},
+        self, JsonSyntaxError,
+        reader::{self, JsonReader},
     },
     request,
 };
@@ -106,14 +106,14 @@ impl ValueRole {
 
 /// What must be known of a block before its source counts.
 #[derive(Default)]
-struct Block {
-    kind: Kind,
+struct CountedBlock {
+    kind: BlockKind,
     source: Option<SourceKind>,
     data: Option<Range<usize>>,
 }
 
 #[derive(Default, Clone, Copy)]
-enum Kind {
+enum BlockKind {
     Image,
     Document,
     ToolUse,
@@ -134,17 +134,17 @@ enum SourceKind {
 
 /// An open list or object.
 #[derive(Clone, Copy)]
-struct Open {
+struct OpenValue {
     role: ValueRole,
     close: u8,
 }
 
-struct Walk<'a> {
-    reader: Reader<'a>,
-    open: Vec<Open>,
+struct RequestWalk<'a> {
+    reader: JsonReader<'a>,
+    open: Vec<OpenValue>,
     /// Whether the innermost open container is still empty.
     empty: bool,
-    blocks: Vec<Block>,
+    blocks: Vec<CountedBlock>,
     shape: Shape,
     /// Tokens of everything other than text.
     tokens: u64,
@@ -153,11 +153,11 @@ struct Walk<'a> {
 
 /// Returns the input tokens of a body.
 pub(super) fn tokens(body: &str) -> Result<u64, EstimateError> {
-    let reader = Reader::new(body);
+    let reader = JsonReader::new(body);
     if reader.peek() != Some(b'{') && request::is_complete_json(body.as_bytes()) {
         return Err(EstimateError::NotAnObject);
     }
-    let mut walk = Walk {
+    let mut walk = RequestWalk {
         reader,
         open: Vec::with_capacity(16),
         empty: true,
@@ -166,7 +166,7 @@ pub(super) fn tokens(body: &str) -> Result<u64, EstimateError> {
         tokens: REQUEST,
         messages: None,
     };
-    walk.run().map_err(|NotJson { offset }| EstimateError::NotJson { offset })?;
+    walk.run().map_err(|JsonSyntaxError { offset }| EstimateError::NotJson { offset })?;
     match walk.messages {
         None => Err(EstimateError::NoMessages),
         Some(b'[') => Ok(walk.tokens + walk.shape.tokens()),
@@ -174,8 +174,8 @@ pub(super) fn tokens(body: &str) -> Result<u64, EstimateError> {
     }
 }
 
-impl Walk<'_> {
-    fn run(&mut self) -> Result<(), NotJson> {
+impl RequestWalk<'_> {
+    fn run(&mut self) -> Result<(), JsonSyntaxError> {
         if self.reader.peek() != Some(b'{') {
             return self.reader.fail();
         }
@@ -197,14 +197,14 @@ impl Walk<'_> {
     }
 
     /// Reads a key and returns the role of its value.
-    fn key(&mut self, object: ValueRole) -> Result<ValueRole, NotJson> {
+    fn key(&mut self, object: ValueRole) -> Result<ValueRole, JsonSyntaxError> {
         let role = if object == ValueRole::Json || object == ValueRole::Text {
             self.quoted()?;
             ValueRole::Json
         } else {
             let key = self.reader.skip_string()?;
             let start = key.start;
-            let key = json::decode(self.reader.slice(key)).ok_or(NotJson { offset: start })?;
+            let key = json::decode(self.reader.slice(key)).ok_or(JsonSyntaxError { offset: start })?;
             let role = object.member(&key);
             if object == ValueRole::Request && role == ValueRole::Messages {
                 self.messages = self.reader.value_behind_colon();
@@ -217,7 +217,7 @@ impl Walk<'_> {
     }
 
     /// Reads a comma or colon; inside JSON the model sees it.
-    fn punctuation(&mut self, role: ValueRole, mark: char) -> Result<(), NotJson> {
+    fn punctuation(&mut self, role: ValueRole, mark: char) -> Result<(), JsonSyntaxError> {
         self.reader.expect(mark as u8)?;
         self.reader.space();
         self.bracket(role, mark);
@@ -230,7 +230,7 @@ impl Walk<'_> {
         }
     }
 
-    fn value(&mut self, role: ValueRole) -> Result<(), NotJson> {
+    fn value(&mut self, role: ValueRole) -> Result<(), JsonSyntaxError> {
         match self.reader.peek() {
             Some(b'"') => self.string(role)?,
             Some(b'{') => self.enter(role, b'}'),
@@ -249,13 +249,13 @@ impl Walk<'_> {
             self.start(role);
         }
         self.bracket(role, if is_object { '{' } else { '[' });
-        self.open.push(Open { role, close });
+        self.open.push(OpenValue { role, close });
         self.empty = true;
     }
 
     fn start(&mut self, object: ValueRole) {
         if object == ValueRole::Content {
-            self.blocks.push(Block::default());
+            self.blocks.push(CountedBlock::default());
         } else if object == ValueRole::Messages {
             self.tokens += MESSAGE;
         } else if object == ValueRole::Tools {
@@ -263,7 +263,7 @@ impl Walk<'_> {
         }
     }
 
-    fn close(&mut self, Open { role, close }: Open) {
+    fn close(&mut self, OpenValue { role, close }: OpenValue) {
         self.reader.pass();
         self.open.pop();
         self.empty = false;
@@ -277,14 +277,16 @@ impl Walk<'_> {
         }
     }
 
-    fn count(&mut self, block: Block) {
+    fn count(&mut self, block: CountedBlock) {
         let data = block.data.map(|data| self.reader.slice(data));
         match block.kind {
-            Kind::Image => self.tokens += data.map_or(image::LARGEST, |data| image::tokens(data.as_bytes())),
-            Kind::Document => self.document(block.source, data),
-            Kind::ToolUse => self.tokens += TOOL_USE,
-            Kind::ToolResult => self.tokens += TOOL_RESULT,
-            Kind::Other => {}
+            BlockKind::Image => {
+                self.tokens += data.map_or(image::LARGEST, |data| image::tokens(data.as_bytes()))
+            }
+            BlockKind::Document => self.document(block.source, data),
+            BlockKind::ToolUse => self.tokens += TOOL_USE,
+            BlockKind::ToolResult => self.tokens += TOOL_RESULT,
+            BlockKind::Other => {}
         }
     }
 
@@ -300,7 +302,7 @@ impl Walk<'_> {
         }
     }
 
-    fn string(&mut self, role: ValueRole) -> Result<(), NotJson> {
+    fn string(&mut self, role: ValueRole) -> Result<(), JsonSyntaxError> {
         match role {
             ValueRole::Text | ValueRole::Content | ValueRole::Source if !self.inside_json() => {
                 self.reader.string(|character| self.shape.push(character))?;
@@ -328,7 +330,7 @@ impl Walk<'_> {
     }
 
     /// Reads a string that the model sees with its quotes.
-    fn quoted(&mut self) -> Result<(), NotJson> {
+    fn quoted(&mut self) -> Result<(), JsonSyntaxError> {
         self.shape.push('"');
         self.reader.string(|character| self.shape.push(character))?;
         self.shape.push('"');
@@ -348,7 +350,7 @@ impl Walk<'_> {
         }
     }
 
-    fn scalar(&mut self, role: ValueRole) -> Result<(), NotJson> {
+    fn scalar(&mut self, role: ValueRole) -> Result<(), JsonSyntaxError> {
         let scalar = self.reader.scalar()?;
         if matches!(role, ValueRole::Json | ValueRole::Text) {
             self.reader.slice(scalar).chars().for_each(|character| self.shape.push(character));
@@ -357,14 +359,14 @@ impl Walk<'_> {
     }
 }
 
-fn kind(word: &str) -> Kind {
+fn kind(word: &str) -> BlockKind {
     match word {
-        "image" => Kind::Image,
-        "document" => Kind::Document,
+        "image" => BlockKind::Image,
+        "document" => BlockKind::Document,
         // Includes the tools of servers and of MCP.
-        _ if word.ends_with("tool_use") => Kind::ToolUse,
-        _ if word.ends_with("tool_result") => Kind::ToolResult,
-        _ => Kind::Other,
+        _ if word.ends_with("tool_use") => BlockKind::ToolUse,
+        _ if word.ends_with("tool_result") => BlockKind::ToolResult,
+        _ => BlockKind::Other,
     }
 }
 

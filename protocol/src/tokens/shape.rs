@@ -6,7 +6,7 @@
 //! text never counts less.
 
 use super::glyph::{Glyph, Script, Sign};
-use super::pairs::{self, Before, between};
+use super::pairs::{self, Preceding, between};
 
 const TOKEN: u64 = 100;
 /// The upward correction of the result in percent: the fit is unbiased, and a low estimate is worse than a high one.
@@ -36,7 +36,7 @@ const BLANKS: u32 = 64;
 pub(super) struct Shape {
     /// The total in hundredths of a token.
     total: u64,
-    piece: Piece,
+    piece: TextPiece,
     /// The pending blanks before the next character, and the last one.
     blanks: u32,
     last_blank: char,
@@ -46,13 +46,13 @@ pub(super) struct Shape {
 
 /// The piece that the next character may belong to.
 #[derive(Clone, Copy, Default)]
-enum Piece {
+enum TextPiece {
     #[default]
     None,
-    Word(Word),
+    Word(WordRun),
     /// The number of digits, modulo three.
     Digits(u8),
-    Marks(Marks),
+    Marks(MarkRun),
     /// Line ends after punctuation, which belong to it.
     MarkLines,
     /// Line ends; blanks between them have no further cost.
@@ -62,7 +62,7 @@ enum Piece {
 }
 
 #[derive(Clone, Copy)]
-struct Word {
+struct WordRun {
     last: u8,
     letters: u8,
     capitals: u8,
@@ -71,14 +71,14 @@ struct Word {
     excess: i32,
 }
 
-impl Default for Word {
+impl Default for WordRun {
     fn default() -> Self {
         Self { last: pairs::START, letters: 0, capitals: 0, ends_small: false, excess: 0 }
     }
 }
 
 #[derive(Clone, Copy)]
-struct Marks {
+struct MarkRun {
     last: char,
     groups: u8,
     repeated: u32,
@@ -108,7 +108,7 @@ impl Shape {
             self.total += TOKEN;
         }
         self.blanks = 0;
-        self.piece = Piece::None;
+        self.piece = TextPiece::None;
     }
 
     /// Returns the total in whole tokens.
@@ -126,7 +126,7 @@ impl Shape {
                 several
             }
             None => {
-                self.start_word(Word { ends_small: true, ..Word::default() });
+                self.start_word(WordRun { ends_small: true, ..WordRun::default() });
                 false
             }
         };
@@ -140,7 +140,7 @@ impl Shape {
                 true
             }
             None => {
-                self.start_word(Word { capitals: 1, ..Word::default() });
+                self.start_word(WordRun { capitals: 1, ..WordRun::default() });
                 false
             }
         };
@@ -148,45 +148,47 @@ impl Shape {
     }
 
     /// Returns the word that the next letter can belong to.
-    fn open_word(&mut self) -> Option<&mut Word> {
+    fn open_word(&mut self) -> Option<&mut WordRun> {
         if self.blanks > 0 {
             return None;
         }
-        if let Piece::Word(word) = &mut self.piece { Some(word) } else { None }
+        if let TextPiece::Word(word) = &mut self.piece { Some(word) } else { None }
     }
 
     /// Starts a word. If it includes a mark, the mark has already paid for its token.
-    fn start_word(&mut self, word: Word) {
+    fn start_word(&mut self, word: WordRun) {
         let before = self.before_word();
-        if !matches!(before, Before::Mark(_)) {
+        if !matches!(before, Preceding::Mark(_)) {
             self.total += TOKEN;
         }
         let foreign = if self.foreign > 0 { FOREIGN_WORD } else { 0 };
         self.foreign = self.foreign.saturating_sub(1);
         let excess = pairs::start(before) + foreign;
         self.total += non_negative(excess);
-        self.piece = Piece::Word(Word { excess, ..word });
+        self.piece = TextPiece::Word(WordRun { excess, ..word });
     }
 
-    fn before_word(&mut self) -> Before {
+    fn before_word(&mut self) -> Preceding {
         if self.blanks > 0 {
             self.pay_blanks_but_one();
-            return if self.last_blank == ' ' { Before::Space } else { Before::Blank };
+            return if self.last_blank == ' ' { Preceding::Space } else { Preceding::Blank };
         }
         match self.piece {
-            Piece::Marks(marks) if marks.alone => Before::Mark(marks.last),
-            Piece::Digits(_) => Before::Digit,
-            Piece::Word(_) => Before::Letter,
-            Piece::None | Piece::Marks(_) | Piece::MarkLines | Piece::Lines | Piece::Letters(..) => {
-                Before::Nothing
-            }
+            TextPiece::Marks(marks) if marks.alone => Preceding::Mark(marks.last),
+            TextPiece::Digits(_) => Preceding::Digit,
+            TextPiece::Word(_) => Preceding::Letter,
+            TextPiece::None
+            | TextPiece::Marks(_)
+            | TextPiece::MarkLines
+            | TextPiece::Lines
+            | TextPiece::Letters(..) => Preceding::Nothing,
         }
     }
 
     /// Extends the open word by a letter; `case` is the cost of its case.
     #[inline]
     fn extend(&mut self, letter: u8, case: i32) {
-        let Piece::Word(word) = &mut self.piece else { return };
+        let TextPiece::Word(word) = &mut self.piece else { return };
         let mut cost = case + between(word.last, letter);
         word.last = letter;
         word.letters = word.letters.saturating_add(1);
@@ -209,13 +211,13 @@ impl Shape {
         if self.blanks > 0 {
             self.total += TOKEN;
             self.pay_blanks_but_one();
-            self.piece = Piece::None;
+            self.piece = TextPiece::None;
         }
-        let digits = if let Piece::Digits(digits) = self.piece { digits } else { 0 };
+        let digits = if let TextPiece::Digits(digits) = self.piece { digits } else { 0 };
         if digits == 0 {
             self.total += TOKEN;
         }
-        self.piece = Piece::Digits((digits + 1) % 3);
+        self.piece = TextPiece::Digits((digits + 1) % 3);
     }
 
     fn blank(&mut self, character: char) {
@@ -238,22 +240,22 @@ impl Shape {
         let touching = self.blanks == 0;
         self.blanks = 0;
         self.piece = match self.piece {
-            Piece::Marks(_) | Piece::MarkLines if touching => Piece::MarkLines,
-            Piece::Lines => Piece::Lines,
-            Piece::None
-            | Piece::Word(_)
-            | Piece::Digits(_)
-            | Piece::Marks(_)
-            | Piece::MarkLines
-            | Piece::Letters(..) => {
+            TextPiece::Marks(_) | TextPiece::MarkLines if touching => TextPiece::MarkLines,
+            TextPiece::Lines => TextPiece::Lines,
+            TextPiece::None
+            | TextPiece::Word(_)
+            | TextPiece::Digits(_)
+            | TextPiece::Marks(_)
+            | TextPiece::MarkLines
+            | TextPiece::Letters(..) => {
                 self.total += TOKEN;
-                Piece::Lines
+                TextPiece::Lines
             }
         };
     }
 
     fn mark(&mut self, character: char) {
-        let Piece::Marks(mut marks) = self.piece else { return self.start_marks(character) };
+        let TextPiece::Marks(mut marks) = self.piece else { return self.start_marks(character) };
         if self.blanks > 0 {
             return self.start_marks(character);
         }
@@ -267,7 +269,7 @@ impl Shape {
             self.total += MARK_GROUPS[usize::from(marks.groups).min(MARK_GROUPS.len() - 1)];
             marks.groups = marks.groups.saturating_add(1);
         }
-        self.piece = Piece::Marks(marks);
+        self.piece = TextPiece::Marks(marks);
     }
 
     fn start_marks(&mut self, character: char) {
@@ -277,7 +279,8 @@ impl Shape {
         }
         self.pay_blanks_but_one();
         self.total += MARK_GROUPS[0];
-        self.piece = Piece::Marks(Marks { last: character, groups: 1, repeated: 0, alone: !after_space });
+        self.piece =
+            TextPiece::Marks(MarkRun { last: character, groups: 1, repeated: 0, alone: !after_space });
     }
 
     /// Adds a letter. In these scripts a word rarely includes the mark before it.
@@ -294,12 +297,12 @@ impl Shape {
             (Script::Kana, _) => 54,
             (Script::Hangul, _) => 46,
         };
-        self.piece = Piece::Letters(script, letters.saturating_add(1));
+        self.piece = TextPiece::Letters(script, letters.saturating_add(1));
     }
 
     /// Returns how many letters precede this one in its piece. Japanese mixes two scripts.
     fn open_letters(&self, script: Script) -> u8 {
-        let Piece::Letters(open, letters) = self.piece else { return 0 };
+        let TextPiece::Letters(open, letters) = self.piece else { return 0 };
         let is_japanese = |script| matches!(script, Script::Han | Script::Kana);
         let same = open == script || is_japanese(open) && is_japanese(script);
         if same && self.blanks == 0 { letters } else { 0 }
@@ -307,9 +310,9 @@ impl Shape {
 
     fn sign(&mut self, sign: Sign, character: char) {
         let before = self.total;
-        let repeats =
-            self.blanks == 0 && matches!(self.piece, Piece::Marks(Marks { last, .. }) if last == character);
-        let follows = self.blanks == 0 && matches!(self.piece, Piece::Marks(_));
+        let repeats = self.blanks == 0
+            && matches!(self.piece, TextPiece::Marks(MarkRun { last, .. }) if last == character);
+        let follows = self.blanks == 0 && matches!(self.piece, TextPiece::Marks(_));
         self.mark(character);
         // The cost that `mark` charged is for ASCII; a sign that does not start a run has its own cost.
         let own = match sign {

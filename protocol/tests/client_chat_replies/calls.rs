@@ -118,7 +118,7 @@ fn a_client_from_before_there_were_tools_gets_a_function_call() {
 }
 
 /// Of a client with a custom tool and a function.
-fn with_custom_tool() -> ReplyContext {
+fn with_custom_tool() -> MessagesReplyContext {
     context(json!({"tools": [
         {"type": "custom", "custom": {"name": "pätch"}}, {"type": "function", "function": {"name": "f"}}]}))
 }

@@ -37,7 +37,7 @@ fn pings_and_another_apis_last_word_mean_nothing() {
     assert_eq!(complete(&data).text, "x");
     let mut machine = transcoder(curious());
     let mut out = BytesMut::new();
-    assert_eq!(machine.push_data(br#"{"type": "ping"}"#, &mut out), Step::More);
+    assert_eq!(machine.push_data(br#"{"type": "ping"}"#, &mut out), CodecStep::More);
     assert!(out.is_empty() && !machine.started() && !machine.finishing());
 }
 
@@ -63,7 +63,7 @@ fn errors_inside_a_stream_keep_their_kind_and_write_nothing_by_themselves() {
     ] {
         let mut machine = transcoder(curious());
         let mut out = BytesMut::new();
-        let Step::Fault(fault) = machine.push_data(data.as_bytes(), &mut out) else {
+        let CodecStep::Fault(fault) = machine.push_data(data.as_bytes(), &mut out) else {
             panic!("{data} is a fault")
         };
         assert_eq!((fault.kind, fault.status), (kind, status), "{data}");

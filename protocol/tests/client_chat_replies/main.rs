@@ -16,8 +16,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::{
     convert::{
-        ReplyCodec as _, ReplySummary, Step, Transcoder,
-        client::chat::{ChatEncoder, ReplyContext, ReplyIdentity, Target, request},
+        CodecStep, ReplyCodec as _, ReplySummary, Transcoder,
+        client::chat::{ChatEncoder, MessagesReplyContext, MessagesUpstream, ReplyIdentity, request},
         upstream::messages::MessagesDecoder,
     },
     fault::Fault,
@@ -27,34 +27,35 @@ use vandamme_protocol::{
 
 const IDENTITY: ReplyIdentity =
     ReplyIdentity { seed: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef, created: 1_760_000_000 };
-const TARGET: Target<'_> = Target { provider: "p", model: "claude-sonnet-4-5", requested_model: "p:m" };
+const TARGET: MessagesUpstream<'_> =
+    MessagesUpstream { provider: "p", model: "claude-sonnet-4-5", requested_model: "p:m" };
 
 type ToChat = Transcoder<MessagesDecoder, ChatEncoder>;
 
-fn transcoder(context: ReplyContext) -> ToChat {
+fn transcoder(context: MessagesReplyContext) -> ToChat {
     Transcoder::new(MessagesDecoder::new(), ChatEncoder::new(context, IDENTITY))
 }
 
-fn context(request_fields: Value) -> ReplyContext {
+fn context(request_fields: Value) -> MessagesReplyContext {
     let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});
     body.as_object_mut().unwrap().extend(request_fields.as_object().unwrap().clone());
     request(body.to_string().as_bytes(), &TARGET).unwrap().reply
 }
 
 /// Of a client that wants to see all there is.
-fn curious() -> ReplyContext {
+fn curious() -> MessagesReplyContext {
     context(json!({"reasoning_effort": "low", "stream_options": {"include_usage": true}}))
 }
 
 /// Pushes all data and finishes.
-fn stream(context: ReplyContext, data: &[String]) -> (Vec<u8>, ReplySummary) {
+fn stream(context: MessagesReplyContext, data: &[String]) -> (Vec<u8>, ReplySummary) {
     let mut machine = transcoder(context);
     let mut out = BytesMut::new();
     for data in data {
         match machine.push_data(data.as_bytes(), &mut out) {
-            Step::More => {}
-            Step::End => break,
-            Step::Fault(fault) => {
+            CodecStep::More => {}
+            CodecStep::End => break,
+            CodecStep::Fault(fault) => {
                 let outcome = machine.fail(fault, &mut out);
                 return (out.to_vec(), outcome);
             }

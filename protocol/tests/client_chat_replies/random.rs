@@ -89,7 +89,7 @@ fn play(pieces: &[Piece]) -> Upstream {
 }
 
 /// The stream's wire, whatever slices its own wire comes in.
-fn through(context: ReplyContext, slices: &[&[u8]]) -> (Vec<u8>, ReplySummary) {
+fn through(context: MessagesReplyContext, slices: &[&[u8]]) -> (Vec<u8>, ReplySummary) {
     let mut splitter = Splitter::new(1 << 20);
     let mut data = Vec::new();
     for slice in slices {

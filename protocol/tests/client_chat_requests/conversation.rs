@@ -36,7 +36,7 @@ fn what_is_to_be_cached_keeps_its_mark() {
 fn a_text_goes_out_as_the_very_literal_that_came_in() {
     let body =
         r#"{"messages":[{"role":"user","content":[{"type":"\u0074ext","text":"\u00e9 \/ \ud83d lone"}]}]}"#;
-    let target = Target { provider: "p", model: MODEL, requested_model: "p:m" };
+    let target = MessagesUpstream { provider: "p", model: MODEL, requested_model: "p:m" };
     let sent = request(body.as_bytes(), &target).unwrap().body;
     assert!(String::from_utf8(sent).unwrap().contains(r#""text":"\u00e9 \/ \ud83d lone""#));
 }

@@ -15,7 +15,7 @@ mod tools;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::{
-    convert::client::chat::{MessagesRequest, Target, request},
+    convert::client::chat::{MessagesRequest, MessagesUpstream, request},
     vocabulary::Delivery,
 };
 
@@ -25,7 +25,7 @@ const MODEL: &str = "claude-sonnet-4-5";
 const PNG: &str = "data:image/png;base64,AA==";
 
 fn translate(body: &Value, model: &str) -> MessagesRequest {
-    let target = Target { provider: "p", model, requested_model: "p:m" };
+    let target = MessagesUpstream { provider: "p", model, requested_model: "p:m" };
     request(body.to_string().as_bytes(), &target).unwrap_or_else(|error| panic!("{error}: {body}"))
 }
 
@@ -54,7 +54,7 @@ fn blocks(content: Value) -> Value {
 }
 
 fn refusal(fields: Value) -> String {
-    let target = Target { provider: "p", model: MODEL, requested_model: "p:m" };
+    let target = MessagesUpstream { provider: "p", model: MODEL, requested_model: "p:m" };
     request(plus(fields).to_string().as_bytes(), &target).unwrap_err().message
 }
 

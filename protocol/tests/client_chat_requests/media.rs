@@ -28,7 +28,7 @@ fn images_become_blocks() {
         ])
     );
     let escaped = r#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image\/png;base64,a\/b="}}]}]}"#;
-    let target = Target { provider: "p", model: MODEL, requested_model: "p:m" };
+    let target = MessagesUpstream { provider: "p", model: MODEL, requested_model: "p:m" };
     let sent: Value = serde_json::from_slice(&request(escaped.as_bytes(), &target).unwrap().body).unwrap();
     let source = &sent["messages"][0]["content"][0]["source"];
     assert_eq!((&source["media_type"], &source["data"]), (&json!("image/png"), &json!("a/b=")));

@@ -113,7 +113,7 @@ fn deep_nesting_is_carried_without_recursion() {
         r#"{{"tools":[{{"function":{{"name":"f","parameters":{{"x":{deep}}}}}}}],"messages":[{{"role":"assistant",
         "tool_calls":[{{"id":"a","function":{{"name":"f","arguments":"{{\"y\":{deep}}}"}}}}]}}]}}"#
     );
-    let target = Target { provider: "p", model: MODEL, requested_model: "p:m" };
+    let target = MessagesUpstream { provider: "p", model: MODEL, requested_model: "p:m" };
     let sent = request(body.as_bytes(), &target).unwrap().body;
     assert!(sent.len() > 400_000);
 }

@@ -99,7 +99,7 @@ fn a_user_that_anthropic_refuses_is_hashed() {
     }
     assert_ne!(user_id(json!({"user": "a@b.example"})), user_id(json!({"user": "c@b.example"})));
     let escaped = r#"{"user":"me\u0040example.com","messages":[{"role":"user","content":"hi"}]}"#;
-    let target = Target { provider: "p", model: MODEL, requested_model: "p:m" };
+    let target = MessagesUpstream { provider: "p", model: MODEL, requested_model: "p:m" };
     let sent: Value = serde_json::from_slice(&request(escaped.as_bytes(), &target).unwrap().body).unwrap();
     assert_eq!(sent["metadata"]["user_id"], user_id(json!({"user": "me@example.com"})));
     assert_eq!(

@@ -2,7 +2,9 @@
 //! complaint.
 
 use serde_json::{Value, json};
-use vandamme_protocol::convert::upstream::chat::{Dialect, PLAIN, Reasoning, Target, request};
+use vandamme_protocol::convert::upstream::chat::{
+    ChatUpstream, Dialect, PLAIN, ReasoningModels, ReasoningParameter, request,
+};
 
 use crate::reply::{Asked, context, message, streamed};
 
@@ -61,8 +63,12 @@ fn no_request_says_two_things_about_reasoning() {
         json!({"thinking": {"type": "adaptive"}}),
         json!({"thinking": {"type": "enabled", "budget_tokens": 4096}}),
     ];
-    for reasoning in [Reasoning::Effort, Reasoning::Nested, Reasoning::Switch] {
-        let dialect = Dialect { reasoning, reasoning_models: vec!["*".into()], ..Dialect::default() };
+    for reasoning in [ReasoningParameter::Effort, ReasoningParameter::Nested, ReasoningParameter::Switch] {
+        let dialect = Dialect {
+            reasoning,
+            reasoning_models: ReasoningModels::Listed(vec!["*".into()]),
+            ..Dialect::default()
+        };
         for wish in &wishes {
             for effort in [json!(null), json!({"effort": "low"})] {
                 let mut body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
@@ -77,7 +83,7 @@ fn no_request_says_two_things_about_reasoning() {
 }
 
 fn check_reasoning(body: &Value, dialect: &Dialect) {
-    let target = Target { provider: "p", model: "m", requested_model: "p:m", dialect, session: None };
+    let target = ChatUpstream { provider: "p", model: "m", requested_model: "p:m", dialect, session: None };
     let sent = request(body.to_string().as_bytes(), &target).expect("a request").body;
     let sent: Value = serde_json::from_slice(&sent).expect("JSON");
     let told =

@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use vandamme_protocol::convert::client::chat::ChatEncoder;
 use vandamme_protocol::convert::upstream::chat::ChatDecoder;
-use vandamme_protocol::convert::{Pushed, ReplyCodec, Step, Transcoder, WholeReply};
+use vandamme_protocol::convert::{CodecStep, Pushed, ReplyCodec, Transcoder, WholeReply};
 use vandamme_protocol::fault::Fault;
 
 use crate::fixtures::{Fixture, of_kind};
@@ -39,8 +39,8 @@ fn clients() -> [Value; 3] {
 fn streamed(mut codec: impl ReplyCodec, stream: &[u8]) -> String {
     let mut out = BytesMut::new();
     match codec.push(Bytes::copy_from_slice(stream), &mut out) {
-        Pushed::Converted(Step::Fault(fault)) => codec.fail(fault, &mut out),
-        Pushed::Converted(Step::More | Step::End) => codec.finish(&mut out),
+        Pushed::Converted(CodecStep::Fault(fault)) => codec.fail(fault, &mut out),
+        Pushed::Converted(CodecStep::More | CodecStep::End) => codec.finish(&mut out),
         Pushed::Passed(passed) => panic!("{passed:?} is not converted"),
     };
     String::from_utf8(out.to_vec()).expect("UTF-8")

@@ -2,7 +2,7 @@
 //! replies, errors.
 
 use serde_json::{Value, json};
-use vandamme_protocol::convert::client::chat::ReplyContext;
+use vandamme_protocol::convert::client::chat::MessagesReplyContext;
 use vandamme_protocol::convert::passthrough::{
     MessagesTap, events_as_message, message_as_events, summary_of_message,
 };
@@ -13,7 +13,7 @@ use crate::errors::status;
 use crate::fixtures::{Fixture, all_agree, ledger, of_messages};
 
 /// Of a client that wants to see all there is.
-fn curious() -> ReplyContext {
+fn curious() -> MessagesReplyContext {
     context(json!({"reasoning_effort": "low", "stream_options": {"include_usage": true}}))
 }
 

@@ -3,12 +3,14 @@
 
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
-use vandamme_protocol::convert::client::chat::{ChatEncoder, ReplyContext, ReplyIdentity, Target, request};
+use vandamme_protocol::convert::client::chat::{
+    ChatEncoder, MessagesReplyContext, MessagesUpstream, ReplyIdentity, request,
+};
 use vandamme_protocol::convert::passthrough::{
     chunks_as_completion, completion_as_chunks, events_as_message, message_as_events,
 };
 use vandamme_protocol::convert::upstream::messages::MessagesDecoder;
-use vandamme_protocol::convert::{ReplyCodec as _, ReplySummary, Step, Transcoder};
+use vandamme_protocol::convert::{CodecStep, ReplyCodec as _, ReplySummary, Transcoder};
 use vandamme_protocol::request::UsageAsked;
 use vandamme_protocol::sse::{self, Splitter};
 
@@ -17,18 +19,19 @@ use crate::turns::check_turns;
 
 pub(crate) const IDENTITY: ReplyIdentity =
     ReplyIdentity { seed: 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef, created: 1_760_000_000 };
-const TARGET: Target<'_> = Target { provider: "p", model: "claude-sonnet-4-5", requested_model: "p:m" };
+const TARGET: MessagesUpstream<'_> =
+    MessagesUpstream { provider: "p", model: "claude-sonnet-4-5", requested_model: "p:m" };
 
 pub(crate) type ToChat = Transcoder<MessagesDecoder, ChatEncoder>;
 
-pub(crate) fn transcoder(context: ReplyContext) -> ToChat {
+pub(crate) fn transcoder(context: MessagesReplyContext) -> ToChat {
     Transcoder::new(MessagesDecoder::new(), ChatEncoder::new(context, IDENTITY))
 }
 
 /// Checks these bytes in every role, a stream cut at this place.
 pub(crate) fn check(bytes: &[u8], cut: usize) {
     for model in [TARGET.model, "claude-3-opus-20240229"] {
-        match request(bytes, &Target { model, ..TARGET }) {
+        match request(bytes, &MessagesUpstream { model, ..TARGET }) {
             Ok(translated) => check_sent(bytes, &translated.body, model),
             Err(error) => assert!(!error.message.is_empty() && !error.message.contains('\n')),
         }
@@ -68,14 +71,14 @@ fn check_sent(asked: &[u8], sent: &[u8], model: &str) {
     }
 }
 
-pub(crate) fn context(fields: Value) -> ReplyContext {
+pub(crate) fn context(fields: Value) -> MessagesReplyContext {
     let mut body = json!({"messages": [{"role": "user", "content": "hi"}]});
     let all = body.as_object_mut().expect("an object");
     all.extend(fields.as_object().expect("members").clone());
     request(body.to_string().as_bytes(), &TARGET).expect("a request").reply
 }
 
-fn check_reply(stream: &[u8], cut: usize, context: &ReplyContext) {
+fn check_reply(stream: &[u8], cut: usize, context: &MessagesReplyContext) {
     let (wire, outcome) = streamed(&[stream], context);
     let told = Told::by(&wire);
     assert_eq!(told.has_failed, outcome.fault.is_some(), "the ledger knows what the client sees");
@@ -101,38 +104,38 @@ fn check_reply(stream: &[u8], cut: usize, context: &ReplyContext) {
     }
 }
 
-pub(crate) fn streamed(pieces: &[&[u8]], context: &ReplyContext) -> (Vec<u8>, ReplySummary) {
+pub(crate) fn streamed(pieces: &[&[u8]], context: &MessagesReplyContext) -> (Vec<u8>, ReplySummary) {
     let mut splitter = Splitter::new(1 << 20);
     let mut machine = transcoder(context.clone());
     let mut out = BytesMut::new();
-    let mut step = Step::More;
+    let mut step = CodecStep::More;
     for piece in pieces {
         let block = splitter.pass(Bytes::copy_from_slice(piece)).unwrap_or_default();
         step = pushed(&block, step, |data| machine.push_data(data, &mut out));
     }
     let outcome = match step {
-        Step::More | Step::End => machine.finish(&mut out),
-        Step::Fault(fault) => machine.fail(fault, &mut out),
+        CodecStep::More | CodecStep::End => machine.finish(&mut out),
+        CodecStep::Fault(fault) => machine.fail(fault, &mut out),
     };
     (out.to_vec(), outcome)
 }
 
-fn collected(stream: &[u8], context: &ReplyContext) -> Result<Vec<u8>, ()> {
+fn collected(stream: &[u8], context: &MessagesReplyContext) -> Result<Vec<u8>, ()> {
     let mut splitter = Splitter::new(1 << 20);
     let mut collector = transcoder(context.clone()).collector();
     let block = splitter.pass(Bytes::copy_from_slice(stream)).unwrap_or_default();
-    match pushed(&block, Step::More, |data| collector.push(data)) {
-        Step::More | Step::End => collector.finish().map(|whole| whole.body).map_err(|_| ()),
-        Step::Fault(_) => Err(()),
+    match pushed(&block, CodecStep::More, |data| collector.push(data)) {
+        CodecStep::More | CodecStep::End => collector.finish().map(|whole| whole.body).map_err(|_| ()),
+        CodecStep::Fault(_) => Err(()),
     }
 }
 
-fn pushed(block: &[u8], before: Step, mut push: impl FnMut(&[u8]) -> Step) -> Step {
+fn pushed(block: &[u8], before: CodecStep, mut push: impl FnMut(&[u8]) -> CodecStep) -> CodecStep {
     let mut step = before;
     for data in sse::events(block).filter_map(|event| event.data()) {
         match step {
-            Step::More => step = push(&data),
-            Step::End | Step::Fault(_) => break,
+            CodecStep::More => step = push(&data),
+            CodecStep::End | CodecStep::Fault(_) => break,
         }
     }
     step

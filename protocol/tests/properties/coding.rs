@@ -1,15 +1,16 @@
 //! What holds of every body in every content coding, whatever its bytes are.
 
 use bytes::Bytes;
-use vandamme_protocol::content_coding::{BLOCK, Coding, Damaged, Decoder};
+use vandamme_protocol::content_coding::{BLOCK, ContentCoding, Damaged, Decoder};
 
-pub(crate) const CODINGS: [Coding; 4] = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
+pub(crate) const CODINGS: [ContentCoding; 4] =
+    [ContentCoding::Gzip, ContentCoding::Deflate, ContentCoding::Brotli, ContentCoding::Zstd];
 /// Bytes of a few kilobytes can stand for gigabytes.
 const ENOUGH: usize = 1 << 20;
 
 /// What comes out of a body in these pieces, and whether it is complete and intact.
 pub(crate) fn decoded<'p>(
-    coding: Coding,
+    coding: ContentCoding,
     pieces: impl IntoIterator<Item = &'p [u8]>,
 ) -> (Vec<u8>, Result<(), Damaged>) {
     let (mut decoder, mut content) = (Decoder::new(coding), Vec::new());

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use vandamme_protocol::compat::{FixedRequest, Fixup, Rule, apply, recognise};
+use vandamme_protocol::compat::{FixedRequest, Fixup, FixupRule, apply, recognise};
 use vandamme_protocol::request::is_complete_json;
 use vandamme_protocol::tool_id::Form;
 
@@ -50,9 +50,11 @@ fn check_rule(fixup: &Fixup) {
         "drop-params" => assert_eq!(Fixup::param(text).as_ref(), Some(fixup), "{line}"),
         "drop-betas" => assert_eq!(Fixup::beta(text).as_ref(), Some(fixup), "{line}"),
         "tool-ids" => assert_eq!(Form::named(text).map(Fixup::ToolIds).as_ref(), Some(fixup), "{line}"),
-        "set-params" => assert_eq!(Rule::set(text).map(|rule| rule.fixup).as_ref(), Some(fixup), "{line}"),
+        "set-params" => {
+            assert_eq!(FixupRule::set(text).map(|rule| rule.fixup).as_ref(), Some(fixup), "{line}")
+        }
         "limit-params" => {
-            assert_eq!(Rule::limit(text).map(|rule| rule.fixup).as_ref(), Some(fixup), "{line}")
+            assert_eq!(FixupRule::limit(text).map(|rule| rule.fixup).as_ref(), Some(fixup), "{line}")
         }
         _ => assert!(matches!(key, "max-tokens-as" | "fit-tool-schemas" | "missing-reasoning"), "{line}"),
     }

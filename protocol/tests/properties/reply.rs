@@ -3,8 +3,10 @@
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use vandamme_protocol::convert::client::messages::MessagesEncoder;
-use vandamme_protocol::convert::upstream::chat::{ChatDecoder, Dialect, ReplyContext, Target, request};
-use vandamme_protocol::convert::{ReplyCodec as _, ReplySummary, Step, Transcoder, WholeReply};
+use vandamme_protocol::convert::upstream::chat::{
+    ChatDecoder, ChatReplyContext, ChatUpstream, Dialect, request,
+};
+use vandamme_protocol::convert::{CodecStep, ReplyCodec as _, ReplySummary, Transcoder, WholeReply};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::is_complete_json;
 use vandamme_protocol::sse::{self, Splitter};
@@ -15,7 +17,7 @@ pub(crate) const SEED: u128 = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
 
 pub(crate) type ToMessages = Transcoder<ChatDecoder, MessagesEncoder>;
 
-pub(crate) fn transcoder(context: ReplyContext) -> ToMessages {
+pub(crate) fn transcoder(context: ChatReplyContext) -> ToMessages {
     Transcoder::new(ChatDecoder::new(context, SEED), MessagesEncoder::new())
 }
 
@@ -27,34 +29,35 @@ pub(crate) enum Asked {
 }
 
 /// What a reply must know of a request that asked so, and gave the stop sequence `</answer>`.
-pub(crate) fn context(asked: Asked, dialect: &Dialect) -> ReplyContext {
+pub(crate) fn context(asked: Asked, dialect: &Dialect) -> ChatReplyContext {
     let thinking = match asked {
         Asked::ForThinking => json!({"type": "adaptive"}),
         Asked::ForTheAnswerAlone => json!({"type": "disabled"}),
     };
     let body = json!({"max_tokens": 9, "thinking": thinking, "stop_sequences": ["</answer>"],
         "messages": [{"role": "user", "content": "hi"}]});
-    let target = Target { provider: "p", model: "up/m", requested_model: "p:m", dialect, session: None };
+    let target =
+        ChatUpstream { provider: "p", model: "up/m", requested_model: "p:m", dialect, session: None };
     request(body.to_string().as_bytes(), &target).expect("a request").reply
 }
 
 /// The client's bytes for an upstream's bytes, which come in these pieces; as the gateway does it, an event that only
 /// lacks its blank line is read when the body has ended.
-pub(crate) fn streamed(pieces: &[&[u8]], context: &ReplyContext) -> (Vec<u8>, ReplySummary) {
+pub(crate) fn streamed(pieces: &[&[u8]], context: &ChatReplyContext) -> (Vec<u8>, ReplySummary) {
     let mut splitter = Splitter::new(1 << 20);
     let mut machine = transcoder(context.clone());
     let mut out = BytesMut::new();
     for piece in pieces {
         let Some(block) = splitter.pass(Bytes::copy_from_slice(piece)) else { continue };
         match pushed(&block, |data| machine.push_data(data, &mut out)) {
-            Step::More => {}
-            Step::End => return ended(machine, out),
-            Step::Fault(fault) => return failed(machine, out, fault),
+            CodecStep::More => {}
+            CodecStep::End => return ended(machine, out),
+            CodecStep::Fault(fault) => return failed(machine, out, fault),
         }
     }
     let rest = splitter.rest();
     if is_whole(&rest)
-        && let Step::Fault(fault) = pushed(&rest, |data| machine.push_data(data, &mut out))
+        && let CodecStep::Fault(fault) = pushed(&rest, |data| machine.push_data(data, &mut out))
     {
         return failed(machine, out, fault);
     }
@@ -72,7 +75,7 @@ fn failed(mut machine: ToMessages, mut out: BytesMut, fault: Fault) -> (Vec<u8>,
 }
 
 /// The same upstream's bytes for a client that wants its reply whole.
-pub(crate) fn collected(bytes: &[u8], context: &ReplyContext) -> Result<WholeReply, Fault> {
+pub(crate) fn collected(bytes: &[u8], context: &ChatReplyContext) -> Result<WholeReply, Fault> {
     let mut collector = transcoder(context.clone()).collector();
     let mut splitter = Splitter::new(1 << 20);
     splitter.push(bytes);
@@ -80,23 +83,23 @@ pub(crate) fn collected(bytes: &[u8], context: &ReplyContext) -> Result<WholeRep
     let rest = Some(splitter.rest()).filter(|rest| is_whole(rest)).unwrap_or_default();
     for block in [complete, rest] {
         match pushed(&block, |data| collector.push(data)) {
-            Step::More => {}
-            Step::End => break,
-            Step::Fault(fault) => return Err(fault),
+            CodecStep::More => {}
+            CodecStep::End => break,
+            CodecStep::Fault(fault) => return Err(fault),
         }
     }
     collector.finish()
 }
 
-fn pushed(block: &[u8], mut push: impl FnMut(&[u8]) -> Step) -> Step {
+fn pushed(block: &[u8], mut push: impl FnMut(&[u8]) -> CodecStep) -> CodecStep {
     for event in sse::events(block) {
         let Some(data) = event.data() else { continue };
         match push(&data) {
-            Step::More => {}
-            last @ (Step::End | Step::Fault(_)) => return last,
+            CodecStep::More => {}
+            last @ (CodecStep::End | CodecStep::Fault(_)) => return last,
         }
     }
-    Step::More
+    CodecStep::More
 }
 
 fn is_whole(rest: &[u8]) -> bool {

@@ -1,7 +1,9 @@
 //! What holds of every translated request, whatever the client sent.
 
 use serde_json::Value;
-use vandamme_protocol::convert::upstream::chat::{Dialect, PLAIN, Reasoning, Replay, Target, request};
+use vandamme_protocol::convert::upstream::chat::{
+    ChatUpstream, Dialect, PLAIN, ReasoningModels, ReasoningParameter, Replay, request,
+};
 
 use crate::order::check_order;
 use crate::reply::readable;
@@ -9,7 +11,8 @@ use crate::reply::readable;
 /// Checks what upstreams of very different ways get of this body, if it is one.
 pub(crate) fn check(body: &[u8]) {
     for dialect in [&PLAIN, &demanding()] {
-        let target = Target { provider: "p", model: "up/m", requested_model: "p:m", dialect, session: None };
+        let target =
+            ChatUpstream { provider: "p", model: "up/m", requested_model: "p:m", dialect, session: None };
         match request(body, &target) {
             Ok(translated) => check_sent(body, &translated.body, dialect),
             Err(error) => assert!(!error.message.is_empty() && !error.message.contains('\n')),
@@ -20,8 +23,8 @@ pub(crate) fn check(body: &[u8]) {
 /// Everything that is not as everybody has it.
 fn demanding() -> Dialect {
     Dialect {
-        reasoning: Reasoning::Nested,
-        reasoning_models: vec!["*".to_owned()],
+        reasoning: ReasoningParameter::Nested,
+        reasoning_models: ReasoningModels::Listed(vec!["*".to_owned()]),
         replay: Replay::Details,
         think_tags: true,
         system_anywhere: true,
@@ -31,8 +34,8 @@ fn demanding() -> Dialect {
         user_fields: vec!["user".to_owned()],
         prompt_cache: true,
         web_search: Some(r#""plugins":[{"id":"web"}]"#.to_owned()),
-        fewest_tokens: Some(16),
-        most_tokens: Some(1024),
+        min_tokens: Some(16),
+        max_tokens: Some(1024),
         extras: true,
     }
 }

@@ -10,7 +10,7 @@ fn the_judge_of_auto_mode_gets_room_and_its_end() {
     for (model, effort, limit) in
         [("gpt-5", "minimal", 2112), ("o4-mini", "low", 2112), ("gpt-5.4-mini", "none", 64)]
     {
-        let target = Target { model, ..TARGET };
+        let target = ChatUpstream { model, ..TARGET };
         let chat = sent(&target, fields.clone());
         assert_eq!(
             (&chat["reasoning_effort"], &chat["max_completion_tokens"]),

@@ -16,19 +16,20 @@ use bytes::BytesMut;
 use order::check_order;
 use serde_json::{Value, json};
 use vandamme_protocol::convert::{
-    ReplyCodec as _, Step, Transcoder, client,
+    CodecStep, ReplyCodec as _, Transcoder, client,
     client::messages::MessagesEncoder,
     upstream::chat::{
-        ChatDecoder, ChatRequest, Dialect, PLAIN, Reasoning, Replay, ReplyContext, Target, request,
+        ChatDecoder, ChatReplyContext, ChatRequest, ChatUpstream, Dialect, PLAIN, ReasoningModels,
+        ReasoningParameter, Replay, request,
     },
 };
 
-const TARGET: Target<'_> =
-    Target { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN, session: None };
+const TARGET: ChatUpstream<'_> =
+    ChatUpstream { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN, session: None };
 
 type ToMessages = Transcoder<ChatDecoder, MessagesEncoder>;
 
-fn transcoder(context: ReplyContext) -> ToMessages {
+fn transcoder(context: ChatReplyContext) -> ToMessages {
     Transcoder::new(ChatDecoder::new(context, 7), MessagesEncoder::new())
 }
 
@@ -39,11 +40,11 @@ fn body(fields: Value) -> String {
     body.to_string()
 }
 
-fn translated(target: &Target<'_>, fields: Value) -> ChatRequest {
+fn translated(target: &ChatUpstream<'_>, fields: Value) -> ChatRequest {
     request(body(fields).as_bytes(), target).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn sent(target: &Target<'_>, fields: Value) -> Value {
+fn sent(target: &ChatUpstream<'_>, fields: Value) -> Value {
     serde_json::from_slice(&translated(target, fields).body).unwrap()
 }
 
@@ -51,7 +52,7 @@ fn dropped(fields: Value) -> String {
     translated(&TARGET, fields).dropped.header().unwrap_or_default()
 }
 
-fn refusal(target: &Target<'_>, fields: Value) -> String {
+fn refusal(target: &ChatUpstream<'_>, fields: Value) -> String {
     request(body(fields).as_bytes(), target).unwrap_err().message
 }
 
@@ -62,7 +63,7 @@ fn names(sent: &Value) -> Vec<&str> {
 
 // Replies.
 
-fn reply(target: &Target<'_>, fields: Value) -> ReplyContext {
+fn reply(target: &ChatUpstream<'_>, fields: Value) -> ChatReplyContext {
     translated(target, fields).reply
 }
 
@@ -71,16 +72,16 @@ fn chunk(delta: Value) -> String {
 }
 
 /// The message of a stream, and how many of its chunks were taken.
-fn streamed(context: ReplyContext, chunks: &[String]) -> (Value, usize) {
+fn streamed(context: ChatReplyContext, chunks: &[String]) -> (Value, usize) {
     let mut machine = transcoder(context);
     let mut out = BytesMut::new();
     let mut taken = 0;
     for chunk in chunks {
         taken += 1;
         match machine.push_data(chunk.as_bytes(), &mut out) {
-            Step::More => {}
-            Step::End => break,
-            Step::Fault(fault) => panic!("{fault:?}"),
+            CodecStep::More => {}
+            CodecStep::End => break,
+            CodecStep::Fault(fault) => panic!("{fault:?}"),
         }
     }
     assert_eq!(machine.finish(&mut out).fault, None);
@@ -88,7 +89,7 @@ fn streamed(context: ReplyContext, chunks: &[String]) -> (Value, usize) {
 }
 
 /// The same reply, whole for a client that wants it whole, collected from a stream, and as events.
-fn in_every_form(context: &ReplyContext, message: Value, finish: &str) -> [Value; 3] {
+fn in_every_form(context: &ChatReplyContext, message: Value, finish: &str) -> [Value; 3] {
     let completion = json!({"choices": [{"index": 0, "message": message, "finish_reason": finish}],
         "usage": {"prompt_tokens": 5, "completion_tokens": 3}})
     .to_string();
@@ -105,7 +106,7 @@ fn in_every_form(context: &ReplyContext, message: Value, finish: &str) -> [Value
         "[DONE]".into(),
     ];
     for chunk in chunks {
-        if collector.push(chunk.as_bytes()) == Step::End {
+        if collector.push(chunk.as_bytes()) == CodecStep::End {
             break;
         }
     }

@@ -13,7 +13,7 @@ fn search_tool() -> Value {
 #[test]
 fn a_search_is_asked_of_those_who_can_and_refused_by_all_others() {
     let dialect = searching();
-    let target = Target { dialect: &dialect, ..TARGET };
+    let target = ChatUpstream { dialect: &dialect, ..TARGET };
     let alone = json!({"tools": [search_tool()], "tool_choice": {"type": "auto"}});
     let chat = sent(&target, alone.clone());
     assert_eq!((&chat["plugins"], chat.get("tools")), (&json!([{"id": "web"}]), None));
@@ -41,7 +41,7 @@ fn a_search_is_asked_of_those_who_can_and_refused_by_all_others() {
 #[test]
 fn what_a_search_has_found_arrives_with_its_links() {
     let dialect = searching();
-    let target = Target { dialect: &dialect, ..TARGET };
+    let target = ChatUpstream { dialect: &dialect, ..TARGET };
     let context = reply(&target, json!({"tools": [search_tool()]}));
     let found = |url: &str| json!({"type": "url_citation", "url_citation": {"url": url, "title": "T", "content": "said", "start_index": 0, "end_index": 1}});
     let annotations = json!([found("https://a"), found("https://b"), found("https://a")]);

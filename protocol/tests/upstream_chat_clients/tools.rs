@@ -104,7 +104,8 @@ fn what_the_target_cannot_take_is_named_and_never_quoted() {
 
 #[test]
 fn a_chat_client_gets_the_names_of_what_is_dropped_too() {
-    let target = client::chat::Target { provider: "p", model: "claude-sonnet-5", requested_model: "c" };
+    let target =
+        client::chat::MessagesUpstream { provider: "p", model: "claude-sonnet-5", requested_model: "c" };
     let body = json!({"model": "c", "messages": [{"role": "user", "content": "hi"}], "seed": 1, "logit_bias": {"1": 2}, "store": false});
     let translated = client::chat::request(body.to_string().as_bytes(), &target).unwrap();
     let header = translated.dropped.header().unwrap();

@@ -4,8 +4,9 @@ use super::*;
 
 #[test]
 fn the_last_effort_of_a_turn_counts_and_an_empty_message_is_none() {
-    let dialect = Dialect { reasoning_models: vec!["*".into()], ..Dialect::default() };
-    let target = Target { dialect: &dialect, ..TARGET };
+    let dialect =
+        Dialect { reasoning_models: ReasoningModels::Listed(vec!["*".into()]), ..Dialect::default() };
+    let target = ChatUpstream { dialect: &dialect, ..TARGET };
     let turn = |effort: Value, content: Value| json!({"role": "system", "content": content, "output_config": effort});
     for (turns, expected) in [
         (vec![], "low"),
@@ -114,8 +115,8 @@ fn a_document_of_an_assistant_is_shown_by_the_user() {
 #[test]
 fn thoughts_are_required_with_calls_while_the_model_thinks() {
     let dialect = Dialect {
-        reasoning: Reasoning::Switch,
-        reasoning_models: vec!["*".into()],
+        reasoning: ReasoningParameter::Switch,
+        reasoning_models: ReasoningModels::Listed(vec!["*".into()]),
         replay: Replay::Required,
         ..Dialect::default()
     };
@@ -131,7 +132,7 @@ fn thoughts_are_required_with_calls_while_the_model_thinks() {
         ("kimi-k2-thinking", json!({"type": "disabled"}), json!("")),
         ("kimi-k2.6", json!({"type": "disabled"}), json!(null)),
     ] {
-        let target = Target { model, dialect: &dialect, ..TARGET };
+        let target = ChatUpstream { model, dialect: &dialect, ..TARGET };
         let chat = sent(&target, json!({"messages": messages, "thinking": thinking}));
         assert_eq!(
             chat["messages"][1].get("reasoning_content").cloned().unwrap_or_default(),
@@ -158,7 +159,7 @@ fn marks_become_breakpoints_where_the_model_takes_them() {
             {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "T", "input": {}}]},
             {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "r", "cache_control": mark(None)},
                 text("b", None), text("one too many", None)]}]});
-    let at = |model| Target { model, dialect: &dialect, ..TARGET };
+    let at = |model| ChatUpstream { model, dialect: &dialect, ..TARGET };
     let chat = sent(&at("gpt-5.6-sol"), fields.clone());
     let part = |text: &str, breakpoint: Value| json!({"type": "text", "text": text, "prompt_cache_breakpoint": breakpoint});
     assert_eq!(chat["messages"][0]["content"], json!([part("s", json!({"mode": "explicit", "ttl": "12h"}))]));
@@ -172,9 +173,9 @@ fn marks_become_breakpoints_where_the_model_takes_them() {
         (&older["prompt_cache_key"], &older["messages"][0]["content"]),
         (&json!(session), &json!("s"))
     );
-    let beside = Target { session: Some("somebody@example.com"), ..at("gpt-4o") };
+    let beside = ChatUpstream { session: Some("somebody@example.com"), ..at("gpt-4o") };
     let key = sent(&beside, fields.clone())["prompt_cache_key"].as_str().unwrap().to_owned();
     assert!(key.len() == 64 && !key.contains('@'), "{key}");
-    let off = sent(&Target { model: "gpt-5.6-sol", ..TARGET }, fields).to_string();
+    let off = sent(&ChatUpstream { model: "gpt-5.6-sol", ..TARGET }, fields).to_string();
     assert!(!off.contains("prompt_cache"), "{off}");
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// A reply that is to be cut at `</block>`.
-fn to_be_cut() -> ReplyContext {
+fn to_be_cut() -> ChatReplyContext {
     let mut context = context(json!({"stop_sequences": ["</block>"]}));
     context.cut_at_stop_sequences();
     context
@@ -27,7 +27,7 @@ fn behind_a_cut_only_the_usage_counts() {
     let mut out = BytesMut::new();
     for (at, data) in data[..4].iter().enumerate() {
         let step = machine.push_data(data.as_bytes(), &mut out);
-        assert_eq!(step, if at == 3 { Step::End } else { Step::More }, "{data}");
+        assert_eq!(step, if at == 3 { CodecStep::End } else { CodecStep::More }, "{data}");
         assert!(machine.finishing());
     }
     machine.finish(&mut out);
@@ -55,16 +55,17 @@ fn an_upstream_that_never_tells_its_usage_is_not_read_forever() {
     for (size, most) in [(1, 4097), (1 << 14, 65)] {
         let mut machine = transcoder(to_be_cut());
         let mut out = BytesMut::new();
-        assert_eq!(machine.push_data(text_delta("a</block>").as_bytes(), &mut out), Step::More);
+        assert_eq!(machine.push_data(text_delta("a</block>").as_bytes(), &mut out), CodecStep::More);
         let before = out.len();
         let later = text_delta(&"x".repeat(size));
-        let read = (1..=most).find(|_| machine.push_data(later.as_bytes(), &mut out) == Step::End).unwrap();
+        let read =
+            (1..=most).find(|_| machine.push_data(later.as_bytes(), &mut out) == CodecStep::End).unwrap();
         assert!(read + 4 > most, "{read}");
         assert_eq!(out.len(), before);
         assert_eq!(machine.finish(&mut out).stop_reason, Some(StopReason::StopSequence));
     }
     // One that has told it is left at once; zeros tell nothing.
-    for (count, step) in [(0, Step::More), (5, Step::End)] {
+    for (count, step) in [(0, CodecStep::More), (5, CodecStep::End)] {
         let mut machine = transcoder(to_be_cut());
         let usage =
             json!({"choices": [], "usage": {"prompt_tokens": count, "completion_tokens": 0}}).to_string();
@@ -166,7 +167,7 @@ fn errors_inside_a_stream_keep_their_kind_and_write_nothing_by_themselves() {
     ] {
         let mut machine = transcoder(thinking());
         let mut out = BytesMut::new();
-        let Step::Fault(fault) = machine.push_data(data.as_bytes(), &mut out) else {
+        let CodecStep::Fault(fault) = machine.push_data(data.as_bytes(), &mut out) else {
             panic!("{data} is a fault")
         };
         assert_eq!(fault.kind, kind, "{data}");

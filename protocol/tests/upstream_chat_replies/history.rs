@@ -4,16 +4,16 @@ use super::*;
 
 /// The reply to a request with these fields through an upstream of these ways.
 fn reply(fields: &Value, dialect: &Dialect, chunks: &[Value]) -> Vec<Value> {
-    reply_of(fields, &Target { dialect, ..TARGET }, chunks)
+    reply_of(fields, &ChatUpstream { dialect, ..TARGET }, chunks)
 }
 
-fn reply_of(fields: &Value, target: &Target<'_>, chunks: &[Value]) -> Vec<Value> {
+fn reply_of(fields: &Value, target: &ChatUpstream<'_>, chunks: &[Value]) -> Vec<Value> {
     let mut body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": true});
     body.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     let context = request(body.to_string().as_bytes(), target).unwrap().reply;
     let mut collector = transcoder(context).collector();
     for chunk in chunks {
-        assert_eq!(collector.push(json!({"choices": [chunk]}).to_string().as_bytes()), Step::More);
+        assert_eq!(collector.push(json!({"choices": [chunk]}).to_string().as_bytes()), CodecStep::More);
     }
     let whole: Value = serde_json::from_slice(&collector.finish().unwrap().body).unwrap();
     whole["content"].as_array().unwrap().clone()
@@ -43,7 +43,7 @@ fn geminis_thoughts_are_thinking_in_its_own_tags() {
         json!({"delta": {"content": ".</thought>Yes."}, "finish_reason": "stop"}),
     ];
     let asked = json!({"thinking": {"type": "adaptive"}});
-    let gemini = Target { model: "google/Gemini-3-flash", ..TARGET };
+    let gemini = ChatUpstream { model: "google/Gemini-3-flash", ..TARGET };
     let told = reply_of(&asked, &gemini, &chunks);
     assert_eq!((&told[0]["thinking"], &told[1]["text"]), (&json!("Hm."), &json!("Yes.")));
     assert_eq!(reply_of(&json!({}), &gemini, &chunks), [json!({"type": "text", "text": "Yes."})]);
@@ -51,7 +51,7 @@ fn geminis_thoughts_are_thinking_in_its_own_tags() {
 }
 
 /// What goes back to the upstream of a reply, and what the client has of it.
-fn there_and_back(target: &Target<'_>, chunks: &[Value]) -> (Value, Vec<Value>) {
+fn there_and_back(target: &ChatUpstream<'_>, chunks: &[Value]) -> (Value, Vec<Value>) {
     let asked = json!({"thinking": {"type": "enabled", "budget_tokens": 5000}});
     let content = reply_of(&asked, target, chunks);
     let body = json!({"max_tokens": 9, "messages": [
@@ -64,7 +64,7 @@ fn there_and_back(target: &Target<'_>, chunks: &[Value]) -> (Value, Vec<Value>) 
 #[test]
 fn encrypted_reasoning_comes_back_though_nobody_can_read_it() {
     let details = Dialect { replay: Replay::Details, ..Dialect::default() };
-    let target = Target { dialect: &details, ..TARGET };
+    let target = ChatUpstream { dialect: &details, ..TARGET };
     let secret =
         json!({"type": "reasoning.encrypted", "data": "x", "id": "rs_1", "format": "openai-responses-v1"});
     let call =
@@ -98,7 +98,7 @@ fn encrypted_reasoning_comes_back_though_nobody_can_read_it() {
 #[test]
 fn geminis_signatures_come_back_though_openrouter_sends_them_behind_the_calls() {
     let details = Dialect { replay: Replay::Details, ..Dialect::default() };
-    let target = Target { model: "google/gemini-3-pro", dialect: &details, ..TARGET };
+    let target = ChatUpstream { model: "google/gemini-3-pro", dialect: &details, ..TARGET };
     let call = |index: u32, id: &str| {
         json!({"delta": {"tool_calls": [
         {"index": index, "id": id, "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}}]}})
@@ -147,18 +147,18 @@ fn reasoning_details_come_back_as_they_were() {
     assert_eq!(content[0]["thinking"], "Hm.");
     let body = json!({"max_tokens": 9, "messages": [
         {"role": "user", "content": "hi"}, {"role": "assistant", "content": content}, {"role": "user", "content": "more"}]});
-    let sent = |target: &Target<'_>| -> Value {
+    let sent = |target: &ChatUpstream<'_>| -> Value {
         serde_json::from_slice(&request(body.to_string().as_bytes(), target).unwrap().body).unwrap()
     };
-    let turn = &sent(&Target { dialect: &details, ..TARGET })["messages"][1];
+    let turn = &sent(&ChatUpstream { dialect: &details, ..TARGET })["messages"][1];
     assert_eq!(
         turn["reasoning_details"],
         json!([{"type": "reasoning.text", "text": "Hm.", "index": 0, "signature": "sig"}])
     );
     assert!(turn["reasoning_content"].is_null());
     assert_eq!(sent(&TARGET)["messages"][1]["reasoning_content"], "Hm.");
-    let elsewhere = &sent(&Target { provider: "q", dialect: &details, ..TARGET })["messages"][1];
+    let elsewhere = &sent(&ChatUpstream { provider: "q", dialect: &details, ..TARGET })["messages"][1];
     assert_eq!(elsewhere, &json!({"role": "assistant", "content": "Yes."}));
     let nothing = Dialect { replay: Replay::Nothing, ..Dialect::default() };
-    assert_eq!(&sent(&Target { dialect: &nothing, ..TARGET })["messages"][1], elsewhere);
+    assert_eq!(&sent(&ChatUpstream { dialect: &nothing, ..TARGET })["messages"][1], elsewhere);
 }

@@ -17,43 +17,43 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::{
     convert::{
-        ReplyCodec as _, ReplySummary, Step, Transcoder,
+        CodecStep, ReplyCodec as _, ReplySummary, Transcoder,
         client::messages::MessagesEncoder,
-        upstream::chat::{ChatDecoder, Dialect, PLAIN, Replay, ReplyContext, Target, request},
+        upstream::chat::{ChatDecoder, ChatReplyContext, ChatUpstream, Dialect, PLAIN, Replay, request},
     },
     fault::Fault,
     vocabulary::{ErrorKind, StopReason, Usage},
 };
 
 const SEED: u128 = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
-const TARGET: Target<'_> =
-    Target { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN, session: None };
+const TARGET: ChatUpstream<'_> =
+    ChatUpstream { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN, session: None };
 
 type ToMessages = Transcoder<ChatDecoder, MessagesEncoder>;
 
-fn transcoder(context: ReplyContext) -> ToMessages {
+fn transcoder(context: ChatReplyContext) -> ToMessages {
     Transcoder::new(ChatDecoder::new(context, SEED), MessagesEncoder::new())
 }
 
-fn context(request_fields: Value) -> ReplyContext {
+fn context(request_fields: Value) -> ChatReplyContext {
     let mut body = json!({"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
     body.as_object_mut().unwrap().extend(request_fields.as_object().unwrap().clone());
     request(body.to_string().as_bytes(), &TARGET).unwrap().reply
 }
 
-fn thinking() -> ReplyContext {
+fn thinking() -> ChatReplyContext {
     context(json!({"thinking": {"type": "adaptive"}}))
 }
 
 /// Pushes all data and finishes.
-fn stream(context: ReplyContext, data: &[String]) -> (Vec<u8>, ReplySummary) {
+fn stream(context: ChatReplyContext, data: &[String]) -> (Vec<u8>, ReplySummary) {
     let mut machine = transcoder(context);
     let mut out = BytesMut::new();
     for data in data {
         match machine.push_data(data.as_bytes(), &mut out) {
-            Step::More => {}
-            Step::End => break,
-            Step::Fault(fault) => {
+            CodecStep::More => {}
+            CodecStep::End => break,
+            CodecStep::Fault(fault) => {
                 let outcome = machine.fail(fault, &mut out);
                 return (out.to_vec(), outcome);
             }

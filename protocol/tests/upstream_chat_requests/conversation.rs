@@ -273,7 +273,7 @@ fn an_id_goes_back_to_whoever_made_it_and_stays_marked_for_others() {
             {"type": "tool_result", "tool_use_id": given, "content": "r"},
             {"type": "tool_result", "tool_use_id": "toolu_1", "content": "r"},
             {"type": "tool_result", "tool_use_id": given, "content": "r"}]}]);
-    let ids = |target: &Target<'_>| {
+    let ids = |target: &ChatUpstream<'_>| {
         let body = plus(json!({"messages": history}));
         let sent: Value =
             serde_json::from_slice(&request(body.to_string().as_bytes(), target).unwrap().body).unwrap();
@@ -282,9 +282,15 @@ fn an_id_goes_back_to_whoever_made_it_and_stays_marked_for_others() {
         calls.iter().map(|call| call["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(ids(&TARGET), [OWN.to_owned(), format!("{OWN}_2"), "toolu_1".to_owned()]);
-    assert_eq!(ids(&Target { model: "up/other", ..TARGET })[0], OWN, "another model of the same vendor");
-    for other in [Target { provider: "q", ..TARGET }, Target { model: "anthropic/claude-opus-4.5", ..TARGET }]
-    {
+    assert_eq!(
+        ids(&ChatUpstream { model: "up/other", ..TARGET })[0],
+        OWN,
+        "another model of the same vendor"
+    );
+    for other in [
+        ChatUpstream { provider: "q", ..TARGET },
+        ChatUpstream { model: "anthropic/claude-opus-4.5", ..TARGET },
+    ] {
         assert_eq!(ids(&other), [given.clone(), format!("{given}_2"), "toolu_1".to_owned()]);
     }
 }

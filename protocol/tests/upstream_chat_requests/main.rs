@@ -15,14 +15,16 @@ use order::check_order;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::{
-    convert::upstream::chat::{ChatRequest, Dialect, PLAIN, Reasoning, Target, request},
+    convert::upstream::chat::{
+        ChatRequest, ChatUpstream, Dialect, PLAIN, ReasoningModels, ReasoningParameter, request,
+    },
     signature,
     tool_id::{self, Maker},
     vocabulary::Delivery,
 };
 
-const TARGET: Target<'_> =
-    Target { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN, session: None };
+const TARGET: ChatUpstream<'_> =
+    ChatUpstream { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN, session: None };
 
 fn translate(body: &Value) -> ChatRequest {
     request(body.to_string().as_bytes(), &TARGET).unwrap_or_else(|error| panic!("{error}: {body}"))
@@ -46,7 +48,7 @@ fn plus(fields: Value) -> Value {
 
 /// The same through an upstream of these ways.
 fn through(dialect: &Dialect, fields: Value) -> Value {
-    let translated = request(plus(fields).to_string().as_bytes(), &Target { dialect, ..TARGET });
+    let translated = request(plus(fields).to_string().as_bytes(), &ChatUpstream { dialect, ..TARGET });
     serde_json::from_slice(&translated.unwrap().body).unwrap()
 }
 

@@ -32,7 +32,7 @@ fn settings_are_carried_over() {
 #[test]
 fn newer_models_get_max_completion_tokens() {
     let body = plus(json!({})).to_string();
-    let target = Target { model: "openai/gpt-5.1", ..TARGET };
+    let target = ChatUpstream { model: "openai/gpt-5.1", ..TARGET };
     let chat: Value = serde_json::from_slice(&request(body.as_bytes(), &target).unwrap().body).unwrap();
     assert_eq!((&chat["max_completion_tokens"], &chat["max_tokens"]), (&json!(100), &Value::Null));
 }
@@ -60,28 +60,38 @@ fn only_models_that_reason_are_told_how_much() {
     let fields = json!({"thinking": {"type": "enabled", "budget_tokens": 20000}, "output_config": {"effort": "xhigh"}});
     let of = |reasoning, models: &[&str]| Dialect {
         reasoning,
-        reasoning_models: models.iter().map(|&model| model.to_owned()).collect(),
+        reasoning_models: ReasoningModels::Listed(models.iter().map(|&model| model.to_owned()).collect()),
         ..Dialect::default()
     };
     assert!(with(fields.clone()).get("reasoning_effort").is_none());
-    assert!(through(&of(Reasoning::Effort, &["gpt-5*"]), fields.clone()).get("reasoning_effort").is_none());
-    let effort = through(&of(Reasoning::Effort, &["m"]), fields.clone());
+    assert!(
+        through(&of(ReasoningParameter::Effort, &["gpt-5*"]), fields.clone())
+            .get("reasoning_effort")
+            .is_none()
+    );
+    let effort = through(&of(ReasoningParameter::Effort, &["m"]), fields.clone());
     assert_eq!(effort["reasoning_effort"], "high");
     assert!(effort.get("thinking").is_none() && effort.get("reasoning").is_none());
     assert_eq!(
-        through(&of(Reasoning::Nested, &["up/*"]), fields.clone())["reasoning"],
+        through(&of(ReasoningParameter::Nested, &["up/*"]), fields.clone())["reasoning"],
         json!({"effort": "high"})
     );
-    assert_eq!(through(&of(Reasoning::Switch, &["*"]), fields)["thinking"], json!({"type": "enabled"}));
+    assert_eq!(
+        through(&of(ReasoningParameter::Switch, &["*"]), fields)["thinking"],
+        json!({"type": "enabled"})
+    );
     let off = json!({"thinking": {"type": "disabled"}});
-    assert_eq!(through(&of(Reasoning::Switch, &["*"]), off.clone())["thinking"], json!({"type": "disabled"}));
-    assert!(through(&of(Reasoning::Effort, &["*"]), off).get("reasoning_effort").is_none());
+    assert_eq!(
+        through(&of(ReasoningParameter::Switch, &["*"]), off.clone())["thinking"],
+        json!({"type": "disabled"})
+    );
+    assert!(through(&of(ReasoningParameter::Effort, &["*"]), off).get("reasoning_effort").is_none());
 }
 
 /// Requirement: With limits set: below minimum raised, above maximum lowered; unset limits do not clamp.
 #[test]
 fn a_limit_is_raised_and_lowered_where_the_configuration_says_so() {
-    let bounded = Dialect { fewest_tokens: Some(100), most_tokens: Some(4096), ..Dialect::default() };
+    let bounded = Dialect { min_tokens: Some(100), max_tokens: Some(4096), ..Dialect::default() };
     for (asked, bounded_to) in [(1, 100), (100, 100), (500, 500), (4096, 4096), (32_000, 4096)] {
         let fields = json!({"max_tokens": asked});
         assert_eq!(through(&bounded, fields.clone())["max_tokens"], bounded_to, "{asked}");
@@ -105,8 +115,8 @@ fn what_a_provider_is_declared_to_take_it_gets() {
         top_k: true,
         user_fields: vec!["user".into(), "prompt_cache_key".into()],
         web_search: Some("\"web_search_options\":{}".into()),
-        fewest_tokens: Some(16),
-        most_tokens: Some(4096),
+        min_tokens: Some(16),
+        max_tokens: Some(4096),
         ..Dialect::default()
     };
     let sent = through(&dialect, fields.clone());

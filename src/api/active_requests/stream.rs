@@ -22,7 +22,7 @@ use crate::failure::busy_wait;
 use crate::gateway::{Admission, Gateway};
 use crate::request_id::RequestId;
 
-/// The longest that a request has begun or ended before it is told, and the shortest between two looks.
+/// The longest that a request has begun or ended before it is reported, and the shortest between two looks.
 const SLOWEST: Duration = Duration::from_millis(500);
 const FASTEST: Duration = Duration::from_millis(50);
 
@@ -37,7 +37,7 @@ const HEARTBEAT: &[u8] = b": heartbeat\n\n";
 /// One client that watches.
 struct Watcher {
     gateway: Arc<Gateway>,
-    told: Last,
+    reported: Last,
     heard: Instant,
     /// Nothing follows.
     over: bool,
@@ -64,8 +64,8 @@ pub(in crate::api) async fn watch(request: HttpRequest, gateway: web::Data<Gatew
         return response;
     };
     let now = Instant::now();
-    let told = Last { rows: None, at: now };
-    let watcher = Watcher { gateway, told, heard: now, over: false, _place: place };
+    let reported = Last { rows: None, at: now };
+    let watcher = Watcher { gateway, reported, heard: now, over: false, _place: place };
     HttpResponse::Ok()
         .content_type("text/event-stream; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-cache"))
@@ -77,7 +77,7 @@ impl Watcher {
     /// The next words, and who says the ones after.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         while !self.over && self.gateway.is_ready() {
-            let words = match self.told.rows {
+            let words = match self.reported.rows {
                 None => self.look().await,
                 Some(_) => {
                     sleep(self.pause()).await;
@@ -111,11 +111,11 @@ impl Watcher {
         let rows = active(&self.gateway).await;
         let limits = &live.settings.limits;
         if let Some(rows) = rows
-            && self.told.take(&rows, limits.active_interval)
+            && self.reported.take(&rows, limits.active_interval)
         {
-            let mut told = ActiveReport::rows(&rows, &live.secrets);
-            told.timestamp = Some(report::epoch_seconds(clock::wall()));
-            return Some(event("update", &told));
+            let mut reported = ActiveReport::rows(&rows, &live.secrets);
+            reported.timestamp = Some(report::epoch_seconds(clock::wall()));
+            return Some(event("update", &reported));
         }
         let due = self.heard.elapsed() >= limits.active_heartbeat;
         due.then(|| {
@@ -133,14 +133,14 @@ impl Last {
         let rows: Vec<_> = rows.iter().map(timeless).collect();
         let news = match &self.rows {
             None => true,
-            Some(told) => {
+            Some(reported) => {
                 let same = |(one, other): (&Active, &Active)| {
                     let (usage, tool_calls) = (other.usage, other.tool_calls);
                     Active { usage, tool_calls, ..one.clone() } == *other
                 };
-                told.len() != rows.len()
-                    || !told.iter().zip(&rows).all(same)
-                    || (*told != rows && self.at.elapsed() >= interval)
+                reported.len() != rows.len()
+                    || !reported.iter().zip(&rows).all(same)
+                    || (*reported != rows && self.at.elapsed() >= interval)
             }
         };
         if news {
@@ -175,7 +175,7 @@ mod tests {
     fn time_alone_is_no_news_and_a_begin_or_an_end_is_at_once() {
         let long = Duration::from_secs(3600);
         let mut last = Last { rows: None, at: Instant::now() };
-        assert!(last.take(&[], long), "the first is told whatever it is");
+        assert!(last.take(&[], long), "the first is reported whatever it is");
         assert!(!last.take(&[], Duration::ZERO));
         assert!(last.take(&[row("a", 1, 0)], long));
         assert!(!last.take(&[row("a", 9, 0)], Duration::ZERO));

@@ -11,8 +11,8 @@ use actix_web::rt::time::timeout;
 use tokio::sync::oneshot;
 use vandamme_actors::settings::Limits;
 
-use super::limiter::{Claim, Class};
-use super::{ClientStream, Connection, ConnectionLimiter, worker};
+use super::limiter::{Class, SlotClaim};
+use super::{ClientConnection, ClientStream, ConnectionLimiter, worker};
 use crate::gateway::Gateway;
 
 /// How long the other threads may take to find a connection to close.
@@ -31,8 +31,8 @@ pub(crate) async fn accept(
     let live = gateway.live_config();
     let limits = &live.settings.limits;
     let slot = match limiter.claim(peer.map(|peer| peer.ip()), limits) {
-        Claim::Granted(slot) => slot,
-        Claim::Full(mut slot) => {
+        SlotClaim::Granted(slot) => slot,
+        SlotClaim::Full(mut slot) => {
             // Another one may have closed meanwhile.
             if !make_room(gateway).await && !slot.fits(limits) {
                 slot.class = Class::Reserved;
@@ -42,10 +42,10 @@ pub(crate) async fn accept(
             }
             slot
         }
-        Claim::Refused => return Err(refuse(&io, "there are too many connections from this address")),
+        SlotClaim::Refused => return Err(refuse(&io, "there are too many connections from this address")),
     };
     set_up(&io, limits);
-    let connection = Rc::new(Connection::new(slot, peer));
+    let connection = Rc::new(ClientConnection::new(slot, peer));
     worker::add(&connection);
     Ok((ClientStream::new(io, connection), peer))
 }

@@ -18,7 +18,7 @@ pub(super) enum Head {
     /// More bytes are needed.
     Partial,
     Complete {
-        request: Request,
+        request: RequestFraming,
         interim: Interim,
     },
     /// The HTTP server refuses this and closes the connection.
@@ -27,16 +27,16 @@ pub(super) enum Head {
 
 /// What is still to come of one request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Request {
+pub(super) struct RequestFraming {
     head: usize,
-    body: Body,
+    body: RequestBodyLength,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Body {
+enum RequestBodyLength {
     /// Bytes that are still to come.
     Length(u64),
-    Chunked(Chunked),
+    Chunked(ChunkPosition),
     /// Everything that follows on the connection.
     Unframed,
 }
@@ -53,7 +53,7 @@ pub(super) fn head(bytes: &mut [u8]) -> Head {
             Ok(Status::Partial) => return Head::Partial,
             Err(_) => return Head::Invalid,
         };
-        let mut fields = Fields::default();
+        let mut fields = HeadFields::default();
         for header in request.headers.iter() {
             fields.note(header);
         }
@@ -70,9 +70,9 @@ pub(super) fn head(bytes: &mut [u8]) -> Head {
     for range in ignored {
         blank(bytes, range);
     }
-    let waits = expects_continue && body != Body::Length(0);
+    let waits = expects_continue && body != RequestBodyLength::Length(0);
     let interim = if waits { Interim::Expected } else { Interim::None };
-    Head::Complete { request: Request { head: length, body }, interim }
+    Head::Complete { request: RequestFraming { head: length, body }, interim }
 }
 
 fn blank(bytes: &mut [u8], range: Range<usize>) {
@@ -83,9 +83,9 @@ fn blank(bytes: &mut [u8], range: Range<usize>) {
 
 /// The header fields that say where a request ends, or what comes after it.
 #[derive(Default)]
-struct Fields<'h> {
-    length: Field<'h>,
-    coding: Field<'h>,
+struct HeadFields<'h> {
+    length: HeadField<'h>,
+    coding: HeadField<'h>,
     /// Values, and tokens of `connection`.
     upgrade: Vec<&'h [u8]>,
     expect: Option<&'h [u8]>,
@@ -93,14 +93,14 @@ struct Fields<'h> {
 
 /// A field that may stand in a head once.
 #[derive(Clone, Copy, Default)]
-enum Field<'h> {
+enum HeadField<'h> {
     #[default]
     Absent,
     Once(&'h [u8]),
     Repeated,
 }
 
-impl<'h> Field<'h> {
+impl<'h> HeadField<'h> {
     fn note(&mut self, value: &'h [u8]) {
         *self = match self {
             Self::Absent => Self::Once(value),
@@ -109,7 +109,7 @@ impl<'h> Field<'h> {
     }
 }
 
-impl<'h> Fields<'h> {
+impl<'h> HeadFields<'h> {
     fn note(&mut self, header: &Header<'h>) {
         let (name, value) = (header.name, header.value);
         // By length first: most fields are none of these.
@@ -131,20 +131,24 @@ impl<'h> Fields<'h> {
         }
     }
 
-    fn body(&self, method: Option<&str>, version: Option<u8>) -> Body {
+    fn body(&self, method: Option<&str>, version: Option<u8>) -> RequestBodyLength {
         if method == Some("CONNECT") {
-            return Body::Unframed;
+            return RequestBodyLength::Unframed;
         }
         match (self.length, self.coding) {
-            (Field::Absent, Field::Absent) => Body::Length(0),
-            (Field::Once(length), Field::Absent) => decimal(length).map_or(Body::Unframed, Body::Length),
-            (Field::Absent, Field::Once(coding))
+            (HeadField::Absent, HeadField::Absent) => RequestBodyLength::Length(0),
+            (HeadField::Once(length), HeadField::Absent) => {
+                decimal(length).map_or(RequestBodyLength::Unframed, RequestBodyLength::Length)
+            }
+            (HeadField::Absent, HeadField::Once(coding))
                 if version == Some(1) && coding.trim_ascii().eq_ignore_ascii_case(b"chunked") =>
             {
-                Body::Chunked(Chunked::SizeFirst)
+                RequestBodyLength::Chunked(ChunkPosition::SizeFirst)
             }
             // Neither may stand there twice, nor one beside the other.
-            (_, Field::Once(_) | Field::Repeated) | (Field::Repeated, Field::Absent) => Body::Unframed,
+            (_, HeadField::Once(_) | HeadField::Repeated) | (HeadField::Repeated, HeadField::Absent) => {
+                RequestBodyLength::Unframed
+            }
         }
     }
 }
@@ -155,10 +159,10 @@ fn decimal(value: &[u8]) -> Option<u64> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
-impl Request {
+impl RequestFraming {
     /// One whose end nobody can tell.
     pub(super) fn unframed() -> Self {
-        Self { head: 0, body: Body::Unframed }
+        Self { head: 0, body: RequestBodyLength::Unframed }
     }
 
     /// How many of these bytes, the next ones of the connection, belong to this request.
@@ -171,11 +175,15 @@ impl Request {
 
     /// Whether all of it has been taken.
     pub(super) fn is_complete(&self) -> bool {
-        self.head == 0 && matches!(self.body, Body::Length(0) | Body::Chunked(Chunked::End))
+        self.head == 0
+            && matches!(
+                self.body,
+                RequestBodyLength::Length(0) | RequestBodyLength::Chunked(ChunkPosition::End)
+            )
     }
 }
 
-impl Body {
+impl RequestBodyLength {
     fn take(&mut self, bytes: &[u8]) -> usize {
         match self {
             Self::Length(left) => {
@@ -197,7 +205,7 @@ impl Body {
 
 /// What comes next in a body in chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Chunked {
+enum ChunkPosition {
     SizeFirst,
     Size(u64),
     /// Blanks behind the size.
@@ -215,7 +223,7 @@ enum Chunked {
     End,
 }
 
-impl Chunked {
+impl ChunkPosition {
     /// How many of these bytes belong to the body; `None` where this is no body in chunks.
     fn take(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut taken = 0;

@@ -43,7 +43,7 @@ pub(super) enum Class {
 }
 
 /// Where a new connection stands.
-pub(super) enum Claim {
+pub(super) enum SlotClaim {
     Granted(Slot),
     /// The limit has been reached. It becomes an ordinary one if another one makes room.
     Full(Slot),
@@ -68,12 +68,12 @@ impl ConnectionLimiter {
         self.exhausted.swap(exhausted, Ordering::AcqRel) != exhausted
     }
 
-    pub(super) fn claim(self: &Arc<Self>, peer: Option<IpAddr>, limits: &Limits) -> Claim {
+    pub(super) fn claim(self: &Arc<Self>, peer: Option<IpAddr>, limits: &Limits) -> SlotClaim {
         let address = peer.map(counted_as);
         if let Some(address) = address
             && !self.count(address, limits.connections_per_address)
         {
-            return Claim::Refused;
+            return SlotClaim::Refused;
         }
         let open = self.open.fetch_add(1, Ordering::AcqRel) + 1;
         let slot = Slot { limiter: self.clone(), address, class: Class::Ordinary };
@@ -86,12 +86,12 @@ impl ConnectionLimiter {
                     open - 1
                 );
             }
-            return Claim::Full(slot);
+            return SlotClaim::Full(slot);
         }
         if open.saturating_mul(10) < limit.saturating_mul(9) {
             self.full.store(false, Ordering::Release);
         }
-        Claim::Granted(slot)
+        SlotClaim::Granted(slot)
     }
 
     fn limit(&self, limits: &Limits) -> usize {
@@ -159,7 +159,7 @@ mod tests {
         Limits { connections, connections_per_address: Some(per_address), ..limits }
     }
 
-    fn claim(limiter: &Arc<ConnectionLimiter>, address: &str, limits: &Limits) -> Claim {
+    fn claim(limiter: &Arc<ConnectionLimiter>, address: &str, limits: &Limits) -> SlotClaim {
         limiter.claim(Some(address.parse().unwrap()), limits)
     }
 
@@ -168,11 +168,11 @@ mod tests {
         let (limiter, limits) = (Arc::new(ConnectionLimiter::new(100)), limits(50, 2));
         let one = claim(&limiter, "10.0.0.1", &limits);
         let two = claim(&limiter, "::ffff:10.0.0.1", &limits);
-        assert!(matches!((&one, &two), (Claim::Granted(_), Claim::Granted(_))));
-        assert!(matches!(claim(&limiter, "10.0.0.1", &limits), Claim::Refused));
-        assert!(matches!(claim(&limiter, "10.0.0.2", &limits), Claim::Granted(_)));
+        assert!(matches!((&one, &two), (SlotClaim::Granted(_), SlotClaim::Granted(_))));
+        assert!(matches!(claim(&limiter, "10.0.0.1", &limits), SlotClaim::Refused));
+        assert!(matches!(claim(&limiter, "10.0.0.2", &limits), SlotClaim::Granted(_)));
         drop(one);
-        assert!(matches!(claim(&limiter, "10.0.0.1", &limits), Claim::Granted(_)));
+        assert!(matches!(claim(&limiter, "10.0.0.1", &limits), SlotClaim::Granted(_)));
         drop(two);
         assert_eq!((limiter.open.load(Ordering::Relaxed), limiter.addresses.lock().len()), (0, 0));
     }
@@ -181,8 +181,8 @@ mod tests {
     fn ipv6_addresses_of_one_network_count_together() {
         let (limiter, limits) = (Arc::new(ConnectionLimiter::new(100)), limits(50, 1));
         let _one = claim(&limiter, "2001:db8::1", &limits);
-        assert!(matches!(claim(&limiter, "2001:db8::ffff:2", &limits), Claim::Refused));
-        assert!(matches!(claim(&limiter, "2001:db8:0:1::1", &limits), Claim::Granted(_)));
+        assert!(matches!(claim(&limiter, "2001:db8::ffff:2", &limits), SlotClaim::Refused));
+        assert!(matches!(claim(&limiter, "2001:db8:0:1::1", &limits), SlotClaim::Granted(_)));
     }
 
     #[test]
@@ -192,10 +192,10 @@ mod tests {
         for (most, limit) in [(100, 50), (20, 20)] {
             let limiter = Arc::new(ConnectionLimiter::new(most));
             let ordinary: Vec<_> = (0..limit).map(|_| claim(&limiter, "10.0.0.1", &limits)).collect();
-            assert!(ordinary.iter().all(|claim| matches!(claim, Claim::Granted(_))));
+            assert!(ordinary.iter().all(|claim| matches!(claim, SlotClaim::Granted(_))));
             let mut reserved = Vec::new();
             for number in 0..=RESERVE {
-                let Claim::Full(slot) = claim(&limiter, "10.0.0.1", &limits) else { panic!("no limit") };
+                let SlotClaim::Full(slot) = claim(&limiter, "10.0.0.1", &limits) else { panic!("no limit") };
                 assert!(!slot.fits(&limits));
                 assert_eq!(slot.exceeds_reserve(&limits), number == RESERVE);
                 reserved.push(slot);
@@ -207,8 +207,8 @@ mod tests {
     fn without_descriptors_nobody_is_granted_a_place() {
         let (limiter, limits) = (Arc::new(ConnectionLimiter::new(100)), limits(50, 1000));
         assert!(limiter.note(Supply::Exhausted) && !limiter.note(Supply::Exhausted));
-        assert!(matches!(claim(&limiter, "10.0.0.1", &limits), Claim::Full(_)));
+        assert!(matches!(claim(&limiter, "10.0.0.1", &limits), SlotClaim::Full(_)));
         assert!(limiter.note(Supply::Enough));
-        assert!(matches!(claim(&limiter, "10.0.0.1", &limits), Claim::Granted(_)));
+        assert!(matches!(claim(&limiter, "10.0.0.1", &limits), SlotClaim::Granted(_)));
     }
 }

@@ -17,7 +17,7 @@ use futures_util::Stream;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::limiter::Class;
-use super::{Connection, Held, Interim};
+use super::{ClientConnection, Held, Interim};
 use crate::api::{client_api, render_error};
 use crate::failure::busy_wait;
 use crate::request_id::RequestId;
@@ -26,12 +26,12 @@ use crate::request_id::RequestId;
 pub(crate) fn serve<S>(
     mut request: Request,
     app: &S,
-) -> impl Future<Output = Result<Response<ReplyBody>, Error>> + use<S>
+) -> impl Future<Output = Result<Response<ServedBody>, Error>> + use<S>
 where
     S: Service<Request, Response = ServiceResponse<BoxBody>, Error = Error>,
 {
     let version = request.version();
-    let connection = request.conn_data::<Rc<Connection>>().cloned();
+    let connection = request.conn_data::<Rc<ClientConnection>>().cloned();
     let reserved = connection.as_ref().is_some_and(|connection| connection.slot.class == Class::Reserved);
     let refusal = if reserved && !is_health(request.path()) { Some(refusal(&request)) } else { None };
     if let Some(connection) = &connection
@@ -50,7 +50,7 @@ where
         };
         let outcome = outcome.map(|response| readable_in(version, response));
         let Some(connection) = connection else {
-            return Ok(outcome?.map_body(|_, body| ReplyBody::untracked(body)));
+            return Ok(outcome?.map_body(|_, body| ServedBody::untracked(body)));
         };
         let unasked = connection.end_interim();
         let overrun = connection.held.get() == Held::Discarded;
@@ -60,7 +60,7 @@ where
                 if unasked || overrun || reserved {
                     response.head_mut().set_connection_type(ConnectionType::Close);
                 }
-                Ok(response.map_body(|_, body| ReplyBody { body, connection: Some(connection) }))
+                Ok(response.map_body(|_, body| ServedBody { body, connection: Some(connection) }))
             }
             Err(error) => {
                 connection.answered();
@@ -94,18 +94,18 @@ fn refusal(request: &Request) -> Response<BoxBody> {
 }
 
 /// A reply's body, which tells its connection when all of it has been handed over.
-pub(crate) struct ReplyBody {
+pub(crate) struct ServedBody {
     body: BoxBody,
-    connection: Option<Rc<Connection>>,
+    connection: Option<Rc<ClientConnection>>,
 }
 
-impl ReplyBody {
+impl ServedBody {
     fn untracked(body: BoxBody) -> Self {
         Self { body, connection: None }
     }
 }
 
-impl MessageBody for ReplyBody {
+impl MessageBody for ServedBody {
     type Error = Box<dyn StdError>;
 
     fn size(&self) -> BodySize {
@@ -128,7 +128,7 @@ impl MessageBody for ReplyBody {
     }
 }
 
-impl Drop for ReplyBody {
+impl Drop for ServedBody {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
             connection.answered();
@@ -139,7 +139,7 @@ impl Drop for ReplyBody {
 /// The body of a request whose client waits for `100 Continue`: it gets that when somebody wants the body.
 struct AskingBody {
     payload: Payload,
-    connection: Option<Rc<Connection>>,
+    connection: Option<Rc<ClientConnection>>,
 }
 
 impl Stream for AskingBody {

@@ -11,9 +11,9 @@ use bytes::{Buf as _, BytesMut};
 use memchr::memchr_iter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::framing::{self, Head, Request};
+use super::framing::{self, Head, RequestFraming};
 use super::worker;
-use super::{Closing, Connection, Held, Interim, Phase};
+use super::{ClientConnection, Closing, ConnectionPhase, Held, Interim};
 
 /// The longest head that the HTTP server takes.
 const LONGEST_HEAD: usize = 128 << 10;
@@ -26,8 +26,8 @@ const HEAD_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\
 
 pub(crate) struct ClientStream {
     io: TcpStream,
-    connection: Rc<Connection>,
-    reading: Reading,
+    connection: Rc<ClientConnection>,
+    reading: ReadState,
     /// Bytes that have arrived and must not be handed over yet.
     held: BytesMut,
     /// How many of those have been searched for the end of a head, and how many it takes to parse them anyway.
@@ -41,20 +41,20 @@ impl Drop for ClientStream {
     }
 }
 
-enum Reading {
+enum ReadState {
     /// The head of the next request.
     Head,
-    Request(Request),
+    Request(RequestFraming),
     /// The request has arrived. What follows belongs to the next one.
     Next,
 }
 
 impl ClientStream {
-    pub(super) fn new(io: TcpStream, connection: Rc<Connection>) -> Self {
-        Self { io, connection, reading: Reading::Head, held: BytesMut::new(), searched: 0, parse_at: 0 }
+    pub(super) fn new(io: TcpStream, connection: Rc<ClientConnection>) -> Self {
+        Self { io, connection, reading: ReadState::Head, held: BytesMut::new(), searched: 0, parse_at: 0 }
     }
 
-    pub(crate) fn connection(&self) -> &Rc<Connection> {
+    pub(crate) fn connection(&self) -> &Rc<ClientConnection> {
         &self.connection
     }
 
@@ -81,7 +81,7 @@ impl ClientStream {
 
     /// Hands over what is held of the request that may be read now; `false` when more must arrive before.
     fn hand_over(&mut self, buffer: &mut ReadBuf<'_>) -> bool {
-        if matches!(self.reading, Reading::Head) {
+        if matches!(self.reading, ReadState::Head) {
             if !self.may_be_whole_head() {
                 return false;
             }
@@ -95,7 +95,7 @@ impl ClientStream {
                 Head::Complete { request, interim } => self.begin(request, interim),
             }
         }
-        let Reading::Request(request) = &mut self.reading else { return false };
+        let ReadState::Request(request) = &mut self.reading else { return false };
         let fits = self.held.len().min(buffer.remaining());
         let taken = request.take(&self.held[..fits]);
         buffer.put_slice(&self.held[..taken]);
@@ -121,13 +121,13 @@ impl ClientStream {
             self.held.clear();
         }
         (self.searched, self.parse_at) = (self.held.len(), self.held.len() * 2);
-        if !self.held.is_empty() && self.connection.phase.get() == Phase::Idle {
-            self.connection.enter(Phase::Head, Instant::now());
+        if !self.held.is_empty() && self.connection.phase.get() == ConnectionPhase::Idle {
+            self.connection.enter(ConnectionPhase::Head, Instant::now());
         }
     }
 
-    fn begin(&mut self, request: Request, interim: Interim) {
-        self.reading = Reading::Request(request);
+    fn begin(&mut self, request: RequestFraming, interim: Interim) {
+        self.reading = ReadState::Request(request);
         (self.searched, self.parse_at) = (0, 0);
         self.connection.begin();
         self.connection.interim.set(interim);
@@ -136,12 +136,12 @@ impl ClientStream {
     /// Nobody knows what follows on this connection: it ends with the reply.
     fn begin_unframed(&mut self) {
         self.connection.held.set(Held::Discarded);
-        self.begin(Request::unframed(), Interim::None);
+        self.begin(RequestFraming::unframed(), Interim::None);
     }
 
     fn end_if_complete(&mut self) {
-        if matches!(&self.reading, Reading::Request(request) if request.is_complete()) {
-            self.reading = Reading::Next;
+        if matches!(&self.reading, ReadState::Request(request) if request.is_complete()) {
+            self.reading = ReadState::Next;
             self.connection.request_read();
         }
     }
@@ -149,7 +149,7 @@ impl ClientStream {
     /// Takes what has just arrived in `buffer` behind its first `before` bytes; `false` when nothing of it is left there.
     fn arrived(&mut self, buffer: &mut ReadBuf<'_>, before: usize) -> bool {
         let new = &mut buffer.filled_mut()[before..];
-        if matches!(self.reading, Reading::Head) && self.held.is_empty() {
+        if matches!(self.reading, ReadState::Head) && self.held.is_empty() {
             match framing::head(new) {
                 Head::Partial => {}
                 Head::Invalid => self.begin_unframed(),
@@ -158,8 +158,8 @@ impl ClientStream {
         }
         let new = &buffer.filled()[before..];
         let taken = match &mut self.reading {
-            Reading::Request(request) => request.take(new),
-            Reading::Head | Reading::Next => 0,
+            ReadState::Request(request) => request.take(new),
+            ReadState::Head | ReadState::Next => 0,
         };
         self.end_if_complete();
         self.hold(&buffer.filled()[before + taken..]);
@@ -173,7 +173,7 @@ impl ClientStream {
         if connection.held.get() == Held::Discarded {
             return;
         }
-        let pipelined = matches!(self.reading, Reading::Next);
+        let pipelined = matches!(self.reading, ReadState::Next);
         if pipelined && self.held.len() + bytes.len() > LONGEST_PIPELINE {
             self.held = BytesMut::new();
             connection.held.set(Held::Discarded);
@@ -202,11 +202,13 @@ impl AsyncRead for ClientStream {
             return Poll::Ready(ended);
         }
         loop {
-            if matches!(this.reading, Reading::Next) && this.connection.phase.get() != Phase::Serving {
+            if matches!(this.reading, ReadState::Next)
+                && this.connection.phase.get() != ConnectionPhase::Serving
+            {
                 if this.connection.held.get() == Held::Discarded {
                     return Poll::Ready(Ok(()));
                 }
-                this.reading = Reading::Head;
+                this.reading = ReadState::Head;
             }
             if !this.held.is_empty() && this.hand_over(buffer) {
                 return Poll::Ready(Ok(()));

@@ -9,7 +9,7 @@ use actix_web::rt::time::sleep;
 use vandamme_actors::settings::Limits;
 
 use super::limiter::Class;
-use super::{Closing, Connection, Phase};
+use super::{ClientConnection, Closing, ConnectionPhase};
 use crate::gateway::Gateway;
 
 /// Clients keep their connections; balancers in front of us close theirs after a minute.
@@ -24,7 +24,7 @@ const FASTEST: Duration = Duration::from_millis(50);
 
 /// The connections of this thread.
 struct Worker {
-    connections: RefCell<Vec<Rc<Connection>>>,
+    connections: RefCell<Vec<Rc<ClientConnection>>>,
     /// When the last sweep began.
     now: Cell<Instant>,
     swept: Cell<bool>,
@@ -52,7 +52,7 @@ pub(super) fn next_turn() -> u64 {
     })
 }
 
-pub(super) fn add(connection: &Rc<Connection>) {
+pub(super) fn add(connection: &Rc<ClientConnection>) {
     HERE.with(|here| here.add(connection));
 }
 
@@ -68,7 +68,7 @@ pub(super) fn close_longest_waiting(class: Class) -> bool {
 }
 
 impl Worker {
-    fn add(&self, connection: &Rc<Connection>) {
+    fn add(&self, connection: &Rc<ClientConnection>) {
         let mut connections = self.connections.borrow_mut();
         connection.index.set(connections.len());
         connections.push(connection.clone());
@@ -86,7 +86,7 @@ impl Worker {
 }
 
 /// Its stream is gone.
-pub(super) fn forget(connection: &Connection) {
+pub(super) fn forget(connection: &ClientConnection) {
     // The thread may be on its way down.
     let _ = HERE.try_with(|here| here.remove(connection.index.get()));
 }
@@ -119,14 +119,14 @@ fn pause(limits: &Limits) -> Duration {
     (limits.request_head_timeout.min(limits.reply_grace) / 4).clamp(FASTEST, SLOWEST)
 }
 
-impl Connection {
+impl ClientConnection {
     /// Whether it can be closed in favour of a new connection.
     fn may_be_replaced(&self, class: Class, now: Instant) -> bool {
         let waits = match self.phase.get() {
-            Phase::Idle | Phase::Head | Phase::Discarding => true,
-            Phase::Serving => false,
+            ConnectionPhase::Idle | ConnectionPhase::Head | ConnectionPhase::Discarding => true,
+            ConnectionPhase::Serving => false,
         };
-        let settled = self.used.get() && self.phase.get() == Phase::Idle
+        let settled = self.used.get() && self.phase.get() == ConnectionPhase::Idle
             || class == Class::Reserved
             || now.saturating_duration_since(self.since.get()) >= FRESH;
         waits && settled && self.slot.class == class && self.closing.get().is_none()
@@ -140,22 +140,22 @@ impl Connection {
         };
         let head_timeout = longest(limits.request_head_timeout);
         match self.phase.get() {
-            Phase::Idle if self.used.get() => {
+            ConnectionPhase::Idle if self.used.get() => {
                 if waited >= longest(KEEP_ALIVE) {
                     self.close(Closing::Idle);
                 }
             }
-            Phase::Idle | Phase::Head => {
+            ConnectionPhase::Idle | ConnectionPhase::Head => {
                 if waited >= head_timeout {
                     self.close(Closing::HeadTimeout);
                 }
             }
-            Phase::Discarding => {
+            ConnectionPhase::Discarding => {
                 if waited >= head_timeout {
                     self.close(Closing::Idle);
                 }
             }
-            Phase::Serving => {}
+            ConnectionPhase::Serving => {}
         }
         match self.flow.get().at_sweep(passed, limits.reply_grace, limits.reply_min_rate) {
             Ok(flow) => self.flow.set(flow),

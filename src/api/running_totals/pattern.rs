@@ -5,11 +5,11 @@
 #[derive(Debug)]
 pub(super) struct Pattern {
     text: String,
-    parts: Vec<Part>,
+    parts: Vec<PatternPart>,
 }
 
 #[derive(Debug)]
-enum Part {
+enum PatternPart {
     Any,
     One,
     Letter(char),
@@ -24,9 +24,9 @@ impl Pattern {
             let set = (letter == '[').then(|| set(&letters[at + 1..])).flatten();
             let (part, length) = match (letter, set) {
                 (_, Some((set, length))) => (set, length + 1),
-                ('*', None) => (Part::Any, 1),
-                ('?', None) => (Part::One, 1),
-                (letter, None) => (Part::Letter(letter), 1),
+                ('*', None) => (PatternPart::Any, 1),
+                ('?', None) => (PatternPart::One, 1),
+                (letter, None) => (PatternPart::Letter(letter), 1),
             };
             parts.push(part);
             at += length;
@@ -46,7 +46,7 @@ impl Pattern {
         loop {
             match (self.parts.get(part), letters.get(at)) {
                 (None, None) => return true,
-                (Some(Part::Any), _) => {
+                (Some(PatternPart::Any), _) => {
                     retry = Some((part, at));
                     part += 1;
                     continue;
@@ -65,7 +65,7 @@ impl Pattern {
     }
 }
 
-impl Part {
+impl PatternPart {
     fn takes(&self, letter: char) -> bool {
         match self {
             Self::Any | Self::One => true,
@@ -78,7 +78,7 @@ impl Part {
 }
 
 /// The set behind a `[`, and how long it is; `None` when it never closes, which makes the bracket a plain letter.
-fn set(behind: &[char]) -> Option<(Part, usize)> {
+fn set(behind: &[char]) -> Option<(PatternPart, usize)> {
     let inverted = behind.first() == Some(&'!');
     let start = usize::from(inverted);
     // A `]` that stands first belongs to the set.
@@ -96,7 +96,7 @@ fn set(behind: &[char]) -> Option<(Part, usize)> {
             }
         }
     }
-    Some((Part::Set { ranges, inverted }, end + 1))
+    Some((PatternPart::Set { ranges, inverted }, end + 1))
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::AddAssign;
 
 use vandamme_actors::clock::Millis;
-use vandamme_actors::ledger::{Active, Counts, Totals};
+use vandamme_actors::ledger::{Active, RequestTotals, Totals};
 
 /// Sums over requests, running ones among them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Sums {
     pub(super) requests: u64,
-    ended: Counts,
+    ended: RequestTotals,
 }
 
 /// Streamed and whole apart.
@@ -37,9 +37,9 @@ pub(super) fn by_provider<'v>(
         let split = Split { streamed: Sums::from(totals.streamed), whole: Sums::from(totals.whole) };
         providers.entry(provider.to_owned()).or_default().add(model, split, Some(totals.last));
     }
-    for Active { provider, model, asked, .. } in running {
-        let one = Sums { requests: 1, ended: Counts::default() };
-        let split = match asked.streamed {
+    for Active { provider, model, request, .. } in running {
+        let one = Sums { requests: 1, ended: RequestTotals::default() };
+        let split = match request.streamed {
             true => Split { streamed: one, ..Split::default() },
             false => Split { whole: one, ..Split::default() },
         };
@@ -66,8 +66,8 @@ impl Split {
     }
 }
 
-impl From<Counts> for Sums {
-    fn from(ended: Counts) -> Self {
+impl From<RequestTotals> for Sums {
+    fn from(ended: RequestTotals) -> Self {
         Self { requests: ended.requests, ended }
     }
 }
@@ -75,7 +75,7 @@ impl From<Counts> for Sums {
 impl Sums {
     /// By the names of the Python original, and `cancelled`, which it did not tell from success.
     pub(super) fn counts(&self) -> [(&'static str, u64); 10] {
-        let Counts { failed, cancelled, tokens, tool_uses, tool_results, tool_calls, .. } = self.ended;
+        let RequestTotals { failed, cancelled, tokens, tool_uses, tool_results, tool_calls, .. } = self.ended;
         [
             ("requests", self.requests),
             ("errors", failed),
@@ -124,11 +124,12 @@ mod tests {
 
     #[test]
     fn a_running_request_counts_once_and_lengthens_no_average() {
-        let ended = Counts { requests: 2, elapsed: Duration::from_millis(681), ..Counts::default() };
+        let ended =
+            RequestTotals { requests: 2, elapsed: Duration::from_millis(681), ..RequestTotals::default() };
         let totals = Totals { whole: ended, last: 5, ..Totals::default() };
-        let asked = RequestSummary { streamed: true, ..RequestSummary::default() };
+        let request = RequestSummary { streamed: true, ..RequestSummary::default() };
         let active =
-            Active { provider: "p".into(), model: "vendor/m:free".into(), asked, ..Active::default() };
+            Active { provider: "p".into(), model: "vendor/m:free".into(), request, ..Active::default() };
 
         let providers = by_provider([("p", "vendor/m:free", &totals)].into_iter(), [&active].into_iter());
 

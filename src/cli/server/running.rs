@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::exit_code::Exit;
-use crate::cli::say;
+use crate::cli::print_to_stderr;
 use crate::config::{Config, Overrides};
 use crate::process::control::client::{self, Answers, Running};
 use crate::process::control::{self, ControlCommand, ControlReply, Reloaded, State};
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Which gateway, and the form of the output.
 #[derive(Args, Debug)]
-pub(in crate::cli) struct Order {
+pub(in crate::cli) struct GatewayArgs {
     /// Address or host name of the gateway; overrides HOST and the files
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
@@ -42,15 +42,15 @@ pub(in crate::cli) struct Order {
 }
 
 #[derive(Args, Debug)]
-pub(in crate::cli) struct Status {
+pub(in crate::cli) struct StatusArgs {
     #[command(flatten)]
-    order: Order,
+    order: GatewayArgs,
 }
 
 #[derive(Args, Debug)]
-pub(in crate::cli) struct Stop {
+pub(in crate::cli) struct StopArgs {
     #[command(flatten)]
-    order: Order,
+    order: GatewayArgs,
     /// Abort requests in flight
     #[arg(long)]
     now: bool,
@@ -60,15 +60,15 @@ pub(in crate::cli) struct Stop {
 }
 
 #[derive(Args, Debug)]
-pub(in crate::cli) struct Restart {
+pub(in crate::cli) struct RestartArgs {
     #[command(flatten)]
-    order: Order,
+    order: GatewayArgs,
     /// How long to wait for the gateway to stop and start
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u32,
 }
 
-impl Order {
+impl GatewayArgs {
     /// Finds the gateway; prints an error if there is none.
     fn find(&self) -> Result<Running, Exit> {
         let Self { host, port, config, .. } = self;
@@ -96,26 +96,31 @@ impl Order {
     fn not_found(&self, host: &str, port: u16) -> Exit {
         self.print_json(&json!({"running": false}));
         match client::held(host, port) {
-            Some(socket) => say(format_args!(
+            Some(socket) => print_to_stderr(format_args!(
                 "vdm: the gateway at {host}, port {port} does not answer on {}: it hangs or has another version; stop it with a signal\n",
                 socket.display()
             )),
-            None => {
-                say(format_args!("vdm: no gateway of yours is running at {host}, port {port}{}\n", others()))
-            }
+            None => print_to_stderr(format_args!(
+                "vdm: no gateway of yours is running at {host}, port {port}{}\n",
+                others()
+            )),
         }
         Exit::Failed
     }
 
-    fn ask(&self, running: &Running, ask: ControlCommand) -> Result<(Answers, ControlReply), Exit> {
-        let answer = client::ask(&running.socket, ask).and_then(|mut answers| {
+    fn send_command(
+        &self,
+        running: &Running,
+        command: ControlCommand,
+    ) -> Result<(Answers, ControlReply), Exit> {
+        let answer = client::ask(&running.socket, command).and_then(|mut answers| {
             let said = answers.next()?;
             Ok((answers, said))
         });
         match answer {
             Ok((_, Some(ControlReply::Refused(lines)))) => {
                 self.print_json(&json!({"refused": lines}));
-                lines.iter().for_each(|line| say(format_args!("vdm: {line}\n")));
+                lines.iter().for_each(|line| print_to_stderr(format_args!("vdm: {line}\n")));
                 Err(Exit::Failed)
             }
             Ok((answers, Some(said))) => Ok((answers, said)),
@@ -125,7 +130,10 @@ impl Order {
     }
 
     fn lost(&self, running: &Running, why: &str) -> Exit {
-        say(format_args!("vdm: the gateway at {} does not answer: {why}\n", url(running.status.address)));
+        print_to_stderr(format_args!(
+            "vdm: the gateway at {} does not answer: {why}\n",
+            url(running.status.address)
+        ));
         Exit::Failed
     }
 
@@ -143,13 +151,14 @@ impl Order {
     }
 
     pub(in crate::cli) fn reload(self) -> Exit {
-        let answer =
-            self.find().and_then(|running| Ok((self.ask(&running, ControlCommand::Reload)?.1, running)));
+        let answer = self
+            .find()
+            .and_then(|running| Ok((self.send_command(&running, ControlCommand::Reload)?.1, running)));
         match answer {
             Ok((ControlReply::Reloaded(reloaded), running)) => {
                 self.print_json(&reloaded);
                 self.print(&reload_report(&reloaded, &running));
-                reloaded.warnings.iter().for_each(|line| say(format_args!("warning: {line}\n")));
+                reloaded.warnings.iter().for_each(|line| print_to_stderr(format_args!("warning: {line}\n")));
                 Exit::Ok
             }
             Ok((
@@ -161,7 +170,7 @@ impl Order {
             )) => self.lost(&running, "unexpected answer"),
             Err(exit) => {
                 if exit == Exit::Failed {
-                    say(format_args!("vdm: nothing was changed\n"));
+                    print_to_stderr(format_args!("vdm: nothing was changed\n"));
                 }
                 exit
             }
@@ -179,7 +188,7 @@ impl Order {
             match if late { Ok(Some(ControlReply::Stopping { in_flight: 0 })) } else { answers.next() } {
                 Ok(None) => return Ok(()),
                 Ok(Some(ControlReply::Stopping { in_flight })) if !late => {
-                    say(format_args!(
+                    print_to_stderr(format_args!(
                         "vdm: {url} (pid {pid}) is stopping; {} in flight\n",
                         requests(in_flight)
                     ));
@@ -187,7 +196,7 @@ impl Order {
                 }
                 Ok(Some(_)) | Err(_) => {
                     let left = left.map(|left| format!(" with {} in flight", requests(left)));
-                    say(format_args!(
+                    print_to_stderr(format_args!(
                         "vdm: {url} (pid {pid}) is still stopping{}; `vdm server stop --now` aborts them\n",
                         left.unwrap_or_default()
                     ));
@@ -198,11 +207,11 @@ impl Order {
     }
 }
 
-impl Status {
+impl StatusArgs {
     pub(in crate::cli) fn run(self) -> Exit {
         match self.order.find() {
             Ok(Running { status, .. }) => {
-                self.order.print_json(&Shown { running: true, status: &status });
+                self.order.print_json(&PrintedStatus { running: true, status: &status });
                 self.order.print(&described(&status));
                 Exit::Ok
             }
@@ -212,13 +221,13 @@ impl Status {
 }
 
 #[derive(Serialize)]
-struct Shown<'a> {
+struct PrintedStatus<'a> {
     running: bool,
     #[serde(flatten)]
     status: &'a control::Status,
 }
 
-impl Stop {
+impl StopArgs {
     pub(in crate::cli) fn run(self) -> Exit {
         self.stop().err().unwrap_or(Exit::Ok)
     }
@@ -227,14 +236,16 @@ impl Stop {
         let until = Instant::now() + Duration::from_secs(self.timeout.into());
         let running = self.order.find()?;
         let process = i32::try_from(running.status.pid).ok().and_then(Pid::from_raw).map(Member::new);
-        let ask = if self.now { ControlCommand::StopNow } else { ControlCommand::Stop };
-        let (mut answers, said) = self.order.ask(&running, ask)?;
+        let command = if self.now { ControlCommand::StopNow } else { ControlCommand::Stop };
+        let (mut answers, said) = self.order.send_command(&running, command)?;
         report_in_flight(&running, &said);
         self.order.await_end(&running, &mut answers, until)?;
         let control::Status { pid, address, .. } = running.status;
         while process.as_ref().is_some_and(Member::lives) {
             if Instant::now() >= until {
-                say(format_args!("vdm: process {pid} has closed its control socket but has not exited\n"));
+                print_to_stderr(format_args!(
+                    "vdm: process {pid} has closed its control socket but has not exited\n"
+                ));
                 return Err(Exit::Failed);
             }
             sleep(PAUSE);
@@ -245,7 +256,7 @@ impl Stop {
     }
 }
 
-impl Restart {
+impl RestartArgs {
     pub(in crate::cli) fn run(self) -> Exit {
         self.restart().err().unwrap_or(Exit::Ok)
     }
@@ -253,7 +264,7 @@ impl Restart {
     fn restart(&self) -> Result<(), Exit> {
         let until = Instant::now() + Duration::from_secs(self.timeout.into());
         let running = self.order.find()?;
-        let (mut answers, said) = self.order.ask(&running, ControlCommand::Restart)?;
+        let (mut answers, said) = self.order.send_command(&running, ControlCommand::Restart)?;
         report_in_flight(&running, &said);
         self.order.await_end(&running, &mut answers, until)?;
         let until = until.max(Instant::now() + PATIENCE);
@@ -263,14 +274,14 @@ impl Restart {
                 new.pid == running.status.pid && new.started != running.status.started
             };
             if let Some(new) = client::running().into_iter().find(|new| is_back(&new.status)) {
-                self.order.print_json(&Shown { running: true, status: &new.status });
+                self.order.print_json(&PrintedStatus { running: true, status: &new.status });
                 self.order.print(&described(&new.status));
                 return Ok(());
             }
             sleep(PAUSE);
         }
         let url = url(running.status.address);
-        say(format_args!("vdm: {url} has stopped and did not start again; see its log\n"));
+        print_to_stderr(format_args!("vdm: {url} has stopped and did not start again; see its log\n"));
         Err(Exit::Failed)
     }
 }
@@ -278,7 +289,11 @@ impl Restart {
 fn report_in_flight(running: &Running, said: &ControlReply) {
     if let ControlReply::Stopping { in_flight: left @ 1.. } = said {
         let control::Status { pid, address, .. } = running.status;
-        say(format_args!("vdm: {} (pid {pid}) is stopping; {} in flight\n", url(address), requests(*left)));
+        print_to_stderr(format_args!(
+            "vdm: {} (pid {pid}) is stopping; {} in flight\n",
+            url(address),
+            requests(*left)
+        ));
     }
 }
 
@@ -319,7 +334,7 @@ fn reload_report(reloaded: &Reloaded, running: &Running) -> String {
 /// Reports that a command uses another gateway than the configured one.
 pub(in crate::cli) fn say_only_other(host: &str, port: u16, running: &Running) {
     let control::Status { pid, address, .. } = running.status;
-    say(format_args!(
+    print_to_stderr(format_args!(
         "vdm: no gateway at {host}, port {port}; using the only one that runs: {} (pid {pid})\n",
         url(address)
     ));

@@ -6,8 +6,8 @@ use crate::config::{Config, variable_prefix};
 
 /// All answers.
 #[derive(Debug, Default)]
-pub(super) struct Answers {
-    pub(super) providers: Vec<Provider>,
+pub(super) struct SetupAnswers {
+    pub(super) providers: Vec<ProviderAnswers>,
     /// The provider for models without a prefix.
     pub(super) default: Option<String>,
     pub(super) aliases: Vec<Alias>,
@@ -16,7 +16,7 @@ pub(super) struct Answers {
 }
 
 #[derive(Debug)]
-pub(super) struct Provider {
+pub(super) struct ProviderAnswers {
     pub(super) name: String,
     /// One or several with blanks between; `None` keeps the present ones.
     pub(super) keys: Option<ApiKey>,
@@ -40,10 +40,10 @@ pub(super) struct Setting {
     pub(super) value: ApiKey,
 }
 
-impl Answers {
+impl SetupAnswers {
     pub(super) fn settings(&self) -> Vec<Setting> {
         let mut settings = Vec::new();
-        for Provider { name, keys, base_url, api_format } in &self.providers {
+        for ProviderAnswers { name, keys, base_url, api_format } in &self.providers {
             let values = [
                 ("_BASE_URL", "base-url", base_url.as_deref()),
                 ("_API_FORMAT", "api-format", api_format.as_deref()),
@@ -71,7 +71,7 @@ impl Answers {
 
     /// The providers with a new key or base URL, except those with their clients' keys.
     pub(super) fn to_try(&self) -> impl Iterator<Item = &str> {
-        let is_new = |provider: &&Provider| match &provider.keys {
+        let is_new = |provider: &&ProviderAnswers| match &provider.keys {
             Some(keys) => !keys.expose().starts_with('!'),
             None => provider.base_url.is_some(),
         };

@@ -36,13 +36,13 @@ const VENDORS: [(&str, &str); 20] = [
 
 /// One line of the list.
 #[derive(Clone, Debug)]
-pub(super) struct Choice {
+pub(super) struct MenuItem {
     /// `None` for a provider that is not on the list.
     pub(super) name: Option<String>,
     line: String,
 }
 
-impl Choice {
+impl MenuItem {
     fn new(config: &Config, name: &str) -> Self {
         let vendor = VENDORS.iter().find(|(known, _)| *known == name).map(|(_, vendor)| *vendor);
         let vendor =
@@ -75,18 +75,18 @@ impl Choice {
     }
 }
 
-impl fmt::Display for Choice {
+impl fmt::Display for MenuItem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.line)
     }
 }
 
 /// Asks for one provider or several. The providers with a key are selected already.
-pub(super) fn ask(now: &Config) -> Result<Vec<Choice>, SetupError> {
+pub(super) fn choose_providers(now: &Config) -> Result<Vec<MenuItem>, SetupError> {
     let settings = &now.settings;
     let ready = settings.providers.iter().map(|provider| &*provider.name);
     let others = settings.partial.iter().chain(&settings.keyless).map(|provider| provider.name.as_str());
-    let choices = ready.chain(others).map(|name| Choice::new(now, name)).chain([Choice::another()]);
+    let choices = ready.chain(others).map(|name| MenuItem::new(now, name)).chain([MenuItem::another()]);
     let selected: Vec<usize> = (0..settings.providers.len()).collect();
     let help = "space selects, enter continues, letters search; providers with a key are selected already";
     let question = MultiSelect::new("Which providers?", choices.collect())
@@ -99,7 +99,7 @@ pub(super) fn ask(now: &Config) -> Result<Vec<Choice>, SetupError> {
     Ok(question.with_help_message(help).with_page_size(16).prompt()?)
 }
 
-fn at_least_one(chosen: &[ListOption<&Choice>]) -> Result<Validation, CustomUserError> {
+fn at_least_one(chosen: &[ListOption<&MenuItem>]) -> Result<Validation, CustomUserError> {
     Ok(match chosen {
         [] => Validation::Invalid("nothing is selected; select a provider with the space bar".into()),
         _ => Validation::Valid,
@@ -118,24 +118,24 @@ mod tests {
         assert_eq!(names, VENDORS.map(|(name, _)| name));
         let lines: Vec<_> = names
             .iter()
-            .map(|name| Choice::new(&config, name).line.split_once(' ').map(|(_, line)| line.to_owned()))
+            .map(|name| MenuItem::new(&config, name).line.split_once(' ').map(|(_, line)| line.to_owned()))
             .collect();
         for (index, line) in lines.iter().enumerate() {
             assert!(!lines[..index].contains(line), "{line:?}");
         }
         assert_eq!(
-            Choice::new(&config, "zai").to_string(),
+            MenuItem::new(&config, "zai").to_string(),
             "zai          Z.AI (GLM), for Claude Code; Anthropic API"
         );
-        assert_eq!(Choice::new(&config, "zaio").to_string(), "zaio         Z.AI (GLM); OpenAI API");
+        assert_eq!(MenuItem::new(&config, "zaio").to_string(), "zaio         Z.AI (GLM); OpenAI API");
     }
 
     #[test]
     fn typed_letters_find_names_first() {
         let config = Config::load(&Overrides::default()).unwrap_or_else(|errors| panic!("{errors:?}"));
-        let score = |name: &str, typed: &str| Choice::new(&config, name).score(typed);
+        let score = |name: &str, typed: &str| MenuItem::new(&config, name).score(typed);
         assert!(score("zai", "zai") > score("openai", "zai") && score("openai", "zai").is_none());
         assert!(score("xai", "Grok").is_some() && score("groq", "grok").is_none());
-        assert!(Choice::another().score("another").is_some());
+        assert!(MenuItem::another().score("another").is_some());
     }
 }

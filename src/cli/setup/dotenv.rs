@@ -29,7 +29,7 @@ fn statements(text: &str) -> Vec<Range<usize>> {
     let (mut start, mut at, mut quotes) = (0, 0, Quotes::default());
     for line in text.split_inclusive('\n') {
         at += line.len();
-        quotes.read(line, if start + line.len() == at { Position::Start } else { Position::Inside });
+        quotes.read(line, if start + line.len() == at { LinePosition::Start } else { LinePosition::Inside });
         if quotes.open.is_none() {
             found.push(start..at);
             start = at;
@@ -49,7 +49,7 @@ fn statements(text: &str) -> Vec<Range<usize>> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Position {
+enum LinePosition {
     Start,
     Inside,
 }
@@ -61,8 +61,8 @@ struct Quotes {
 }
 
 impl Quotes {
-    fn read(&mut self, line: &str, position: Position) {
-        if position == Position::Start && line.trim_start().starts_with('#') {
+    fn read(&mut self, line: &str, position: LinePosition) {
+        if position == LinePosition::Start && line.trim_start().starts_with('#') {
             return;
         }
         let mut letters = line.chars();

@@ -7,16 +7,16 @@ use std::path::Path;
 
 use vandamme_actors::secret::ApiKey;
 
-use super::answers::{Alias, Answers, Provider, configured_value, needs_no_key};
+use super::answers::{Alias, ProviderAnswers, SetupAnswers, configured_value, needs_no_key};
 use super::{Setup, SetupError};
 use crate::config::{self, Config, variable_prefix};
 
 /// The largest file of keys, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-pub(super) fn answers(setup: &Setup, now: &Config) -> Result<Answers, SetupError> {
+pub(super) fn answers(setup: &Setup, now: &Config) -> Result<SetupAnswers, SetupError> {
     let keys = setup.keys.as_deref().map(keys).transpose()?.unwrap_or_default();
-    let mut answers = Answers { default: setup.default.clone(), ..Answers::default() };
+    let mut answers = SetupAnswers { default: setup.default.clone(), ..SetupAnswers::default() };
     for name in &setup.provider {
         answers.providers.push(provider(name, &keys, now)?);
     }
@@ -44,7 +44,11 @@ pub(super) fn answers(setup: &Setup, now: &Config) -> Result<Answers, SetupError
     Ok(answers)
 }
 
-fn provider(name: &str, keys: &BTreeMap<String, String>, now: &Config) -> Result<Provider, SetupError> {
+fn provider(
+    name: &str,
+    keys: &BTreeMap<String, String>,
+    now: &Config,
+) -> Result<ProviderAnswers, SetupError> {
     let name = name.to_lowercase();
     if !is_name(&name) {
         return Err(SetupError::Usage(format!(
@@ -58,7 +62,7 @@ fn provider(name: &str, keys: &BTreeMap<String, String>, now: &Config) -> Result
     if is_new && needs_no_key(now, &name) {
         // Its base URL registers it.
         let base_url = configured_value(now, &name, "base-url").map(str::to_owned);
-        return Ok(Provider { name, keys: None, base_url, api_format: None });
+        return Ok(ProviderAnswers { name, keys: None, base_url, api_format: None });
     }
     if is_new {
         let settings = &now.settings;
@@ -70,10 +74,10 @@ fn provider(name: &str, keys: &BTreeMap<String, String>, now: &Config) -> Result
         let text = format!("there is no key for {name}: set {variable}, or pass it with --keys{near}");
         return Err(SetupError::Usage(text));
     }
-    Ok(Provider { name, keys: key.map(ApiKey::new), base_url: None, api_format: None })
+    Ok(ProviderAnswers { name, keys: key.map(ApiKey::new), base_url: None, api_format: None })
 }
 
-fn provider_of<'a>(answers: &'a mut Answers, name: &str) -> Result<&'a mut Provider, SetupError> {
+fn provider_of<'a>(answers: &'a mut SetupAnswers, name: &str) -> Result<&'a mut ProviderAnswers, SetupError> {
     let name = name.to_lowercase();
     let found = answers.providers.iter_mut().find(|provider| provider.name == name);
     found

@@ -10,7 +10,7 @@ use vandamme_protocol::models::Models;
 
 use crate::config::{Config, DemoMode, variable_prefix};
 use crate::gateway::Gateway;
-use crate::models::{self, Listed, Remembered};
+use crate::models::{self, ListedModels, Remembered};
 
 /// The result for a provider's keys.
 #[derive(Clone, Debug, Serialize)]
@@ -20,12 +20,12 @@ pub(super) struct KeyCheck {
     #[serde(skip)]
     pub(super) models: Vec<String>,
     #[serde(flatten)]
-    outcome: Outcome,
+    outcome: KeyCheckResult,
 }
 
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]
-enum Outcome {
+enum KeyCheckResult {
     #[serde(rename = "works")]
     Accepted {
         models: usize,
@@ -52,8 +52,8 @@ impl KeyCheck {
     /// The reason why a provider cannot be used, if any.
     pub(super) fn refusal(&self) -> Option<String> {
         match &self.outcome {
-            Outcome::Accepted { .. } | Outcome::NoModelList { .. } => None,
-            Outcome::Refused { .. } | Outcome::Unreachable { .. } => Some(self.to_string()),
+            KeyCheckResult::Accepted { .. } | KeyCheckResult::NoModelList { .. } => None,
+            KeyCheckResult::Refused { .. } | KeyCheckResult::Unreachable { .. } => Some(self.to_string()),
         }
     }
 }
@@ -62,13 +62,13 @@ impl fmt::Display for KeyCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = &self.provider;
         match &self.outcome {
-            Outcome::Accepted { models } => write!(f, "{name} answers: it has {models} models"),
-            Outcome::NoModelList { base_url } => write!(
+            KeyCheckResult::Accepted { models } => write!(f, "{name} answers: it has {models} models"),
+            KeyCheckResult::NoModelList { base_url } => write!(
                 f,
                 "{name} answers, but lists no models at {base_url}, so the key is not checked; is the base URL right?"
             ),
-            Outcome::Refused { why } => write!(f, "{name} refuses a key: {why}"),
-            Outcome::Unreachable { why } => write!(f, "{name} cannot be asked: {why}"),
+            KeyCheckResult::Refused { why } => write!(f, "{name} refuses a key: {why}"),
+            KeyCheckResult::Unreachable { why } => write!(f, "{name} cannot be asked: {why}"),
         }
     }
 }
@@ -86,20 +86,24 @@ pub(super) fn run(config: &Config, name: &str) -> KeyCheck {
     let provider = config.settings.providers.iter().find(|provider| *provider.name == *name);
     let Some(provider) = provider else {
         let why = why_not(config, name).unwrap_or("it has no base URL").to_owned();
-        return KeyCheck { provider: name.to_owned(), models: vec![], outcome: Outcome::Unreachable { why } };
+        return KeyCheck {
+            provider: name.to_owned(),
+            models: vec![],
+            outcome: KeyCheckResult::Unreachable { why },
+        };
     };
-    let no_model_list = || Outcome::NoModelList { base_url: provider.base_url.clone() };
+    let no_model_list = || KeyCheckResult::NoModelList { base_url: provider.base_url.clone() };
     let mut tried = KeyCheck { provider: name.to_owned(), models: vec![], outcome: no_model_list() };
     for key in &provider.keys {
         let alone = ProviderSettings { keys: vec![key.clone()], max_retries: 0, ..(**provider).clone() };
         let outcome = match actix_rt::System::new().block_on(list(config, alone)) {
             Ok(models) => {
                 tried.models = models;
-                Outcome::Accepted { models: tried.models.len() }
+                KeyCheckResult::Accepted { models: tried.models.len() }
             }
             Err((404 | 405, _)) => no_model_list(),
-            Err((401 | 403, why)) => Outcome::Refused { why: format!("{} ({why})", key.id()) },
-            Err((_, why)) => Outcome::Unreachable { why },
+            Err((401 | 403, why)) => KeyCheckResult::Refused { why: format!("{} ({why})", key.id()) },
+            Err((_, why)) => KeyCheckResult::Unreachable { why },
         };
         tried.outcome = outcome;
         if tried.refusal().is_some() {
@@ -118,7 +122,7 @@ async fn list(config: &Config, provider: ProviderSettings) -> Result<Vec<String>
     let gateway = Arc::new(Gateway::start(alone).map_err(ours)?);
     let nobody = HeaderMap::new();
     let listed = models::list(gateway, "setup".into(), &provider, &nobody, Remembered::PassedOver).await;
-    let (Listed::Current(listing) | Listed::Stale(listing)) =
+    let (ListedModels::Current(listing) | ListedModels::Stale(listing)) =
         listed.map_err(|failure| (failure.status(), failure.message()))?;
     let models = Models::read(&listing.body).map_err(|error| ours(error.to_string()))?;
     Ok(models.named().map(|model| model.id).collect())

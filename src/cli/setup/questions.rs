@@ -6,11 +6,11 @@ use inquire::validator::{StringValidator, Validation};
 use inquire::{Confirm, CustomUserError, InquireError, Password, PasswordDisplayMode, Select, Text};
 use vandamme_actors::secret::ApiKey;
 
-use super::answers::{Alias, Answers, Provider, configured_value, needs_no_key};
+use super::answers::{Alias, ProviderAnswers, SetupAnswers, configured_value, needs_no_key};
 use super::flags::is_name;
 use super::key_check::{self, KeyCheck};
 use super::{Context, SetupError, choices};
-use crate::cli::say;
+use crate::cli::print_to_stderr;
 use crate::config::{self, Config, DEMO, variable_prefix};
 
 /// What a base URL looks like.
@@ -32,15 +32,19 @@ impl From<InquireError> for SetupError {
 
 /// The answers, the results of the key checks, and the file to write.
 pub(super) struct Interview {
-    pub(super) answers: Answers,
+    pub(super) answers: SetupAnswers,
     pub(super) checks: Vec<KeyCheck>,
     pub(super) file: Option<PathBuf>,
 }
 
-pub(super) fn ask(context: &Context, now: &Config, write: Option<PathBuf>) -> Result<Interview, SetupError> {
-    let mut answers = Answers::default();
+pub(super) fn run_interview(
+    context: &Context,
+    now: &Config,
+    write: Option<PathBuf>,
+) -> Result<Interview, SetupError> {
+    let mut answers = SetupAnswers::default();
     let mut checks = Vec::new();
-    for choice in choices::ask(now)? {
+    for choice in choices::choose_providers(now)? {
         let provider = match choice.name {
             None => custom(context, now, &answers)?,
             Some(name) => listed(context, now, name)?,
@@ -53,10 +57,10 @@ pub(super) fn ask(context: &Context, now: &Config, write: Option<PathBuf>) -> Re
     }
     let config = context.with(&answers.settings())?;
     answers.default = default(&config)?;
-    let home =
+    let owner =
         answers.default.clone().or_else(|| config.settings.default_provider.as_deref().map(str::to_owned));
-    if let Some(home) = home {
-        answers.aliases = aliases(&context.extended(&answers.settings()), &config, &home, &checks)?;
+    if let Some(owner) = owner {
+        answers.aliases = aliases(&context.extended(&answers.settings()), &config, &owner, &checks)?;
     }
     answers.own_key = own_key(now)?;
     let file = match write {
@@ -67,11 +71,11 @@ pub(super) fn ask(context: &Context, now: &Config, write: Option<PathBuf>) -> Re
 }
 
 /// A provider of the list. The base URL is asked for if it is not built in, or is that of a user's own server.
-fn listed(context: &Context, now: &Config, name: String) -> Result<Provider, SetupError> {
+fn listed(context: &Context, now: &Config, name: String) -> Result<ProviderAnswers, SetupError> {
     let configured = configured_value(now, &name, "base-url");
     let is_ready = now.settings.providers.iter().any(|provider| *provider.name == *name);
     if is_ready || (configured.is_some() && !needs_no_key(now, &name)) {
-        return Ok(Provider { name, keys: None, base_url: None, api_format: None });
+        return Ok(ProviderAnswers { name, keys: None, base_url: None, api_format: None });
     }
     let question = format!("Base URL of {name}:");
     loop {
@@ -84,14 +88,14 @@ fn listed(context: &Context, now: &Config, name: String) -> Result<Provider, Set
             None => question.with_placeholder(EXAMPLE),
         };
         let base_url = Some(question.prompt()?.trim().to_owned());
-        let provider = Provider { name: name.clone(), keys: None, base_url, api_format: None };
-        if let Some(provider) = accepted(context, &Answers::default(), provider)? {
+        let provider = ProviderAnswers { name: name.clone(), keys: None, base_url, api_format: None };
+        if let Some(provider) = accepted(context, &SetupAnswers::default(), provider)? {
             return Ok(provider);
         }
     }
 }
 
-fn custom(context: &Context, now: &Config, answers: &Answers) -> Result<Provider, SetupError> {
+fn custom(context: &Context, now: &Config, answers: &SetupAnswers) -> Result<ProviderAnswers, SetupError> {
     let valid = |text: &str| {
         Ok(match text.to_lowercase().as_str() {
             name if !is_name(name) => {
@@ -109,7 +113,7 @@ fn custom(context: &Context, now: &Config, answers: &Answers) -> Result<Provider
         let format =
             question.with_help_message("openai is Chat Completions, anthropic is Messages").prompt()?;
         let (base_url, api_format) = (Some(url.trim().to_owned()), Some(format.to_owned()));
-        let provider = Provider { name: name.clone(), keys: None, base_url, api_format };
+        let provider = ProviderAnswers { name: name.clone(), keys: None, base_url, api_format };
         if let Some(provider) = accepted(context, answers, provider)? {
             return Ok(provider);
         }
@@ -119,17 +123,19 @@ fn custom(context: &Context, now: &Config, answers: &Answers) -> Result<Provider
 /// The provider, if the configuration is valid with it and some key; else its errors are printed.
 fn accepted(
     context: &Context,
-    answers: &Answers,
-    provider: Provider,
-) -> Result<Option<Provider>, SetupError> {
-    let with_key = Provider { keys: Some(ApiKey::new("none-yet")), ..provider };
-    let trial = Answers { providers: vec![with_key], ..Answers::default() };
+    answers: &SetupAnswers,
+    provider: ProviderAnswers,
+) -> Result<Option<ProviderAnswers>, SetupError> {
+    let with_key = ProviderAnswers { keys: Some(ApiKey::new("none-yet")), ..provider };
+    let trial = SetupAnswers { providers: vec![with_key], ..SetupAnswers::default() };
     let mut settings = answers.settings();
     settings.extend(trial.settings());
     match context.with(&settings) {
-        Ok(_) => Ok(trial.providers.into_iter().next().map(|provider| Provider { keys: None, ..provider })),
+        Ok(_) => {
+            Ok(trial.providers.into_iter().next().map(|provider| ProviderAnswers { keys: None, ..provider }))
+        }
         Err(SetupError::Config(errors)) => {
-            let _ = crate::cli::tell(&errors);
+            let _ = crate::cli::report_errors(&errors);
             Ok(None)
         }
         Err(other) => Err(other),
@@ -151,7 +157,7 @@ fn base_url_validator(now: &Config) -> impl StringValidator + 'static {
 fn with_key(
     context: &Context,
     now: &Config,
-    answers: &mut Answers,
+    answers: &mut SetupAnswers,
 ) -> Result<Option<Vec<KeyCheck>>, SetupError> {
     let Some(name) = answers.providers.last().map(|provider| provider.name.clone()) else { return Ok(None) };
     let has_one = now.settings.providers.iter().any(|provider| *provider.name == *name);
@@ -175,7 +181,7 @@ fn with_key(
         let config = match context.with(&answers.settings()) {
             Ok(config) => config,
             Err(SetupError::Config(errors)) => {
-                let _ = crate::cli::tell(&errors);
+                let _ = crate::cli::report_errors(&errors);
                 continue;
             }
             Err(other) => return Err(other),
@@ -183,9 +189,9 @@ fn with_key(
         if answers.to_try().all(|new| new != name) {
             return Ok(Some(vec![]));
         }
-        say(format_args!("  asking {name} …\n"));
+        print_to_stderr(format_args!("  asking {name} …\n"));
         let outcome = key_check::run(&config, &name);
-        say(format_args!("  {outcome}\n"));
+        print_to_stderr(format_args!("  {outcome}\n"));
         if outcome.refusal().is_none() {
             return Ok(Some(vec![outcome]));
         }
@@ -239,10 +245,10 @@ fn default(config: &Config) -> Result<Option<String>, SetupError> {
 fn aliases(
     context: &Context,
     config: &Config,
-    home: &str,
+    owner: &str,
     checks: &[KeyCheck],
 ) -> Result<Vec<Alias>, SetupError> {
-    let provider = config.settings.providers.iter().find(|provider| *provider.name == *home);
+    let provider = config.settings.providers.iter().find(|provider| *provider.name == *owner);
     let Some(provider) = provider.filter(|provider| !provider.serves_claude) else { return Ok(vec![]) };
     let now = |name: &str| provider.aliases.get(name).map_or("", String::as_str);
     let shown: Vec<_> = CLAUDE.iter().map(|name| format!("{name} is {}", shown(now(name)))).collect();
@@ -252,7 +258,7 @@ fn aliases(
         return Ok(vec![]);
     }
     let known: Vec<String> =
-        checks.iter().filter(|check| check.is_for(home)).flat_map(|check| check.models.clone()).collect();
+        checks.iter().filter(|check| check.is_for(owner)).flat_map(|check| check.models.clone()).collect();
     let mut aliases = Vec::new();
     for name in CLAUDE {
         let known = known.clone();
@@ -261,10 +267,10 @@ fn aliases(
         };
         let question = format!("{name}:");
         let question = Text::new(&question).with_initial_value(now(name)).with_autocomplete(suggest);
-        let validator = alias_validator(context, home, name);
+        let validator = alias_validator(context, owner, name);
         let model = question.with_validator(validator).prompt()?.trim().to_owned();
         if !model.is_empty() && model != now(name) {
-            aliases.push(Alias { provider: home.to_owned(), name: name.to_owned(), model });
+            aliases.push(Alias { provider: owner.to_owned(), name: name.to_owned(), model });
         }
     }
     Ok(aliases)
@@ -279,7 +285,7 @@ fn alias_validator(context: &Context, provider: &str, name: &str) -> impl String
         // The answer is no variable yet.
         let place = format!("environment variable {alias}: ");
         let aliases = vec![Alias { provider, name, model }];
-        let trial = Answers { aliases, ..Answers::default() };
+        let trial = SetupAnswers { aliases, ..SetupAnswers::default() };
         Ok(match context.with(&trial.settings()) {
             Err(SetupError::Config(errors)) if !text.trim().is_empty() => {
                 let first = errors.first().map(ToString::to_string).unwrap_or_default();

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use super::environment::URL;
 use super::failure;
 use crate::cli::exit_code::Exit;
-use crate::cli::say;
+use crate::cli::print_to_stderr;
 use crate::config::Config;
 use crate::process::control::{self, State, client};
 use crate::process::directory;
@@ -173,7 +173,7 @@ impl GatewaySelector<'_> {
             }
             if is_silent && began.elapsed() > SILENCE {
                 is_silent = false;
-                say(format_args!("vdm: waiting for the gateway to start\n"));
+                print_to_stderr(format_args!("vdm: waiting for the gateway to start\n"));
             }
             sleep(PAUSE);
         }
@@ -230,7 +230,7 @@ impl Files {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         for line in &lines[lines.len().saturating_sub(LAST_LINES)..] {
-            say(format_args!("{line}\n"));
+            print_to_stderr(format_args!("{line}\n"));
         }
     }
 }

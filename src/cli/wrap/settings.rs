@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::environment::Changes;
-use crate::cli::say;
+use crate::cli::print_to_stderr;
 use crate::process::directory;
 
 /// The largest file of settings that is looked at.
@@ -32,7 +32,7 @@ pub(super) fn overrule(changes: &Changes, arguments: &mut Vec<OsString>, effect:
         argument == "--settings" || argument.to_string_lossy().starts_with("--settings=")
     };
     if arguments.iter().any(given) {
-        say(format_args!(
+        print_to_stderr(format_args!(
             "vdm: {} sets {name}, which overrides the gateway's value; remove it there, or leave out --settings\n",
             file.display()
         ));
@@ -42,7 +42,7 @@ pub(super) fn overrule(changes: &Changes, arguments: &mut Vec<OsString>, effect:
         Ok(settings) => {
             arguments.splice(0..0, ["--settings".into(), settings]);
         }
-        Err(error) => say(format_args!(
+        Err(error) => print_to_stderr(format_args!(
             "vdm: {} sets {name}, which overrides the gateway's value, and --settings cannot be written: {error}\n",
             file.display()
         )),

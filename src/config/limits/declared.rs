@@ -1,16 +1,23 @@
 //! The declarations of `[limits]`, in the order of the files. After a change, run
 //! `UPDATE_SNAPSHOTS=1 cargo test --lib config::tests::limits` to generate the files that show them.
 
-use super::{COUNT, Limit};
+use super::{COUNT, LimitDeclaration};
 use crate::config::declared_variable::DeclaredVariable;
 use crate::config::value_type::ValueType::{Bytes, Count, Hours, Pause, Rate, Seconds};
 
 macro_rules! limit {
     ($key:literal, $type:expr, $default:literal, $set:expr, $doc:literal) => {
-        Limit { key: $key, value_type: $type, default: $default, doc: $doc, variable: None, set: $set }
+        LimitDeclaration {
+            key: $key,
+            value_type: $type,
+            default: $default,
+            doc: $doc,
+            variable: None,
+            set: $set,
+        }
     };
     ($key:literal, $type:expr, $default:literal, $set:expr, $variable:literal: $variable_type:expr, $doc:literal) => {
-        Limit {
+        LimitDeclaration {
             variable: Some(DeclaredVariable {
                 name: $variable,
                 about: $doc,
@@ -23,7 +30,7 @@ macro_rules! limit {
 }
 
 /// All limits, in the order of the files.
-pub(in crate::config) static LIMITS: [Limit; COUNT] = [
+pub(in crate::config) static LIMITS: [LimitDeclaration; COUNT] = [
     limit!(
         "request-body",
         Bytes,
@@ -251,33 +258,33 @@ pub(in crate::config) static LIMITS: [Limit; COUNT] = [
          provider does not answer."
     ),
     limit!(
-        "healing-ttl",
+        "learned-rules-ttl",
         Seconds,
         "86_400",
-        |limits, n| limits.healing_ttl = n.duration(),
+        |limits, n| limits.learned_rules_ttl = n.duration(),
         "Time for which vdm remembers what a provider refuses, such as an unknown parameter, and changes requests accordingly."
     ),
     limit!(
-        "thoughts",
+        "signatures",
         Count(1),
         "10_000",
-        |limits, n| limits.thoughts.entries = n.size(),
+        |limits, n| limits.signatures.entries = n.size(),
         "THOUGHT_SIGNATURE_MAX_CACHE_SIZE": Count(1),
         "Thought signatures that are remembered. Beyond that, the oldest are dropped."
     ),
     limit!(
-        "thoughts-ttl",
+        "signatures-ttl",
         Pause,
         "3_600",
-        |limits, n| limits.thoughts.ttl = n.duration(),
+        |limits, n| limits.signatures.ttl = n.duration(),
         "THOUGHT_SIGNATURE_CACHE_TTL": Pause,
         "Time for which a thought signature is remembered."
     ),
     limit!(
-        "thoughts-sweep",
+        "signatures-sweep",
         Pause,
         "300",
-        |limits, n| limits.thoughts.sweep = n.duration(),
+        |limits, n| limits.signatures.sweep = n.duration(),
         "THOUGHT_SIGNATURE_CLEANUP_INTERVAL": Pause,
         "Time between two removals of old thought signatures."
     ),

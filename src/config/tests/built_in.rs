@@ -268,7 +268,7 @@ fn what_a_user_says_of_a_built_in_name_stands_above_what_is_built_in() {
         (mistral.base_url.as_str(), mistral.aliases["haiku"].as_str()),
         ("http://mine/v1", "mine-small")
     );
-    assert_eq!(mistral.dialect.reasoning_models, ["mine*"]);
+    assert_eq!(mistral.dialect.reasoning_models, ReasoningModels::Listed(vec!["mine*".to_owned()]));
     assert!(mistral.dialect.system_anywhere);
     assert_eq!(provider(&config, "gemini").base_url, "https://proxy.example/v1beta/openai");
     assert_eq!(provider(&config, "xai").api, Api::Messages);

@@ -96,7 +96,7 @@ fn oauth_is_refused_wherever_it_is_asked_for() {
     for machine in machines {
         let mistakes = Config::load(&machine.overrides).unwrap_err();
         assert_eq!(mistakes.len(), 1);
-        assert_eq!(mistakes[0].kind(), ErrorKind::Unsupported);
+        assert_eq!(mistakes[0].kind(), ConfigErrorKind::Unsupported);
         assert!(mistakes[0].to_string().contains("OAuth subscriptions are refused"));
     }
 }

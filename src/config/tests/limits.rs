@@ -2,7 +2,7 @@
 //! difference fails.
 
 use super::*;
-use crate::config::limits::{LIMITS, Limit};
+use crate::config::limits::{LIMITS, LimitDeclaration};
 use crate::config::value_type::ValueType;
 
 /// The longest line of a generated comment.
@@ -45,13 +45,13 @@ fn comment(text: &str) -> String {
 #[test]
 fn the_built_in_file_has_the_declared_defaults() {
     let lines: String =
-        LIMITS.iter().map(|Limit { key, default, .. }| format!("{key} = {default}\n")).collect();
+        LIMITS.iter().map(|LimitDeclaration { key, default, .. }| format!("{key} = {default}\n")).collect();
     compare("src/config/defaults.toml", ("\n[limits]\n", "\n[\"#main\"]"), &lines);
 }
 
 #[test]
 fn the_sample_file_shows_every_limit_as_declared() {
-    let entry = |Limit { key, default, doc, variable, .. }: &Limit| {
+    let entry = |LimitDeclaration { key, default, doc, variable, .. }: &LimitDeclaration| {
         let variable =
             variable.as_ref().map_or_else(String::new, |variable| format!(" Variable: {}", variable.name));
         format!("\n{}#{key} = {default}\n", comment(&format!("{doc}{variable}")))
@@ -77,7 +77,7 @@ fn short(value_type: ValueType) -> String {
 
 #[test]
 fn the_reference_page_shows_every_limit_as_declared() {
-    let row = |Limit { key, default, doc, value_type, variable, .. }: &Limit| {
+    let row = |LimitDeclaration { key, default, doc, value_type, variable, .. }: &LimitDeclaration| {
         let variable = variable.as_ref().map_or_else(String::new, |variable| format!("`{}`", variable.name));
         let value = short(*value_type);
         format!("| `{key}` | `{default}` | {value} | {variable} | {doc} |\n")
@@ -90,7 +90,7 @@ fn the_reference_page_shows_every_limit_as_declared() {
 fn every_limit_sets_one_field_of_its_own() {
     let stock = Machine::new().load().settings.limits;
     let mut changed = Vec::new();
-    for Limit { key, .. } in &LIMITS {
+    for LimitDeclaration { key, .. } in &LIMITS {
         let toml = format!("[limits]\n{key} = 7");
         let limits = Machine::new().toml(&toml).load().settings.limits;
         let (before, after) = (format!("{stock:#?}"), format!("{limits:#?}"));
@@ -109,7 +109,7 @@ fn every_limit_sets_one_field_of_its_own() {
 
 #[test]
 fn a_variable_overrides_the_limit_that_it_names() {
-    for Limit { key, variable, .. } in &LIMITS {
+    for LimitDeclaration { key, variable, .. } in &LIMITS {
         let Some(variable) = variable else { continue };
         let machine = Machine::with(&[(variable.name, "7")]).toml(&format!("[limits]\n{key} = 9"));
         let value = machine.load().values.into_iter().find(|value| value.key == format!("limits.{key}"));

@@ -268,7 +268,7 @@ fn keys_of_the_originals_files_that_have_no_effect_are_warnings() {
     );
     assert_eq!(names(&machine.load()), ["openai"]);
     let used = machine.variable("VDM_DEFAULT_PROVIDER", "chatgpt");
-    assert_eq!(Config::load(&used.overrides).unwrap_err()[0].kind(), ErrorKind::Unsupported);
+    assert_eq!(Config::load(&used.overrides).unwrap_err()[0].kind(), ConfigErrorKind::Unsupported);
 }
 
 #[test]

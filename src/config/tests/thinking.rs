@@ -4,21 +4,23 @@ use std::fmt::Write as _;
 use std::fs;
 
 use vandamme_actors::settings::Api;
-use vandamme_protocol::convert::upstream::chat::{AS_OF, Dialect, FAMILIES, Off, Reasoning, Stop};
+use vandamme_protocol::convert::upstream::chat::{
+    AS_OF, Dialect, FAMILIES, Off, ReasoningModels, ReasoningParameter, StopSupport,
+};
 
 use super::Machine;
 
 /// A row's second and third cell.
 fn cells(dialect: &Dialect) -> (&'static str, &'static str) {
     let parameter = match dialect.reasoning {
-        Reasoning::Effort => "`reasoning_effort`",
-        Reasoning::Nested => "`reasoning: {\"effort\": …}`",
-        Reasoning::Switch => "`thinking` and `reasoning_effort`",
+        ReasoningParameter::Effort => "`reasoning_effort`",
+        ReasoningParameter::Nested => "`reasoning: {\"effort\": …}`",
+        ReasoningParameter::Switch => "`thinking` and `reasoning_effort`",
     };
-    let models = match dialect.reasoning_models.as_slice() {
-        [] => "table",
-        [all] if all == "*" => "all",
-        [..] => "listed",
+    let models = match &dialect.reasoning_models {
+        ReasoningModels::ByFamily => "table",
+        ReasoningModels::Listed(patterns) if *patterns == ["*"] => "all",
+        ReasoningModels::Listed(_) | ReasoningModels::Disabled => "listed",
     };
     (parameter, models)
 }
@@ -43,8 +45,8 @@ fn table() -> String {
         };
         let efforts = if family.efforts.is_empty() { "none".to_owned() } else { family.efforts.join(", ") };
         let stop = match family.stop {
-            Stop::Taken => "sent",
-            Stop::Cut => "applied by the gateway",
+            StopSupport::Taken => "sent",
+            StopSupport::Cut => "applied by the gateway",
         };
         let (pattern, source) = (family.pattern, family.source);
         writeln!(table, "| `{pattern}` | {off} | {efforts} | {stop} | {source} |")
@@ -93,6 +95,6 @@ fn an_empty_list_of_models_is_for_none() {
         let config = Machine::with(&[("POE_API_KEY", "k")]).toml(&format!("[poe]\n{line}")).load();
         super::provider(&config, "poe").dialect.reasoning_models.clone()
     };
-    assert!(models("").is_empty());
-    assert_eq!(models("reasoning-models = []"), [""]);
+    assert_eq!(models(""), ReasoningModels::ByFamily);
+    assert_eq!(models("reasoning-models = []"), ReasoningModels::Disabled);
 }

@@ -122,7 +122,7 @@ fn what_is_refused_beside_another_goes_on_alone() {
 #[test]
 fn what_was_learnt_is_forgotten_when_its_time_is_over() {
     let upstream = without("top_p");
-    let gateway = Gateway::before(&upstream).limit("healing-ttl", "4").start();
+    let gateway = Gateway::before(&upstream).limit("learned-rules-ttl", "4").start();
     let body = chat_with(json!({"top_p": 0.5}));
     chat(&gateway, &body);
     chat(&gateway, &body);

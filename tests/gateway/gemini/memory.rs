@@ -51,7 +51,7 @@ fn another_provider_gets_no_signature_remembered_or_carried() {
 #[test]
 fn the_memory_lasts_as_long_and_holds_as_much_as_is_configured() {
     assert_eq!(remembered(|setup| setup), expected(Some("SIG-A")));
-    assert_eq!(remembered(|setup| setup.limit("thoughts-ttl", 0.001)), expected(None));
+    assert_eq!(remembered(|setup| setup.limit("signatures-ttl", 0.001)), expected(None));
     assert_eq!(remembered(|setup| setup.env("THOUGHT_SIGNATURE_CACHE_TTL", "0.001")), expected(None));
     assert_eq!(
         remembered(|setup| setup.env("THOUGHT_SIGNATURE_CLEANUP_INTERVAL", "0.01")),
@@ -110,7 +110,7 @@ fn a_middleware_that_nobody_knows_is_a_mistake_with_its_place() {
 #[test]
 fn the_memory_is_swept_though_nobody_asks() {
     let upstream = upstream(&two_calls());
-    let gateway = before(&upstream).limit("thoughts-ttl", 0.2).limit("thoughts-sweep", 0.05).start();
+    let gateway = before(&upstream).limit("signatures-ttl", 0.2).limit("signatures-sweep", 0.05).start();
     let talk = Talk::new(Delivery::Streamed);
     let reply = talk.say(&gateway, &[]);
     thread::sleep(Duration::from_millis(600));

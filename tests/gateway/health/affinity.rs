@@ -36,7 +36,7 @@ fn a_session_waits_a_second_for_its_own_key() {
 }
 
 #[test]
-fn requests_of_a_session_queue_for_a_key_that_rests_for_two_seconds() {
+fn requests_of_a_session_queue_for_a_key_with_a_cooldown_of_two_seconds() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let (gateway, own) = with_two_keys(&upstream);
@@ -51,7 +51,7 @@ fn requests_of_a_session_queue_for_a_key_that_rests_for_two_seconds() {
 }
 
 #[test]
-fn a_session_leaves_a_key_that_rests_for_half_a_minute_at_once() {
+fn a_session_leaves_a_key_with_a_cooldown_of_half_a_minute_at_once() {
     for body in BODIES {
         for upstream in both() {
             let dialect = upstream.dialect();

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Switch, assert_served, both, chain, failure, limited, rest_of_a_second_passes, slow, streamed};
+use super::{
+    Switch, assert_served, both, chain, cooldown_of_a_second_passes, failure, limited, slow, streamed,
+};
 use crate::support::await_that;
 use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL};
@@ -26,7 +28,7 @@ fn keys_of_the_next(gateway: &Gateway, upstream: &Upstream, requests: usize) -> 
 }
 
 #[test]
-fn a_late_success_does_not_end_a_rest_that_began_meanwhile() {
+fn a_late_success_does_not_end_a_cooldown_that_began_meanwhile() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let upstream = scripted_k1(upstream, vec![slow(dialect), limited(dialect, "30")]);
@@ -44,7 +46,7 @@ fn a_late_success_does_not_end_a_rest_that_began_meanwhile() {
 }
 
 #[test]
-fn a_late_limit_does_not_rest_a_key_that_has_served_meanwhile() {
+fn a_late_limit_does_not_cool_a_key_down_that_has_served_meanwhile() {
     for upstream in both() {
         let dialect = upstream.dialect();
         let late = limited(dialect, "30").head_on_permit();
@@ -57,7 +59,7 @@ fn a_late_limit_does_not_rest_a_key_that_has_served_meanwhile() {
             assert_served(&gateway.ask("hi"));
             uses() == 2
         });
-        rest_of_a_second_passes();
+        cooldown_of_a_second_passes();
         await_that("k1 serves again", || {
             assert_served(&gateway.ask("hi"));
             uses() == 3

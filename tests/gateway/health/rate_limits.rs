@@ -1,9 +1,9 @@
-//! 429 without a wait, and keys whose rest is over: a guess refuses nothing when nothing better is left.
+//! 429 without a wait, and keys whose cooldown is over: a guess refuses nothing when nothing better is left.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{
-    WAYS, answering_first, assert_served, both, calls, failure, limited, rest_of_a_second_passes, slow,
+    WAYS, answering_first, assert_served, both, calls, cooldown_of_a_second_passes, failure, limited, slow,
     streamed, without_repeats,
 };
 use crate::support::client::prompt;
@@ -54,7 +54,7 @@ fn reset_headers_never_refuse_a_request() {
 }
 
 #[test]
-fn a_slow_answer_after_a_rest_delays_no_other_request() {
+fn a_slow_answer_after_a_cooldown_delays_no_other_request() {
     for upstream in both() {
         let (dialect, asked) = (upstream.dialect(), AtomicUsize::new(0));
         let upstream = upstream.ruled_by(move |_| match asked.fetch_add(1, Ordering::SeqCst) {
@@ -64,7 +64,7 @@ fn a_slow_answer_after_a_rest_delays_no_other_request() {
         });
         let gateway = without_repeats(&upstream).start();
         assert_eq!(gateway.ask("hi").status(), 429);
-        rest_of_a_second_passes();
+        cooldown_of_a_second_passes();
         let held = gateway.messages(&prompt(MODEL, "hi")).send();
         upstream.request(1);
         for ask in WAYS {
@@ -98,7 +98,7 @@ fn a_slow_answer_after_a_limit_without_a_wait_delays_no_other_request() {
 }
 
 #[test]
-fn a_key_after_its_rest_takes_one_request_while_another_key_serves_the_rest() {
+fn a_key_after_its_cooldown_takes_one_request_while_another_key_serves_the_rest() {
     for upstream in both() {
         let (dialect, asked) = (upstream.dialect(), AtomicUsize::new(0));
         let upstream = upstream.ruled_by(move |seen| {
@@ -108,7 +108,7 @@ fn a_key_after_its_rest_takes_one_request_while_another_key_serves_the_rest() {
         let gateway = Gateway::before(&upstream).keys(["k1", "k2"]).start();
         assert_served(&gateway.ask("hi"));
         assert_eq!(upstream.keys_seen(), ["k1", "k2"]);
-        rest_of_a_second_passes();
+        cooldown_of_a_second_passes();
         let mut held = vec![];
         for _ in 0..8 {
             let before = upstream.count();

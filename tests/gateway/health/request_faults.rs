@@ -29,7 +29,7 @@ const NAMES: [&str; 6] = [
 ];
 
 #[test]
-fn an_unknown_model_with_a_telling_name_rests_no_key() {
+fn an_unknown_model_with_a_telling_name_starts_no_cooldown() {
     for name in NAMES {
         for upstream in both() {
             let answer = match upstream.dialect() {
@@ -59,7 +59,7 @@ fn an_unknown_model_with_a_telling_name_rests_no_key() {
 }
 
 #[test]
-fn an_invalid_request_that_quotes_a_telling_word_rests_no_key() {
+fn an_invalid_request_that_quotes_a_telling_word_starts_no_cooldown() {
     for name in NAMES {
         for upstream in both() {
             let message = format!("Invalid value: '{name}'. Supported values are: 'low', 'high'.");
@@ -120,7 +120,7 @@ fn refusing_long(upstream: Upstream, answer: Answer) -> Upstream {
 }
 
 #[test]
-fn a_request_that_is_too_large_for_a_limit_rests_no_key() {
+fn a_request_that_is_too_large_for_a_limit_starts_no_cooldown() {
     for dialect in [Dialect::Anthropic, Dialect::OpenAi] {
         for (answer, text) in too_large(dialect) {
             let [anthropic, openai] = both();
@@ -139,7 +139,7 @@ fn a_request_that_is_too_large_for_a_limit_rests_no_key() {
 }
 
 #[test]
-fn a_request_that_is_too_large_for_one_key_is_tried_with_the_next_and_rests_neither() {
+fn a_request_that_is_too_large_for_one_key_is_tried_with_the_next_and_starts_no_cooldown() {
     for dialect in [Dialect::Anthropic, Dialect::OpenAi] {
         for (answer, text) in too_large(dialect) {
             let [anthropic, openai] = both();

@@ -122,7 +122,7 @@ fn the_wait_that_a_client_is_told_runs_down() {
 }
 
 #[test]
-fn refusals_for_many_models_do_not_put_the_whole_key_to_rest() {
+fn refusals_for_many_models_start_no_cooldown_of_the_whole_key() {
     let upstream = Upstream::openai().ruled_by(|seen| {
         let forbidden = seen.json()["model"].as_str().is_some_and(|model| model.starts_with("forbidden"));
         (seen.key() == "k1" && forbidden).then(|| refusal(Dialect::OpenAi, 403))

@@ -26,7 +26,7 @@ fn flow((client, upstream): Way, integrity: Integrity) -> Flow {
         (Api::Messages, Api::Messages) => Box::new(MessagesTap::new()),
         (Api::ChatCompletions, Api::ChatCompletions) => Box::new(ChatTap::new(UsageAsked::ByGateway)),
         (Api::Messages, Api::ChatCompletions) => {
-            let target = upstream::chat::Target {
+            let target = upstream::chat::ChatUpstream {
                 provider: "p",
                 model: "m",
                 requested_model: "m",
@@ -39,7 +39,7 @@ fn flow((client, upstream): Way, integrity: Integrity) -> Flow {
             Box::new(Transcoder::new(ChatDecoder::new(context, 7), MessagesEncoder::new()))
         }
         (Api::ChatCompletions, Api::Messages) => {
-            let target = client::chat::Target { provider: "p", model: "m", requested_model: "m" };
+            let target = client::chat::MessagesUpstream { provider: "p", model: "m", requested_model: "m" };
             let body = br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}"#;
             let context = client::chat::request(body, &target).unwrap().reply;
             let identity = client::chat::ReplyIdentity { seed: 7, created: 1 };
@@ -62,15 +62,15 @@ fn run(mut flow: Flow, pieces: &[&[u8]], body: Body) -> (String, Option<(ErrorKi
     let mut batch = Batch::default();
     for piece in pieces {
         match flow.take(Bytes::copy_from_slice(piece), &mut batch) {
-            Progress::More => {}
-            Progress::Ended => {
+            FlowProgress::More => {}
+            FlowProgress::Ended => {
                 let summary = flow.end(&mut batch);
                 return (
                     String::from_utf8_lossy(&batch.take()).into_owned(),
                     summary.fault.map(|fault| (fault.kind, fault.message)),
                 );
             }
-            Progress::Faulted(fault) | Progress::Oversized(fault) => {
+            FlowProgress::Faulted(fault) | FlowProgress::Oversized(fault) => {
                 let summary = flow.fail(fault, &mut batch);
                 return (
                     String::from_utf8_lossy(&batch.take()).into_owned(),
@@ -251,7 +251,7 @@ fn early_error(mut flow: Flow, pieces: [&[u8]; 2]) -> Option<Fault> {
         if flow.started() {
             break;
         }
-        if let Progress::Faulted(fault) = flow.take(Bytes::copy_from_slice(piece), &mut first) {
+        if let FlowProgress::Faulted(fault) = flow.take(Bytes::copy_from_slice(piece), &mut first) {
             return Some(fault);
         }
     }
@@ -265,7 +265,7 @@ fn a_key_in_an_event_without_its_blank_line_is_removed_too() {
         let mut flow = flow(way, Integrity::Events).with_redaction(Some(secrets));
         let mut batch = Batch::default();
         let reply = begun(way.1) + text(way.1, "the key is sk-canary-0123456789").trim_end();
-        assert!(matches!(flow.take(reply.into(), &mut batch), Progress::More));
+        assert!(matches!(flow.take(reply.into(), &mut batch), FlowProgress::More));
         flow.end(&mut batch);
         let wire = String::from_utf8(batch.take().to_vec()).unwrap();
         assert!(wire.contains("the key is ") && !wire.contains("canary"), "{way:?}: {wire}");

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::condition::{Availability, Condition, ProbeKind};
-use super::{Health, Key, LIMITED_MODELS, Size};
+use super::condition::{Availability, HealthCondition, ProbeKind};
+use super::{Health, KeyHealth, LIMITED_MODELS, Size};
 use crate::clock::Millis;
 use crate::retry::SESSION_WAIT;
 use crate::secret::{ApiKey, KeyId};
 
 /// Identifies requests that should get the same key: a hash of their session and their caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Session(pub u64);
+pub struct AffinityHash(pub u64);
 
 /// Whether another target can serve the request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Alternatives {
 
 /// Whether a request can wait for its session's key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::provider) enum Patience {
+pub(in crate::provider) enum SessionWait {
     #[default]
     MayWait,
     /// The request has waited already.
@@ -33,14 +33,14 @@ pub(in crate::provider) enum Patience {
 
 /// A request for a key.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::provider) struct Request<'r> {
+pub(in crate::provider) struct KeyRequest<'r> {
     pub(in crate::provider) now: Millis,
     pub(in crate::provider) model: &'r str,
-    pub(in crate::provider) session: Option<Session>,
+    pub(in crate::provider) session: Option<AffinityHash>,
     pub(in crate::provider) tried: &'r [KeyId],
     pub(in crate::provider) size: Size,
     pub(in crate::provider) alternatives: Alternatives,
-    pub(in crate::provider) patience: Patience,
+    pub(in crate::provider) patience: SessionWait,
     /// The lease that the request will get.
     pub(in crate::provider) lease: u64,
     /// A random number in 0..1, used if the request has no session.
@@ -48,7 +48,7 @@ pub(in crate::provider) struct Request<'r> {
 }
 
 #[derive(Clone, Debug)]
-pub(in crate::provider) enum Choice {
+pub(in crate::provider) enum KeyChoice {
     Key(Chosen),
     /// The time at which the session's own key is available again.
     WaitUntil(Millis),
@@ -73,13 +73,13 @@ pub(in crate::provider) struct Chosen {
 
 /// The index of the key that this session prefers.
 pub(in crate::provider) fn preferred_index(
-    session: Session,
+    session: AffinityHash,
     keys: impl Iterator<Item = KeyId>,
 ) -> Option<usize> {
     keys.enumerate().max_by_key(|&(_, key)| session.weight(key)).map(|(at, _)| at)
 }
 
-impl Session {
+impl AffinityHash {
     /// The rank of this key for this session (rendezvous hashing): when a key is removed, only its own sessions move.
     /// The mixing function is that of SplitMix64.
     fn weight(self, key: KeyId) -> u64 {
@@ -97,9 +97,9 @@ impl Session {
 
 impl Health {
     /// Chooses a key for the request and marks what the request probes.
-    pub(in crate::provider) fn choose(&mut self, request: &Request<'_>) -> Choice {
+    pub(in crate::provider) fn choose(&mut self, request: &KeyRequest<'_>) -> KeyChoice {
         if request.alternatives == Alternatives::Left && self.is_passed_over(request) {
-            return Choice::PassedOver;
+            return KeyChoice::PassedOver;
         }
         let count = self.keys.len();
         let candidates: Vec<_> = (0..count)
@@ -108,10 +108,10 @@ impl Health {
             .map(|at| (at, self.keys[at].availability(request)))
             .collect();
         if candidates.is_empty() {
-            return Choice::AllTried;
+            return KeyChoice::AllTried;
         }
         if let Some(until) = self.session_wait(request, &candidates) {
-            return Choice::WaitUntil(until);
+            return KeyChoice::WaitUntil(until);
         }
         // A session that has waited for its own key must not move because another request was faster.
         let worst = match request.session {
@@ -127,7 +127,7 @@ impl Health {
             return self.take(at, request);
         }
         if request.alternatives == Alternatives::Left {
-            return Choice::PassedOver;
+            return KeyChoice::PassedOver;
         }
         self.last_resort(request, &candidates)
     }
@@ -135,20 +135,20 @@ impl Health {
     /// Like [`Self::choose`], for the client's own key, whose health is unknown.
     pub(in crate::provider) fn choose_client_key(
         &mut self,
-        request: &Request<'_>,
+        request: &KeyRequest<'_>,
         key: Option<ApiKey>,
-    ) -> Choice {
+    ) -> KeyChoice {
         if request.alternatives == Alternatives::Left && self.is_passed_over(request) {
-            return Choice::PassedOver;
+            return KeyChoice::PassedOver;
         }
-        let Some(key) = key else { return Choice::AllTried };
+        let Some(key) = key else { return KeyChoice::AllTried };
         let is_probe = self.begin_target_probe(request);
         let is_known_to_fail = request.alternatives == Alternatives::None && self.is_failing(request);
-        Choice::Key(Chosen { key, is_known_to_fail, is_probe })
+        KeyChoice::Key(Chosen { key, is_known_to_fail, is_probe })
     }
 
     /// Marks the model and the host as probed if another target is left. Returns whether the request is a probe.
-    fn begin_target_probe(&mut self, request: &Request<'_>) -> bool {
+    fn begin_target_probe(&mut self, request: &KeyRequest<'_>) -> bool {
         if request.alternatives == Alternatives::None {
             return false;
         }
@@ -162,20 +162,20 @@ impl Health {
     }
 
     /// Whether the model or the host is known to fail, or its traffic is still ramping up.
-    fn is_passed_over(&self, request: &Request<'_>) -> bool {
+    fn is_passed_over(&self, request: &KeyRequest<'_>) -> bool {
         let conditions = [self.models.get(request.model), Some(&self.host)];
         let worst =
             conditions.into_iter().flatten().map(|known| known.availability(request.now, request.size));
         if worst.max().is_some_and(|worst| worst > Availability::Recovering) {
             return true;
         }
-        let fraction = request.session.map_or(request.chance, Session::fraction);
+        let fraction = request.session.map_or(request.chance, AffinityHash::fraction);
         fraction >= self.share(request.now)
     }
 
     /// The time at which the session's own key is available again, if the wait is short enough.
-    fn session_wait(&self, request: &Request<'_>, candidates: &[(usize, Availability)]) -> Option<Millis> {
-        let session = request.session.filter(|_| request.patience == Patience::MayWait)?;
+    fn session_wait(&self, request: &KeyRequest<'_>, candidates: &[(usize, Availability)]) -> Option<Millis> {
+        let session = request.session.filter(|_| request.patience == SessionWait::MayWait)?;
         let own = candidates.iter().max_by_key(|&&(at, _)| session.weight(self.keys[at].key.id()))?;
         let Availability::Waiting { until, .. } = own.1 else { return None };
         let whole = self.keys[own.0].whole.availability(request.now, request.size);
@@ -186,18 +186,18 @@ impl Health {
     }
 
     /// Chooses this key, which is usable.
-    fn take(&mut self, at: usize, request: &Request<'_>) -> Choice {
+    fn take(&mut self, at: usize, request: &KeyRequest<'_>) -> KeyChoice {
         if request.session.is_none() {
             self.turn = (at + 1) % self.keys.len();
         }
         let of_key = self.keys[at].begin_probe(request);
         let is_probe = self.begin_target_probe(request) || of_key;
         let is_known_to_fail = request.alternatives == Alternatives::None && self.is_failing(request);
-        Choice::Key(Chosen { key: self.keys[at].key.clone(), is_known_to_fail, is_probe })
+        KeyChoice::Key(Chosen { key: self.keys[at].key.clone(), is_known_to_fail, is_probe })
     }
 
-    /// Whether the model or the host rests.
-    fn is_failing(&self, request: &Request<'_>) -> bool {
+    /// Whether the model or the host has a cooldown.
+    fn is_failing(&self, request: &KeyRequest<'_>) -> bool {
         let known = [self.models.get(request.model), Some(&self.host)].into_iter().flatten();
         known
             .map(|known| known.availability(request.now, request.size))
@@ -205,21 +205,21 @@ impl Health {
     }
 
     /// Chooses the best key although none is usable, unless the upstream's own wait is running for all of them.
-    fn last_resort(&mut self, request: &Request<'_>, candidates: &[(usize, Availability)]) -> Choice {
+    fn last_resort(&mut self, request: &KeyRequest<'_>, candidates: &[(usize, Availability)]) -> KeyChoice {
         let waits = || {
             candidates.iter().filter_map(|(at, availability)| match availability {
                 Availability::Waiting { until, may_check } => Some((*at, *until, *may_check)),
                 Availability::Preferred
                 | Availability::Recovering
                 | Availability::Probing(_)
-                | Availability::Resting { .. }
+                | Availability::CoolingDown { .. }
                 | Availability::Refused { .. } => None,
             })
         };
         let rank = |availability: Availability| match availability {
             Availability::Preferred | Availability::Recovering | Availability::Probing(_) => Some((0, 0)),
             // An inferred limit has no known end and does not count as known to fail.
-            Availability::Resting { until } => Some((u8::from(until > request.now), until)),
+            Availability::CoolingDown { until } => Some((u8::from(until > request.now), until)),
             // Calling a refused key would replace the other key's 429 with a 401.
             Availability::Refused { until } => waits().next().is_none().then_some((2, until)),
             Availability::Waiting { .. } => None,
@@ -233,29 +233,33 @@ impl Health {
                 self.turn = (at + 1) % self.keys.len();
             }
             let is_known_to_fail = rank > 0;
-            return Choice::Key(Chosen { key: self.keys[at].key.clone(), is_known_to_fail, is_probe: false });
+            return KeyChoice::Key(Chosen {
+                key: self.keys[at].key.clone(),
+                is_known_to_fail,
+                is_probe: false,
+            });
         }
         if let Some((at, _, _)) = waits().find(|&(_, _, may_check)| may_check) {
             self.keys[at].start_check(request);
             let key = self.keys[at].key.clone();
-            return Choice::Key(Chosen { key, is_known_to_fail: true, is_probe: false });
+            return KeyChoice::Key(Chosen { key, is_known_to_fail: true, is_probe: false });
         }
         let soonest = waits().map(|(_, until, _)| until).min().unwrap_or(request.now);
-        Choice::RateLimited { wait: Duration::from_millis(soonest.saturating_sub(request.now)) }
+        KeyChoice::RateLimited { wait: Duration::from_millis(soonest.saturating_sub(request.now)) }
     }
 }
 
-impl Key {
+impl KeyHealth {
     /// The key's availability for the request: the worse of the key and the key with this model.
-    fn availability(&self, request: &Request<'_>) -> Availability {
+    fn availability(&self, request: &KeyRequest<'_>) -> Availability {
         let whole = self.whole.availability(request.now, request.size);
         let model = self
             .models
             .get(request.model)
             .map_or(Availability::Preferred, |known| known.availability(request.now, request.size));
         let worst = whole.max(model);
-        if worst < (Availability::Resting { until: 0 }) && self.seems_limited(request.now) {
-            return Availability::Resting { until: request.now };
+        if worst < (Availability::CoolingDown { until: 0 }) && self.seems_limited(request.now) {
+            return Availability::CoolingDown { until: request.now };
         }
         worst
     }
@@ -266,12 +270,12 @@ impl Key {
         self.models.iter().filter(|(_, known)| known.is_rate_limited(now)).count() >= LIMITED_MODELS
     }
 
-    fn conditions_for(&mut self, model: &str) -> impl Iterator<Item = &mut Condition> {
+    fn conditions_for(&mut self, model: &str) -> impl Iterator<Item = &mut HealthCondition> {
         [Some(&mut self.whole), self.models.get_mut(model)].into_iter().flatten()
     }
 
-    /// Marks what has just ended its rest. Returns whether the request is a probe.
-    fn begin_probe(&mut self, request: &Request<'_>) -> bool {
+    /// Marks what has just ended its cooldown. Returns whether the request is a probe.
+    fn begin_probe(&mut self, request: &KeyRequest<'_>) -> bool {
         let mut is_probe = false;
         for condition in self.conditions_for(request.model) {
             is_probe |= condition.availability(request.now, request.size) == Availability::Recovering;
@@ -280,7 +284,7 @@ impl Key {
         is_probe
     }
 
-    fn start_check(&mut self, request: &Request<'_>) {
+    fn start_check(&mut self, request: &KeyRequest<'_>) {
         self.conditions_for(request.model).for_each(|condition| condition.start_check(request.now));
     }
 }

@@ -9,8 +9,8 @@ use crate::clock::{Millis, millis};
 use crate::outcome::Outcome;
 use crate::retry::SESSION_WAIT;
 
-/// The failed requests in a row after which a model or a host rests. A rate-limited or rejected key rests at once.
-const FAILURES_BEFORE_REST: usize = 3;
+/// The failed requests in a row after which a model or a host has a cooldown. A rate-limited or rejected key has one at once.
+const FAILURES_BEFORE_COOLDOWN: usize = 3;
 /// The number of failed requests that are remembered to recognise their repeats.
 const REQUESTS: usize = 8;
 /// The longest wait if the upstream names none.
@@ -24,23 +24,23 @@ const LONGEST_CHECK: Duration = Duration::from_secs(300);
 /// A condition without new evidence for this long is forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(300);
 
-/// One condition: preferred, resting, or just out of its rest.
+/// One condition: preferred, on cooldown, or just out of its cooldown.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Condition {
-    /// When the last rest started or ended. A call that started earlier carries no current evidence.
+pub(super) struct HealthCondition {
+    /// When the last cooldown started or ended. A call that started earlier carries no current evidence.
     changed: Millis,
     /// When a call last gave evidence.
     seen: Millis,
     /// The last requests that failed in a row, with their times. Repeats of a request count once, however they
     /// interleave.
     failed: Vec<(u64, Millis)>,
-    /// The number of rests in a row without a success between them.
-    rests: u32,
-    rest: Option<Rest>,
+    /// The number of cooldowns in a row without a success between them.
+    cooldowns: u32,
+    cooldown: Option<Cooldown>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Rest {
+pub(super) struct Cooldown {
     pub(super) since: Millis,
     pub(super) until: Millis,
     pub(super) cause: Outcome,
@@ -64,11 +64,11 @@ struct StatedWait {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Availability {
     Preferred,
-    /// The rest is over, and no request is probing yet.
+    /// The cooldown is over, and no request is probing yet.
     Recovering,
     /// Another request is probing.
     Probing(ProbeKind),
-    Resting {
+    CoolingDown {
         until: Millis,
     },
     /// The key has no credit, or it is rejected.
@@ -90,18 +90,18 @@ pub(super) enum ProbeKind {
     Other,
 }
 
-/// The lengths of rests.
+/// The lengths of cooldowns.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pauses {
-    /// The first rest if the upstream names no wait; doubled each time.
+    /// The first cooldown if the upstream names no wait; doubled each time.
     pub(super) guess: Duration,
-    /// The longest rest.
+    /// The longest cooldown.
     pub(super) cap: Duration,
 }
 
 /// The evidence of one call.
 #[derive(Clone, Debug)]
-pub(super) struct Evidence<'e> {
+pub(super) struct CallEvidence<'e> {
     pub(super) now: Millis,
     /// When the call started.
     pub(super) began: Millis,
@@ -113,71 +113,71 @@ pub(super) struct Evidence<'e> {
     pub(super) jitter: f64,
 }
 
-impl Condition {
+impl HealthCondition {
     pub(super) fn availability(&self, now: Millis, size: Size) -> Availability {
-        let Some(rest) = &self.rest else { return Availability::Preferred };
-        if rest.until <= now {
-            return match rest.probe {
-                Some(_) if rest.is_short_wait() => Availability::Probing(ProbeKind::ShortWait),
+        let Some(cooldown) = &self.cooldown else { return Availability::Preferred };
+        if cooldown.until <= now {
+            return match cooldown.probe {
+                Some(_) if cooldown.is_short_wait() => Availability::Probing(ProbeKind::ShortWait),
                 Some(_) => Availability::Probing(ProbeKind::Other),
                 None => Availability::Recovering,
             };
         }
-        match rest.stated.filter(|stated| size.is_comparable_to(stated.size)) {
+        match cooldown.stated.filter(|stated| size.is_comparable_to(stated.size)) {
             Some(stated) => Availability::Waiting { until: stated.until, may_check: stated.may_check(now) },
             None if matches!(
-                rest.cause,
+                cooldown.cause,
                 Outcome::OutOfCredit | Outcome::KeyRejected | Outcome::KeyForbidden
             ) =>
             {
-                Availability::Refused { until: rest.until }
+                Availability::Refused { until: cooldown.until }
             }
-            None => Availability::Resting { until: rest.until },
+            None => Availability::CoolingDown { until: cooldown.until },
         }
     }
 
     /// Whether the condition has no effect on requests.
     pub(super) fn is_clear(&self) -> bool {
-        self.rest.is_none()
+        self.cooldown.is_none()
     }
 
     /// Whether the condition carries no more evidence and can be dropped.
     pub(super) fn is_forgotten(&self, now: Millis) -> bool {
-        let end = self.rest.as_ref().map_or(self.seen, |rest| rest.until.max(self.seen));
-        let is_tried = self.rest.as_ref().is_some_and(|rest| rest.probe.is_some());
+        let end = self.cooldown.as_ref().map_or(self.seen, |cooldown| cooldown.until.max(self.seen));
+        let is_tried = self.cooldown.as_ref().is_some_and(|cooldown| cooldown.probe.is_some());
         !is_tried && end.saturating_add(millis(FORGOTTEN)) <= now
     }
 
-    pub(super) fn rest(&self) -> Option<&Rest> {
-        self.rest.as_ref()
+    pub(super) fn cooldown(&self) -> Option<&Cooldown> {
+        self.cooldown.as_ref()
     }
 
     /// Whether a lease is probing the condition.
     #[cfg(test)]
     pub(super) fn is_probed(&self) -> bool {
-        self.rest.as_ref().is_some_and(|rest| rest.probe.is_some())
+        self.cooldown.as_ref().is_some_and(|cooldown| cooldown.probe.is_some())
     }
 
     pub(super) fn is_rate_limited(&self, now: Millis) -> bool {
-        self.rest
-            .as_ref()
-            .is_some_and(|rest| rest.until > now && matches!(rest.cause, Outcome::RateLimited { .. }))
+        self.cooldown.as_ref().is_some_and(|cooldown| {
+            cooldown.until > now && matches!(cooldown.cause, Outcome::RateLimited { .. })
+        })
     }
 
     /// Marks the condition as probed by this lease. Until it is released, other requests avoid the condition if they
     /// can.
     pub(super) fn begin_probe(&mut self, now: Millis, lease: u64) {
-        if let Some(rest) = &mut self.rest
-            && rest.until <= now
-            && rest.probe.is_none()
+        if let Some(cooldown) = &mut self.cooldown
+            && cooldown.until <= now
+            && cooldown.probe.is_none()
         {
-            rest.probe = Some(lease);
+            cooldown.probe = Some(lease);
         }
     }
 
     /// Lets a single call pass to check whether the upstream's wait is over.
     pub(super) fn start_check(&mut self, now: Millis) {
-        if let Some(stated) = self.rest.as_mut().and_then(|rest| rest.stated.as_mut()) {
+        if let Some(stated) = self.cooldown.as_mut().and_then(|cooldown| cooldown.stated.as_mut()) {
             stated.checks = stated.checks.saturating_add(1);
             stated.next_check = now.saturating_add(millis(check_pause(stated.checks)));
         }
@@ -185,16 +185,16 @@ impl Condition {
 
     /// Releases the mark of this lease.
     pub(super) fn release(&mut self, lease: u64) {
-        if let Some(rest) = &mut self.rest
-            && rest.probe == Some(lease)
+        if let Some(cooldown) = &mut self.cooldown
+            && cooldown.probe == Some(lease)
         {
-            rest.probe = None;
+            cooldown.probe = None;
         }
     }
 
     pub(super) fn release_all(&mut self) {
-        if let Some(rest) = &mut self.rest {
-            rest.probe = None;
+        if let Some(cooldown) = &mut self.cooldown {
+            cooldown.probe = None;
         }
     }
 
@@ -205,12 +205,12 @@ impl Condition {
         }
         // A failure after the start of this call is newer evidence.
         self.failed.retain(|&(_, at)| at > began);
-        let Some(rest) = &self.rest else {
-            self.rests = 0;
+        let Some(cooldown) = &self.cooldown else {
+            self.cooldowns = 0;
             return false;
         };
-        let is_smaller_than_limited = rest.stated.is_some_and(|stated| {
-            stated.until > now && rest.until > now && !size.is_comparable_to(stated.size)
+        let is_smaller_than_limited = cooldown.stated.is_some_and(|stated| {
+            stated.until > now && cooldown.until > now && !size.is_comparable_to(stated.size)
         });
         if is_smaller_than_limited {
             return false;
@@ -219,11 +219,11 @@ impl Condition {
         true
     }
 
-    /// Applies a failure that counts against this condition. Returns whether a rest starts.
-    pub(super) fn fail(&mut self, evidence: &Evidence<'_>, pauses: Pauses) -> bool {
+    /// Applies a failure that counts against this condition. Returns whether a cooldown starts.
+    pub(super) fn fail(&mut self, evidence: &CallEvidence<'_>, pauses: Pauses) -> bool {
         let is_repeat = self.failed.iter().any(|&(request, _)| request == evidence.request);
         if evidence.began < self.changed
-            || (is_repeat && self.rest.is_none() && self.needs_repeated_failures(evidence))
+            || (is_repeat && self.cooldown.is_none() && self.needs_repeated_failures(evidence))
         {
             return false;
         }
@@ -233,14 +233,14 @@ impl Condition {
             self.failed.insert(0, (evidence.request, evidence.now));
         }
         if self.needs_repeated_failures(evidence)
-            && self.rest.is_none()
-            && self.failed.len() < FAILURES_BEFORE_REST
+            && self.cooldown.is_none()
+            && self.failed.len() < FAILURES_BEFORE_COOLDOWN
         {
             return false;
         }
         let now = evidence.now;
         let (pause, stated) = self.pause(evidence, pauses);
-        let rest = Rest {
+        let cooldown = Cooldown {
             since: now,
             until: now.saturating_add(millis(pause)),
             cause: evidence.outcome,
@@ -248,30 +248,30 @@ impl Condition {
             stated,
             probe: None,
         };
-        if !(is_repeat && self.rest.is_some()) {
-            self.rests = self.rests.saturating_add(1);
+        if !(is_repeat && self.cooldown.is_some()) {
+            self.cooldowns = self.cooldowns.saturating_add(1);
         }
-        (self.changed, self.rest) = (now, Some(rest));
+        (self.changed, self.cooldown) = (now, Some(cooldown));
         true
     }
 
-    fn needs_repeated_failures(&self, evidence: &Evidence<'_>) -> bool {
+    fn needs_repeated_failures(&self, evidence: &CallEvidence<'_>) -> bool {
         use crate::outcome::HealthEffect::{HostFails, ModelFails};
         matches!(evidence.outcome.treatment().health, ModelFails | HostFails)
     }
 
-    fn pause(&self, evidence: &Evidence<'_>, pauses: Pauses) -> (Duration, Option<StatedWait>) {
+    fn pause(&self, evidence: &CallEvidence<'_>, pauses: Pauses) -> (Duration, Option<StatedWait>) {
         const CREDIT: Duration = Duration::from_secs(300);
         let now = evidence.now;
         let doubled = |longest: Duration| {
-            let full = pauses.guess.saturating_mul(2u32.saturating_pow(self.rests.min(16)));
+            let full = pauses.guess.saturating_mul(2u32.saturating_pow(self.cooldowns.min(16)));
             full.mul_f64(1.0 - 0.25 * evidence.jitter).min(longest)
         };
         match evidence.outcome {
             Outcome::RateLimited { wait: Some(wait), .. } => {
                 let until = now.saturating_add(millis(wait));
                 // A check that found the same wait delays the next one.
-                let stated = self.rest.as_ref().and_then(|rest| rest.stated);
+                let stated = self.cooldown.as_ref().and_then(|cooldown| cooldown.stated);
                 let checks = stated.filter(|stated| stated.until > now).map_or(0, |stated| stated.checks);
                 let next_check = now.saturating_add(millis(check_pause(checks)));
                 let stated = StatedWait { until, size: evidence.size, next_check, checks };
@@ -298,7 +298,7 @@ impl Condition {
     }
 }
 
-impl Rest {
+impl Cooldown {
     fn is_short_wait(&self) -> bool {
         self.stated.is_some() && self.until.saturating_sub(self.since) <= millis(SESSION_WAIT)
     }

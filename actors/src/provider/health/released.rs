@@ -11,12 +11,12 @@ use crate::testing::{limits, provider};
 
 const KEYS: [&str; 3] = ["one", "two", "three"];
 const MODELS: [&str; 3] = ["m0", "m1", "m2"];
-/// Longer than any rest and the ramp after it.
-const PAST_EVERY_REST: Millis = 400_000;
+/// Longer than any cooldown and the ramp after it.
+const PAST_EVERY_COOLDOWN: Millis = 400_000;
 
 #[derive(Clone, Debug)]
-enum Step {
-    Choose(KeyRequest),
+enum ReplayStep {
+    Choose(ReplayRequest),
     /// The lease at this index reports, and continues or ends.
     Report(usize, Outcome, AfterReport),
     /// The client disconnects.
@@ -29,12 +29,12 @@ enum Step {
 }
 
 #[derive(Clone, Debug)]
-struct KeyRequest {
+struct ReplayRequest {
     model: &'static str,
-    session: Option<Session>,
+    session: Option<AffinityHash>,
     size: Size,
     alternatives: Alternatives,
-    patience: Patience,
+    patience: SessionWait,
     chance: f64,
 }
 
@@ -88,20 +88,20 @@ impl Bench {
         Self { health, owner, now: 1_000_000, count: 0, incarnation: 1, leases: vec![] }
     }
 
-    fn choose(&mut self, wanted: &KeyRequest) -> Choice {
+    fn choose(&mut self, wanted: &ReplayRequest) -> KeyChoice {
         self.count += 1;
-        let KeyRequest { model, session, size, alternatives, patience, chance } = *wanted;
+        let ReplayRequest { model, session, size, alternatives, patience, chance } = *wanted;
         let (now, lease) = (self.now, self.count);
         let tried = &[];
-        let request = Request { now, model, session, tried, size, alternatives, patience, lease, chance };
+        let request = KeyRequest { now, model, session, tried, size, alternatives, patience, lease, chance };
         match self.owner {
             Owner::Gateway => self.health.choose(&request),
             Owner::Client => self.health.choose_client_key(&request, Some(ApiKey::new(""))),
         }
     }
 
-    fn take(&mut self, wanted: &KeyRequest) {
-        let Choice::Key(Chosen { key, is_probe, .. }) = self.choose(wanted) else { return };
+    fn take(&mut self, wanted: &ReplayRequest) {
+        let KeyChoice::Key(Chosen { key, is_probe, .. }) = self.choose(wanted) else { return };
         self.leases.push(OpenLease {
             key: key.id(),
             model: wanted.model,
@@ -121,14 +121,14 @@ impl Bench {
             Owner::Client => outcome.without_key(),
         };
         let (model, at, message) = (model.into(), self.now, "".into());
-        self.health.note(&Report { outcome, key, model, began, at, request, size, lease, message }, 0.5);
+        self.health.note(&CallReport { outcome, key, model, began, at, request, size, lease, message }, 0.5);
     }
 
-    fn run(&mut self, step: &Step) {
+    fn run(&mut self, step: &ReplayStep) {
         let index = |index: usize| (!self.leases.is_empty()).then(|| index % self.leases.len());
         match step {
-            Step::Choose(wanted) => self.take(wanted),
-            Step::Report(at, outcome, afterwards) => {
+            ReplayStep::Choose(wanted) => self.take(wanted),
+            ReplayStep::Report(at, outcome, afterwards) => {
                 let Some(at) = index(*at) else { return };
                 self.report(&self.leases[at].clone(), *outcome);
                 match afterwards {
@@ -136,15 +136,15 @@ impl Bench {
                     AfterReport::Ends => drop(self.leases.remove(at)),
                 }
             }
-            Step::Drop(at) => {
+            ReplayStep::Drop(at) => {
                 let Some(at) = index(*at) else { return };
                 let taken = self.leases.remove(at);
                 self.report(&taken, Outcome::Cancelled);
             }
-            Step::Delay(millis) => self.now += millis,
-            Step::Reload(_) if self.owner == Owner::Client => {}
-            Step::Reload(names) => self.health = self.health.with_keys(&keys(names), &limits()),
-            Step::Replace => {
+            ReplayStep::Delay(millis) => self.now += millis,
+            ReplayStep::Reload(_) if self.owner == Owner::Client => {}
+            ReplayStep::Reload(names) => self.health = self.health.with_keys(&keys(names), &limits()),
+            ReplayStep::Replace => {
                 self.incarnation += 1;
                 self.health.release_all();
             }
@@ -156,16 +156,17 @@ impl Bench {
     }
 
     /// Chooses a key for the first request, with no other target left.
-    fn choose_without_alternative(&mut self, model: &'static str, size: Size) -> Choice {
+    fn choose_without_alternative(&mut self, model: &'static str, size: Size) -> KeyChoice {
         let session = None;
-        let (alternatives, patience) = (Alternatives::None, Patience::HasWaited);
-        self.choose(&KeyRequest { model, session, size, alternatives, patience, chance: 0.9 })
+        let (alternatives, patience) = (Alternatives::None, SessionWait::HasWaited);
+        self.choose(&ReplayRequest { model, session, size, alternatives, patience, chance: 0.9 })
     }
 
     /// Whether the upstream's own wait is running for a key.
     fn has_upstream_wait(&self, model: &str, size: Size) -> bool {
-        let is_waiting =
-            |known: &Condition| matches!(known.availability(self.now, size), Availability::Waiting { .. });
+        let is_waiting = |known: &HealthCondition| {
+            matches!(known.availability(self.now, size), Availability::Waiting { .. })
+        };
         self.health
             .keys
             .iter()
@@ -185,13 +186,13 @@ fn outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![3 => proptest::sample::select(Outcome::ALL.to_vec()), 1 => limit]
 }
 
-fn wanted() -> impl Strategy<Value = KeyRequest> {
+fn wanted() -> impl Strategy<Value = ReplayRequest> {
     let model = proptest::sample::select(MODELS.to_vec());
-    let session = proptest::option::of((0..5_u64).prop_map(|session| Session(session * 7_919)));
+    let session = proptest::option::of((0..5_u64).prop_map(|session| AffinityHash(session * 7_919)));
     let alternatives = prop_oneof![Just(Alternatives::None), Just(Alternatives::Left)];
-    let patience = prop_oneof![Just(Patience::MayWait), Just(Patience::HasWaited)];
+    let patience = prop_oneof![Just(SessionWait::MayWait), Just(SessionWait::HasWaited)];
     (model, session, size(), alternatives, patience, 0.0..1.0).prop_map(
-        |(model, session, size, alternatives, patience, chance)| KeyRequest {
+        |(model, session, size, alternatives, patience, chance)| ReplayRequest {
             model,
             session,
             size,
@@ -202,15 +203,15 @@ fn wanted() -> impl Strategy<Value = KeyRequest> {
     )
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = ReplayStep> {
     let afterwards = prop_oneof![1 => Just(AfterReport::Continues), 3 => Just(AfterReport::Ends)];
     prop_oneof![
-        8 => wanted().prop_map(Step::Choose),
-        6 => (0_usize..99, outcome(), afterwards).prop_map(|(at, outcome, then)| Step::Report(at, outcome, then)),
-        2 => (0_usize..99).prop_map(Step::Drop),
-        4 => prop_oneof![0..3_000_u64, 3_000..90_000_u64, 90_000..400_000_u64].prop_map(Step::Delay),
-        1 => proptest::sample::subsequence(KEYS.to_vec(), 1..=3).prop_map(Step::Reload),
-        1 => Just(Step::Replace),
+        8 => wanted().prop_map(ReplayStep::Choose),
+        6 => (0_usize..99, outcome(), afterwards).prop_map(|(at, outcome, then)| ReplayStep::Report(at, outcome, then)),
+        2 => (0_usize..99).prop_map(ReplayStep::Drop),
+        4 => prop_oneof![0..3_000_u64, 3_000..90_000_u64, 90_000..400_000_u64].prop_map(ReplayStep::Delay),
+        1 => proptest::sample::subsequence(KEYS.to_vec(), 1..=3).prop_map(ReplayStep::Reload),
+        1 => Just(ReplayStep::Replace),
     ]
 }
 
@@ -240,21 +241,21 @@ proptest! {
         for model in MODELS {
             let large = Size { body: 2500, max_tokens: 2500 };
             let choice = bench.choose_without_alternative(model, large);
-            let is_key = matches!(choice, Choice::Key(_));
+            let is_key = matches!(choice, KeyChoice::Key(_));
             prop_assert!(is_key || bench.has_upstream_wait(model, large), "{:?}", choice);
             let choice = bench.choose_without_alternative(model, Size::default());
-            prop_assert!(matches!(choice, Choice::Key(_)), "{:?}", choice);
+            prop_assert!(matches!(choice, KeyChoice::Key(_)), "{:?}", choice);
         }
         bench.health.release_all();
 
-        // After every rest, with another target left: every session gets the key that it prefers.
-        bench.now += PAST_EVERY_REST;
+        // After every cooldown, with another target left: every session gets the key that it prefers.
+        bench.now += PAST_EVERY_COOLDOWN;
         for (model, session) in MODELS.into_iter().flat_map(|model| (0..5).map(move |session| (model, session))) {
-            let session = Session(session * 7_919);
+            let session = AffinityHash(session * 7_919);
             let own = preferred_index(session, bench.health.keys.iter().map(|key| key.key.id()));
             let own = own.map(|at| bench.health.keys[at].key.id());
-            let (alternatives, patience) = (Alternatives::Left, Patience::MayWait);
-            let wanted = KeyRequest { model, session: Some(session), size: Size::default(), alternatives, patience, chance: 0.9 };
+            let (alternatives, patience) = (Alternatives::Left, SessionWait::MayWait);
+            let wanted = ReplayRequest { model, session: Some(session), size: Size::default(), alternatives, patience, chance: 0.9 };
             let before = bench.leases.len();
             bench.take(&wanted);
             prop_assert_eq!(bench.leases.len(), before + 1, "the target was passed over");
@@ -271,14 +272,20 @@ proptest! {
 fn a_short_wait_that_is_over_leaves_no_mark() {
     let mut bench = Bench::new(Owner::Gateway);
     let size = Size::default();
-    let (alternatives, patience) = (Alternatives::None, Patience::MayWait);
-    let wanted =
-        KeyRequest { model: "m0", session: Some(Session(1)), size, alternatives, patience, chance: 0.5 };
+    let (alternatives, patience) = (Alternatives::None, SessionWait::MayWait);
+    let wanted = ReplayRequest {
+        model: "m0",
+        session: Some(AffinityHash(1)),
+        size,
+        alternatives,
+        patience,
+        chance: 0.5,
+    };
     bench.take(&wanted);
     let limited = Outcome::RateLimited { wait: Some(Duration::from_secs(2)), scope: LimitScope::Model };
-    bench.run(&Step::Report(0, limited, AfterReport::Ends));
+    bench.run(&ReplayStep::Report(0, limited, AfterReport::Ends));
     bench.now += 3000;
     bench.take(&wanted);
-    bench.run(&Step::Drop(0));
+    bench.run(&ReplayStep::Drop(0));
     assert_eq!(bench.marks(), 0, "there was nothing to probe");
 }

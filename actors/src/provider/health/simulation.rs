@@ -26,8 +26,8 @@ use self::audit::Audit;
 use self::clients::ClientRequest;
 use self::gateway::Exchange;
 use self::timeline::Timeline;
-use self::upstream::Upstream;
-use super::{Health, Session, Size, preferred_index};
+use self::upstream::SimulatedUpstream;
+use super::{AffinityHash, Health, Size, preferred_index};
 use crate::clock::Millis;
 use crate::retry::{RecentFailures, RetryBudget};
 use crate::secret::ApiKey;
@@ -50,14 +50,14 @@ const START: Millis = 10 * HOUR;
 struct World {
     time: Timeline,
     rng: RefCell<Rng>,
-    upstream: RefCell<Upstream>,
+    upstream: RefCell<SimulatedUpstream>,
     models: [Arc<str>; MODELS],
-    providers: Vec<Provider>,
+    providers: Vec<SimulatedProvider>,
     recent: RecentFailures,
     audit: RefCell<Audit>,
 }
 
-struct Provider {
+struct SimulatedProvider {
     health: RefCell<Health>,
     keys: Vec<ApiKey>,
     budget: RetryBudget,
@@ -65,7 +65,7 @@ struct Provider {
     incarnation: Cell<u64>,
 }
 
-impl Provider {
+impl SimulatedProvider {
     fn new(number: usize) -> Self {
         let names: Vec<_> = (0..KEYS).map(|key| format!("provider-{number}-key-{key}")).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
@@ -91,13 +91,13 @@ impl Provider {
 impl World {
     fn new(seed: u64) -> Rc<Self> {
         let mut rng = Rng::with_seed(seed);
-        let upstream = Upstream::random_day(&mut rng);
+        let upstream = SimulatedUpstream::random_day(&mut rng);
         Rc::new(Self {
             time: Timeline::new(START),
             rng: RefCell::new(rng),
             upstream: RefCell::new(upstream),
             models: std::array::from_fn(|model| format!("m{model}").into()),
-            providers: (0..PROVIDERS).map(Provider::new).collect(),
+            providers: (0..PROVIDERS).map(SimulatedProvider::new).collect(),
             recent: RecentFailures::default(),
             audit: RefCell::new(Audit::default()),
         })
@@ -121,7 +121,7 @@ impl World {
     }
 
     fn marks(&self) -> usize {
-        let marks = |provider: &Provider| {
+        let marks = |provider: &SimulatedProvider| {
             provider.health.borrow_mut().conditions().filter(|known| known.is_probed()).count()
         };
         self.providers.iter().map(marks).sum()
@@ -146,7 +146,7 @@ async fn replacements(world: Rc<World>) {
 fn first_requests(world: &Rc<World>, size: Size) {
     let calls = world.count("calls");
     for model in 0..MODELS {
-        for session in [None, Some(Session(1)), Some(Session(99)), Some(Session(12_345_678))] {
+        for session in [None, Some(AffinityHash(1)), Some(AffinityHash(99)), Some(AffinityHash(12_345_678))] {
             let world = world.clone();
             world.clone().time.spawn(async move {
                 let request =
@@ -173,8 +173,12 @@ fn simulate(seed: u64) {
 
     // The day ends during faults: every client disconnects, and every fault ends.
     assert_eq!(world.marks(), 0, "a lease leaves a mark");
-    let resting = world.providers.iter().filter(|known| !known.health.borrow().is_clear(world.time.now()));
-    assert_eq!(resting.count(), PROVIDERS, "the day must end while every provider has a resting condition");
+    let cooling = world.providers.iter().filter(|known| !known.health.borrow().is_clear(world.time.now()));
+    assert_eq!(
+        cooling.count(),
+        PROVIDERS,
+        "the day must end while every provider has a condition on cooldown"
+    );
     world.upstream.borrow_mut().heal();
     // No refused request was small enough for its wait to apply to these.
     first_requests(&world, Size { body: 1, max_tokens: 1 });
@@ -193,9 +197,9 @@ fn a_day_of_mixed_faults_refuses_no_request_unnecessarily() {
 
 #[test]
 fn sessions_are_spread_over_all_keys() {
-    let keys = Provider::new(0).keys;
+    let keys = SimulatedProvider::new(0).keys;
     let places =
-        (0..100).filter_map(|session| preferred_index(Session(session), keys.iter().map(ApiKey::id)));
+        (0..100).filter_map(|session| preferred_index(AffinityHash(session), keys.iter().map(ApiKey::id)));
     let counts = places.fold([0; KEYS], |mut counts, at| {
         counts[at] += 1;
         counts

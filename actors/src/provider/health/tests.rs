@@ -40,16 +40,16 @@ fn limited(seconds: impl Into<Option<u64>>) -> Outcome {
 }
 
 impl Bench {
-    fn request(&mut self, set: impl FnOnce(&mut Request<'_>)) -> (Choice, u64, Size) {
+    fn request(&mut self, set: impl FnOnce(&mut KeyRequest<'_>)) -> (KeyChoice, u64, Size) {
         self.count += 1;
-        let mut request = Request {
+        let mut request = KeyRequest {
             now: self.now,
             model: MODEL,
             session: None,
             tried: &[],
             size: Size { body: 1000, max_tokens: 100 },
             alternatives: Alternatives::None,
-            patience: Patience::MayWait,
+            patience: SessionWait::MayWait,
             lease: self.count,
             chance: 0.5,
         };
@@ -60,18 +60,18 @@ impl Bench {
     fn take_with(
         &mut self,
         model: &'static str,
-        set: impl FnOnce(&mut Request<'_>),
-    ) -> Result<LeasedCall, Choice> {
+        set: impl FnOnce(&mut KeyRequest<'_>),
+    ) -> Result<LeasedCall, KeyChoice> {
         let began = self.now;
         let (choice, number, size) = self.request(|request| {
             request.model = model;
             set(request);
         });
-        let Choice::Key(Chosen { key, is_known_to_fail, .. }) = choice else { return Err(choice) };
+        let KeyChoice::Key(Chosen { key, is_known_to_fail, .. }) = choice else { return Err(choice) };
         Ok(LeasedCall { key: key.id(), model, began, number, is_known_to_fail, size })
     }
 
-    fn take_without(&mut self, tried: KeyId) -> Result<LeasedCall, Choice> {
+    fn take_without(&mut self, tried: KeyId) -> Result<LeasedCall, KeyChoice> {
         let leaked: &'static [KeyId] = vec![tried].leak();
         self.take_with(MODEL, |request| request.tried = leaked)
     }
@@ -80,9 +80,9 @@ impl Bench {
         self.take_with(MODEL, |_| {}).expect("a key")
     }
 
-    fn report(&mut self, taken: &LeasedCall, outcome: Outcome) -> Vec<Change> {
+    fn report(&mut self, taken: &LeasedCall, outcome: Outcome) -> Vec<StateChange> {
         let &LeasedCall { key, model, began, number, size, .. } = taken;
-        let report = Report {
+        let report = CallReport {
             outcome,
             key,
             model: model.into(),
@@ -105,7 +105,7 @@ impl Bench {
         self.now += seconds * 1000;
     }
 
-    fn take_with_alternative(&mut self) -> Result<LeasedCall, Choice> {
+    fn take_with_alternative(&mut self) -> Result<LeasedCall, KeyChoice> {
         self.take_with(MODEL, |request| request.alternatives = Alternatives::Left)
     }
 }
@@ -118,7 +118,7 @@ fn keys_take_turns_and_a_session_keeps_its_own() {
     let mut used = HashSet::new();
     for session in 0..32 {
         let keys = [(); 3].map(|()| {
-            bench.take_with(MODEL, |request| request.session = Some(Session(session))).unwrap().key
+            bench.take_with(MODEL, |request| request.session = Some(AffinityHash(session))).unwrap().key
         });
         assert!(keys.iter().all(|key| *key == keys[0]));
         used.insert(keys[0]);
@@ -127,7 +127,7 @@ fn keys_take_turns_and_a_session_keeps_its_own() {
 }
 
 #[test]
-fn a_lone_key_is_never_refused_for_a_guess_and_other_models_never_rest() {
+fn a_lone_key_is_never_refused_for_a_guess_and_other_models_have_no_cooldown() {
     for outcome in [
         limited(None),
         Outcome::OutOfCredit,
@@ -156,7 +156,7 @@ fn only_the_upstreams_own_wait_refuses_and_only_comparable_requests() {
     let mut bench = bench(&["a"]);
     bench.fail(MODEL, limited(30));
     bench.advance(10);
-    let Err(Choice::RateLimited { wait }) = bench.take_with(MODEL, |_| {}) else {
+    let Err(KeyChoice::RateLimited { wait }) = bench.take_with(MODEL, |_| {}) else {
         panic!("the wait is over too early")
     };
     assert_eq!(wait, Duration::from_secs(20));
@@ -203,7 +203,7 @@ fn a_small_success_does_not_end_the_wait_of_large_requests() {
     bench.advance(1);
     let small = bench.take_with(MODEL, |request| request.size.body = 10).unwrap();
     bench.report(&small, Outcome::Answered);
-    assert!(matches!(bench.take_with(MODEL, |_| {}), Err(Choice::RateLimited { .. })));
+    assert!(matches!(bench.take_with(MODEL, |_| {}), Err(KeyChoice::RateLimited { .. })));
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn three_limited_models_order_the_key_last_and_never_refuse() {
 }
 
 #[test]
-fn a_rest_doubles_with_each_failure_up_to_a_minute() {
+fn a_cooldown_doubles_with_each_failure_up_to_a_minute() {
     let mut bench = bench(&["a", "b"]);
     let mut pauses = vec![];
     for _ in 0..6 {
@@ -248,7 +248,7 @@ fn a_rest_doubles_with_each_failure_up_to_a_minute() {
 }
 
 #[test]
-fn no_credit_rests_the_key_for_five_minutes() {
+fn no_credit_is_a_cooldown_of_the_key_for_five_minutes() {
     let mut bench = bench(&["a", "b"]);
     bench.fail(MODEL, Outcome::OutOfCredit);
     for _ in 0..2 {
@@ -267,7 +267,7 @@ fn a_rejected_key_is_called_if_it_is_the_only_one_and_not_while_another_waits() 
     bench.report(&dead, Outcome::KeyRejected);
     let busy = bench.take();
     bench.report(&busy, limited(30));
-    assert!(matches!(bench.take_with(MODEL, |_| {}), Err(Choice::RateLimited { .. })));
+    assert!(matches!(bench.take_with(MODEL, |_| {}), Err(KeyChoice::RateLimited { .. })));
     let last = bench.take_without(id("busy")).unwrap();
     assert!(last.key == id("dead") && last.is_known_to_fail);
 }
@@ -279,13 +279,13 @@ fn a_model_that_fails_three_requests_is_passed_over_while_another_target_is_left
         (0..2).for_each(|_| bench.fail(MODEL, outcome));
         bench.take_with_alternative().expect("two failures are too few");
         bench.fail(MODEL, outcome);
-        assert!(matches!(bench.take_with_alternative(), Err(Choice::PassedOver)), "{outcome:?}");
+        assert!(matches!(bench.take_with_alternative(), Err(KeyChoice::PassedOver)), "{outcome:?}");
         let last = bench.take();
         assert!(last.is_known_to_fail, "{outcome:?}: no better key is left");
         bench.take_with("other", |request| request.alternatives = Alternatives::Left).expect("another model");
         bench.advance(5);
-        let probe = bench.take_with_alternative().expect("its rest is over");
-        assert!(matches!(bench.take_with_alternative(), Err(Choice::PassedOver)), "one at a time");
+        let probe = bench.take_with_alternative().expect("its cooldown is over");
+        assert!(matches!(bench.take_with_alternative(), Err(KeyChoice::PassedOver)), "one at a time");
         assert!(!bench.take().is_known_to_fail, "without another target it counts as an ordinary model");
         bench.report(&probe, Outcome::Answered);
         for _ in 0..3 {
@@ -313,7 +313,7 @@ fn repeats_that_interleave_count_once_too() {
 }
 
 #[test]
-fn the_host_rests_when_it_fails_on_two_models_and_comes_back_by_a_growing_share() {
+fn the_host_has_a_cooldown_when_it_fails_on_two_models_and_comes_back_by_a_growing_share() {
     for outcome in [Outcome::Unreachable, Outcome::Silent] {
         let mut bench = bench(&["a"]);
         bench.fail("x", outcome);
@@ -322,7 +322,7 @@ fn the_host_rests_when_it_fails_on_two_models_and_comes_back_by_a_growing_share(
         for model in ["y", "x", "y"] {
             bench.fail(model, outcome);
         }
-        assert!(matches!(bench.take_with_alternative(), Err(Choice::PassedOver)), "{outcome:?}");
+        assert!(matches!(bench.take_with_alternative(), Err(KeyChoice::PassedOver)), "{outcome:?}");
         bench.take();
         bench.advance(60);
         let answered = bench.take();
@@ -330,7 +330,8 @@ fn the_host_rests_when_it_fails_on_two_models_and_comes_back_by_a_growing_share(
         let share = |bench: &mut Bench| {
             let served = (0..1000).filter(|&session| {
                 let taken = bench.take_with(MODEL, |request| {
-                    (request.alternatives, request.session) = (Alternatives::Left, Some(Session(session)));
+                    (request.alternatives, request.session) =
+                        (Alternatives::Left, Some(AffinityHash(session)));
                 });
                 taken.is_ok()
             });
@@ -346,7 +347,7 @@ fn after_a_pause_of_the_host_no_session_moves_back_and_forth() {
     for model in ["x", "y", "x", "y", "x", "y"] {
         bench.fail(model, Outcome::Unreachable);
     }
-    let end = bench.health.host.rest().unwrap().until;
+    let end = bench.health.host.cooldown().unwrap().until;
     bench.now = end;
     let answered = bench.take();
     bench.report(&answered, Outcome::Answered);
@@ -356,7 +357,8 @@ fn after_a_pause_of_the_host_no_session_moves_back_and_forth() {
         let served: HashSet<u64> = (0..1000)
             .filter(|&session| {
                 let taken = bench.take_with(MODEL, |request| {
-                    (request.alternatives, request.session) = (Alternatives::Left, Some(Session(session)));
+                    (request.alternatives, request.session) =
+                        (Alternatives::Left, Some(AffinityHash(session)));
                 });
                 taken.is_ok()
             })
@@ -378,7 +380,7 @@ fn calls_from_before_the_last_change_have_no_effect() {
     bench.report(&limited_one, limited(None));
     bench.advance(1);
     bench.report(&late_success, Outcome::Answered);
-    assert_eq!([bench.take().key, bench.take().key], [id("b"); 2], "the success is older than the rest");
+    assert_eq!([bench.take().key, bench.take().key], [id("b"); 2], "the success is older than the cooldown");
     bench.advance(5);
     let probe = LeasedCall { key: id("a"), ..bench.take() };
     bench.report(&probe, Outcome::Answered);
@@ -403,12 +405,12 @@ fn failures_caused_by_the_request_change_nothing() {
 fn a_session_waits_five_seconds_for_its_key_and_no_longer() {
     for (wait, waits) in [(5, true), (6, false)] {
         let mut bench = bench(&["a", "b"]);
-        let session = Some(Session(3));
+        let session = Some(AffinityHash(3));
         let taken = bench.take_with(MODEL, |request| request.session = session).unwrap();
         bench.report(&taken, limited(wait));
         let next = bench.take_with(MODEL, |request| request.session = session);
         match next {
-            Err(Choice::WaitUntil(until)) => assert!(waits && until == bench.now + wait * 1000),
+            Err(KeyChoice::WaitUntil(until)) => assert!(waits && until == bench.now + wait * 1000),
             Ok(moved) => assert!(!waits && moved.key != taken.key),
             Err(other) => panic!("{other:?}"),
         }
@@ -421,8 +423,8 @@ fn a_session_waits_five_seconds_for_its_key_and_no_longer() {
 #[test]
 fn a_session_does_not_wait_for_a_key_without_credit() {
     let mut bench = bench(&["a", "b"]);
-    let session = Some(Session(7));
-    let of_session = |request: &mut Request<'_>| request.session = session;
+    let session = Some(AffinityHash(7));
+    let of_session = |request: &mut KeyRequest<'_>| request.session = session;
     let limited_call = bench.take_with(MODEL, of_session).unwrap();
     let other_call = bench.take_with("other", of_session).unwrap();
     assert_eq!(limited_call.key, other_call.key);
@@ -454,11 +456,14 @@ fn each_change_is_reported_once() {
     let mut bench = bench(&["a", "b"]);
     let taken = bench.take();
     let changes = bench.report(&taken, limited(None));
-    assert!(matches!(&changes[..], [Change { into: State::Resting { .. }, .. }]), "{changes:?}");
+    assert!(
+        matches!(&changes[..], [StateChange { into: SubjectState::CoolingDown { .. }, .. }]),
+        "{changes:?}"
+    );
     bench.advance(5);
     let probe = LeasedCall { key: taken.key, ..bench.take() };
     let changes = bench.report(&probe, Outcome::Answered);
-    assert!(matches!(&changes[..], [Change { into: State::Preferred, .. }]), "{changes:?}");
+    assert!(matches!(&changes[..], [StateChange { into: SubjectState::Preferred, .. }]), "{changes:?}");
     let other = bench.take();
     assert_eq!(bench.report(&other, Outcome::Answered), []);
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::condition::Condition;
-use super::{Health, Key};
+use super::condition::HealthCondition;
+use super::{Health, KeyHealth};
 use crate::clock::{self, Millis};
 use crate::outcome::Outcome;
 use crate::secret::KeyId;
@@ -43,20 +43,25 @@ impl ConditionView {
         self.reason.is_none()
     }
 
-    fn new(condition: &Condition, now: Millis) -> Self {
-        let Some(rest) = condition.rest().filter(|rest| rest.until > now) else { return Self::default() };
+    fn new(condition: &HealthCondition, now: Millis) -> Self {
+        let Some(cooldown) = condition.cooldown().filter(|cooldown| cooldown.until > now) else {
+            return Self::default();
+        };
         let wall = |time: Millis| clock::wall().saturating_add(time).saturating_sub(now);
         Self {
-            reason: Some(rest.cause.label()),
-            since: Some(wall(rest.since)),
-            until: Some(wall(rest.until)),
-            last_error: (!rest.message.is_empty()).then(|| rest.message.clone()),
+            reason: Some(cooldown.cause.label()),
+            since: Some(wall(cooldown.since)),
+            until: Some(wall(cooldown.until)),
+            last_error: (!cooldown.message.is_empty()).then(|| cooldown.message.clone()),
         }
     }
 }
 
-fn models<'m>(models: impl Iterator<Item = (&'m Arc<str>, &'m Condition)>, now: Millis) -> Vec<ModelView> {
-    let view = |(model, condition): (&Arc<str>, &Condition)| ModelView {
+fn models<'m>(
+    models: impl Iterator<Item = (&'m Arc<str>, &'m HealthCondition)>,
+    now: Millis,
+) -> Vec<ModelView> {
+    let view = |(model, condition): (&Arc<str>, &HealthCondition)| ModelView {
         model: model.clone(),
         condition: ConditionView::new(condition, now),
     };
@@ -80,10 +85,10 @@ impl Health {
     }
 }
 
-impl Key {
+impl KeyHealth {
     fn view(&self, now: Millis) -> KeyView {
-        let resting = self.whole.rest().filter(|rest| rest.until > now);
-        let state = match resting.map(|rest| rest.cause) {
+        let cooling = self.whole.cooldown().filter(|cooldown| cooldown.until > now);
+        let state = match cooling.map(|cooldown| cooldown.cause) {
             None => "ready",
             Some(Outcome::RateLimited { .. }) => "cooling",
             Some(Outcome::OutOfCredit) => "out of credit",

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    anthropic::event::Counts,
+    anthropic::event::ReportedUsage,
     json::{self, List, Object},
     vocabulary::Usage,
 };
@@ -35,18 +35,18 @@ struct WireOutputCounts<'a> {
 }
 
 impl WireCounts<'_> {
-    pub(super) fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> ReportedUsage {
         let own = self.own();
         let mut iterations = self.iterations.0.iter().filter_map(|counts| counts.0.as_ref()).peekable();
         if iterations.peek().is_none() {
             return own;
         }
         let sum = iterations.fold(Usage::default(), |sum, run| sum.plus(run.own().after(Usage::default())));
-        Counts { thinking: own.thinking, ..Counts::from(sum) }
+        ReportedUsage { thinking: own.thinking, ..ReportedUsage::from(sum) }
     }
 
-    fn own(&self) -> Counts {
-        Counts {
+    fn own(&self) -> ReportedUsage {
+        ReportedUsage {
             input: json::count(self.input_tokens),
             output: json::count(self.output_tokens),
             cache_read: json::count(self.cache_read_input_tokens),

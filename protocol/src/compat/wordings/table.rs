@@ -25,14 +25,14 @@ pub(super) enum PathPosition {
 }
 
 /// The text around a name, in lower case. The name may have quotes of any kind.
-pub(super) struct Wording {
+pub(super) struct FixupWording {
     pub(super) before: &'static str,
     pub(super) after: &'static str,
     pub(super) names: NameKind,
     pub(super) path: PathPosition,
 }
 
-pub(super) const WORDINGS: [Wording; 23] = [
+pub(super) const WORDINGS: [FixupWording; 23] = [
     // OpenAI, Azure, and APIs that copy their wording.
     wording("unsupported parameter: ", "", NameKind::Member, PathPosition::InName),
     wording("unsupported value: ", " does not support", NameKind::Value, PathPosition::InName),
@@ -83,8 +83,13 @@ pub(super) const WORDINGS: [Wording; 23] = [
     wording("), ", " is not permitted", NameKind::Keyword, PathPosition::InName),
 ];
 
-const fn wording(before: &'static str, after: &'static str, names: NameKind, path: PathPosition) -> Wording {
-    Wording { before, after, names, path }
+const fn wording(
+    before: &'static str,
+    after: &'static str,
+    names: NameKind,
+    path: PathPosition,
+) -> FixupWording {
+    FixupWording { before, after, names, path }
 }
 
 /// Refusals that describe a member without its name.

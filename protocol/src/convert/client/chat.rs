@@ -14,7 +14,7 @@ use crate::{
 
 /// The upstream that a request is converted for.
 #[derive(Clone, Copy, Debug)]
-pub struct Target<'a> {
+pub struct MessagesUpstream<'a> {
     pub provider: &'a str,
     /// The upstream's name of the model.
     pub model: &'a str,
@@ -27,14 +27,14 @@ pub struct Target<'a> {
 pub struct MessagesRequest {
     pub body: Vec<u8>,
     pub delivery: Delivery,
-    pub reply: ReplyContext,
+    pub reply: MessagesReplyContext,
     /// The members that the Messages API does not accept.
     pub dropped: Dropped,
 }
 
 /// The facts of a request that its reply needs.
 #[derive(Clone, Debug)]
-pub struct ReplyContext {
+pub struct MessagesReplyContext {
     requested_model: String,
     /// Whether a stream ends with the usage.
     sends_usage: bool,
@@ -61,6 +61,6 @@ pub struct ReplyIdentity {
 /// # Errors
 /// The body is not JSON, lacks what Chat Completions requires, or carries content that the Messages API cannot
 /// express and whose loss would change its meaning.
-pub fn request(body: &[u8], target: &Target<'_>) -> Result<MessagesRequest, RequestError> {
+pub fn request(body: &[u8], target: &MessagesUpstream<'_>) -> Result<MessagesRequest, RequestError> {
     request::convert(body, target)
 }

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 
 use crate::{
     anthropic::{
-        event::{Event, EventSink as _},
+        event::{EventSink as _, MessagesEvent},
         writer::WholeMessage,
     },
     convert::ReplyEncoder,
@@ -24,11 +24,11 @@ impl MessagesEncoder {
 }
 
 impl ReplyEncoder for MessagesEncoder {
-    fn stream(&mut self, event: Event<'_>, out: &mut BytesMut) {
+    fn stream(&mut self, event: MessagesEvent<'_>, out: &mut BytesMut) {
         out.emit(event);
     }
 
-    fn collect(&mut self, event: Event<'_>) {
+    fn collect(&mut self, event: MessagesEvent<'_>) {
         self.whole.emit(event);
     }
 

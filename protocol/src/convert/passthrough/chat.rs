@@ -1,4 +1,4 @@
-//! The Chat Completions API passed through: a tap reads along, and removes the usage that only the gateway asked for.
+//! The Chat Completions API passed through: a tap reads along, and removes the usage that only the gateway requested.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memmem;
@@ -16,7 +16,7 @@ use crate::vocabulary::Usage;
 /// One per streamed reply.
 #[derive(Debug)]
 pub struct ChatTap {
-    asked: UsageAsked,
+    usage_asked: UsageAsked,
     started: bool,
     choices: Choices,
     done: bool,
@@ -31,9 +31,9 @@ pub struct ChatTap {
 
 impl ChatTap {
     #[must_use]
-    pub fn new(asked: UsageAsked) -> Self {
+    pub fn new(usage_asked: UsageAsked) -> Self {
         Self {
-            asked,
+            usage_asked,
             started: false,
             choices: Choices::default(),
             done: false,
@@ -45,7 +45,7 @@ impl ChatTap {
     }
 
     /// Looks at a block of complete events, and gives it back as the client is to get it: itself, unless there is
-    /// something in it that only the gateway asked for, or something behind the event that ends the reply, which is
+    /// something in it that only the gateway requested, or something behind the event that ends the reply, which is
     /// not part of it.
     pub fn pass(&mut self, mut block: Bytes) -> PassedBlock {
         if std::mem::take(&mut self.withholds_line_feed) && block.starts_with(b"\n") {
@@ -57,20 +57,22 @@ impl ChatTap {
             let raw = event.raw();
             let piece = match event.data() {
                 Some(data) => self.read(&data, raw),
-                None => Piece::AsItIs,
+                None => ForwardedPart::AsItIs,
             };
-            self.withholds_line_feed = matches!(piece, Piece::Nothing) && raw.ends_with(b"\r");
+            self.withholds_line_feed = matches!(piece, ForwardedPart::Nothing) && raw.ends_with(b"\r");
             let start = kept.as_ref().map_or(at, BytesMut::len);
             // Everything up to the first change is copied once there is one.
             match (piece, &mut kept) {
-                (Piece::AsItIs, None) => {}
-                (Piece::AsItIs, Some(kept)) => kept.extend_from_slice(raw),
+                (ForwardedPart::AsItIs, None) => {}
+                (ForwardedPart::AsItIs, Some(kept)) => kept.extend_from_slice(raw),
                 (piece, kept) => {
                     let kept = kept.get_or_insert_with(|| BytesMut::from(&block[..at]));
                     let (before, behind) = match piece {
-                        Piece::Without(span) => span,
+                        ForwardedPart::Without(span) => span,
                         // The line ends in front of it belong to the event before.
-                        Piece::Nothing | Piece::AsItIs => (event.leading_line_ends(), raw.len()),
+                        ForwardedPart::Nothing | ForwardedPart::AsItIs => {
+                            (event.leading_line_ends(), raw.len())
+                        }
                     };
                     kept.extend_from_slice(&raw[..before]);
                     kept.extend_from_slice(&raw[behind..]);
@@ -122,30 +124,31 @@ impl ChatTap {
         &self.summary
     }
 
-    fn read(&mut self, data: &[u8], raw: &[u8]) -> Piece {
+    fn read(&mut self, data: &[u8], raw: &[u8]) -> ForwardedPart {
         if data.trim_ascii() == b"[DONE]" {
             self.started = true;
             self.done = true;
-            return Piece::AsItIs;
+            return ForwardedPart::AsItIs;
         }
         self.started |= !data.trim_ascii().is_empty();
         if says_something(data) {
-            let Ok(chunk) = serde_json::from_slice::<Chunk>(data) else { return Piece::AsItIs };
+            let Ok(chunk) = serde_json::from_slice::<TappedChunk>(data) else { return ForwardedPart::AsItIs };
             self.note(&chunk, data);
             if self.summary.fault.is_some() {
-                return Piece::AsItIs;
+                return ForwardedPart::AsItIs;
             }
-            if chunk.usage.is_some() && chunk.choices.is_empty() && self.asked == UsageAsked::ByGateway {
-                return Piece::Nothing;
+            if chunk.usage.is_some() && chunk.choices.is_empty() && self.usage_asked == UsageAsked::ByGateway
+            {
+                return ForwardedPart::Nothing;
             }
         }
-        match self.asked {
-            UsageAsked::ByClient => Piece::AsItIs,
-            UsageAsked::ByGateway => null_usage(raw).map_or(Piece::AsItIs, Piece::Without),
+        match self.usage_asked {
+            UsageAsked::ByClient => ForwardedPart::AsItIs,
+            UsageAsked::ByGateway => null_usage(raw).map_or(ForwardedPart::AsItIs, ForwardedPart::Without),
         }
     }
 
-    fn note(&mut self, chunk: &Chunk, data: &[u8]) {
+    fn note(&mut self, chunk: &TappedChunk, data: &[u8]) {
         if let Ok(Some(said)) = openai::stream::Chunk::read(data.trim_ascii()) {
             self.summary.usage = said.usage().or(self.summary.usage);
             self.summary.fault = said.fault(data).or(self.summary.fault.take());
@@ -157,7 +160,7 @@ impl ChatTap {
     }
 
     /// Of several answers, the first that calls something counts.
-    fn count_calls(&mut self, index: u32, choice: &Choice) {
+    fn count_calls(&mut self, index: u32, choice: &TappedChoice) {
         let Some(said) = choice.delta.iter().chain(&choice.message).find(|said| said.calls_something())
         else {
             return;
@@ -170,7 +173,7 @@ impl ChatTap {
         self.summary.tool_calls += u32::from(old.is_some());
     }
 
-    fn count(&mut self, call: &Call) {
+    fn count(&mut self, call: &CallDelta) {
         let name = call.function.as_ref().and_then(|function| function.name.as_deref());
         let id = call.id.as_ref().and_then(Value::as_str).filter(|id| !matches!(*id, "" | "null"));
         let key = id.map(|id| format!("{:?} {id}", call.index).into_boxed_str());
@@ -191,7 +194,7 @@ struct Choices {
 }
 
 impl Choices {
-    fn note(&mut self, choice: &Choice) {
+    fn note(&mut self, choice: &TappedChoice) {
         // OpenAI allows 128; those beyond 63 are looked at together.
         let bit = 1 << choice.index.unwrap_or(0).min(63);
         self.begun |= bit;
@@ -251,7 +254,7 @@ impl ReplyCodec for ChatTap {
 #[must_use]
 pub fn summary_of_completion(body: &[u8]) -> ReplySummary {
     let mut tap = ChatTap::new(UsageAsked::ByClient);
-    if let Ok(chunk) = serde_json::from_slice::<Chunk>(body) {
+    if let Ok(chunk) = serde_json::from_slice::<TappedChunk>(body) {
         tap.note(&chunk, body);
     }
     tap.summary
@@ -279,7 +282,7 @@ fn names_a_later_one(data: &[u8]) -> bool {
 }
 
 /// The part of an event that passes.
-enum Piece {
+enum ForwardedPart {
     AsItIs,
     Nothing,
     /// All but this span of its bytes.
@@ -333,46 +336,46 @@ fn null_usage_at(raw: &[u8], at: usize) -> Option<(usize, usize)> {
 }
 
 #[derive(Deserialize)]
-struct Chunk {
+struct TappedChunk {
     #[serde(default, deserialize_with = "or_empty")]
-    choices: Vec<Choice>,
+    choices: Vec<TappedChoice>,
     usage: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
-struct Choice {
+struct TappedChoice {
     index: Option<u32>,
     finish_reason: Option<IgnoredAny>,
-    delta: Option<Delta>,
-    message: Option<Delta>,
+    delta: Option<TappedDelta>,
+    message: Option<TappedDelta>,
 }
 
 #[derive(Deserialize)]
-struct Delta {
-    tool_calls: Option<Vec<Call>>,
+struct TappedDelta {
+    tool_calls: Option<Vec<CallDelta>>,
     /// From before parallel calls existed.
-    function_call: Option<Function>,
+    function_call: Option<FunctionDelta>,
 }
 
-impl Delta {
+impl TappedDelta {
     fn calls_something(&self) -> bool {
         self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty()) || self.function_call.is_some()
     }
 }
 
 #[derive(Deserialize)]
-struct Call {
+struct CallDelta {
     index: Option<Value>,
     id: Option<Value>,
-    function: Option<Function>,
+    function: Option<FunctionDelta>,
 }
 
 #[derive(Deserialize)]
-struct Function {
+struct FunctionDelta {
     name: Option<String>,
 }
 
-fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Choice>, D::Error> {
+fn or_empty<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<TappedChoice>, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
@@ -388,8 +391,8 @@ mod tests {
     const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":10,\"completion_tokens\":3,\"prompt_tokens_details\":{\"cached_tokens\":4}}}\n\n";
     const DONE: &str = "data: [DONE]\n\n";
 
-    fn passed(asked: UsageAsked, blocks: &[&str]) -> (String, ChatTap) {
-        let mut tap = ChatTap::new(asked);
+    fn passed(usage_asked: UsageAsked, blocks: &[&str]) -> (String, ChatTap) {
+        let mut tap = ChatTap::new(usage_asked);
         let passed = blocks.iter().map(|block| tap.pass(Bytes::copy_from_slice(block.as_bytes())).block);
         let text = passed.map(|block| String::from_utf8(block.to_vec()).unwrap()).collect();
         (text, tap)
@@ -482,9 +485,9 @@ mod tests {
     fn nothing_behind_the_end_is_part_of_a_reply() {
         let error = "data: {\"error\":{\"message\":\"busy\",\"code\":429}}\n\n";
         for last in [DONE, error] {
-            for asked in [UsageAsked::ByClient, UsageAsked::ByGateway] {
+            for usage_asked in [UsageAsked::ByClient, UsageAsked::ByGateway] {
                 let block = Bytes::from([ROLE, last, TEXT, DONE].concat());
-                let passed = ChatTap::new(asked).pass(block);
+                let passed = ChatTap::new(usage_asked).pass(block);
                 let end = passed.end.unwrap();
                 assert_eq!(passed.block[end..], *last.as_bytes());
             }

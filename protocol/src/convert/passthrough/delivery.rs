@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use crate::{fault::Fault, json::Literal};
 
 /// The members of a JSON object: names, and values as JSON.
-type Object = BTreeMap<String, String>;
+type JsonMembers = BTreeMap<String, String>;
 
 /// A body on one line, as data of an event must be. No string of JSON has a line end in it.
 fn one_line(body: &[u8]) -> Option<String> {
@@ -22,18 +22,18 @@ fn one_line(body: &[u8]) -> Option<String> {
 }
 
 /// `None` for what is no object.
-fn object(json: &str) -> Option<Object> {
+fn object(json: &str) -> Option<JsonMembers> {
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(json).ok()?;
     Some(members.into_iter().map(|(name, value)| (name, value.get().to_owned())).collect())
 }
 
 /// The objects of a list; `None` for what is none.
-fn objects(json: &str) -> Option<Vec<Object>> {
+fn objects(json: &str) -> Option<Vec<JsonMembers>> {
     let values: Vec<&RawValue> = serde_json::from_str(json).ok()?;
     values.into_iter().map(|value| object(value.get())).collect()
 }
 
-fn written(object: &Object) -> String {
+fn written(object: &JsonMembers) -> String {
     let members = object.iter().map(|(name, value)| format!("{}:{value}", quoted(name)));
     format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
@@ -43,7 +43,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// The text that a member is, if it is one.
-fn text(object: &Object, name: &str) -> Option<String> {
+fn text(object: &JsonMembers, name: &str) -> Option<String> {
     let raw: &RawValue = serde_json::from_str(object.get(name)?).ok()?;
     Literal::of(raw)?.decode().map(Into::into)
 }

@@ -64,16 +64,16 @@ impl MessagesTap {
 
     fn look(&mut self, event: &Event<'_>) {
         let Some(data) = event.data() else { return };
-        let named = event.name().and_then(Kind::from_name);
-        let kind = named.unwrap_or_else(|| Kind::from_data(&data));
-        self.started |= kind != Kind::Ping && !data.trim_ascii().is_empty();
+        let named = event.name().and_then(EventKind::from_name);
+        let kind = named.unwrap_or_else(|| EventKind::from_data(&data));
+        self.started |= kind != EventKind::Ping && !data.trim_ascii().is_empty();
         match kind {
-            Kind::Ping | Kind::Other => {}
-            Kind::MessageStart => start(&mut self.summary, &data),
-            Kind::BlockStart => block(&mut self.summary, &data),
-            Kind::MessageDelta => delta(&mut self.summary, &data),
-            Kind::MessageStop => self.ended = true,
-            Kind::Error => {
+            EventKind::Ping | EventKind::Other => {}
+            EventKind::MessageStart => start(&mut self.summary, &data),
+            EventKind::BlockStart => block(&mut self.summary, &data),
+            EventKind::MessageDelta => delta(&mut self.summary, &data),
+            EventKind::MessageStop => self.ended = true,
+            EventKind::Error => {
                 self.summary.fault = Some(error_of(&data));
                 self.ended = true;
             }
@@ -127,7 +127,7 @@ impl ReplyCodec for MessagesTap {
 #[must_use]
 pub fn summary_of_message(body: &[u8]) -> ReplySummary {
     let mut summary = ReplySummary::default();
-    let Ok(reply) = serde_json::from_slice::<Message<'_>>(body) else { return summary };
+    let Ok(reply) = serde_json::from_slice::<TappedMessage<'_>>(body) else { return summary };
     if reply.kind == "error" || reply.error.is_some() {
         summary.fault = Some(error_of(body));
     }
@@ -163,12 +163,12 @@ fn stop_reason(word: &str) -> StopReason {
 }
 
 /// Counts are cumulative: a reported one replaces the one before.
-fn count(summary: &mut ReplySummary, usage: Option<Usage>) {
+fn count(summary: &mut ReplySummary, usage: Option<TappedUsage>) {
     let Some(mut usage) = usage else { return };
     let iterations = usage.iterations.take().unwrap_or_default();
     if !iterations.is_empty() {
         // The tokens of a compaction, an advisor or a model that declined are counted there alone.
-        usage = iterations.into_iter().fold(Usage::default(), Usage::plus);
+        usage = iterations.into_iter().fold(TappedUsage::default(), TappedUsage::plus);
     }
     let known = summary.usage.get_or_insert_default();
     let reported = [
@@ -187,7 +187,7 @@ fn count(summary: &mut ReplySummary, usage: Option<Usage>) {
 const TOOL_USE: &str = "tool_use";
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
+enum EventKind {
     Ping,
     MessageStart,
     BlockStart,
@@ -198,7 +198,7 @@ enum Kind {
     Other,
 }
 
-impl Kind {
+impl EventKind {
     /// `None` for a word that the API does not have: some upstreams leave the name out or call every event `message`.
     fn from_name(name: &[u8]) -> Option<Self> {
         Some(match name {
@@ -217,7 +217,7 @@ impl Kind {
         if is_block_delta(data) {
             return Self::Other;
         }
-        let Ok(typed) = serde_json::from_slice::<Typed<'_>>(data) else { return Self::Other };
+        let Ok(typed) = serde_json::from_slice::<TypedEvent<'_>>(data) else { return Self::Other };
         // Without a type even an `error` is nothing that a client would take for the end.
         Self::from_name(typed.kind.as_bytes()).unwrap_or(Self::Other)
     }
@@ -231,8 +231,8 @@ fn is_block_delta(data: &[u8]) -> bool {
 
 /// An upstream that fails may send another shape; then its text is the message.
 fn error_of(data: &[u8]) -> Fault {
-    let (kind, message) = match serde_json::from_slice::<Failure>(data) {
-        Ok(Failure { error }) => (error.kind, error.message.unwrap_or_default()),
+    let (kind, message) = match serde_json::from_slice::<ErrorEvent>(data) {
+        Ok(ErrorEvent { error }) => (error.kind, error.message.unwrap_or_default()),
         Err(_) => (None, String::from_utf8_lossy(data).into_owned()),
     };
     let kind = kind.and_then(|word| ErrorKind::from_anthropic(&word)).unwrap_or(ErrorKind::Api);
@@ -240,7 +240,7 @@ fn error_of(data: &[u8]) -> Fault {
 }
 
 #[derive(Deserialize)]
-struct Typed<'a> {
+struct TypedEvent<'a> {
     #[serde(rename = "type", borrow, default)]
     kind: Cow<'a, str>,
 }
@@ -252,46 +252,46 @@ struct MessageStart {
 
 #[derive(Deserialize)]
 struct Started {
-    usage: Option<Usage>,
+    usage: Option<TappedUsage>,
 }
 
 #[derive(Deserialize)]
 struct BlockStart<'a> {
     #[serde(borrow)]
-    content_block: Block<'a>,
+    content_block: TappedBlock<'a>,
 }
 
 #[derive(Deserialize)]
-struct Block<'a> {
+struct TappedBlock<'a> {
     #[serde(rename = "type", borrow, default)]
     kind: Cow<'a, str>,
 }
 
 #[derive(Deserialize)]
 struct MessageDelta {
-    delta: Option<Stopped>,
-    usage: Option<Usage>,
+    delta: Option<StopDelta>,
+    usage: Option<TappedUsage>,
 }
 
 #[derive(Deserialize)]
-struct Stopped {
+struct StopDelta {
     stop_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Message<'a> {
+struct TappedMessage<'a> {
     #[serde(rename = "type", borrow, default)]
     kind: Cow<'a, str>,
     #[serde(borrow)]
-    content: Option<Vec<Block<'a>>>,
+    content: Option<Vec<TappedBlock<'a>>>,
     stop_reason: Option<String>,
-    usage: Option<Usage>,
+    usage: Option<TappedUsage>,
     error: Option<IgnoredAny>,
 }
 
 /// Floats, because there are upstreams that write them, and one such number must not cost the others.
 #[derive(Default, Deserialize)]
-struct Usage {
+struct TappedUsage {
     input_tokens: Option<f64>,
     output_tokens: Option<f64>,
     cache_read_input_tokens: Option<f64>,
@@ -302,12 +302,12 @@ struct Usage {
 }
 
 /// A list of another shape must not cost the counts beside it.
-fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Usage>>, D::Error> {
+fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<TappedUsage>>, D::Error> {
     let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
     Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
 }
 
-impl Usage {
+impl TappedUsage {
     fn plus(self, other: Self) -> Self {
         let sum = |one: Option<f64>, other: Option<f64>| Some(one.unwrap_or(0.0) + other.unwrap_or(0.0));
         Self {
@@ -324,7 +324,7 @@ impl Usage {
 }
 
 #[derive(Deserialize)]
-struct Failure {
+struct ErrorEvent {
     error: FailureDetail,
 }
 

@@ -15,19 +15,20 @@ mod search;
 mod thinking;
 
 pub use decoder::ChatDecoder;
-pub use dialect::{Dialect, PLAIN, Reasoning, Replay};
-pub use reasoning::{AS_OF, FAMILIES, Family, Off, Stop};
+pub use dialect::{Dialect, PLAIN, ReasoningModels, ReasoningParameter, Replay};
+pub use reasoning::{AS_OF, FAMILIES, Family, Off, StopSupport};
 
 use std::collections::HashMap;
 
 use crate::{
-    anthropic::request::Request, convert::Dropped, fault::RequestError, tool_id::Maker, vocabulary::Delivery,
+    anthropic::request::MessagesRequestBody, convert::Dropped, fault::RequestError, tool_id::Maker,
+    vocabulary::Delivery,
 };
 use thinking::Tag;
 
 /// The upstream that a request is converted for.
 #[derive(Clone, Copy, Debug)]
-pub struct Target<'a> {
+pub struct ChatUpstream<'a> {
     pub provider: &'a str,
     /// The upstream's name of the model.
     pub model: &'a str,
@@ -43,14 +44,14 @@ pub struct Target<'a> {
 pub struct ChatRequest {
     pub body: Vec<u8>,
     pub delivery: Delivery,
-    pub reply: ReplyContext,
+    pub reply: ChatReplyContext,
     /// The members that Chat Completions, or this provider, does not accept.
     pub dropped: Dropped,
 }
 
 /// The facts of a request that its reply needs.
 #[derive(Clone, Debug)]
-pub struct ReplyContext {
+pub struct ChatReplyContext {
     requested_model: String,
     /// Signs thinking blocks; absent if the client did not ask for thinking.
     signature: Option<String>,
@@ -75,7 +76,7 @@ pub struct ReplyContext {
     signs_late: bool,
 }
 
-impl ReplyContext {
+impl ChatReplyContext {
     /// The upstream is not sent the stop sequences after all: the reply is cut at each of them.
     pub fn cut_at_stop_sequences(&mut self) {
         self.cut_at = self.stop_sequences.iter().filter(|sequence| !sequence.is_empty()).cloned().collect();
@@ -87,6 +88,6 @@ impl ReplyContext {
 /// # Errors
 /// The body is not JSON, lacks what the Messages API requires, or carries content that Chat Completions cannot
 /// express and whose loss would change its meaning.
-pub fn request(body: &[u8], target: &Target<'_>) -> Result<ChatRequest, RequestError> {
-    request::convert(&Request::parse(body)?, body.len(), target)
+pub fn request(body: &[u8], target: &ChatUpstream<'_>) -> Result<ChatRequest, RequestError> {
+    request::convert(&MessagesRequestBody::parse(body)?, body.len(), target)
 }

@@ -3,18 +3,19 @@
 use crate::{
     anthropic::{
         error::reported,
-        event::{Block, Counts, Event, EventSink},
-        reader::{BadJson, NotAMessage, Position, read_event, read_message},
+        event::{ContentBlockStart, EventSink, MessagesEvent, ReportedUsage},
+        reader::{NotAMessage, StreamPosition, read_event, read_message},
     },
-    convert::{ReplyDecoder, ReplySummary, Step},
+    convert::{CodecStep, ReplyDecoder, ReplySummary},
     fault::Fault,
+    json::NotJson,
     vocabulary::{StopReason, Usage},
 };
 
 /// Reads one reply of a Messages upstream.
 #[derive(Debug, Default)]
 pub struct MessagesDecoder {
-    progress: Progress,
+    progress: ReplyProgress,
     /// `message_stop` has come, or the reply came whole.
     is_done: bool,
     /// The error that the upstream reported. It outlasts a `finish` that follows.
@@ -23,36 +24,40 @@ pub struct MessagesDecoder {
 
 /// What the events so far amount to.
 #[derive(Debug, Default)]
-struct Progress {
+struct ReplyProgress {
     is_started: bool,
     stop: Option<StopReason>,
     usage: Option<Usage>,
     calls: u32,
 }
 
-impl Progress {
-    fn note(&mut self, event: &Event<'_>) {
+impl ReplyProgress {
+    fn note(&mut self, event: &MessagesEvent<'_>) {
         match event {
-            Event::MessageStart { counts, .. } => {
+            MessagesEvent::MessageStart { counts, .. } => {
                 self.count(*counts);
                 self.is_started = true;
             }
-            Event::BlockStart { block, .. } => {
-                self.calls = self.calls.saturating_add(u32::from(matches!(block, Block::ToolUse { .. })));
+            MessagesEvent::BlockStart { block, .. } => {
+                self.calls =
+                    self.calls.saturating_add(u32::from(matches!(block, ContentBlockStart::ToolUse { .. })));
                 self.is_started = true;
             }
-            Event::Delta { .. } => self.is_started = true,
-            Event::MessageDelta { ending, counts } => {
+            MessagesEvent::Delta { .. } => self.is_started = true,
+            MessagesEvent::MessageDelta { ending, counts } => {
                 self.count(*counts);
                 self.stop = ending.reason.or(self.stop);
                 // Its explanation is content.
                 self.is_started |= self.stop == Some(StopReason::Refusal) && !ending.explanation.is_empty();
             }
-            Event::Ping | Event::BlockStop { .. } | Event::MessageStop | Event::Error(_) => {}
+            MessagesEvent::Ping
+            | MessagesEvent::BlockStop { .. }
+            | MessagesEvent::MessageStop
+            | MessagesEvent::Error(_) => {}
         }
     }
 
-    fn count(&mut self, counts: Option<Counts>) {
+    fn count(&mut self, counts: Option<ReportedUsage>) {
         if let Some(counts) = counts {
             self.usage = Some(counts.after(self.usage.unwrap_or_default()));
         }
@@ -61,12 +66,12 @@ impl Progress {
 
 /// Notes every event on its way.
 struct Noted<'p, S> {
-    progress: &'p mut Progress,
+    progress: &'p mut ReplyProgress,
     sink: &'p mut S,
 }
 
 impl<S: EventSink> EventSink for Noted<'_, S> {
-    fn emit(&mut self, event: Event<'_>) {
+    fn emit(&mut self, event: MessagesEvent<'_>) {
         self.progress.note(&event);
         self.sink.emit(event);
     }
@@ -78,9 +83,9 @@ impl MessagesDecoder {
         Self::default()
     }
 
-    fn broke(&mut self, fault: Fault) -> Step {
+    fn broke(&mut self, fault: Fault) -> CodecStep {
         self.broken = Some(fault.clone());
-        Step::Fault(fault)
+        CodecStep::Fault(fault)
     }
 
     /// Why the reply is not complete, if it is not.
@@ -94,27 +99,27 @@ impl MessagesDecoder {
 }
 
 impl ReplyDecoder for MessagesDecoder {
-    fn push(&mut self, data: &[u8], events: &mut impl EventSink) -> Step {
+    fn push(&mut self, data: &[u8], events: &mut impl EventSink) -> CodecStep {
         let data = data.trim_ascii();
         // Some vendors close with the terminator of Chat Completions, which means nothing here.
         if data.is_empty() || data == b"[DONE]" {
-            return Step::More;
+            return CodecStep::More;
         }
         match read_event(data, &mut Noted { progress: &mut self.progress, sink: events }) {
-            Ok(Position::Running) => Step::More,
-            Ok(Position::Stopped) => {
+            Ok(StreamPosition::Running) => CodecStep::More,
+            Ok(StreamPosition::Stopped) => {
                 self.is_done = true;
-                Step::End
+                CodecStep::End
             }
-            Ok(Position::Failed) => self.broke(reported(data)),
-            Err(BadJson) => self.broke(Fault::bad_gateway("invalid JSON in upstream stream")),
+            Ok(StreamPosition::Failed) => self.broke(reported(data)),
+            Err(NotJson) => self.broke(Fault::bad_gateway("invalid JSON in upstream stream")),
         }
     }
 
     fn push_whole(&mut self, body: &[u8], events: &mut impl EventSink) -> Result<(), Fault> {
         let noted = &mut Noted { progress: &mut self.progress, sink: events };
         read_message(body.trim_ascii(), noted).map_err(|problem| match problem {
-            NotAMessage::BadJson => Fault::bad_gateway("invalid JSON from the upstream"),
+            NotAMessage::NotJson => Fault::bad_gateway("invalid JSON from the upstream"),
             NotAMessage::Error => reported(body),
             NotAMessage::NoContent => Fault::bad_gateway("the upstream's reply has no content"),
         })?;
@@ -124,14 +129,14 @@ impl ReplyDecoder for MessagesDecoder {
 
     fn finish(&mut self, events: &mut impl EventSink) -> ReplySummary {
         let fault = self.broken.take().or_else(|| self.unfinished());
-        let Progress { stop, usage, calls: tool_calls, .. } = self.progress;
+        let ReplyProgress { stop, usage, calls: tool_calls, .. } = self.progress;
         let stop_reason = match &fault {
             Some(fault) => {
-                events.emit(Event::Error(fault));
+                events.emit(MessagesEvent::Error(fault));
                 None
             }
             None => {
-                events.emit(Event::MessageStop);
+                events.emit(MessagesEvent::MessageStop);
                 Some(stop.unwrap_or(StopReason::EndTurn).with_calls(tool_calls))
             }
         };

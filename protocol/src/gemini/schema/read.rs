@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{EnumValue, Kind, Numeral, Position, Schema};
+use super::{EnumValue, Numeral, Schema, SchemaPosition, SchemaType};
 use crate::json::RawMembers;
 
 /// The deepest nesting of parameters in practice. A deeper schema becomes a plain object.
@@ -30,25 +30,27 @@ impl<'a> SchemaReader<'a> {
     /// Parses a schema of a value. It must name a type, even if the value is always null.
     fn nested(&mut self, raw: &'a RawValue, depth: usize) -> Schema {
         let mut schema = self.parse_unsettled(raw, depth);
-        schema.settle(Position::from_depth(depth));
+        schema.settle(SchemaPosition::from_depth(depth));
         schema
     }
 
     /// Parses one of several alternatives; `kind` is the type that all of them share.
-    fn alternative(&mut self, raw: &'a RawValue, kind: Option<Kind>, depth: usize) -> Schema {
+    fn alternative(&mut self, raw: &'a RawValue, kind: Option<SchemaType>, depth: usize) -> Schema {
         let mut schema = self.parse_unsettled(raw, depth);
         if !schema.is_null() {
             schema.kind = schema.kind.or(kind);
-            schema.settle(Position::Inside);
+            schema.settle(SchemaPosition::Inside);
         }
         schema
     }
 
     /// Parses a schema without settling it: more may follow.
     fn parse_unsettled(&mut self, raw: &'a RawValue, depth: usize) -> Schema {
-        let Ok(members) = serde_json::from_str::<Members<'a>>(raw.get()) else { return Schema::default() };
+        let Ok(members) = serde_json::from_str::<SchemaMembers<'a>>(raw.get()) else {
+            return Schema::default();
+        };
         if depth > DEEPEST {
-            return Schema { kind: Some(Kind::Object), ..Schema::default() };
+            return Schema { kind: Some(SchemaType::Object), ..Schema::default() };
         }
         let mut schema = plain(&members);
         self.add_contents(&mut schema, &members, depth);
@@ -68,15 +70,15 @@ impl<'a> SchemaReader<'a> {
             let kind = schema.kind;
             let alternatives = members.list(word).into_iter();
             let alternatives = alternatives.map(|each| self.alternative(each, kind, depth + 1)).collect();
-            schema.choose(alternatives, Position::from_depth(depth));
+            schema.choose(alternatives, SchemaPosition::from_depth(depth));
         }
         if kinds.len() > 1 && schema.any_of.is_empty() {
-            schema.choose(one_for_each(&kinds, &schema), Position::from_depth(depth));
+            schema.choose(one_for_each(&kinds, &schema), SchemaPosition::from_depth(depth));
         }
         schema
     }
 
-    fn add_contents(&mut self, schema: &mut Schema, members: &Members<'a>, depth: usize) {
+    fn add_contents(&mut self, schema: &mut Schema, members: &SchemaMembers<'a>, depth: usize) {
         for (name, raw) in members.members("properties").0.iter() {
             // A property that is never valid cannot be sent.
             if raw.get() != "false" {
@@ -93,8 +95,8 @@ impl<'a> SchemaReader<'a> {
             let mut any = Schema::default();
             let alternatives =
                 tuple.into_iter().map(|item| self.alternative(item, None, depth + 1)).collect();
-            any.choose(alternatives, Position::Inside);
-            any.settle(Position::Inside);
+            any.choose(alternatives, SchemaPosition::Inside);
+            any.settle(SchemaPosition::Inside);
             schema.items = Some(Box::new(any));
         }
     }
@@ -102,7 +104,7 @@ impl<'a> SchemaReader<'a> {
     /// Resolves a reference within the document. A reference to itself, out of the document or to nothing becomes a
     /// plain object.
     fn follow(&mut self, reference: &str, depth: usize) -> Schema {
-        let unknown = Schema { kind: Some(Kind::Object), ..Schema::default() };
+        let unknown = Schema { kind: Some(SchemaType::Object), ..Schema::default() };
         let Some(target) = self.resolve(reference) else { return unknown };
         self.added += target.get().len();
         if self.added > MOST_ADDED || self.following.iter().any(|followed| followed == reference) {
@@ -122,13 +124,13 @@ impl<'a> SchemaReader<'a> {
                 let list: Vec<&RawValue> = serde_json::from_str(raw.get()).ok()?;
                 return list.get(step.parse::<usize>().ok()?).copied();
             }
-            serde_json::from_str::<Members<'_>>(raw.get()).ok()?.value(&step)
+            serde_json::from_str::<SchemaMembers<'_>>(raw.get()).ok()?.value(&step)
         })
     }
 }
 
 /// Reads the members that contain no other schemas.
-fn plain(members: &Members<'_>) -> Schema {
+fn plain(members: &SchemaMembers<'_>) -> Schema {
     let mut schema = Schema {
         format: members.text("format"),
         title: members.text("title"),
@@ -173,12 +175,12 @@ fn add_choice(schema: &mut Schema, value: &RawValue) {
 }
 
 /// Returns the named types, without null.
-fn kinds(members: &Members<'_>, schema: &mut Schema) -> Vec<Kind> {
+fn kinds(members: &SchemaMembers<'_>, schema: &mut Schema) -> Vec<SchemaType> {
     let mut words = members.texts("type");
     words.extend(members.text("type"));
     schema.nullable |= words.iter().any(|word| word.eq_ignore_ascii_case("null"));
     let mut kinds = vec![];
-    for kind in words.iter().filter_map(|word| Kind::parse(word)) {
+    for kind in words.iter().filter_map(|word| SchemaType::parse(word)) {
         if !kinds.contains(&kind) {
             kinds.push(kind);
         }
@@ -187,17 +189,17 @@ fn kinds(members: &Members<'_>, schema: &mut Schema) -> Vec<Kind> {
 }
 
 /// Returns one schema for each type of a value, with the constraints for that type.
-fn one_for_each(kinds: &[Kind], schema: &Schema) -> Vec<Schema> {
-    let schema_of = |&kind: &Kind| {
+fn one_for_each(kinds: &[SchemaType], schema: &Schema) -> Vec<Schema> {
+    let schema_of = |&kind: &SchemaType| {
         let mut one =
             Schema { kind: Some(kind), title: None, description: None, nullable: false, ..schema.clone() };
         let fits = |choice: &EnumValue| match choice {
-            EnumValue::Text(_) => kind == Kind::String,
-            EnumValue::Number(_) => matches!(kind, Kind::Number | Kind::Integer),
-            EnumValue::Boolean(_) => kind == Kind::Boolean,
+            EnumValue::Text(_) => kind == SchemaType::String,
+            EnumValue::Number(_) => matches!(kind, SchemaType::Number | SchemaType::Integer),
+            EnumValue::Boolean(_) => kind == SchemaType::Boolean,
         };
         one.choices.retain(fits);
-        one.settle(Position::Inside);
+        one.settle(SchemaPosition::Inside);
         one
     };
     kinds.iter().map(schema_of).collect()
@@ -206,9 +208,9 @@ fn one_for_each(kinds: &[Kind], schema: &Schema) -> Vec<Schema> {
 /// The members of a schema.
 #[derive(Default, Deserialize)]
 #[serde(transparent)]
-struct Members<'a>(#[serde(borrow)] RawMembers<'a>);
+struct SchemaMembers<'a>(#[serde(borrow)] RawMembers<'a>);
 
-impl<'a> Members<'a> {
+impl<'a> SchemaMembers<'a> {
     fn value(&self, name: &str) -> Option<&'a RawValue> {
         self.0.value(name)
     }

@@ -1,11 +1,11 @@
 //! Reduces a parsed schema to what Gemini accepts in combination: resolves or keeps alternatives, determines a type,
 //! and keeps only the members of that type.
 
-use super::{EnumValue, Kind, Position, Schema, add_all};
+use super::{EnumValue, Schema, SchemaPosition, SchemaType, add_all};
 
 impl Schema {
     /// Merges alternatives into this schema. `Position::Root` always becomes an object.
-    pub(super) fn choose(&mut self, alternatives: Vec<Self>, position: Position) {
+    pub(super) fn choose(&mut self, alternatives: Vec<Self>, position: SchemaPosition) {
         let mut distinct: Vec<Self> = vec![];
         for alternative in alternatives.into_iter().flat_map(Self::into_alternatives) {
             if alternative.is_null() {
@@ -17,10 +17,10 @@ impl Schema {
         let are_objects = distinct.iter().all(Self::is_object);
         if distinct.len() == 1 {
             distinct.into_iter().for_each(|only| self.merge(only));
-        } else if !self.properties.0.is_empty() || (position == Position::Root && are_objects) {
+        } else if !self.properties.0.is_empty() || (position == SchemaPosition::Root && are_objects) {
             self.merge_properties(distinct);
         } else if !distinct.is_empty() && distinct.iter().all(Self::is_choice) {
-            let mut any = Self { kind: Some(Kind::String), ..Self::default() };
+            let mut any = Self { kind: Some(SchemaType::String), ..Self::default() };
             let choices = distinct.into_iter().flat_map(|alternative| alternative.choices);
             choices.for_each(|choice| any.add_choice(choice));
             self.merge(any);
@@ -34,7 +34,7 @@ impl Schema {
     }
 
     fn is_object(&self) -> bool {
-        self.kind == Some(Kind::Object) || (self.kind.is_none() && !self.properties.0.is_empty())
+        self.kind == Some(SchemaType::Object) || (self.kind.is_none() && !self.properties.0.is_empty())
     }
 
     /// Whether the schema enumerates strings and contains nothing else of relevance.
@@ -48,7 +48,7 @@ impl Schema {
             ..Self::default()
         };
         let texts = choices.iter().all(|choice| matches!(choice, EnumValue::Text(_)));
-        !choices.is_empty() && texts && (*self == names(None) || *self == names(Some(Kind::String)))
+        !choices.is_empty() && texts && (*self == names(None) || *self == names(Some(SchemaType::String)))
     }
 
     /// Makes an object that matches any of these alternatives: it has all of their properties, and requires what all of
@@ -65,7 +65,7 @@ impl Schema {
     }
 
     /// Reduces the schema to what Gemini accepts in combination.
-    pub(super) fn settle(&mut self, position: Position) {
+    pub(super) fn settle(&mut self, position: SchemaPosition) {
         let alternatives = std::mem::take(&mut self.any_of);
         self.choose(alternatives, position);
         if !self.any_of.is_empty() {
@@ -77,7 +77,7 @@ impl Schema {
         self.description = other.description;
         self.format = other.format.filter(|format| kind.takes_format(format));
         match kind {
-            Kind::String => {
+            SchemaType::String => {
                 other
                     .choices
                     .into_iter()
@@ -88,17 +88,17 @@ impl Schema {
                 (self.min_length, self.max_length) = (other.min_length, other.max_length);
                 self.pattern = other.pattern;
             }
-            Kind::Number | Kind::Integer => {
+            SchemaType::Number | SchemaType::Integer => {
                 (self.minimum, self.maximum) = (other.minimum, other.maximum);
                 self.describe_choices(&other.choices);
             }
-            Kind::Boolean => self.describe_choices(&other.choices),
-            Kind::Array => {
-                let default_items = || Box::new(Self { kind: Some(Kind::String), ..Self::default() });
+            SchemaType::Boolean => self.describe_choices(&other.choices),
+            SchemaType::Array => {
+                let default_items = || Box::new(Self { kind: Some(SchemaType::String), ..Self::default() });
                 self.items = Some(other.items.unwrap_or_else(default_items));
                 (self.min_items, self.max_items) = (other.min_items, other.max_items);
             }
-            Kind::Object => {
+            SchemaType::Object => {
                 for names in [&mut other.required, &mut other.property_ordering] {
                     names.retain(|name| other.properties.has(name));
                 }
@@ -120,30 +120,30 @@ impl Schema {
             first.nullable |= self.nullable;
         }
         *self = Self::default();
-        self.choose(any_of, Position::Inside);
+        self.choose(any_of, SchemaPosition::Inside);
         if self.any_of.is_empty() {
-            self.settle(Position::Inside);
+            self.settle(SchemaPosition::Inside);
         }
     }
 
     /// Returns the type to declare. A value of any type is declared as a string.
-    fn default_kind(&self, position: Position) -> Kind {
+    fn default_kind(&self, position: SchemaPosition) -> SchemaType {
         let all = |is: fn(&EnumValue) -> bool| !self.choices.is_empty() && self.choices.iter().all(is);
         if !self.properties.0.is_empty() || !self.required.is_empty() {
-            Kind::Object
+            SchemaType::Object
         } else if self.items.is_some() || self.min_items.is_some() || self.max_items.is_some() {
-            Kind::Array
+            SchemaType::Array
         } else if all(|choice| matches!(choice, EnumValue::Boolean(_))) {
-            Kind::Boolean
+            SchemaType::Boolean
         } else if all(|choice| matches!(choice, EnumValue::Number(_)))
             || self.minimum.is_some()
             || self.maximum.is_some()
         {
-            Kind::Number
-        } else if position == Position::Root && self.choices.is_empty() {
-            Kind::Object
+            SchemaType::Number
+        } else if position == SchemaPosition::Root && self.choices.is_empty() {
+            SchemaType::Object
         } else {
-            Kind::String
+            SchemaType::String
         }
     }
 

@@ -245,7 +245,9 @@ pub(super) fn rewrite(message: &str, codes: &[String]) -> Option<String> {
         return None;
     }
     Some(
-        Counts::parse(&lower, &numbers).message().unwrap_or_else(|| format!("prompt is too long: {message}")),
+        MessageNumbers::parse(&lower, &numbers)
+            .message()
+            .unwrap_or_else(|| format!("prompt is too long: {message}")),
     )
 }
 
@@ -302,7 +304,7 @@ fn blames_other_member(lower: &str) -> bool {
 
 /// The numbers of a message by what they count.
 #[derive(Default)]
-struct Counts {
+struct MessageNumbers {
     /// Parts of the input.
     input: Option<u64>,
     output: Option<u64>,
@@ -310,7 +312,7 @@ struct Counts {
     others: Vec<u64>,
 }
 
-impl Counts {
+impl MessageNumbers {
     fn parse(lower: &str, numbers: &[Number]) -> Self {
         let mut counts = Self::default();
         let is_alone = numbers.iter().filter(|number| number.value >= LEAST).count() == 1;

@@ -14,8 +14,8 @@ mod wording;
 use serde_json::Value;
 
 use self::codes::Codes;
-use self::wording::Wording;
-use super::{GENERIC_MESSAGE, Report};
+use self::wording::LimitWording;
+use super::{ErrorContents, GENERIC_MESSAGE};
 
 /// The shortest wait, in seconds, with which a text about quota refers to a plan instead of a limit per minute.
 const LONG: f64 = 300.0;
@@ -54,8 +54,8 @@ pub struct ErrorFacts {
 /// of the body; a body larger than 1 MiB is not read.
 #[must_use]
 pub fn facts(status: u16, body: &[u8], model: &str) -> ErrorFacts {
-    let evidence = Evidence::read(body, model);
-    let Evidence { codes, wording, .. } = &evidence;
+    let evidence = LimitEvidence::read(body, model);
+    let LimitEvidence { codes, wording, .. } = &evidence;
     let overloaded = codes.name_overload();
     if status == 404 {
         return ErrorFacts { overloaded, ..ErrorFacts::default() };
@@ -86,16 +86,16 @@ pub fn facts(status: u16, body: &[u8], model: &str) -> ErrorFacts {
 
 /// The parts of a body that count as evidence.
 #[derive(Default)]
-struct Evidence {
+struct LimitEvidence {
     codes: Codes,
-    wording: Wording,
+    wording: LimitWording,
     /// `OpenRouter` refuses the prompt, not the key.
     moderated: bool,
     wait: Option<f64>,
     resets_at_ms: Option<u64>,
 }
 
-impl Evidence {
+impl LimitEvidence {
     fn read(body: &[u8], model: &str) -> Self {
         if body.len() > LARGEST {
             return Self::default();
@@ -105,14 +105,14 @@ impl Evidence {
         }
         // The title of a page comes from a firewall or a proxy, not from the API.
         let is_page = body.trim_ascii_start().starts_with(b"<");
-        let message = Report::read(body).message.filter(|_| !is_page).unwrap_or_default();
-        Self { wording: Wording::new(&message, model), ..Self::default() }
+        let message = ErrorContents::read(body).message.filter(|_| !is_page).unwrap_or_default();
+        Self { wording: LimitWording::new(&message, model), ..Self::default() }
     }
 
     fn parse(value: &Value, model: &str) -> Self {
         let value = value.get(0).unwrap_or(value);
         let inner = value.get("error").filter(|error| !error.is_null()).unwrap_or(value);
-        let report = Report::parse(value);
+        let report = ErrorContents::parse(value);
         let metadata = inner.get("metadata");
         let mut codes = Codes::default();
         codes.read(value, inner);
@@ -124,7 +124,7 @@ impl Evidence {
             |field: &str| metadata.and_then(|metadata| metadata.get(field)).is_some_and(|it| !it.is_null());
         Self {
             codes,
-            wording: Wording::new(&report.message.unwrap_or_default(), model),
+            wording: LimitWording::new(&report.message.unwrap_or_default(), model),
             moderated: has("reasons") || has("flagged_input"),
             wait: wait::in_fields(value, inner, headers),
             resets_at_ms: wait::reset_in_fields(inner, headers),

@@ -109,7 +109,7 @@ proptest! {
     }
 }
 
-fn framed(fields: &str) -> Request {
+fn framed(fields: &str) -> RequestFraming {
     let mut bytes = format!("POST / HTTP/1.1\r\nhost: x\r\n{fields}\r\n").into_bytes();
     let Head::Complete { request, .. } = head(&mut bytes) else { panic!("no head: {fields}") };
     request
@@ -129,14 +129,14 @@ fn what_can_be_read_in_two_ways_has_no_end() {
         "content-length: 99999999999999999999\r\n",
     ];
     for fields in doubtful {
-        assert_eq!(framed(fields).body, Body::Unframed, "{fields}");
+        assert_eq!(framed(fields).body, RequestBodyLength::Unframed, "{fields}");
     }
     let mut connect = b"CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\nGET".to_vec();
     let Head::Complete { mut request, .. } = head(&mut connect) else { panic!("no head") };
     assert_eq!((request.take(&connect), request.is_complete()), (connect.len(), false));
     let mut request = framed("transfer-encoding: chunked\r\n");
     request.head = 0;
-    assert_eq!((request.take(b"zz\r\nGET"), request.body), (7, Body::Unframed));
+    assert_eq!((request.take(b"zz\r\nGET"), request.body), (7, RequestBodyLength::Unframed));
 }
 
 #[test]

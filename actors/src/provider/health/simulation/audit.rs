@@ -11,30 +11,30 @@ use super::upstream::CallTarget;
 use super::{KEYS, MINUTE, MODELS, PROVIDERS, SECOND, World};
 use crate::clock::Millis;
 use crate::outcome::Outcome;
-use crate::provider::health::condition::Condition;
-use crate::provider::health::{Health, Report, Request, Size};
+use crate::provider::health::condition::HealthCondition;
+use crate::provider::health::{CallReport, Health, KeyRequest, Size};
 use crate::secret::ApiKey;
 
 const LONGEST_GUESS: Millis = 60 * SECOND;
-const LONGEST_REST: Millis = 300 * SECOND;
-/// The time of the ramp after a rest of the host.
+const LONGEST_COOLDOWN: Millis = 300 * SECOND;
+/// The time of the ramp after a cooldown of the host.
 const RAMP: Millis = 30 * SECOND;
 const SHORT_WAIT: Millis = 5 * SECOND;
 /// A session that was moved although its key would have served it returns to the key within this time: the longest
-/// rest, the ramp after it, and one probe.
-const LONGEST_DETOUR: Millis = LONGEST_REST + RAMP + 60 * SECOND;
+/// cooldown, the ramp after it, and one probe.
+const LONGEST_DETOUR: Millis = LONGEST_COOLDOWN + RAMP + 60 * SECOND;
 
 /// A request for a key.
-pub(super) struct KeyRequest<'a> {
+pub(super) struct AuditedKeyRequest<'a> {
     pub(super) provider: usize,
     pub(super) model: usize,
-    pub(super) request: &'a Request<'a>,
+    pub(super) request: &'a KeyRequest<'a>,
     pub(super) keys: &'a [ApiKey],
 }
 
 /// A call that failed.
 #[derive(Clone, Debug)]
-pub(super) struct Called {
+pub(super) struct AuditedCall {
     pub(super) target: CallTarget,
     pub(super) outcome: Outcome,
     pub(super) is_known_to_fail: bool,
@@ -43,7 +43,7 @@ pub(super) struct Called {
 /// The calls that one request has made.
 #[derive(Debug, Default)]
 pub(super) struct Tried {
-    pub(super) calls: Vec<Called>,
+    pub(super) calls: Vec<AuditedCall>,
     /// Providers that refused because of the upstream's own wait, without a call.
     pub(super) waits: Vec<usize>,
     pub(super) is_over_budget: bool,
@@ -51,7 +51,7 @@ pub(super) struct Tried {
 
 #[derive(Default)]
 pub(super) struct Audit {
-    ledgers: [Ledger; PROVIDERS],
+    ledgers: [AuditRecord; PROVIDERS],
     counts: BTreeMap<&'static str, u64>,
     /// The first and the last request that went elsewhere although this key and model work.
     detours: HashMap<CallTarget, (Millis, Millis)>,
@@ -60,25 +60,25 @@ pub(super) struct Audit {
 
 /// The record of one provider.
 #[derive(Default)]
-struct Ledger {
+struct AuditRecord {
     keys: [Option<Seen>; KEYS],
     keys_with_models: [[Option<Seen>; MODELS]; KEYS],
     /// Requests that failed in a row, with their times.
     models: [Vec<(u64, Millis)>; MODELS],
     hosts: Vec<(usize, Millis)>,
-    /// The end of the host's last rest.
-    host_rests_until: Option<Millis>,
+    /// The end of the host's last cooldown.
+    host_cools_until: Option<Millis>,
     /// The time of each subject's last change.
     changed: HashMap<ConditionId, Millis>,
     /// Leases that are probes.
-    probes: HashMap<u64, Probe>,
+    probes: HashMap<u64, AuditedProbe>,
     last_calls: [[Millis; MODELS]; KEYS],
     /// First calls and retries: drawn by second, made by minute.
     drawn: BTreeMap<u64, (u64, u64)>,
     made: BTreeMap<u64, (u64, u64)>,
 }
 
-struct Probe {
+struct AuditedProbe {
     key: usize,
     model: usize,
     began: Millis,
@@ -92,7 +92,7 @@ enum ConditionId {
     Host,
 }
 
-/// A failure that caused a rest.
+/// A failure that caused a cooldown.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     outcome: Outcome,
@@ -110,9 +110,11 @@ impl Seen {
     }
 
     /// Whether the upstream's wait continues for requests larger than the one that succeeded.
-    fn continues_for_larger_requests(self, report: &Report) -> bool {
+    fn continues_for_larger_requests(self, report: &CallReport) -> bool {
         let is_running = self.until.is_some_and(|until| until > report.at);
-        is_running && report.at < self.at + LONGEST_REST && self.wait_end(report.size, report.at).is_none()
+        is_running
+            && report.at < self.at + LONGEST_COOLDOWN
+            && self.wait_end(report.size, report.at).is_none()
     }
 
     /// The time until the next check of a long wait: 10, 20, 40 … 300 s.
@@ -122,38 +124,40 @@ impl Seen {
 
     fn wait_end(&self, size: Size, now: Millis) -> Option<Millis> {
         let is_large = size.body * 2 >= self.size.body && size.max_tokens * 2 >= self.size.max_tokens;
-        // The rest ends no later than that, and a probe follows.
-        let rests = now < self.at + LONGEST_REST;
-        self.until.filter(|&until| until > now && is_large && rests)
+        // The cooldown ends no later than that, and a probe follows.
+        let is_cooling_down = now < self.at + LONGEST_COOLDOWN;
+        self.until.filter(|&until| until > now && is_large && is_cooling_down)
     }
 }
 
-/// The rests that a report may change.
-struct Rests([(ConditionId, Option<Rest>); 4]);
+/// The cooldowns that a report may change.
+struct Cooldowns([(ConditionId, Option<AuditedCooldown>); 4]);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Rest {
+struct AuditedCooldown {
     since: Millis,
     until: Millis,
 }
 
-impl Rests {
-    fn new(target: CallTarget, report: &Report, health: &Health) -> Self {
+impl Cooldowns {
+    fn new(target: CallTarget, report: &CallReport, health: &Health) -> Self {
         let CallTarget { key, model, .. } = target;
-        let rest = |known: Option<&Condition>| {
-            known.and_then(Condition::rest).map(|rest| Rest { since: rest.since, until: rest.until })
+        let cooldown = |known: Option<&HealthCondition>| {
+            known
+                .and_then(HealthCondition::cooldown)
+                .map(|cooldown| AuditedCooldown { since: cooldown.since, until: cooldown.until })
         };
         let known = &health.keys[key];
         Self([
-            (ConditionId::Key(key), rest(Some(&known.whole))),
-            (ConditionId::KeyAndModel(key, model), rest(known.models.get(&report.model))),
-            (ConditionId::Model(model), rest(health.models.get(&report.model))),
-            (ConditionId::Host, rest(Some(&health.host))),
+            (ConditionId::Key(key), cooldown(Some(&known.whole))),
+            (ConditionId::KeyAndModel(key, model), cooldown(known.models.get(&report.model))),
+            (ConditionId::Model(model), cooldown(health.models.get(&report.model))),
+            (ConditionId::Host, cooldown(Some(&health.host))),
         ])
     }
 
     fn is_clear(&self, about: ConditionId) -> bool {
-        self.0.iter().all(|&(one, rest)| one != about || rest.is_none())
+        self.0.iter().all(|&(one, cooldown)| one != about || cooldown.is_none())
     }
 }
 
@@ -176,17 +180,23 @@ impl Audit {
     }
 
     /// Passes the report to the provider's health and checks the changes.
-    pub(super) fn note(&mut self, target: CallTarget, report: &Report, health: &mut Health, world: &World) {
-        let before = Rests::new(target, report, health);
+    pub(super) fn note(
+        &mut self,
+        target: CallTarget,
+        report: &CallReport,
+        health: &mut Health,
+        world: &World,
+    ) {
+        let before = Cooldowns::new(target, report, health);
         let ledger = &mut self.ledgers[target.provider];
         ledger.probes.remove(&report.lease);
         ledger.read(target, report);
         health.note(report, world.fraction());
         assert!(ledger.is_reflected(target, report, health), "the health does not reflect {report:?}");
-        let after = Rests::new(target, report, health);
+        let after = Cooldowns::new(target, report, health);
         for (&(about, is), &(_, was)) in after.0.iter().zip(&before.0) {
             if is != was {
-                self.count(if is.is_some() { "rests" } else { "preferred again" });
+                self.count(if is.is_some() { "cooldowns" } else { "preferred again" });
                 self.ledgers[target.provider].check_change(report, about, is, &before);
             }
         }

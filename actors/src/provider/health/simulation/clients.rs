@@ -2,11 +2,11 @@
 
 use std::rc::Rc;
 
-use super::gateway::{Ended, Exchange, Failure, ShouldRetry};
+use super::gateway::{Ended, Exchange, SimulatedFailure, SimulatedShouldRetry};
 use super::{MINUTE, MODELS, SECOND, World};
 use crate::clock::Millis;
 use crate::outcome::Outcome;
-use crate::provider::health::{Session, Size};
+use crate::provider::health::{AffinityHash, Size};
 
 const RETRIES: u32 = 10;
 /// Claude Code ends a turn after this many overload errors.
@@ -16,7 +16,7 @@ const OVERLOADED_TRIES: u32 = 3;
 #[derive(Clone, Debug)]
 pub(super) struct ClientRequest {
     pub(super) model: usize,
-    pub(super) session: Option<Session>,
+    pub(super) session: Option<AffinityHash>,
     pub(super) size: Size,
     /// When the client disconnects.
     pub(super) disconnects_at: Millis,
@@ -36,7 +36,7 @@ pub(super) fn start(world: &Rc<World>) {
 
 /// A user of Claude Code: mostly one model, sometimes another for background calls.
 async fn session(world: Rc<World>, number: u64) {
-    let session = Session(number.wrapping_add(1).wrapping_mul(0x2545_f491_4f6c_dd1d));
+    let session = AffinityHash(number.wrapping_add(1).wrapping_mul(0x2545_f491_4f6c_dd1d));
     let main = usize::try_from(number).unwrap_or_default() % MODELS;
     let mut body = 20_000;
     loop {
@@ -72,7 +72,7 @@ async fn batches(world: Rc<World>) {
     }
 }
 
-async fn request(world: &Rc<World>, model: usize, session: Option<Session>, body: usize) {
+async fn request(world: &Rc<World>, model: usize, session: Option<AffinityHash>, body: usize) {
     let max_tokens = [1_024, 8_192, 32_000][world.pick(3)];
     let own_fault = match world.pick(1000) {
         0..4 => Some(Outcome::RequestRefused),
@@ -90,13 +90,13 @@ async fn request(world: &Rc<World>, model: usize, session: Option<Session>, body
         let failure = match Exchange::new(world, &request).answer().await {
             Ok(()) | Err(Ended::Gone) => return,
             // An error inside a stream.
-            Err(Ended::Cut) => Failure { status: 500, retry_after: None, should_retry: None },
+            Err(Ended::Cut) => SimulatedFailure { status: 500, retry_after: None, should_retry: None },
             Err(Ended::Failed(failure)) => failure,
         };
         overloaded += u32::from(failure.status == 529);
         let may_retry = match (failure.should_retry, failure.status) {
-            (Some(ShouldRetry::No), _) => false,
-            (Some(ShouldRetry::Yes), _) => true,
+            (Some(SimulatedShouldRetry::No), _) => false,
+            (Some(SimulatedShouldRetry::Yes), _) => true,
             (None, 529) => overloaded < OVERLOADED_TRIES,
             (None, status) => matches!(status, 401 | 403 | 408 | 409 | 429 | 500..),
         };

@@ -6,14 +6,14 @@ mod lease;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use self::lease::{Lease, NoLease};
-use super::audit::{Called, Tried};
+use self::lease::{SimulatedLease, SimulatedNoLease};
+use super::audit::{AuditedCall, Tried};
 use super::clients::ClientRequest;
 use super::{CHAINS, MAX_RETRIES, SECOND, World};
 use crate::clock::{Millis, millis};
 use crate::outcome::Outcome;
 use crate::provider::health::Alternatives;
-use crate::retry::{Attempts, Failed, Fixable, Next, RetryContext, with_jitter};
+use crate::retry::{Attempts, FailedCall, Fixable, Next, RetryContext, with_jitter};
 
 /// A streamed call that has been silent for this long reports its silence while it continues.
 const SILENCE: Millis = 30 * SECOND;
@@ -27,37 +27,37 @@ pub(super) enum Ended {
     Gone,
     /// The reply broke off after its first event.
     Cut,
-    Failed(Failure),
+    Failed(SimulatedFailure),
 }
 
 /// The client's answer.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Failure {
+pub(super) struct SimulatedFailure {
     pub(super) status: u16,
     pub(super) retry_after: Option<u64>,
-    pub(super) should_retry: Option<ShouldRetry>,
+    pub(super) should_retry: Option<SimulatedShouldRetry>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ShouldRetry {
+pub(super) enum SimulatedShouldRetry {
     Yes,
     No,
 }
 
-enum Stopped {
-    Here(Failure),
+enum SimulatedStop {
+    Here(SimulatedFailure),
     PassedOver,
-    Everywhere(Failure),
+    Everywhere(SimulatedFailure),
     Gone,
 }
 
 #[derive(Default)]
-struct Fallbacks {
+struct SimulatedFallbacks {
     rest: VecDeque<usize>,
     passed_over: VecDeque<usize>,
 }
 
-impl Fallbacks {
+impl SimulatedFallbacks {
     fn left(&self) -> usize {
         self.rest.len() + self.passed_over.len()
     }
@@ -78,7 +78,7 @@ pub(super) struct Exchange<'x> {
     tried: Tried,
 }
 
-struct CallFailure {
+struct SimulatedCallFailure {
     outcome: Outcome,
     after: Option<Duration>,
 }
@@ -102,22 +102,24 @@ impl<'x> Exchange<'x> {
         if end == Outcome::Answered { Ok(()) } else { Err(Ended::Cut) }
     }
 
-    async fn run(&mut self) -> Result<(Lease<'x>, Millis, Outcome), Ended> {
+    async fn run(&mut self) -> Result<(SimulatedLease<'x>, Millis, Outcome), Ended> {
         let mut attempts = Attempts::default();
-        let mut fallbacks =
-            Fallbacks { rest: CHAINS[self.request.model].iter().copied().collect(), ..Fallbacks::default() };
-        let mut best: Option<Failure> = None;
+        let mut fallbacks = SimulatedFallbacks {
+            rest: CHAINS[self.request.model].iter().copied().collect(),
+            ..SimulatedFallbacks::default()
+        };
+        let mut best: Option<SimulatedFailure> = None;
         let Some(mut target) = fallbacks.next() else { unreachable!("every chain has a target") };
         loop {
             let (provider, alternatives) = target;
             let failure = match self.try_target(provider, alternatives, &mut attempts, &fallbacks).await {
                 Ok(answered) => return Ok(answered),
-                Err(Stopped::Gone) => return Err(Ended::Gone),
-                Err(Stopped::Everywhere(failure)) => {
+                Err(SimulatedStop::Gone) => return Err(Ended::Gone),
+                Err(SimulatedStop::Everywhere(failure)) => {
                     return Err(self.failed(better(best, failure), &attempts));
                 }
-                Err(Stopped::Here(failure)) => Some(failure),
-                Err(Stopped::PassedOver) => {
+                Err(SimulatedStop::Here(failure)) => Some(failure),
+                Err(SimulatedStop::PassedOver) => {
                     fallbacks.passed_over.push_back(provider);
                     None
                 }
@@ -138,13 +140,13 @@ impl<'x> Exchange<'x> {
         provider: usize,
         alternatives: Alternatives,
         attempts: &mut Attempts,
-        fallbacks: &Fallbacks,
-    ) -> Result<(Lease<'x>, Millis, Outcome), Stopped> {
+        fallbacks: &SimulatedFallbacks,
+    ) -> Result<(SimulatedLease<'x>, Millis, Outcome), SimulatedStop> {
         let left = fallbacks.left();
         let mut lease = self.first_lease(provider, alternatives, attempts, left).await?;
         let mut tried = vec![];
         let mut short_waits = 0;
-        let mut best: Option<Failure> = None;
+        let mut best: Option<SimulatedFailure> = None;
         loop {
             lease.began = self.world.time.now();
             lease.request = self.number;
@@ -156,12 +158,12 @@ impl<'x> Exchange<'x> {
             }
             let failed = match self.call(&lease).await {
                 Ok(answered) => return Ok((lease, answered.0, answered.1)),
-                Err(None) => return Err(Stopped::Gone),
+                Err(None) => return Err(SimulatedStop::Gone),
                 Err(Some(failed)) => failed,
             };
             lease.report(failed.outcome);
             let target = lease.target;
-            self.tried.calls.push(Called {
+            self.tried.calls.push(AuditedCall {
                 target,
                 outcome: failed.outcome,
                 is_known_to_fail: lease.is_known_to_fail,
@@ -179,8 +181,8 @@ impl<'x> Exchange<'x> {
                     self.sleep_until(now + millis(pause)).await?;
                     best = Some(failure);
                 }
-                Next::Fixed | Next::GiveUp => return Err(Stopped::Everywhere(failure)),
-                Next::NextTarget => return Err(Stopped::Here(failure)),
+                Next::Fixed | Next::GiveUp => return Err(SimulatedStop::Everywhere(failure)),
+                Next::NextTarget => return Err(SimulatedStop::Here(failure)),
                 Next::NextKey => {
                     tried.push(lease.target.key);
                     lease = match self.another(provider, &tried).await? {
@@ -200,16 +202,16 @@ impl<'x> Exchange<'x> {
         alternatives: Alternatives,
         attempts: &mut Attempts,
         left: usize,
-    ) -> Result<Lease<'x>, Stopped> {
+    ) -> Result<SimulatedLease<'x>, SimulatedStop> {
         let lease = match self.lease(provider, alternatives, &[]).await {
             Ok(lease) => lease,
-            Err(NoLease::Gone) => return Err(Stopped::Gone),
-            Err(NoLease::PassedOver) => return Err(Stopped::PassedOver),
-            Err(NoLease::RateLimited(wait)) => {
+            Err(SimulatedNoLease::Gone) => return Err(SimulatedStop::Gone),
+            Err(SimulatedNoLease::PassedOver) => return Err(SimulatedStop::PassedOver),
+            Err(SimulatedNoLease::RateLimited(wait)) => {
                 self.tried.waits.push(provider);
                 return Err(stopped(attempts.elsewhere(left), self.rate_limited(wait)));
             }
-            Err(NoLease::AllTried) => return Err(stopped(attempts.elsewhere(left), BUSY)),
+            Err(SimulatedNoLease::AllTried) => return Err(stopped(attempts.elsewhere(left), BUSY)),
         };
         attempts.start_target(MAX_RETRIES);
         let now = self.world.time.now();
@@ -223,18 +225,22 @@ impl<'x> Exchange<'x> {
         Ok(lease)
     }
 
-    async fn another(&mut self, provider: usize, tried: &[usize]) -> Result<Option<Lease<'x>>, Stopped> {
+    async fn another(
+        &mut self,
+        provider: usize,
+        tried: &[usize],
+    ) -> Result<Option<SimulatedLease<'x>>, SimulatedStop> {
         match self.lease(provider, Alternatives::None, tried).await {
             Ok(lease) => return Ok(Some(lease)),
-            Err(NoLease::Gone) => return Err(Stopped::Gone),
-            Err(NoLease::RateLimited(_)) => self.tried.waits.push(provider),
-            Err(NoLease::PassedOver | NoLease::AllTried) => {}
+            Err(SimulatedNoLease::Gone) => return Err(SimulatedStop::Gone),
+            Err(SimulatedNoLease::RateLimited(_)) => self.tried.waits.push(provider),
+            Err(SimulatedNoLease::PassedOver | SimulatedNoLease::AllTried) => {}
         }
         Ok(None)
     }
 
-    fn as_failed(&self, lease: &Lease<'_>, failed: &CallFailure) -> Failed {
-        let CallFailure { outcome, after } = *failed;
+    fn as_failed(&self, lease: &SimulatedLease<'_>, failed: &SimulatedCallFailure) -> FailedCall {
+        let SimulatedCallFailure { outcome, after } = *failed;
         let (now, length) = (self.world.time.now(), self.request.size.body);
         let is_client_retry =
             self.request.session.is_some_and(|session| self.world.recent.contains(session.0, length, now));
@@ -244,10 +250,10 @@ impl<'x> Exchange<'x> {
             has_session: self.request.session.is_some(),
         };
         let retry = outcome.treatment().retry;
-        Failed { outcome, retry, after, can_fix: Fixable::No, request }
+        FailedCall { outcome, retry, after, can_fix: Fixable::No, request }
     }
 
-    fn within_budget(&mut self, lease: &Lease<'_>, next: Next, otherwise: Next) -> Next {
+    fn within_budget(&mut self, lease: &SimulatedLease<'_>, next: Next, otherwise: Next) -> Next {
         match next {
             Next::SameKey(_) | Next::NextKey if !lease.draw_retry() => {
                 self.tried.is_over_budget = true;
@@ -258,7 +264,10 @@ impl<'x> Exchange<'x> {
     }
 
     /// The rest of the reply and its end; or the failure of the call, unless the client has disconnected.
-    async fn call(&self, lease: &Lease<'_>) -> Result<(Millis, Outcome), Option<CallFailure>> {
+    async fn call(
+        &self,
+        lease: &SimulatedLease<'_>,
+    ) -> Result<(Millis, Outcome), Option<SimulatedCallFailure>> {
         let (world, began) = (self.world, lease.began);
         world.audit.borrow_mut().count_call(lease.target, self.request.size, began, &self.tried);
         let shown = {
@@ -276,7 +285,7 @@ impl<'x> Exchange<'x> {
         }
         self.sleep_until(began + first.min(patience)).await.map_err(|_| None)?;
         if first > patience {
-            return Err(Some(CallFailure { outcome: Outcome::Silent, after: None }));
+            return Err(Some(SimulatedCallFailure { outcome: Outcome::Silent, after: None }));
         }
         let outcome = match (shown.outcome, self.request.own_fault) {
             (Outcome::Answered, Some(own)) => own,
@@ -285,17 +294,17 @@ impl<'x> Exchange<'x> {
         if outcome == Outcome::Answered {
             return Ok((shown.rest, shown.end));
         }
-        Err(Some(CallFailure { outcome, after: shown.after }))
+        Err(Some(SimulatedCallFailure { outcome, after: shown.after }))
     }
 
     /// Fails if the client disconnects before `at`.
-    async fn sleep_until(&self, at: Millis) -> Result<(), Stopped> {
+    async fn sleep_until(&self, at: Millis) -> Result<(), SimulatedStop> {
         let disconnects_at = self.request.disconnects_at;
         self.world.time.sleep_until(at.min(disconnects_at)).await;
-        if disconnects_at <= at { Err(Stopped::Gone) } else { Ok(()) }
+        if disconnects_at <= at { Err(SimulatedStop::Gone) } else { Ok(()) }
     }
 
-    fn failed(&self, failure: Failure, attempts: &Attempts) -> Ended {
+    fn failed(&self, failure: SimulatedFailure, attempts: &Attempts) -> Ended {
         let (world, now) = (self.world, self.world.time.now());
         if let Some(session) = self.request.session {
             world.recent.note(session.0, self.request.size.body, now);
@@ -307,22 +316,22 @@ impl<'x> Exchange<'x> {
         Ended::Failed(failure)
     }
 
-    fn rate_limited(&self, wait: Duration) -> Failure {
+    fn rate_limited(&self, wait: Duration) -> SimulatedFailure {
         let wait = with_jitter(wait, self.world.fraction()).as_secs_f64().ceil() as u64;
-        let should_retry = (wait > 60).then_some(ShouldRetry::No);
-        Failure { status: 429, retry_after: Some(wait), should_retry }
+        let should_retry = (wait > 60).then_some(SimulatedShouldRetry::No);
+        SimulatedFailure { status: 429, retry_after: Some(wait), should_retry }
     }
 
-    fn answer_of(&self, failed: &CallFailure) -> Failure {
+    fn answer_of(&self, failed: &SimulatedCallFailure) -> SimulatedFailure {
         let after = failed.after.map(|after| after.as_secs_f64().ceil() as u64);
         let (status, retry_after, should_retry) = match failed.outcome {
             Outcome::RateLimited { wait: None, .. } => {
-                (429, Some(1 + self.world.pick(5) as u64), Some(ShouldRetry::Yes))
+                (429, Some(1 + self.world.pick(5) as u64), Some(SimulatedShouldRetry::Yes))
             }
             Outcome::RateLimited { .. } => {
-                (429, after, after.is_some_and(|after| after > 60).then_some(ShouldRetry::No))
+                (429, after, after.is_some_and(|after| after > 60).then_some(SimulatedShouldRetry::No))
             }
-            Outcome::OutOfCredit => (402, None, Some(ShouldRetry::No)),
+            Outcome::OutOfCredit => (402, None, Some(SimulatedShouldRetry::No)),
             Outcome::KeyRejected => (401, None, None),
             Outcome::KeyForbidden => (403, None, None),
             Outcome::Overloaded => (529, after, None),
@@ -339,22 +348,22 @@ impl<'x> Exchange<'x> {
             | Outcome::TryAgain
             | Outcome::Cancelled => (400, None, None),
         };
-        Failure { status, retry_after, should_retry }
+        SimulatedFailure { status, retry_after, should_retry }
     }
 }
 
 /// The answer when one of the gateway's own bounds is reached.
-const BUSY: Failure = Failure { status: 503, retry_after: Some(1), should_retry: None };
+const BUSY: SimulatedFailure = SimulatedFailure { status: 503, retry_after: Some(1), should_retry: None };
 
-fn stopped(next: Next, failure: Failure) -> Stopped {
+fn stopped(next: Next, failure: SimulatedFailure) -> SimulatedStop {
     match next {
-        Next::NextTarget => Stopped::Here(failure),
-        Next::SameKey(_) | Next::Fixed | Next::NextKey | Next::GiveUp => Stopped::Everywhere(failure),
+        Next::NextTarget => SimulatedStop::Here(failure),
+        Next::SameKey(_) | Next::Fixed | Next::NextKey | Next::GiveUp => SimulatedStop::Everywhere(failure),
     }
 }
 
-fn better(one: Option<Failure>, other: Failure) -> Failure {
-    let rank = |failure: &Failure| match failure.status {
+fn better(one: Option<SimulatedFailure>, other: SimulatedFailure) -> SimulatedFailure {
+    let rank = |failure: &SimulatedFailure| match failure.status {
         429 => (0, failure.retry_after.unwrap_or_default()),
         500..=599 => (1, 0),
         402 => (2, 0),

@@ -42,7 +42,7 @@ enum NamedWait {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Fault {
+struct SimulatedFault {
     from: Millis,
     until: Millis,
     key: Option<usize>,
@@ -71,17 +71,17 @@ pub(super) struct CallResult {
 }
 
 #[derive(Default)]
-pub(super) struct Upstream {
+pub(super) struct SimulatedUpstream {
     /// By provider, the earliest fault last.
-    coming: Vec<Vec<Fault>>,
-    active: Vec<Vec<Fault>>,
+    coming: Vec<Vec<SimulatedFault>>,
+    active: Vec<Vec<SimulatedFault>>,
     buckets: Vec<[[Option<Bucket>; MODELS]; KEYS]>,
     /// Faults that have ended.
-    past: Vec<Vec<Fault>>,
+    past: Vec<Vec<SimulatedFault>>,
     pub(super) faults: usize,
 }
 
-impl Upstream {
+impl SimulatedUpstream {
     /// Removes all faults from now on.
     pub(super) fn heal(&mut self) {
         let healthy = Self::healthy();
@@ -113,7 +113,7 @@ impl Upstream {
         upstream
     }
 
-    fn fault(&mut self, target: CallTarget, now: Millis) -> Option<Fault> {
+    fn fault(&mut self, target: CallTarget, now: Millis) -> Option<SimulatedFault> {
         let (coming, active) = (&mut self.coming[target.provider], &mut self.active[target.provider]);
         while coming.last().is_some_and(|fault| fault.from <= now) {
             active.extend(coming.pop());
@@ -213,7 +213,7 @@ impl Upstream {
     }
 }
 
-impl Fault {
+impl SimulatedFault {
     fn affects(&self, target: CallTarget) -> bool {
         self.key.is_none_or(|key| key == target.key) && self.model.is_none_or(|model| model == target.model)
     }
@@ -250,7 +250,13 @@ const KINDS: [(FaultKind, Millis, Millis, Millis); 14] = [
     (FaultKind::Silent, 100 * MINUTE, 20 * SECOND, 5 * MINUTE),
 ];
 
-fn random_fault(rng: &mut Rng, from: Millis, kind: FaultKind, shortest: Millis, longest: Millis) -> Fault {
+fn random_fault(
+    rng: &mut Rng,
+    from: Millis,
+    kind: FaultKind,
+    shortest: Millis,
+    longest: Millis,
+) -> SimulatedFault {
     let length = shortest + ((longest - shortest) as f64 * rng.f64().powi(2)) as Millis;
     let (key, model) = (rng.usize(0..KEYS), rng.usize(0..MODELS));
     let (key, model) = match kind {
@@ -260,14 +266,14 @@ fn random_fault(rng: &mut Rng, from: Millis, kind: FaultKind, shortest: Millis, 
         FaultKind::Closed | FaultKind::Silent => (None, (rng.f64() < 0.5).then_some(model)),
         FaultKind::Unreachable => (None, None),
     };
-    Fault { from, until: (from + length).min(START + DAY), key, model, kind }
+    SimulatedFault { from, until: (from + length).min(START + DAY), key, model, kind }
 }
 
 /// Faults that rarely happen by chance: every key of a provider, or every provider, at once.
-fn scenes(provider: usize) -> Vec<Fault> {
+fn scenes(provider: usize) -> Vec<SimulatedFault> {
     let scene = |hour: f64, minutes: u64, model, kind| {
         let from = START + (hour * HOUR as f64) as Millis;
-        Fault { from, until: from + minutes * MINUTE, key: None, model, kind }
+        SimulatedFault { from, until: from + minutes * MINUTE, key: None, model, kind }
     };
     let mut scenes = vec![
         scene(3.0, 6, None, FaultKind::Unreachable),

@@ -1,7 +1,7 @@
 //! The sources of a reply's text: Anthropic cites beside the text as it comes, OpenAI names at the end the range in which
 //! each source counts.
 
-use crate::{anthropic::event::Citation, json::characters, openai::chunk::Source};
+use crate::{anthropic::event::Citation, json::characters, openai::chunk::CitedPage};
 
 /// Beyond this, the sources of one reply are left out.
 const MOST: usize = 1024;
@@ -12,7 +12,7 @@ pub(super) struct Cited {
     length: u64,
     /// Where the open block begins.
     start: u64,
-    found: Vec<Source>,
+    found: Vec<CitedPage>,
     /// How many of those belong to blocks that are over.
     closed: usize,
 }
@@ -35,7 +35,7 @@ impl Cited {
         let url = citation.url;
         if !url.is_empty() && self.found.len() < MOST {
             let (url, title) = (url.to_owned(), citation.title.to_owned());
-            self.found.push(Source { url, title, start: self.start, end: self.start });
+            self.found.push(CitedPage { url, title, start: self.start, end: self.start });
         }
     }
 
@@ -47,7 +47,7 @@ impl Cited {
     }
 
     /// The reply is over: all its sources.
-    pub(super) fn finish(&mut self) -> Vec<Source> {
+    pub(super) fn finish(&mut self) -> Vec<CitedPage> {
         self.end();
         std::mem::take(&mut self.found)
     }

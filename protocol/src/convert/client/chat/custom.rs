@@ -21,7 +21,7 @@ const UNICODE_ESCAPE: usize = 6;
 /// Takes the arguments of one call as they come, and gives out the text that is in them.
 #[derive(Default)]
 pub(super) struct CustomInput {
-    state: State,
+    state: CustomCallState,
     /// Half a character at the end of the last fragment, still escaped; inner text.
     half: String,
     /// Arguments that cannot be given out yet.
@@ -29,7 +29,7 @@ pub(super) struct CustomInput {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum CustomCallState {
     /// The string has not begun.
     #[default]
     Opening,
@@ -67,39 +67,39 @@ impl CustomInput {
     pub(super) fn finish(&mut self) -> String {
         let half = std::mem::take(&mut self.half);
         let mut out = self.take(&decoded(&half));
-        if self.state == State::Unknown {
+        if self.state == CustomCallState::Unknown {
             out.push_str(&whole(&self.held));
         }
-        self.state = State::Over;
+        self.state = CustomCallState::Over;
         out
     }
 
     fn take(&mut self, arguments: &str) -> String {
-        if self.state == State::Plain {
+        if self.state == CustomCallState::Plain {
             return json::escape(arguments);
         }
         self.held.push_str(arguments);
-        if self.state == State::Opening {
+        if self.state == CustomCallState::Opening {
             match opening(&self.held) {
                 Opening::Text(start) => {
                     self.held.drain(..start);
-                    self.state = State::Text;
+                    self.state = CustomCallState::Text;
                 }
                 Opening::Partial => {}
-                Opening::Unknown => self.state = State::Unknown,
+                Opening::Unknown => self.state = CustomCallState::Unknown,
             }
         }
         match self.state {
-            State::Text => self.text(),
-            State::Over => {
+            CustomCallState::Text => self.text(),
+            CustomCallState::Over => {
                 self.held.clear();
                 String::new()
             }
-            State::Opening | State::Unknown if self.held.len() > MOST_HELD => {
-                self.state = State::Plain;
+            CustomCallState::Opening | CustomCallState::Unknown if self.held.len() > MOST_HELD => {
+                self.state = CustomCallState::Plain;
                 json::escape(&std::mem::take(&mut self.held))
             }
-            State::Opening | State::Unknown | State::Plain => String::new(),
+            CustomCallState::Opening | CustomCallState::Unknown | CustomCallState::Plain => String::new(),
         }
     }
 
@@ -110,7 +110,7 @@ impl CustomInput {
         while let Some(next) = rest.chars().next() {
             match next {
                 '"' => {
-                    self.state = State::Over;
+                    self.state = CustomCallState::Over;
                     rest = "";
                 }
                 '\\' => {

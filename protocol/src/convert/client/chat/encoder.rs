@@ -8,38 +8,39 @@ use std::borrow::Cow;
 use bytes::BytesMut;
 
 use super::{
-    ReplyContext, ReplyIdentity,
-    calls::{Calls, Fragment},
+    MessagesReplyContext, ReplyIdentity,
+    calls::{ArgumentsFragment, OpenCalls},
     cited::Cited,
 };
 use crate::{
-    anthropic::event::{Block, Counts, Delta, Ending, Event as MessagesEvent},
+    anthropic::event::{BlockDelta, ContentBlockStart, MessagesEvent, ReplyEnding, ReportedUsage},
     convert::ReplyEncoder,
     json,
-    openai::chunk::{Callee, Event, Sink, Stamp, WholeCompletion},
+    openai::chunk::{Callee, ChatEvent, Sink, Stamp, WholeCompletion},
     tool_id::{self, Maker},
     vocabulary::{StopReason, Usage},
 };
 
 /// Writes one reply for a Chat Completions client.
 pub struct ChatEncoder {
-    reply: Reply,
+    reply: EncodedReply,
     whole: WholeCompletion,
 }
 
 impl ChatEncoder {
     /// For one reply to the request that `context` is from.
-    pub fn new(context: ReplyContext, identity: ReplyIdentity) -> Self {
-        let ReplyContext { requested_model, sends_usage, shows_reasoning, calls, custom, maker } = context;
+    pub fn new(context: MessagesReplyContext, identity: ReplyIdentity) -> Self {
+        let MessagesReplyContext { requested_model, sends_usage, shows_reasoning, calls, custom, maker } =
+            context;
         let id = format!("chatcmpl-{:032x}", identity.seed);
         let created = identity.created;
-        let reply = Reply {
+        let reply = EncodedReply {
             stamp: Stamp { id, created, model: requested_model, sends_usage, calls },
             seed: identity.seed,
             shows_reasoning,
             custom,
             maker,
-            calls: Calls::default(),
+            calls: OpenCalls::default(),
             cited: Cited::default(),
             is_started: false,
             stop: None,
@@ -66,14 +67,14 @@ impl ReplyEncoder for ChatEncoder {
 }
 
 /// The reply so far.
-struct Reply {
+struct EncodedReply {
     stamp: Stamp,
     seed: u128,
     shows_reasoning: bool,
     /// The names of the custom tools.
     custom: Vec<String>,
     maker: Maker,
-    calls: Calls,
+    calls: OpenCalls,
     cited: Cited,
     is_started: bool,
     stop: Option<StopReason>,
@@ -84,7 +85,7 @@ struct Reply {
     is_summary: bool,
 }
 
-impl Reply {
+impl EncodedReply {
     fn event<S: Sink>(&mut self, event: MessagesEvent<'_>, sink: &mut S) {
         match event {
             MessagesEvent::MessageStart { counts, .. } => {
@@ -99,7 +100,7 @@ impl Reply {
                 self.ending(ending, sink);
             }
             MessagesEvent::MessageStop => self.complete(sink),
-            MessagesEvent::Error(fault) => sink.emit(&self.stamp, Event::Error(fault)),
+            MessagesEvent::Error(fault) => sink.emit(&self.stamp, ChatEvent::Error(fault)),
             MessagesEvent::Ping => {}
         }
     }
@@ -107,43 +108,46 @@ impl Reply {
     fn begin<S: Sink>(&mut self, sink: &mut S) {
         if !self.is_started {
             self.is_started = true;
-            sink.emit(&self.stamp, Event::Start);
+            sink.emit(&self.stamp, ChatEvent::Start);
         }
     }
 
-    fn block<S: Sink>(&mut self, index: Option<u64>, block: Block<'_>, sink: &mut S) {
+    fn block<S: Sink>(&mut self, index: Option<u64>, block: ContentBlockStart<'_>, sink: &mut S) {
         self.begin(sink);
         match block {
-            Block::Text => {
+            ContentBlockStart::Text => {
                 if std::mem::take(&mut self.is_summary) {
                     self.text(SUMMARY_SEPARATOR, sink);
                 }
                 self.cited.begin();
             }
-            Block::Compaction => self.is_summary = true,
-            Block::ToolUse { id, name, input } => {
+            ContentBlockStart::Compaction => self.is_summary = true,
+            ContentBlockStart::ToolUse { id, name, input } => {
                 let id = self.client_id(id);
                 let callee = self.callee(name);
                 let number = self.calls.begin(index, callee, &id, input.map(json::escape));
-                sink.emit(&self.stamp, Event::Call { number, callee, id: &id, name });
+                sink.emit(&self.stamp, ChatEvent::Call { number, callee, id: &id, name });
             }
-            Block::Thinking | Block::ServerToolUse { .. } | Block::SearchResult { .. } | Block::Other => {}
+            ContentBlockStart::Thinking
+            | ContentBlockStart::ServerToolUse { .. }
+            | ContentBlockStart::SearchResult { .. }
+            | ContentBlockStart::Other => {}
         }
     }
 
-    fn delta<S: Sink>(&mut self, index: Option<u64>, delta: Delta<'_>, sink: &mut S) {
+    fn delta<S: Sink>(&mut self, index: Option<u64>, delta: BlockDelta<'_>, sink: &mut S) {
         self.begin(sink);
         match delta {
-            Delta::Text(inner) | Delta::Summary(inner) => self.text(inner, sink),
-            Delta::Thinking(inner) => self.reasoning(inner, sink),
-            Delta::Arguments(inner) => {
+            BlockDelta::Text(inner) | BlockDelta::Summary(inner) => self.text(inner, sink),
+            BlockDelta::Thinking(inner) => self.reasoning(inner, sink),
+            BlockDelta::Arguments(inner) => {
                 // Nothing is shown of a call that the upstream runs itself.
                 if let Some(fragment) = self.calls.continued(index, inner) {
                     self.arguments(&fragment, sink);
                 }
             }
-            Delta::Citation(citation) => self.cited.take(citation),
-            Delta::Signature(_) | Delta::Other => {}
+            BlockDelta::Citation(citation) => self.cited.take(citation),
+            BlockDelta::Signature(_) | BlockDelta::Other => {}
         }
     }
 
@@ -156,21 +160,21 @@ impl Reply {
         if self.custom.iter().any(|custom| **custom == *name) { Callee::Custom } else { Callee::Function }
     }
 
-    fn arguments<S: Sink>(&self, fragment: &Fragment<'_>, sink: &mut S) {
-        let Fragment { number, callee, ref text } = *fragment;
-        sink.emit(&self.stamp, Event::Arguments { number, callee, fragment: text });
+    fn arguments<S: Sink>(&self, fragment: &ArgumentsFragment<'_>, sink: &mut S) {
+        let ArgumentsFragment { number, callee, ref text } = *fragment;
+        sink.emit(&self.stamp, ChatEvent::Arguments { number, callee, fragment: text });
     }
 
     fn text<S: Sink>(&mut self, inner: &str, sink: &mut S) {
         if !inner.is_empty() {
             self.cited.passed(inner);
-            sink.emit(&self.stamp, Event::Text(inner));
+            sink.emit(&self.stamp, ChatEvent::Text(inner));
         }
     }
 
     fn reasoning<S: Sink>(&self, inner: &str, sink: &mut S) {
         if self.shows_reasoning && !inner.is_empty() {
-            sink.emit(&self.stamp, Event::Reasoning(inner));
+            sink.emit(&self.stamp, ChatEvent::Reasoning(inner));
         }
     }
 
@@ -181,17 +185,17 @@ impl Reply {
         }
     }
 
-    fn count(&mut self, counts: Option<Counts>) {
+    fn count(&mut self, counts: Option<ReportedUsage>) {
         let Some(counts) = counts else { return };
         self.usage = counts.after(self.usage);
         self.thinking = counts.thinking.or(self.thinking);
     }
 
-    fn ending<S: Sink>(&mut self, ending: Ending<'_>, sink: &mut S) {
+    fn ending<S: Sink>(&mut self, ending: ReplyEnding<'_>, sink: &mut S) {
         self.stop = ending.reason.or(self.stop);
         if !ending.explanation.is_empty() && self.stop == Some(StopReason::Refusal) {
             self.begin(sink);
-            sink.emit(&self.stamp, Event::Refusal(ending.explanation));
+            sink.emit(&self.stamp, ChatEvent::Refusal(ending.explanation));
         }
     }
 
@@ -218,11 +222,11 @@ impl Reply {
         }
         let sources = self.cited.finish();
         if !sources.is_empty() {
-            sink.emit(&self.stamp, Event::Sources(&sources));
+            sink.emit(&self.stamp, ChatEvent::Sources(&sources));
         }
         let reason = self.stop.unwrap_or(StopReason::EndTurn).with_calls(self.calls.count());
         let (finish_reason, usage, thinking) = (reason.finish_reason(), self.usage, self.thinking);
-        sink.emit(&self.stamp, Event::End { finish_reason, usage, thinking });
+        sink.emit(&self.stamp, ChatEvent::End { finish_reason, usage, thinking });
     }
 }
 

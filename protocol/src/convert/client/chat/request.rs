@@ -15,29 +15,29 @@ mod user;
 
 use serde_json::value::RawValue;
 
-use super::{MessagesRequest, ReplyContext, Target};
+use super::{MessagesReplyContext, MessagesRequest, MessagesUpstream};
 use crate::{
     convert::Dropped,
     fault::RequestError,
-    json::{Literal, Word, Write, trim},
-    openai::{chunk::Calling, request::Request},
+    json::{JsonWord, Literal, Write, trim},
+    openai::{chunk::Calling, request::ChatRequestBody},
     schema_fit,
     tool_id::Maker,
     vocabulary::Delivery,
 };
-use model::Model;
-use reasoning::{Hindrance, Reasoning};
-use tools::Choice;
-use turn::{Role, Turn};
+use model::ModelGeneration;
+use reasoning::{Hindrance, ReasoningRequest};
+use tools::ToolSelection;
+use turn::{MessageRole, MessagesTurn};
 
-pub(super) fn convert(body: &[u8], target: &Target<'_>) -> Result<MessagesRequest, RequestError> {
-    let request = Request::parse(body)?;
+pub(super) fn convert(body: &[u8], target: &MessagesUpstream<'_>) -> Result<MessagesRequest, RequestError> {
+    let request = ChatRequestBody::parse(body)?;
     one_answer(request.n)?;
-    let model = Model::from_name(target.model);
+    let model = ModelGeneration::from_name(target.model);
     let max_tokens = max_tokens(&request)?.unwrap_or_else(|| model.max_tokens());
-    let turns = Turn::read_all(request.messages.as_deref().unwrap_or_default())?;
-    let choice = Choice::read(&request)?;
-    let reasoning = Reasoning::new(&request, model, max_tokens, hindrance(&turns, &choice))?;
+    let turns = MessagesTurn::read_all(request.messages.as_deref().unwrap_or_default())?;
+    let choice = ToolSelection::read(&request)?;
+    let reasoning = ReasoningRequest::new(&request, model, max_tokens, hindrance(&turns, &choice))?;
     let delivery = if request.stream == Some(true) { Delivery::Streamed } else { Delivery::Whole };
 
     let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 512);
@@ -69,33 +69,33 @@ pub(super) fn convert(body: &[u8], target: &Target<'_>) -> Result<MessagesReques
 /// Members that are converted elsewhere, or mean nothing to a server that stores nothing.
 const ELSEWHERE: [&str; 2] = ["model", "store"];
 
-fn dropped(request: &Request<'_>) -> Dropped {
+fn dropped(request: &ChatRequestBody<'_>) -> Dropped {
     let mut dropped = Dropped::default();
-    let unknown = request.unknown.iter().map(Word::as_str);
+    let unknown = request.unknown.iter().map(JsonWord::as_str);
     unknown.filter(|name| !ELSEWHERE.contains(name)).for_each(|name| dropped.note(name));
     dropped
 }
 
-fn hindrance(turns: &[Turn<'_>], choice: &Choice<'_>) -> Hindrance {
-    let last = turns.iter().map(|turn| turn.role).rfind(|role| *role != Role::System);
+fn hindrance(turns: &[MessagesTurn<'_>], choice: &ToolSelection<'_>) -> Hindrance {
+    let last = turns.iter().map(|turn| turn.role).rfind(|role| *role != MessageRole::System);
     match last {
         _ if choice.is_forced() => Hindrance::ForcedCall,
-        Some(Role::Tool | Role::Function) => Hindrance::Results,
-        Some(Role::System | Role::User | Role::Assistant) | None => Hindrance::None,
+        Some(MessageRole::Tool | MessageRole::Function) => Hindrance::Results,
+        Some(MessageRole::System | MessageRole::User | MessageRole::Assistant) | None => Hindrance::None,
     }
 }
 
 fn reply_context(
-    request: &Request<'_>,
-    reasoning: &Reasoning<'_>,
-    target: &Target<'_>,
+    request: &ChatRequestBody<'_>,
+    reasoning: &ReasoningRequest<'_>,
+    target: &MessagesUpstream<'_>,
     maker: Maker,
-) -> ReplyContext {
+) -> MessagesReplyContext {
     let options = request.stream_options.as_ref();
-    ReplyContext {
+    MessagesReplyContext {
         requested_model: target.requested_model.to_owned(),
         sends_usage: options.is_some_and(|options| options.include_usage == Some(true)),
-        shows_reasoning: reasoning.is_asked(),
+        shows_reasoning: reasoning.is_requested(),
         calls: match (&request.functions, &request.tools) {
             (Some(functions), None) if !functions.is_empty() => Calling::Function,
             (Some(_) | None, _) => Calling::Tools,
@@ -115,7 +115,7 @@ fn one_answer(n: Option<&RawValue>) -> Result<(), RequestError> {
 }
 
 /// `None` if the client leaves it open.
-fn max_tokens(request: &Request<'_>) -> Result<Option<u64>, RequestError> {
+fn max_tokens(request: &ChatRequestBody<'_>) -> Result<Option<u64>, RequestError> {
     let newer = request.max_completion_tokens.map(|raw| ("max_completion_tokens", raw));
     let Some((field, raw)) = newer.or_else(|| request.max_tokens.map(|raw| ("max_tokens", raw))) else {
         return Ok(None);
@@ -131,7 +131,7 @@ fn max_tokens(request: &Request<'_>) -> Result<Option<u64>, RequestError> {
 }
 
 /// Anthropic's models refuse two samplers at once, so `top_p` steps back.
-fn write_sampling(request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+fn write_sampling(request: &ChatRequestBody<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
     let temperature = request.temperature.map(|raw| number("temperature", raw)).transpose()?;
     match (temperature, request.top_p) {
         // OpenAI's scale ends at 2.
@@ -184,11 +184,11 @@ fn write_stop(stop: Option<&RawValue>, out: &mut Vec<u8>) -> Result<(), RequestE
 }
 
 /// What an answer must look like, and how much is put into it.
-fn write_output_config(request: &Request<'_>, reasoning: &Reasoning<'_>, out: &mut Vec<u8>) {
+fn write_output_config(request: &ChatRequestBody<'_>, reasoning: &ReasoningRequest<'_>, out: &mut Vec<u8>) {
     // `json_object` is not one of Anthropic's forms. OpenAI demands that the prompt asks for JSON then, so that the model
     // knows; a schema of any object would be a demand for an empty one.
     let format = request.response_format.as_ref();
-    let format = format.filter(|format| format.r#type.as_ref().map(Word::as_str) == Some("json_schema"));
+    let format = format.filter(|format| format.r#type.as_ref().map(JsonWord::as_str) == Some("json_schema"));
     let schema = format.and_then(|format| format.json_schema.as_ref()?.schema);
     let effort = reasoning.effort();
     if schema.is_none() && effort.is_none() {

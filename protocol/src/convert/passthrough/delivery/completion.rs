@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
-use super::{Object, no_reply, object, objects, one_line, written};
+use super::{JsonMembers, no_reply, object, objects, one_line, written};
 use crate::fault::Fault;
 use crate::openai::stream::Chunk;
 use crate::request::UsageAsked;
@@ -55,7 +55,7 @@ const NUMBERED: [&str; 2] = ["tool_calls", "annotations"];
 
 /// In a stream, an entry of a list says which it is: clients put lists together by it. An index in any other list would
 /// be our invention.
-fn numbered(mut message: Object) -> Object {
+fn numbered(mut message: JsonMembers) -> JsonMembers {
     for (name, list) in message.iter_mut().filter(|(name, _)| NUMBERED.contains(&name.as_str())) {
         let Some(entries) = objects(list).filter(|entries| !entries.is_empty()) else { continue };
         let entries = entries.into_iter().enumerate().map(|(at, mut entry)| {

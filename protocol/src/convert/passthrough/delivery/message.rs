@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Object, no_reply, object, objects, one_line, quoted, text, written};
+use super::{JsonMembers, no_reply, object, objects, one_line, quoted, text, written};
 use crate::anthropic::error::reported;
 use crate::fault::Fault;
 use crate::request::is_complete_json;
@@ -19,7 +19,7 @@ pub fn message_as_events(body: &[u8]) -> Result<Bytes, Fault> {
     let mut out = String::with_capacity(body.len() * 2);
     let mut begun = message.clone();
     begun.insert("content".to_owned(), "[]".to_owned());
-    let mut ending: Object =
+    let mut ending: JsonMembers =
         ["stop_reason", "stop_sequence"].map(|name| (name.to_owned(), said(name))).into();
     begun.extend(ending.keys().map(|name| (name.clone(), "null".to_owned())));
     // What is only known at the end.
@@ -42,9 +42,9 @@ fn event(name: &str, members: &str, out: &mut String) {
 }
 
 /// One content block: its beginning without what comes in pieces, these, and its end.
-fn tell(index: usize, mut block: Object, out: &mut String) {
+fn tell(index: usize, mut block: JsonMembers, out: &mut String) {
     let mut deltas = vec![];
-    let mut later = |block: &mut Object, name: &str, empty: &str, kind: &str, field: &str| {
+    let mut later = |block: &mut JsonMembers, name: &str, empty: &str, kind: &str, field: &str| {
         let is_there = |value: &&mut String| {
             *value != empty && *value != "null" && (empty != "[]" || value.starts_with('['))
         };
@@ -88,7 +88,7 @@ fn list(json: &str) -> Vec<String> {
 /// # Errors
 /// They are no message, report an error, or end before the message does.
 pub fn events_as_message(stream: &[u8]) -> Result<Vec<u8>, Fault> {
-    let mut message = Message::default();
+    let mut message = AssembledMessage::default();
     for data in sse::events(stream).filter_map(|event| event.data()) {
         let data = data.trim_ascii();
         if data.is_empty() || data == b"[DONE]" {
@@ -107,27 +107,27 @@ pub fn events_as_message(stream: &[u8]) -> Result<Vec<u8>, Fault> {
 }
 
 #[derive(Default)]
-struct Message {
-    members: Option<Object>,
+struct AssembledMessage {
+    members: Option<JsonMembers>,
     /// With the index that the upstream gave each.
-    blocks: Vec<(Option<String>, Block)>,
+    blocks: Vec<(Option<String>, AssembledBlock)>,
 }
 
 #[derive(Default)]
-struct Block {
-    members: Object,
+struct AssembledBlock {
+    members: JsonMembers,
     input: String,
     citations: Vec<String>,
 }
 
-impl Message {
-    fn take(&mut self, kind: &str, event: &Object) {
+impl AssembledMessage {
+    fn take(&mut self, kind: &str, event: &JsonMembers) {
         let inside = |name: &str| event.get(name).and_then(|value| object(value)).unwrap_or_default();
         let index = event.get("index").cloned();
         match kind {
             "message_start" => self.members = Some(inside("message")),
             "content_block_start" => {
-                let block = Block { members: inside("content_block"), ..Block::default() };
+                let block = AssembledBlock { members: inside("content_block"), ..AssembledBlock::default() };
                 self.blocks.push((index, block));
             }
             "content_block_delta" => {
@@ -158,8 +158,8 @@ impl Message {
     }
 }
 
-impl Block {
-    fn grow(&mut self, delta: Object) {
+impl AssembledBlock {
+    fn grow(&mut self, delta: JsonMembers) {
         let kind = text(&delta, "type").unwrap_or_default();
         for (name, value) in delta {
             match (kind.as_str(), name.as_str()) {

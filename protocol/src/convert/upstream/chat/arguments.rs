@@ -10,7 +10,7 @@ const EMPTY: &str = "{}";
 /// Follows argument text just far enough to see where a JSON object ends, and what is a repetition.
 #[derive(Default)]
 pub(super) struct ArgumentsObject {
-    phase: Phase,
+    phase: ArgumentsPhase,
     depth: usize,
     /// The object is still empty.
     is_bare: bool,
@@ -51,7 +51,7 @@ impl Fingerprint {
 }
 
 #[derive(Clone, Copy, Default)]
-enum Phase {
+enum ArgumentsPhase {
     #[default]
     Empty,
     /// Only whitespace so far.
@@ -67,7 +67,7 @@ enum Phase {
 impl ArgumentsObject {
     /// Whether nothing can follow.
     pub(super) fn is_complete(&self) -> bool {
-        matches!(self.phase, Phase::Complete)
+        matches!(self.phase, ArgumentsPhase::Complete)
     }
 
     /// Whether its end has been withheld: the object is empty, and the real one may still come.
@@ -87,7 +87,7 @@ impl ArgumentsObject {
 
     /// Whether any text came.
     pub(super) fn has_begun(&self) -> bool {
-        !matches!(self.phase, Phase::Empty)
+        !matches!(self.phase, ArgumentsPhase::Empty)
     }
 
     /// Whether this text, which came as one piece, is all of the object once more.
@@ -114,10 +114,13 @@ impl ArgumentsObject {
     /// within the object may begin like it.
     fn is_resent(&self, inner: &str) -> bool {
         let may_be = match self.phase {
-            Phase::Inside => self.is_cumulative || !matches!(self.last, b':' | b'['),
+            ArgumentsPhase::Inside => self.is_cumulative || !matches!(self.last, b':' | b'['),
             // A quote that is not escaped would end the string behind the brace.
-            Phase::InString | Phase::Escaped => true,
-            Phase::Empty | Phase::Blank | Phase::Complete | Phase::NoObject => false,
+            ArgumentsPhase::InString | ArgumentsPhase::Escaped => true,
+            ArgumentsPhase::Empty
+            | ArgumentsPhase::Blank
+            | ArgumentsPhase::Complete
+            | ArgumentsPhase::NoObject => false,
         };
         may_be
             && inner.split_at_checked(self.length).is_some_and(|(before, rest)| {
@@ -131,20 +134,20 @@ impl ArgumentsObject {
         let mut rest = inner;
         while !rest.is_empty() {
             let mut piece = match self.phase {
-                Phase::Complete if !self.is_bare => break,
-                Phase::Complete => match self.replace(rest) {
+                ArgumentsPhase::Complete if !self.is_bare => break,
+                ArgumentsPhase::Complete => match self.replace(rest) {
                     Some(behind) => {
                         rest = behind;
                         continue;
                     }
                     None => break,
                 },
-                Phase::Empty
-                | Phase::Blank
-                | Phase::Inside
-                | Phase::InString
-                | Phase::Escaped
-                | Phase::NoObject => &rest[..self.feed(rest)],
+                ArgumentsPhase::Empty
+                | ArgumentsPhase::Blank
+                | ArgumentsPhase::Inside
+                | ArgumentsPhase::InString
+                | ArgumentsPhase::Escaped
+                | ArgumentsPhase::NoObject => &rest[..self.feed(rest)],
             };
             rest = &rest[piece.len()..];
             if self.is_withheld() {
@@ -166,7 +169,7 @@ impl ArgumentsObject {
             *self = Self::default();
             return Some(object);
         }
-        self.phase = Phase::Inside;
+        self.phase = ArgumentsPhase::Inside;
         self.depth = 1;
         self.last = b'{';
         self.print = Fingerprint::default();
@@ -207,42 +210,44 @@ impl ArgumentsObject {
     fn step(&mut self, byte: u8) {
         let is_space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         self.phase = match (self.phase, byte) {
-            (Phase::Empty | Phase::Blank, _) if is_space => Phase::Blank,
-            (Phase::Empty | Phase::Blank, b'{') => {
+            (ArgumentsPhase::Empty | ArgumentsPhase::Blank, _) if is_space => ArgumentsPhase::Blank,
+            (ArgumentsPhase::Empty | ArgumentsPhase::Blank, b'{') => {
                 self.is_bare = true;
                 self.enter()
             }
-            (Phase::Empty | Phase::Blank, _) | (Phase::NoObject, _) => Phase::NoObject,
-            (Phase::Inside, b'}' | b']') => self.leave(byte),
-            (Phase::Inside, _) => {
+            (ArgumentsPhase::Empty | ArgumentsPhase::Blank, _) | (ArgumentsPhase::NoObject, _) => {
+                ArgumentsPhase::NoObject
+            }
+            (ArgumentsPhase::Inside, b'}' | b']') => self.leave(byte),
+            (ArgumentsPhase::Inside, _) => {
                 self.is_bare &= is_space;
                 match byte {
                     b'{' | b'[' => self.enter(),
-                    b'"' => Phase::InString,
-                    _ => Phase::Inside,
+                    b'"' => ArgumentsPhase::InString,
+                    _ => ArgumentsPhase::Inside,
                 }
             }
-            (Phase::InString, b'\\') => Phase::Escaped,
-            (Phase::InString, b'"') => Phase::Inside,
-            (Phase::InString | Phase::Escaped, _) => Phase::InString,
-            (Phase::Complete, _) => Phase::Complete,
+            (ArgumentsPhase::InString, b'\\') => ArgumentsPhase::Escaped,
+            (ArgumentsPhase::InString, b'"') => ArgumentsPhase::Inside,
+            (ArgumentsPhase::InString | ArgumentsPhase::Escaped, _) => ArgumentsPhase::InString,
+            (ArgumentsPhase::Complete, _) => ArgumentsPhase::Complete,
         };
         if !is_space {
             self.last = byte;
         }
     }
 
-    fn enter(&mut self) -> Phase {
+    fn enter(&mut self) -> ArgumentsPhase {
         self.depth += 1;
-        Phase::Inside
+        ArgumentsPhase::Inside
     }
 
-    fn leave(&mut self, byte: u8) -> Phase {
+    fn leave(&mut self, byte: u8) -> ArgumentsPhase {
         self.depth -= 1;
         match (self.depth, byte) {
-            (0, b'}') => Phase::Complete,
-            (0, _) => Phase::NoObject,
-            _ => Phase::Inside,
+            (0, b'}') => ArgumentsPhase::Complete,
+            (0, _) => ArgumentsPhase::NoObject,
+            _ => ArgumentsPhase::Inside,
         }
     }
 }

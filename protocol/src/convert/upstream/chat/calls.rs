@@ -8,12 +8,12 @@ use super::arguments::ArgumentsObject;
 use crate::{
     gemini,
     json::{self, Literal},
-    openai::stream::{Function, ToolCall},
+    openai::stream::{ReplyFunction, ReplyToolCall},
     tool_id::{self, Maker},
 };
 
 /// A piece of a tool call. Texts are inner texts.
-pub(super) struct Fragment<'a> {
+pub(super) struct CallFragment<'a> {
     pub(super) index: Option<i64>,
     pub(super) id: &'a str,
     pub(super) name: &'a str,
@@ -47,16 +47,16 @@ impl Arguments<'_> {
     }
 }
 
-impl<'a> Fragment<'a> {
+impl<'a> CallFragment<'a> {
     /// A piece from `tool_calls`; `None` if it has no function.
-    pub(super) fn from_call(call: &ToolCall<'a>) -> Option<Self> {
+    pub(super) fn from_call(call: &ReplyToolCall<'a>) -> Option<Self> {
         let function = call.function.0.as_ref()?;
         let extra = call.extra_content.and_then(gemini::signature);
         Some(Self { index: call.index(), id: call.id(), extra, ..Self::from_function(function) })
     }
 
     /// A piece from `function_call`, which is call 0.
-    pub(super) fn from_function(function: &Function<'a>) -> Self {
+    pub(super) fn from_function(function: &ReplyFunction<'a>) -> Self {
         let arguments = Arguments::from_raw(function.arguments);
         Self { index: Some(0), id: "", name: function.name(), arguments, extra: None }
     }
@@ -64,7 +64,7 @@ impl<'a> Fragment<'a> {
 
 /// One call, as far as it is known.
 #[derive(Default)]
-pub(super) struct Call {
+pub(super) struct PartialCall {
     index: Option<i64>,
     pub(super) id: String,
     pub(super) name: String,
@@ -74,7 +74,7 @@ pub(super) struct Call {
     object: ArgumentsObject,
 }
 
-impl Call {
+impl PartialCall {
     /// Whether its arguments are a whole JSON object, so that nothing can follow. An empty one may be a placeholder.
     pub(super) fn is_complete(&self) -> bool {
         self.object.is_complete() && !self.object.is_withheld()
@@ -91,7 +91,7 @@ impl Call {
     }
 
     /// Takes a piece; returns its arguments without what came before.
-    fn take<'f>(&mut self, fragment: &'f Fragment<'_>) -> Cow<'f, str> {
+    fn take<'f>(&mut self, fragment: &'f CallFragment<'_>) -> Cow<'f, str> {
         if self.id.is_empty() {
             fragment.id.clone_into(&mut self.id);
         }
@@ -107,7 +107,7 @@ impl Call {
 
     /// Whether a piece that was addressed to this call begins another one: some vendors give all calls the same
     /// index. A new id alone does not tell, as some vendors make one up for every piece.
-    fn is_followed_by(&self, fragment: &Fragment<'_>) -> bool {
+    fn is_followed_by(&self, fragment: &CallFragment<'_>) -> bool {
         if fragment.name.is_empty() || self.name.is_empty() {
             return false;
         }
@@ -122,8 +122,8 @@ impl Call {
 
 /// All calls in order of their first appearance, and whose turn it is to go out.
 #[derive(Default)]
-pub(super) struct Calls {
-    calls: Vec<Call>,
+pub(super) struct PartialCalls {
+    calls: Vec<PartialCall>,
     /// The first call that has not gone out completely.
     turn: usize,
     is_open: bool,
@@ -132,18 +132,18 @@ pub(super) struct Calls {
     ids: HashSet<String>,
 }
 
-impl Calls {
+impl PartialCalls {
     /// Books a piece; returns the position of its call, and of its arguments what still has to be sent or kept.
-    pub(super) fn book<'f>(&mut self, fragment: &'f Fragment<'_>) -> (usize, Cow<'f, str>) {
+    pub(super) fn book<'f>(&mut self, fragment: &'f CallFragment<'_>) -> (usize, Cow<'f, str>) {
         let found = self.find(fragment).filter(|&at| !self.calls[at].is_followed_by(fragment));
         let at = found.unwrap_or_else(|| {
-            self.calls.push(Call { index: fragment.index, ..Call::default() });
+            self.calls.push(PartialCall { index: fragment.index, ..PartialCall::default() });
             self.calls.len() - 1
         });
         (at, self.calls[at].take(fragment))
     }
 
-    fn find(&self, fragment: &Fragment<'_>) -> Option<usize> {
+    fn find(&self, fragment: &CallFragment<'_>) -> Option<usize> {
         if fragment.index.is_some() {
             return self.calls.iter().rposition(|call| call.index == fragment.index);
         }
@@ -168,7 +168,7 @@ impl Calls {
     }
 
     /// The call whose block is open.
-    pub(super) fn open(&self) -> Option<&Call> {
+    pub(super) fn open(&self) -> Option<&PartialCall> {
         self.is_open.then(|| &self.calls[self.turn])
     }
 
@@ -178,7 +178,7 @@ impl Calls {
     }
 
     /// The call whose turn it is, if it has not begun.
-    pub(super) fn next(&mut self) -> Option<&mut Call> {
+    pub(super) fn next(&mut self) -> Option<&mut PartialCall> {
         if self.is_open { None } else { self.calls.get_mut(self.turn) }
     }
 

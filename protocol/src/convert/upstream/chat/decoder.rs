@@ -12,29 +12,29 @@ mod searching;
 use cutting::Behind;
 
 use super::{
-    ReplyContext,
-    calls::{Calls, Fragment},
+    ChatReplyContext,
+    calls::{CallFragment, PartialCalls},
     cut::Cut,
     finish::Finish,
     halves::Halves,
     search::Search,
-    thinking::{Details, Prose, Tags},
+    thinking::{Prose, ReasoningDetails, Tags},
 };
 use crate::{
-    anthropic::event::{Block, Counts, Delta, Ending, Event, EventSink},
-    convert::{ReplyDecoder, ReplySummary, Step},
+    anthropic::event::{BlockDelta, ContentBlockStart, EventSink, MessagesEvent, ReplyEnding, ReportedUsage},
+    convert::{CodecStep, ReplyDecoder, ReplySummary},
     fault::Fault,
     gemini, json,
-    openai::stream::{Chunk, Message},
+    openai::stream::{Chunk, ReplyMessage},
     vocabulary::{StopReason, Usage},
 };
 
 /// Reads one reply of a Chat Completions upstream.
 pub struct ChatDecoder {
-    context: ReplyContext,
+    context: ChatReplyContext,
     seed: u128,
-    blocks: Blocks,
-    calls: Calls,
+    blocks: SentBlocks,
+    calls: PartialCalls,
     /// Prose that came while a tool call was going out.
     held: Vec<(Prose, String)>,
     /// What choices beside the first say.
@@ -42,7 +42,7 @@ pub struct ChatDecoder {
     /// White space that has no block unless text follows it.
     blank: String,
     tags: Tags,
-    details: Details,
+    details: ReasoningDetails,
     is_started: bool,
     is_done: bool,
     is_whole: bool,
@@ -60,46 +60,46 @@ pub struct ChatDecoder {
 
 /// The content blocks that went out.
 #[derive(Default)]
-struct Blocks {
+struct SentBlocks {
     /// The index of the open block, or of the next one.
     index: u64,
     open: Option<Prose>,
     halves: Halves,
 }
 
-impl Blocks {
+impl SentBlocks {
     fn prose<S: EventSink>(&self, prose: Prose, inner: &str, sink: &mut S) {
         let delta = match prose {
-            Prose::Text => Delta::Text(inner),
-            Prose::Thinking => Delta::Thinking(inner),
+            Prose::Text => BlockDelta::Text(inner),
+            Prose::Thinking => BlockDelta::Thinking(inner),
         };
         self.delta(delta, inner, sink);
     }
 
     fn arguments<S: EventSink>(&self, inner: &str, sink: &mut S) {
-        self.delta(Delta::Arguments(inner), inner, sink);
+        self.delta(BlockDelta::Arguments(inner), inner, sink);
     }
 
-    fn delta<S: EventSink>(&self, delta: Delta<'_>, inner: &str, sink: &mut S) {
+    fn delta<S: EventSink>(&self, delta: BlockDelta<'_>, inner: &str, sink: &mut S) {
         if !inner.is_empty() {
-            sink.emit(Event::Delta { index: Some(self.index), delta });
+            sink.emit(MessagesEvent::Delta { index: Some(self.index), delta });
         }
     }
 }
 
 impl ReplyDecoder for ChatDecoder {
-    fn push(&mut self, data: &[u8], events: &mut impl EventSink) -> Step {
+    fn push(&mut self, data: &[u8], events: &mut impl EventSink) -> CodecStep {
         let data = data.trim_ascii();
         if data == b"[DONE]" {
             self.is_done = true;
-            return Step::End;
+            return CodecStep::End;
         }
         if data.is_empty() {
-            return Step::More;
+            return CodecStep::More;
         }
         match Chunk::read(data) {
             Ok(Some(chunk)) => self.chunk(data, &chunk, events),
-            Ok(None) => Step::More,
+            Ok(None) => CodecStep::More,
             Err(_) => self.broke(Fault::bad_gateway("invalid JSON in upstream stream")),
         }
     }
@@ -117,8 +117,8 @@ impl ReplyDecoder for ChatDecoder {
         self.is_done = true;
         self.is_whole = true;
         match chunk.map(|chunk| self.chunk(body, &chunk, events)) {
-            Some(Step::Fault(fault)) => Err(fault),
-            Some(Step::More | Step::End) | None => Ok(()),
+            Some(CodecStep::Fault(fault)) => Err(fault),
+            Some(CodecStep::More | CodecStep::End) | None => Ok(()),
         }
     }
 
@@ -126,7 +126,7 @@ impl ReplyDecoder for ChatDecoder {
         let fault = self.broken.take().or_else(|| self.unfinished());
         let stop_reason = match &fault {
             Some(fault) => {
-                events.emit(Event::Error(fault));
+                events.emit(MessagesEvent::Error(fault));
                 None
             }
             None => Some(self.complete(events)),
@@ -156,19 +156,19 @@ impl ReplyDecoder for ChatDecoder {
 impl ChatDecoder {
     /// `seed` is where the message's id and missing tool ids come from; it must be new for every reply, since Claude
     /// Code joins replies that share an id.
-    pub fn new(mut context: ReplyContext, seed: u128) -> Self {
+    pub fn new(mut context: ChatReplyContext, seed: u128) -> Self {
         let tags = Tags::expecting(context.think_tag);
         let cut = Cut::at(std::mem::take(&mut context.cut_at));
         Self {
             context,
             seed,
-            blocks: Blocks::default(),
-            calls: Calls::default(),
+            blocks: SentBlocks::default(),
+            calls: PartialCalls::default(),
             held: Vec::new(),
             aside: String::new(),
             blank: String::new(),
             tags,
-            details: Details::default(),
+            details: ReasoningDetails::default(),
             is_started: false,
             is_done: false,
             is_whole: false,
@@ -183,7 +183,7 @@ impl ChatDecoder {
         }
     }
 
-    fn chunk<S: EventSink>(&mut self, data: &[u8], chunk: &Chunk<'_>, sink: &mut S) -> Step {
+    fn chunk<S: EventSink>(&mut self, data: &[u8], chunk: &Chunk<'_>, sink: &mut S) -> CodecStep {
         self.usage = chunk.usage().or(self.usage);
         self.search.count(chunk.searches());
         self.thinking = chunk.thinking().or(self.thinking);
@@ -199,13 +199,13 @@ impl ChatDecoder {
     }
 
     /// Remembers the fault, so that a `finish` that follows does not complete the reply.
-    fn broke(&mut self, fault: Fault) -> Step {
+    fn broke(&mut self, fault: Fault) -> CodecStep {
         if self.is_cut_off() {
             self.is_done = true;
-            return Step::End;
+            return CodecStep::End;
         }
         self.broken = Some(fault.clone());
-        Step::Fault(fault)
+        CodecStep::Fault(fault)
     }
 
     fn start<S: EventSink>(&mut self, sink: &mut S) {
@@ -215,12 +215,12 @@ impl ChatDecoder {
         self.is_started = true;
         let id = format!("msg_{:024x}", self.seed & NINETY_SIX_BITS);
         let model = json::escape(&self.context.requested_model);
-        let counts = Some(Counts::from(Usage::default()));
-        sink.emit(Event::MessageStart { id: &id, model: &model, counts });
-        sink.emit(Event::Ping);
+        let counts = Some(ReportedUsage::from(Usage::default()));
+        sink.emit(MessagesEvent::MessageStart { id: &id, model: &model, counts });
+        sink.emit(MessagesEvent::Ping);
     }
 
-    fn delta<S: EventSink>(&mut self, delta: &Message<'_>, sink: &mut S) {
+    fn delta<S: EventSink>(&mut self, delta: &ReplyMessage<'_>, sink: &mut S) {
         self.sources(delta, sink);
         if self.context.signature.is_some() {
             delta.reasoning().for_each(|inner| self.prose(Prose::Thinking, inner, sink));
@@ -241,10 +241,10 @@ impl ChatDecoder {
     }
 
     /// Takes the calls of a message or a delta; each choice counts its own.
-    fn called<S: EventSink>(&mut self, delta: &Message<'_>, choice: u64, sink: &mut S) {
+    fn called<S: EventSink>(&mut self, delta: &ReplyMessage<'_>, choice: u64, sink: &mut S) {
         let first = i64::try_from(choice.min(CHOICES)).unwrap_or_default() << 32;
         for (position, call) in delta.tool_calls.0.iter().enumerate() {
-            let Some(mut fragment) = call.0.as_ref().and_then(Fragment::from_call) else { continue };
+            let Some(mut fragment) = call.0.as_ref().and_then(CallFragment::from_call) else { continue };
             // In a whole message every entry is a call of its own.
             if self.is_whole {
                 fragment.index = i64::try_from(position).ok();
@@ -253,11 +253,11 @@ impl ChatDecoder {
             self.fragment(&fragment, sink);
         }
         if let Some(function) = &delta.function_call.0 {
-            self.fragment(&Fragment::from_function(function), sink);
+            self.fragment(&CallFragment::from_function(function), sink);
         }
     }
 
-    fn fragment<S: EventSink>(&mut self, fragment: &Fragment<'_>, sink: &mut S) {
+    fn fragment<S: EventSink>(&mut self, fragment: &CallFragment<'_>, sink: &mut S) {
         if self.is_cut_off() {
             return;
         }
@@ -304,7 +304,10 @@ impl ChatDecoder {
         self.blank.clear();
         let Some(call) = self.calls.next() else { return };
         let name = self.context.names.get(&call.name).unwrap_or(&call.name);
-        sink.emit(Event::BlockStart { index, block: Block::ToolUse { id: &id, name, input: None } });
+        sink.emit(MessagesEvent::BlockStart {
+            index,
+            block: ContentBlockStart::ToolUse { id: &id, name, input: None },
+        });
         let pending = std::mem::take(&mut call.pending);
         let pending = self.blocks.halves.join(&pending);
         self.blocks.arguments(&pending, sink);
@@ -318,7 +321,7 @@ impl ChatDecoder {
         for rest in [self.blocks.halves.rest(), call.rest()] {
             self.blocks.arguments(rest, sink);
         }
-        sink.emit(Event::BlockStop { index });
+        sink.emit(MessagesEvent::BlockStop { index });
         self.blocks.index += 1;
         self.calls.closed();
         for (prose, inner) in std::mem::take(&mut self.held) {
@@ -358,8 +361,8 @@ impl ChatDecoder {
         self.close_prose(sink);
         // Some clients look at the first block whatever came.
         if self.blocks.index == 0 {
-            sink.emit(Event::BlockStart { index: Some(0), block: Block::Text });
-            sink.emit(Event::BlockStop { index: Some(0) });
+            sink.emit(MessagesEvent::BlockStart { index: Some(0), block: ContentBlockStart::Text });
+            sink.emit(MessagesEvent::BlockStop { index: Some(0) });
             self.blocks.index += 1;
         }
         if let Some(sequence) = self.cut.met() {
@@ -367,16 +370,17 @@ impl ChatDecoder {
         }
         let reason = self.finish.reason(self.calls.sent());
         let sequence = self.finish.stop_sequence.as_deref().filter(|_| reason == StopReason::StopSequence);
-        let ending = Ending {
+        let ending = ReplyEnding {
             reason: Some(reason),
             sequence,
             searches: self.context.searches.then(|| self.search.requests()),
             is_unjudged: self.context.asks_for_judgement,
-            ..Ending::default()
+            ..ReplyEnding::default()
         };
-        let counts = Counts { thinking: self.thinking, ..Counts::from(self.usage.unwrap_or_default()) };
-        sink.emit(Event::MessageDelta { ending, counts: Some(counts) });
-        sink.emit(Event::MessageStop);
+        let counts =
+            ReportedUsage { thinking: self.thinking, ..ReportedUsage::from(self.usage.unwrap_or_default()) };
+        sink.emit(MessagesEvent::MessageDelta { ending, counts: Some(counts) });
+        sink.emit(MessagesEvent::MessageStop);
         reason
     }
 }

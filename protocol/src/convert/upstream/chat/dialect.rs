@@ -8,9 +8,9 @@ use crate::wildcard;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dialect {
     /// The parameter for the effort of models that reason.
-    pub reasoning: Reasoning,
-    /// Models that get the parameter; `*` matches any characters. An empty list means the models in [`super::FAMILIES`].
-    pub reasoning_models: Vec<String>,
+    pub reasoning: ReasoningParameter,
+    /// The models that get the parameter.
+    pub reasoning_models: ReasoningModels,
     /// How a model gets its own earlier thoughts back.
     pub replay: Replay,
     /// Text between `<think>` and `</think>` at the start of a reply is thinking.
@@ -32,20 +32,31 @@ pub struct Dialect {
     /// Signatures beside calls and texts (`extra_content`) go back with them, as far as the client carries them.
     pub extras: bool,
     /// `max_tokens` is raised to this at least.
-    pub fewest_tokens: Option<u64>,
+    pub min_tokens: Option<u64>,
     /// `max_tokens` is lowered to this at most.
-    pub most_tokens: Option<u64>,
+    pub max_tokens: Option<u64>,
 }
 
 /// The parameter for how much a model is to think.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reasoning {
+pub enum ReasoningParameter {
     /// `"reasoning_effort": "low" | "medium" | "high"` (OpenAI, and most who copy it).
     Effort,
     /// `"reasoning": {"effort": …}` (OpenRouter).
     Nested,
     /// `"thinking": {"type": "enabled" | "disabled"}` (GLM, Kimi, DeepSeek).
     Switch,
+}
+
+/// The models that get the parameter for the effort.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReasoningModels {
+    /// The configuration lists no models: those in [`super::FAMILIES`] that reason.
+    ByFamily,
+    /// No model.
+    Disabled,
+    /// Models whose names match one of these patterns; `*` matches any characters.
+    Listed(Vec<String>),
 }
 
 /// The field of an assistant message that takes the model's earlier thoughts.
@@ -63,8 +74,8 @@ pub enum Replay {
 
 /// The default.
 pub static PLAIN: Dialect = Dialect {
-    reasoning: Reasoning::Effort,
-    reasoning_models: Vec::new(),
+    reasoning: ReasoningParameter::Effort,
+    reasoning_models: ReasoningModels::ByFamily,
     replay: Replay::Content,
     think_tags: false,
     system_anywhere: false,
@@ -75,8 +86,8 @@ pub static PLAIN: Dialect = Dialect {
     prompt_cache: false,
     web_search: None,
     extras: true,
-    fewest_tokens: None,
-    most_tokens: None,
+    min_tokens: None,
+    max_tokens: None,
 };
 
 impl Default for Dialect {
@@ -89,9 +100,10 @@ impl Dialect {
     /// Whether the provider's configuration lists this model as one that reasons. Case is ignored, and so is a vendor's prefix
     /// (`openai/`) unless the pattern has one.
     pub(super) fn lists(&self, model: &str) -> bool {
+        let ReasoningModels::Listed(patterns) = &self.reasoning_models else { return false };
         let model = model.to_ascii_lowercase();
         let name = model.rsplit('/').next().unwrap_or(&model);
-        self.reasoning_models.iter().any(|pattern| {
+        patterns.iter().any(|pattern| {
             let pattern = pattern.to_ascii_lowercase();
             wildcard::matches(&pattern, if pattern.contains('/') { &model } else { name })
         })
@@ -104,8 +116,8 @@ mod tests {
 
     #[test]
     fn a_vendors_prefix_counts_only_where_the_pattern_has_one() {
-        let dialect =
-            Dialect { reasoning_models: vec!["GPT-5*".into(), "z-ai/glm*".into()], ..Dialect::default() };
+        let reasoning_models = ReasoningModels::Listed(vec!["GPT-5*".into(), "z-ai/glm*".into()]);
+        let dialect = Dialect { reasoning_models, ..Dialect::default() };
         for (model, reasons) in [
             ("openai/gpt-5.1", true),
             ("gpt-5", true),

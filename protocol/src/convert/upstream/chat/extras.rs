@@ -22,7 +22,7 @@ pub(super) struct Extras {
 }
 
 #[derive(Deserialize)]
-struct Entry<'a> {
+struct ExtraEntry<'a> {
     r#type: String,
     id: Option<String>,
     #[serde(borrow)]
@@ -39,7 +39,7 @@ impl Extras {
         let Ok(objects) = serde_json::from_str::<Vec<&RawValue>>(&list) else { return load };
         let mut rest = vec![];
         for object in objects {
-            match serde_json::from_str::<Entry<'_>>(object.get()) {
+            match serde_json::from_str::<ExtraEntry<'_>>(object.get()) {
                 Ok(entry) if entry.r#type == TYPE => {
                     self.entries.push((entry.id, entry.extra_content.get().to_owned()));
                 }

@@ -19,25 +19,25 @@ mod tools;
 mod user;
 
 use super::{
-    ChatRequest, Replay, ReplyContext, Target,
+    ChatReplyContext, ChatRequest, ChatUpstream, Replay,
     names::{Alphabet, Names},
     thinking::Tag,
 };
 use crate::{
-    anthropic::request::{Content, Message, Request, Safeguard},
+    anthropic::request::{MessageParam, MessagesContent, MessagesRequestBody, Safeguard},
     convert::Dropped,
     fault::RequestError,
     gemini,
-    json::{List, Object, Word, Write},
+    json::{JsonWord, List, Object, Write},
     signature,
     tool_id::Maker,
     vocabulary::Delivery,
 };
-use caching::Marks;
+use caching::CacheMarks;
 use content::{System, system};
 use effort::Effort;
 use messages::{MessageWriter, ThoughtsField};
-use pairing::Pairing;
+use pairing::ToolUsePairing;
 use settings::sequences;
 use tool_list::tool_list;
 use tools::{Toolbox, all_names, is_web_search};
@@ -47,10 +47,10 @@ const ELSEWHERE: [&str; 1] = ["model"];
 
 /// A request, and what has been decided about its translation.
 struct Context<'r, 'a> {
-    request: &'r Request<'a>,
-    turns: &'r [Turn<'a>],
+    request: &'r MessagesRequestBody<'a>,
+    turns: &'r [ChatTurn<'a>],
     effort: &'r Effort,
-    target: &'r Target<'r>,
+    target: &'r ChatUpstream<'r>,
     names: &'r Names,
     /// The target as the maker of ids.
     maker: Maker,
@@ -58,15 +58,15 @@ struct Context<'r, 'a> {
 
 /// `size` is the length of the request as JSON.
 pub(super) fn convert(
-    request: &Request<'_>,
+    request: &MessagesRequestBody<'_>,
     size: usize,
-    target: &Target<'_>,
+    target: &ChatUpstream<'_>,
 ) -> Result<ChatRequest, RequestError> {
     let mut dropped = Dropped::default();
     request
         .unknown
         .iter()
-        .map(Word::as_str)
+        .map(JsonWord::as_str)
         .filter(|name| !ELSEWHERE.contains(name))
         .for_each(|name| dropped.note(name));
     let turns = read_turns(request)?;
@@ -95,27 +95,27 @@ pub(super) fn convert(
     Ok(ChatRequest { body: out, delivery, reply: reply_context(&context), dropped })
 }
 
-fn read_turns<'a>(request: &Request<'a>) -> Result<Vec<Turn<'a>>, RequestError> {
+fn read_turns<'a>(request: &MessagesRequestBody<'a>) -> Result<Vec<ChatTurn<'a>>, RequestError> {
     let messages = request.messages.as_deref().unwrap_or_default();
     if messages.is_empty() {
         return Err(RequestError::new("messages: at least one message is required"));
     }
-    let turns = messages.iter().enumerate().map(|(at, message)| Turn::read(at, message));
-    let mut turns: Vec<Turn<'a>> = turns.collect::<Result<_, _>>()?;
+    let turns = messages.iter().enumerate().map(|(at, message)| ChatTurn::read(at, message));
+    let mut turns: Vec<ChatTurn<'a>> = turns.collect::<Result<_, _>>()?;
     hide_cleared(messages, &mut turns);
     Ok(turns)
 }
 
 /// Hides system messages that were for one turn of the user, once the next has come.
-fn hide_cleared(messages: &[Message<'_>], turns: &mut [Turn<'_>]) {
-    let last = turns.iter().rposition(|turn| turn.role == Role::User).unwrap_or(0);
+fn hide_cleared(messages: &[MessageParam<'_>], turns: &mut [ChatTurn<'_>]) {
+    let last = turns.iter().rposition(|turn| turn.role == TurnRole::User).unwrap_or(0);
     for (message, turn) in messages.iter().zip(turns).take(last) {
         let clears = message.clear_at.as_ref().is_some_and(|at| at.as_str() == "next_user_message");
-        turn.is_shown = !(clears && turn.role == Role::System);
+        turn.is_shown = !(clears && turn.role == TurnRole::System);
     }
 }
 
-fn reply_context(context: &Context<'_, '_>) -> ReplyContext {
+fn reply_context(context: &Context<'_, '_>) -> ChatReplyContext {
     let Context { request, effort, target, names, maker, .. } = *context;
     let thinks = request
         .thinking
@@ -125,7 +125,7 @@ fn reply_context(context: &Context<'_, '_>) -> ReplyContext {
     let keeps_details = target.dialect.replay == Replay::Details;
     let (stop_sequences, cut_at) = sequences(request, effort.stop());
     let searches = request.tools.iter().flatten().any(is_web_search) && target.dialect.web_search.is_some();
-    ReplyContext {
+    ChatReplyContext {
         requested_model: target.requested_model.to_owned(),
         signature: thinks.then(|| signature::mint(target.provider, target.model)),
         stop_sequences,
@@ -147,7 +147,7 @@ fn reply_context(context: &Context<'_, '_>) -> ReplyContext {
 }
 
 /// Whether the server is to judge tool calls.
-fn asks_for_judgement(request: &Request<'_>) -> bool {
+fn asks_for_judgement(request: &MessagesRequestBody<'_>) -> bool {
     let Some(safeguards) = request.safeguards else { return false };
     let safeguards =
         serde_json::from_str::<List<Object<Safeguard<'_>>>>(safeguards.get()).unwrap_or_default();
@@ -161,14 +161,14 @@ fn write_messages(
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let Context { request, turns, effort, target, names, maker } = *context;
-    let marks = Marks::new(target);
+    let marks = CacheMarks::new(target);
     let start = out.len();
     if let Some(raw) = request.system {
         let content =
-            Content::read(raw).map_err(|problem| RequestError::new(format!("system: {problem}")))?;
+            MessagesContent::read(raw).map_err(|problem| RequestError::new(format!("system: {problem}")))?;
         system(&content, System::Top, target.dialect, &marks, dropped, out)?;
     }
-    let mut pairing = Pairing::new(turns)?;
+    let mut pairing = ToolUsePairing::new(turns)?;
     pairing.lead_ids_back(maker);
     let thoughts_field = match target.dialect.replay {
         Replay::Required if !effort.is_off() => ThoughtsField::Required,
@@ -185,28 +185,28 @@ fn write_messages(
 
 /// Who speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum TurnRole {
     User,
     Assistant,
     System,
 }
 
 /// One entry of `messages`.
-struct Turn<'a> {
-    role: Role,
-    content: Content<'a>,
+struct ChatTurn<'a> {
+    role: TurnRole,
+    content: MessagesContent<'a>,
     /// Of a system message: how much is to be thought from here on.
     effort: Option<&'static str>,
     /// Not a system message that was for an earlier turn.
     is_shown: bool,
 }
 
-impl<'a> Turn<'a> {
-    fn read(at: usize, message: &Message<'a>) -> Result<Self, RequestError> {
-        let role = match message.role.as_ref().map(Word::as_str) {
-            Some("user") => Role::User,
-            Some("assistant") => Role::Assistant,
-            Some("system") => Role::System,
+impl<'a> ChatTurn<'a> {
+    fn read(at: usize, message: &MessageParam<'a>) -> Result<Self, RequestError> {
+        let role = match message.role.as_ref().map(JsonWord::as_str) {
+            Some("user") => TurnRole::User,
+            Some("assistant") => TurnRole::Assistant,
+            Some("system") => TurnRole::System,
             Some(_) => {
                 return Err(RequestError::new(format!(
                     "messages.{at}.role: must be user, assistant or system"
@@ -214,14 +214,14 @@ impl<'a> Turn<'a> {
             }
             None => return Err(RequestError::new(format!("messages.{at}.role: field required"))),
         };
-        let of_turn = message.output_config.as_ref().filter(|_| role == Role::System);
+        let of_turn = message.output_config.as_ref().filter(|_| role == TurnRole::System);
         let effort =
             of_turn.and_then(|config| config.effort.as_ref()).map(|word| effort::level(word.as_str()));
         let content = match message.content {
-            Some(content) => Content::read(content)
+            Some(content) => MessagesContent::read(content)
                 .map_err(|problem| RequestError::new(format!("messages.{at}.content: {problem}")))?,
             // It is there for its effort.
-            None if of_turn.is_some() => Content::Blocks(vec![]),
+            None if of_turn.is_some() => MessagesContent::Blocks(vec![]),
             None => return Err(RequestError::new(format!("messages.{at}.content: field required"))),
         };
         Ok(Self { role, content, effort, is_shown: true })

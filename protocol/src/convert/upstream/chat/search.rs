@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    anthropic::event::Source,
+    anthropic::event::WebSource,
     json::{self, List, Literal, Object},
 };
 
@@ -17,7 +17,7 @@ const LONGEST_QUOTE: usize = 1024;
 /// What is known of the searches of one reply.
 #[derive(Debug, Default)]
 pub(super) struct Search {
-    sources: Vec<Source>,
+    sources: Vec<WebSource>,
     is_shown: bool,
     /// How many sources were cited already.
     cited: usize,
@@ -29,7 +29,7 @@ pub(super) struct Search {
 struct Annotation<'a> {
     /// Its members may be inside or beside its type.
     #[serde(borrow, default = "Default::default")]
-    url_citation: Object<Citation<'a>>,
+    url_citation: Object<SearchCitation<'a>>,
     #[serde(borrow)]
     url: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -39,7 +39,7 @@ struct Annotation<'a> {
 }
 
 #[derive(Deserialize)]
-struct Citation<'a> {
+struct SearchCitation<'a> {
     #[serde(borrow)]
     url: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -49,8 +49,8 @@ struct Citation<'a> {
 }
 
 impl Annotation<'_> {
-    fn source(self) -> Option<Source> {
-        let beside = Citation { url: self.url, title: self.title, content: self.content };
+    fn source(self) -> Option<WebSource> {
+        let beside = SearchCitation { url: self.url, title: self.title, content: self.content };
         let citation = self.url_citation.0.unwrap_or(beside);
         let text = |raw: Option<&RawValue>, longest: usize| {
             let text = raw.and_then(Literal::of).and_then(Literal::decode).unwrap_or_default();
@@ -58,7 +58,7 @@ impl Annotation<'_> {
         };
         let url = text(citation.url, LONGEST_URL);
         let is_web = url.starts_with("http://") || url.starts_with("https://");
-        is_web.then(|| Source {
+        is_web.then(|| WebSource {
             url,
             title: text(citation.title, LONGEST_QUOTE),
             quote: text(citation.content, LONGEST_QUOTE),
@@ -90,7 +90,7 @@ impl Search {
         self.counted.unwrap_or(u64::from(!self.sources.is_empty()))
     }
 
-    pub(super) fn sources(&self) -> &[Source] {
+    pub(super) fn sources(&self) -> &[WebSource] {
         &self.sources
     }
 
@@ -104,7 +104,7 @@ impl Search {
     }
 
     /// The sources that no text has cited so far.
-    pub(super) fn cited(&mut self) -> &[Source] {
+    pub(super) fn cited(&mut self) -> &[WebSource] {
         let first = std::mem::replace(&mut self.cited, self.sources.len());
         self.sources.get(first..).unwrap_or_default()
     }

@@ -141,9 +141,9 @@ fn push(pieces: &mut Vec<(Prose, String)>, prose: Prose, text: String) {
 /// The upstream's own objects for what it thought (`reasoning_details` of OpenRouter), pieces of one put together:
 /// openrouter.ai/docs/use-cases/reasoning-tokens wants them back as they were.
 #[derive(Debug, Default)]
-pub(super) struct Details {
+pub(super) struct ReasoningDetails {
     whole: Vec<String>,
-    last: Option<Piece>,
+    last: Option<ReasoningDetail>,
     size: usize,
     /// Something is among them that belongs to what comes next.
     is_due: bool,
@@ -151,13 +151,13 @@ pub(super) struct Details {
 
 /// An object that may still grow: its text (inner) and its other members, both as JSON.
 #[derive(Debug)]
-struct Piece {
+struct ReasoningDetail {
     field: &'static str,
     text: String,
     members: Vec<(String, String)>,
 }
 
-impl Details {
+impl ReasoningDetails {
     /// Takes the objects of one chunk.
     pub(super) fn take(&mut self, details: &RawValue) {
         if self.size > LARGEST_LOAD {
@@ -166,9 +166,9 @@ impl Details {
         self.size += details.get().len();
         let Ok(objects) = serde_json::from_str::<Vec<&RawValue>>(details.get()) else { return };
         for object in objects.into_iter().filter(|object| object.get().starts_with('{')) {
-            let piece = Piece::from_object(object);
+            let piece = ReasoningDetail::from_object(object);
             // Without a thought that the client sees, it would have nothing to travel in.
-            self.is_due |= piece.as_ref().is_none_or(Piece::says_something);
+            self.is_due |= piece.as_ref().is_none_or(ReasoningDetail::says_something);
             match (piece, &mut self.last) {
                 (Some(piece), Some(last)) if last.goes_on_with(&piece) => last.join(piece),
                 (piece, _) => {
@@ -198,7 +198,7 @@ impl Details {
     }
 
     fn close(&mut self) {
-        self.whole.extend(self.last.take().map(Piece::into_json));
+        self.whole.extend(self.last.take().map(ReasoningDetail::into_json));
     }
 
     /// `signature` with all that has come since the last time.
@@ -214,7 +214,7 @@ impl Details {
     }
 }
 
-impl Piece {
+impl ReasoningDetail {
     /// `None` for objects that come whole.
     fn from_object(object: &RawValue) -> Option<Self> {
         let members: std::collections::BTreeMap<String, &RawValue> =
@@ -326,7 +326,7 @@ mod tests {
 
     #[test]
     fn pieces_of_one_detail_become_one_and_others_stay() {
-        let mut details = Details::default();
+        let mut details = ReasoningDetails::default();
         details.take(&raw(
             r#"[{"type":"reasoning.text","text":"a\n","index":0,"signature":null,"format":"f"}]"#,
         ));
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn more_than_can_travel_is_not_carried() {
-        let mut details = Details::default();
+        let mut details = ReasoningDetails::default();
         let text = "x".repeat(100 << 10);
         for _ in 0..4 {
             details.take(&raw(&format!(r#"[{{"type":"reasoning.text","text":"{text}"}}]"#)));

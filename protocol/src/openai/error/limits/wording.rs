@@ -14,7 +14,7 @@ const QUOTES: [(char, char); 8] =
 
 /// One message in lower case, on one line, without quotations and the model's name.
 #[derive(Debug, Default)]
-pub(super) struct Wording {
+pub(super) struct LimitWording {
     text: String,
     tokens: Vec<Token>,
 }
@@ -43,7 +43,7 @@ impl Token {
     }
 }
 
-impl Wording {
+impl LimitWording {
     pub(super) fn new(message: &str, model: &str) -> Self {
         let text = scrubbed(message, model);
         let tokens = tokens(&text);
@@ -119,8 +119,8 @@ impl Wording {
         for (at, token) in self.tokens.iter().enumerate() {
             let &Token::Number(number) = token else { continue };
             match self.counts(at) {
-                Some(Counts::Requested) => requested = requested.max(Some(number)),
-                Some(Counts::Limit) => limit = limit.max(Some(number)),
+                Some(Quantity::Requested) => requested = requested.max(Some(number)),
+                Some(Quantity::Limit) => limit = limit.max(Some(number)),
                 None => {}
             }
         }
@@ -128,26 +128,26 @@ impl Wording {
         requested.zip(limit).is_some_and(|(requested, limit)| limit > 0 && requested > limit)
     }
 
-    fn counts(&self, at: usize) -> Option<Counts> {
+    fn counts(&self, at: usize) -> Option<Quantity> {
         let (before, after) = (&self.tokens[..at], &self.tokens[at + 1..]);
         // A number of requests is not the size of this request.
         if after.iter().take(2).any(|token| token.is_any(&["request", "requests"])) {
             return None;
         }
         if matches!(after, [Token::Greater, Token::Number(_), ..]) {
-            return Some(Counts::Requested);
+            return Some(Quantity::Requested);
         }
         if matches!(before, [.., Token::Number(_), Token::Greater]) {
-            return Some(Counts::Limit);
+            return Some(Quantity::Limit);
         }
         match before.iter().rev().take(5).find(|token| !token.is_any(&JOINING)) {
-            Some(token) if token.is_any(&LIMITING) => return Some(Counts::Limit),
-            Some(token) if token.is_any(&REQUESTING) => return Some(Counts::Requested),
+            Some(token) if token.is_any(&LIMITING) => return Some(Quantity::Limit),
+            Some(token) if token.is_any(&REQUESTING) => return Some(Quantity::Requested),
             Some(_) | None => {}
         }
         let per = after.iter().take(4).position(|token| token.is_any(&["per"]))?;
         let period = after.get(per + 1)?;
-        (period.is_any(&RATES) || period.is_any(&["day", "hour"])).then_some(Counts::Limit)
+        (period.is_any(&RATES) || period.is_any(&["day", "hour"])).then_some(Quantity::Limit)
     }
 
     /// Returns the words of the first sentence, up to the first word that occurs in no shape.
@@ -176,7 +176,7 @@ impl Wording {
 }
 
 #[derive(Clone, Copy)]
-enum Counts {
+enum Quantity {
     Requested,
     Limit,
 }

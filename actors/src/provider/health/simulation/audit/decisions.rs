@@ -2,24 +2,24 @@
 
 use super::super::upstream::CallTarget;
 use super::super::{KEYS, MINUTE, MODELS, World};
-use super::{Audit, ConditionId, KeyRequest, LONGEST_DETOUR, Ledger, RAMP, SHORT_WAIT};
+use super::{Audit, AuditRecord, AuditedKeyRequest, ConditionId, LONGEST_DETOUR, RAMP, SHORT_WAIT};
 use crate::clock::{Millis, millis};
 use crate::outcome::Outcome;
-use crate::provider::health::condition::Condition;
-use crate::provider::health::{Alternatives, Choice, Health, Patience, preferred_index};
-use crate::retry::{Failed, Next, RetryContext};
+use crate::provider::health::condition::HealthCondition;
+use crate::provider::health::{Alternatives, Health, KeyChoice, SessionWait, preferred_index};
+use crate::retry::{FailedCall, Next, RetryContext};
 
-fn is_resting(known: Option<&Condition>, now: Millis) -> bool {
-    known.and_then(Condition::rest).is_some_and(|rest| rest.until > now)
+fn is_cooling_down(known: Option<&HealthCondition>, now: Millis) -> bool {
+    known.and_then(HealthCondition::cooldown).is_some_and(|cooldown| cooldown.until > now)
 }
 
-fn has_rested(known: Option<&Condition>) -> bool {
-    known.and_then(Condition::rest).is_some()
+fn has_cooldown(known: Option<&HealthCondition>) -> bool {
+    known.and_then(HealthCondition::cooldown).is_some()
 }
 
-impl Ledger {
+impl AuditRecord {
     /// Whether calls have shown that this key is worse than another one.
-    fn is_skipped(&self, key: usize, health: &Health, key_request: &KeyRequest<'_>) -> bool {
+    fn is_skipped(&self, key: usize, health: &Health, key_request: &AuditedKeyRequest<'_>) -> bool {
         let (now, model) = (key_request.request.now, key_request.request.model);
         let (whole, with_model) = (&health.keys[key].whole, health.keys[key].models.get(model));
         if self.seems_limited(key, health, now) {
@@ -27,10 +27,10 @@ impl Ledger {
         }
         let has_failed = self.keys[key].is_some() || self.keys_with_models[key][key_request.model].is_some();
         let is_probed = self.probes.values().any(|probe| {
-            let is_of_model = probe.model == key_request.model && has_rested(with_model);
-            probe.key == key && (is_of_model || has_rested(Some(whole)))
+            let is_of_model = probe.model == key_request.model && has_cooldown(with_model);
+            probe.key == key && (is_of_model || has_cooldown(Some(whole)))
         });
-        has_failed && (is_resting(Some(whole), now) || is_resting(with_model, now) || is_probed)
+        has_failed && (is_cooling_down(Some(whole), now) || is_cooling_down(with_model, now) || is_probed)
     }
 
     /// Whether three models are limited with this key at once.
@@ -38,28 +38,31 @@ impl Ledger {
         let is_limited = |at: usize| {
             let known = health.keys[key].models.get(&format!("m{at}"));
             let seen = self.keys_with_models[key][at];
-            is_resting(known, now)
+            is_cooling_down(known, now)
                 && seen.is_some_and(|seen| matches!(seen.outcome, Outcome::RateLimited { .. }))
         };
         (0..MODELS).filter(|&at| is_limited(at)).count() >= 3
     }
 
     /// Whether the model or the host is worse than another target.
-    fn is_passed_over(&self, health: &Health, key_request: &KeyRequest<'_>) -> bool {
+    fn is_passed_over(&self, health: &Health, key_request: &AuditedKeyRequest<'_>) -> bool {
         let (now, model) = (key_request.request.now, health.models.get(key_request.request.model));
         let is_model_tried =
-            has_rested(model) && self.probes.values().any(|probe| probe.model == key_request.model);
-        let is_host_tried = has_rested(Some(&health.host)) && !self.probes.is_empty();
-        is_resting(model, now) || is_resting(Some(&health.host), now) || is_model_tried || is_host_tried
+            has_cooldown(model) && self.probes.values().any(|probe| probe.model == key_request.model);
+        let is_host_tried = has_cooldown(Some(&health.host)) && !self.probes.is_empty();
+        is_cooling_down(model, now)
+            || is_cooling_down(Some(&health.host), now)
+            || is_model_tried
+            || is_host_tried
     }
 
-    /// Whether traffic is ramping up after a rest of the host.
-    fn is_ramping_up(&self, key_request: &KeyRequest<'_>) -> bool {
-        self.host_rests_until.is_some_and(|until| key_request.request.now < until + RAMP)
+    /// Whether traffic is ramping up after a cooldown of the host.
+    fn is_ramping_up(&self, key_request: &AuditedKeyRequest<'_>) -> bool {
+        self.host_cools_until.is_some_and(|until| key_request.request.now < until + RAMP)
     }
 
     /// The end of the upstream's own wait for this key and a request of this size.
-    fn stated_wait_end(&self, key: usize, key_request: &KeyRequest<'_>) -> Option<Millis> {
+    fn stated_wait_end(&self, key: usize, key_request: &AuditedKeyRequest<'_>) -> Option<Millis> {
         let (size, now) = (key_request.request.size, key_request.request.now);
         let seen = [self.keys[key], self.keys_with_models[key][key_request.model]];
         seen.into_iter().flatten().filter_map(|seen| seen.wait_end(size, now)).max()
@@ -75,8 +78,8 @@ impl Ledger {
 impl Audit {
     pub(in super::super) fn check_choice(
         &mut self,
-        key_request: &KeyRequest<'_>,
-        choice: &Choice,
+        key_request: &AuditedKeyRequest<'_>,
+        choice: &KeyChoice,
         health: &Health,
         world: &World,
     ) {
@@ -89,15 +92,15 @@ impl Audit {
         let ledger = &self.ledgers[key_request.provider];
         let about = format!("{choice:?} for m{} of provider {}", key_request.model, key_request.provider);
         match choice {
-            Choice::WaitUntil(until) => {
-                assert!(request.patience == Patience::MayWait, "waits again: {about}");
+            KeyChoice::WaitUntil(until) => {
+                assert!(request.patience == SessionWait::MayWait, "waits again: {about}");
                 assert!(until.saturating_sub(request.now) <= SHORT_WAIT, "waits too long: {about}");
                 assert!(
                     own.and_then(|own| ledger.stated_wait_end(own, key_request)).is_some(),
                     "the upstream named no wait: {about}"
                 );
             }
-            Choice::PassedOver => {
+            KeyChoice::PassedOver => {
                 assert!(request.alternatives == Alternatives::Left, "the last target is refused: {about}");
                 let is_better = ledger.is_passed_over(health, key_request)
                     || left.iter().all(|&key| ledger.is_skipped(key, health, key_request));
@@ -107,11 +110,11 @@ impl Audit {
                 }
                 self.count("passed over");
             }
-            Choice::AllTried => assert_eq!(request.tried.len(), KEYS, "{about}"),
-            Choice::RateLimited { wait } => {
+            KeyChoice::AllTried => assert_eq!(request.tried.len(), KEYS, "{about}"),
+            KeyChoice::RateLimited { wait } => {
                 ledger.check_rate_limited(key_request, &left, millis(*wait), &about)
             }
-            Choice::Key(chosen) => {
+            KeyChoice::Key(chosen) => {
                 let key = key_request.keys.iter().position(|key| key.id() == chosen.key.id()).unwrap();
                 ledger.check_key(key_request, own, key, health, &about);
                 if chosen.is_known_to_fail {
@@ -130,7 +133,7 @@ impl Audit {
         self.watch_detour(key_request, own, choice, health, world);
     }
 
-    fn begin_probe(&mut self, key_request: &KeyRequest<'_>, key: usize, about: &str) {
+    fn begin_probe(&mut self, key_request: &AuditedKeyRequest<'_>, key: usize, about: &str) {
         self.count("probes");
         let ledger = &mut self.ledgers[key_request.provider];
         let conditions = [
@@ -140,23 +143,23 @@ impl Audit {
             ConditionId::Host,
         ];
         let changed = conditions.iter().filter_map(|about| ledger.changed.get(about)).max().copied();
-        // Another rest may have started and ended since.
-        let is_same = |probe: &super::Probe| {
+        // Another cooldown may have started and ended since.
+        let is_same = |probe: &super::AuditedProbe| {
             (probe.key, probe.model) == (key, key_request.model) && Some(probe.began) >= changed
         };
         let is_second = ledger.probes.values().any(is_same);
         let matters = key_request.request.alternatives == Alternatives::Left;
         assert!(!(is_second && matters), "a second probe: {about}");
         let (model, began) = (key_request.model, key_request.request.now);
-        ledger.probes.insert(key_request.request.lease, super::Probe { key, model, began });
+        ledger.probes.insert(key_request.request.lease, super::AuditedProbe { key, model, began });
     }
 
     /// Checks how long sessions are moved to another key although their own key would serve them.
     fn watch_detour(
         &mut self,
-        key_request: &KeyRequest<'_>,
+        key_request: &AuditedKeyRequest<'_>,
         own: Option<usize>,
-        choice: &Choice,
+        choice: &KeyChoice,
         health: &Health,
         world: &World,
     ) {
@@ -164,15 +167,15 @@ impl Audit {
         let now = key_request.request.now;
         let target = CallTarget { provider: key_request.provider, key, model: key_request.model };
         let is_detour = match choice {
-            Choice::Key(chosen) => chosen.key.id() != key_request.keys[key].id(),
-            Choice::PassedOver => true,
+            KeyChoice::Key(chosen) => chosen.key.id() != key_request.keys[key].id(),
+            KeyChoice::PassedOver => true,
             // Such refusals are checked elsewhere.
-            Choice::WaitUntil(_) | Choice::RateLimited { .. } | Choice::AllTried => return,
+            KeyChoice::WaitUntil(_) | KeyChoice::RateLimited { .. } | KeyChoice::AllTried => return,
         };
         if !is_detour {
             return;
         }
-        // A rest because of other models is not a detour.
+        // A cooldown because of other models is not a detour.
         let is_about_others =
             self.ledgers[key_request.provider].seems_limited(key, health, now) || !health.host.is_clear();
         let since = world.upstream.borrow_mut().healthy_since(target, key_request.request.size, now);
@@ -181,7 +184,7 @@ impl Audit {
             return;
         };
         let (first, last) = self.detours.entry(target).or_insert((now, now));
-        // After a long time without requests the rest may be over, and another request may be probing the key.
+        // After a long time without requests the cooldown may be over, and another request may be probing the key.
         let is_new = *first < since || now - *last > 2 * MINUTE;
         (*first, *last) = (if is_new { now } else { *first }, now);
         assert!(now - *first <= LONGEST_DETOUR, "{target:?} works and is not used for {} ms", now - *first);
@@ -191,7 +194,7 @@ impl Audit {
     /// session waits for its key twice before it moves.
     pub(in super::super) fn check_decision(
         &mut self,
-        failed: &Failed,
+        failed: &FailedCall,
         next: Next,
         short_waits: u32,
         spent: usize,
@@ -219,11 +222,11 @@ impl Audit {
     }
 }
 
-impl Ledger {
+impl AuditRecord {
     /// Checks that a session gets its own key unless that key is worse, and waits for it if the wait is short.
     fn check_key(
         &self,
-        key_request: &KeyRequest<'_>,
+        key_request: &AuditedKeyRequest<'_>,
         own: Option<usize>,
         key: usize,
         health: &Health,
@@ -233,11 +236,11 @@ impl Ledger {
         let request = key_request.request;
         let is_short =
             self.stated_wait_end(own, key_request).is_some_and(|until| until - request.now <= SHORT_WAIT);
-        let may_wait = request.patience == Patience::MayWait && !self.is_refused(own);
-        let has_rest = has_rested(health.keys[own].models.get(request.model))
-            || has_rested(Some(&health.keys[own].whole));
+        let may_wait = request.patience == SessionWait::MayWait && !self.is_refused(own);
+        let own_key_has_cooldown = has_cooldown(health.keys[own].models.get(request.model))
+            || has_cooldown(Some(&health.keys[own].whole));
         assert!(
-            !(is_short && may_wait && has_rest),
+            !(is_short && may_wait && own_key_has_cooldown),
             "a session leaves its key {own} despite a short wait: {about}"
         );
         let is_worse =
@@ -247,7 +250,13 @@ impl Ledger {
 
     /// Checks that only the upstream's own wait refuses a request, and that single calls check whether a long wait is
     /// over.
-    fn check_rate_limited(&self, key_request: &KeyRequest<'_>, left: &[usize], wait: Millis, about: &str) {
+    fn check_rate_limited(
+        &self,
+        key_request: &AuditedKeyRequest<'_>,
+        left: &[usize],
+        wait: Millis,
+        about: &str,
+    ) {
         let now = key_request.request.now;
         assert!(key_request.request.alternatives == Alternatives::None, "another target is left: {about}");
         let stated: Vec<_> = left.iter().filter_map(|&key| self.stated_wait_end(key, key_request)).collect();

@@ -1,18 +1,18 @@
-//! Records the results of one provider's calls, and checks whether each rest follows from them.
+//! Records the results of one provider's calls, and checks whether each cooldown follows from them.
 
 use std::collections::HashMap;
 
 use super::super::MINUTE;
 use super::super::upstream::CallTarget;
-use super::{ConditionId, LONGEST_GUESS, LONGEST_REST, Ledger, Rest, Rests, Seen};
+use super::{AuditRecord, AuditedCooldown, ConditionId, Cooldowns, LONGEST_COOLDOWN, LONGEST_GUESS, Seen};
 use crate::clock::{Millis, millis};
 use crate::outcome::{HealthEffect, KeyEffect, LimitScope, Outcome};
-use crate::provider::health::condition::Condition;
-use crate::provider::health::{Health, Report};
+use crate::provider::health::condition::HealthCondition;
+use crate::provider::health::{CallReport, Health};
 
 /// The narrowest subject of an outcome, according to the design.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scope {
+enum OutcomeScope {
     Nothing,
     Key,
     KeyAndModel,
@@ -20,7 +20,7 @@ enum Scope {
     Host,
 }
 
-impl From<Outcome> for Scope {
+impl From<Outcome> for OutcomeScope {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::OutOfCredit
@@ -45,14 +45,14 @@ impl From<Outcome> for Scope {
 }
 
 /// Whether the call started after the last change of this subject.
-fn is_current(changed: &HashMap<ConditionId, Millis>, report: &Report, about: ConditionId) -> bool {
+fn is_current(changed: &HashMap<ConditionId, Millis>, report: &CallReport, about: ConditionId) -> bool {
     changed.get(&about).is_none_or(|&at| report.began >= at)
 }
 
-impl Ledger {
+impl AuditRecord {
     /// Checks that the health reflects the report: a failing key and model at once, a model after three requests in a
     /// row, and that a success is preferred again.
-    pub(super) fn is_reflected(&self, target: CallTarget, report: &Report, health: &Health) -> bool {
+    pub(super) fn is_reflected(&self, target: CallTarget, report: &CallReport, health: &Health) -> bool {
         let CallTarget { key, model, .. } = target;
         let whole = &health.keys[key].whole;
         let with_model = health.keys[key].models.get(&report.model);
@@ -66,9 +66,9 @@ impl Ledger {
                 !whole.is_clear() || is_old(ConditionId::Key(key))
             }
             KeyEffect::Works => {
-                let is_clear = |known: Option<&Condition>, about, seen: Option<Seen>| {
+                let is_clear = |known: Option<&HealthCondition>, about, seen: Option<Seen>| {
                     let is_smaller = seen.is_some_and(|seen| seen.continues_for_larger_requests(report));
-                    known.is_none_or(Condition::is_clear) || is_old(about) || is_smaller
+                    known.is_none_or(HealthCondition::is_clear) || is_old(about) || is_smaller
                 };
                 is_clear(Some(whole), ConditionId::Key(key), self.keys[key])
                     && is_clear(
@@ -92,7 +92,7 @@ impl Ledger {
     }
 
     /// Adds the report to the record.
-    pub(super) fn read(&mut self, target: CallTarget, report: &Report) {
+    pub(super) fn read(&mut self, target: CallTarget, report: &CallReport) {
         match report.outcome.treatment().health {
             HealthEffect::ModelFails | HealthEffect::HostFails => {
                 let failed = &mut self.models[target.model];
@@ -119,10 +119,10 @@ impl Ledger {
 
     pub(super) fn check_change(
         &mut self,
-        report: &Report,
+        report: &CallReport,
         about: ConditionId,
-        rest: Option<Rest>,
-        before: &Rests,
+        cooldown: Option<AuditedCooldown>,
+        before: &Cooldowns,
     ) {
         let last = self.changed.insert(about, report.at);
         let is_old = last.is_some_and(|last| report.began < last);
@@ -135,14 +135,14 @@ impl Ledger {
             ConditionId::KeyAndModel(key, model) => self.keys_with_models[key][model],
             ConditionId::Model(_) | ConditionId::Host => None,
         };
-        let seen = match rest {
+        let seen = match cooldown {
             None => {
                 let is_smaller = before_it.is_some_and(|seen| seen.continues_for_larger_requests(report));
                 assert!(!is_smaller, "a small request ends the wait of large ones: {report:?}");
                 None
             }
-            Some(rest) => {
-                self.check_rest(about, report, rest.until - rest.since, before);
+            Some(cooldown) => {
+                self.check_cooldown(about, report, cooldown.until - cooldown.since, before);
                 let wait = if let Outcome::RateLimited { wait, .. } = report.outcome { wait } else { None };
                 let until = wait.map(|wait| report.at + millis(wait));
                 // While one wait follows another, the checks get further apart.
@@ -156,20 +156,20 @@ impl Ledger {
             ConditionId::KeyAndModel(key, model) => self.keys_with_models[key][model] = seen,
             ConditionId::Model(_) => {}
             ConditionId::Host => {
-                let over = self.host_rests_until.map(|until| until.min(report.at));
-                self.host_rests_until = rest.map(|rest| rest.until).or(over);
+                let over = self.host_cools_until.map(|until| until.min(report.at));
+                self.host_cools_until = cooldown.map(|cooldown| cooldown.until).or(over);
             }
         }
     }
 
-    /// Checks that a rest has the right subject, follows enough failures, and is not too long.
-    fn check_rest(&self, about: ConditionId, report: &Report, pause: Millis, before: &Rests) {
-        let scope = Scope::from(report.outcome);
+    /// Checks that a cooldown has the right subject, follows enough failures, and is not too long.
+    fn check_cooldown(&self, about: ConditionId, report: &CallReport, pause: Millis, before: &Cooldowns) {
+        let scope = OutcomeScope::from(report.outcome);
         let (is_allowed, longest) = match about {
-            ConditionId::Key(_) => (scope == Scope::Key, LONGEST_REST),
-            ConditionId::KeyAndModel(..) => (scope == Scope::KeyAndModel, LONGEST_REST),
+            ConditionId::Key(_) => (scope == OutcomeScope::Key, LONGEST_COOLDOWN),
+            ConditionId::KeyAndModel(..) => (scope == OutcomeScope::KeyAndModel, LONGEST_COOLDOWN),
             ConditionId::Model(model) => {
-                let is_about = matches!(scope, Scope::Model | Scope::Host);
+                let is_about = matches!(scope, OutcomeScope::Model | OutcomeScope::Host);
                 (is_about && (!before.is_clear(about) || self.models[model].len() >= 3), LONGEST_GUESS)
             }
             ConditionId::Host => {
@@ -177,16 +177,16 @@ impl Ledger {
                 let mut models: Vec<_> = self.hosts.iter().filter(recent).map(|&(model, _)| model).collect();
                 models.sort_unstable();
                 models.dedup();
-                (scope == Scope::Host && (!before.is_clear(about) || models.len() >= 2), LONGEST_GUESS)
+                (scope == OutcomeScope::Host && (!before.is_clear(about) || models.len() >= 2), LONGEST_GUESS)
             }
         };
         assert!(
             is_allowed,
-            "{about:?} rests after too few failures: {report:?}, {:?}, {:?}",
+            "{about:?} has a cooldown after too few failures: {report:?}, {:?}, {:?}",
             self.models, self.hosts
         );
         let is_guess = matches!(report.outcome, Outcome::RateLimited { wait: None, .. });
         let longest = if is_guess { LONGEST_GUESS } else { longest };
-        assert!(pause <= longest, "{about:?} rests for {pause} ms: {report:?}");
+        assert!(pause <= longest, "{about:?} has a cooldown of {pause} ms: {report:?}");
     }
 }

@@ -25,7 +25,7 @@ impl Audit {
         }
         let mut reason = "refused: no target works";
         for &provider in CHAINS[request.model] {
-            let has_failed = |called: &&super::Called| called.target.provider == provider;
+            let has_failed = |called: &&super::AuditedCall| called.target.provider == provider;
             let mut failed = tried.calls.iter().filter(has_failed);
             // The failure is not about the key.
             if failed.clone().any(|called| called.outcome.treatment().retry != Retry::NextKey) {

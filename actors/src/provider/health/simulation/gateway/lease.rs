@@ -4,15 +4,15 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use super::super::World;
-use super::super::audit::KeyRequest;
+use super::super::audit::AuditedKeyRequest;
 use super::super::upstream::CallTarget;
 use super::Exchange;
 use crate::clock::{Millis, millis};
 use crate::outcome::Outcome;
-use crate::provider::health::{Alternatives, Choice, Chosen, Patience, Report, Request, Size};
+use crate::provider::health::{Alternatives, CallReport, Chosen, KeyChoice, KeyRequest, SessionWait, Size};
 use crate::retry::with_jitter;
 
-pub(super) enum NoLease {
+pub(super) enum SimulatedNoLease {
     RateLimited(Duration),
     PassedOver,
     AllTried,
@@ -20,7 +20,7 @@ pub(super) enum NoLease {
 }
 
 /// A key lent for one request; dropped without a report, it reports `Cancelled`.
-pub(super) struct Lease<'w> {
+pub(super) struct SimulatedLease<'w> {
     world: &'w World,
     pub(super) target: CallTarget,
     pub(super) is_known_to_fail: bool,
@@ -34,13 +34,13 @@ pub(super) struct Lease<'w> {
     is_reported: Cell<bool>,
 }
 
-impl Lease<'_> {
+impl SimulatedLease<'_> {
     pub(super) fn report(&self, outcome: Outcome) {
         self.is_reported.set(true);
         let provider = &self.world.providers[self.target.provider];
         // An older incarnation's marks do not belong to the actor that reads the report.
         let lease = if self.incarnation == provider.incarnation.get() { self.number } else { 0 };
-        let report = Report {
+        let report = CallReport {
             outcome,
             key: provider.keys[self.target.key].id(),
             model: self.world.models[self.target.model].clone(),
@@ -69,7 +69,7 @@ impl Lease<'_> {
     }
 }
 
-impl Drop for Lease<'_> {
+impl Drop for SimulatedLease<'_> {
     fn drop(&mut self) {
         // After a failed assertion there is nothing left to check.
         if !self.is_reported.get() && !std::thread::panicking() {
@@ -85,16 +85,16 @@ impl<'x> Exchange<'x> {
         provider: usize,
         alternatives: Alternatives,
         tried: &[usize],
-    ) -> Result<Lease<'x>, NoLease> {
+    ) -> Result<SimulatedLease<'x>, SimulatedNoLease> {
         let (world, size) = (self.world, self.request.size);
         let known = &world.providers[provider];
         let tried: Vec<_> = tried.iter().map(|&at| known.keys[at].id()).collect();
-        let mut patience = Patience::MayWait;
+        let mut patience = SessionWait::MayWait;
         loop {
             known.leases.set(known.leases.get() + 1);
             let lease = known.leases.get();
             let now = world.time.now();
-            let request = Request {
+            let request = KeyRequest {
                 now,
                 model: &world.models[self.request.model],
                 session: self.request.session,
@@ -109,15 +109,19 @@ impl<'x> Exchange<'x> {
                 let health = &mut known.health.borrow_mut();
                 health.forget_old(now);
                 let choice = health.choose(&request);
-                let key_request =
-                    KeyRequest { provider, model: self.request.model, request: &request, keys: &known.keys };
+                let key_request = AuditedKeyRequest {
+                    provider,
+                    model: self.request.model,
+                    request: &request,
+                    keys: &known.keys,
+                };
                 world.audit.borrow_mut().check_choice(&key_request, &choice, health, world);
                 choice
             };
             match choice {
-                Choice::Key(Chosen { key, is_known_to_fail, is_probe }) => {
+                KeyChoice::Key(Chosen { key, is_known_to_fail, is_probe }) => {
                     let at = known.keys.iter().position(|known| known.id() == key.id()).unwrap();
-                    return Ok(Lease {
+                    return Ok(SimulatedLease {
                         world,
                         target: CallTarget { provider, key: at, model: self.request.model },
                         is_known_to_fail,
@@ -130,11 +134,11 @@ impl<'x> Exchange<'x> {
                         is_reported: false.into(),
                     });
                 }
-                Choice::PassedOver => return Err(NoLease::PassedOver),
-                Choice::RateLimited { wait } => return Err(NoLease::RateLimited(wait)),
-                Choice::AllTried => return Err(NoLease::AllTried),
-                Choice::WaitUntil(until) => {
-                    patience = Patience::HasWaited;
+                KeyChoice::PassedOver => return Err(SimulatedNoLease::PassedOver),
+                KeyChoice::RateLimited { wait } => return Err(SimulatedNoLease::RateLimited(wait)),
+                KeyChoice::AllTried => return Err(SimulatedNoLease::AllTried),
+                KeyChoice::WaitUntil(until) => {
+                    patience = SessionWait::HasWaited;
                     let wait = with_jitter(Duration::from_millis(until - now), world.fraction());
                     self.hold_until(now + millis(wait)).await?;
                 }
@@ -142,8 +146,8 @@ impl<'x> Exchange<'x> {
         }
     }
 
-    async fn hold_until(&self, until: Millis) -> Result<(), NoLease> {
+    async fn hold_until(&self, until: Millis) -> Result<(), SimulatedNoLease> {
         self.world.audit.borrow_mut().count("waits for a session's key");
-        self.sleep_until(until).await.map_err(|_| NoLease::Gone)
+        self.sleep_until(until).await.map_err(|_| SimulatedNoLease::Gone)
     }
 }

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use crate::{
     fault::RequestError,
     json::{self, Literal, Write, trim, wrong_type},
-    openai::request::{File, ImageUrl, Part},
+    openai::request::{ContentPart, FilePart, ImageUrl},
 };
 
 /// A data URL's head is not longer than this.
@@ -17,21 +17,24 @@ const PDF_MARK: &str = "JVBERi";
 const PDF: &str = "application/pdf";
 
 /// A block in the making.
-pub(super) enum Block<'a> {
+pub(super) enum BlockDraft<'a> {
     Text(&'a str),
-    Image(Source<'a>),
-    Document(Source<'a>, Option<&'a str>),
+    Image(BlockSource<'a>),
+    Document(BlockSource<'a>, Option<&'a str>),
 }
 
 /// Where bytes are; inner texts.
-pub(super) enum Source<'a> {
+pub(super) enum BlockSource<'a> {
     Url(&'a str),
     Base64 { media_type: Cow<'a, str>, data: &'a str },
 }
 
-impl<'a> Block<'a> {
+impl<'a> BlockDraft<'a> {
     /// Parses a part; `None` if it is empty. `path` names it in errors.
-    pub(super) fn read(part: &Part<'a>, path: &dyn fmt::Display) -> Result<Option<Self>, RequestError> {
+    pub(super) fn read(
+        part: &ContentPart<'a>,
+        path: &dyn fmt::Display,
+    ) -> Result<Option<Self>, RequestError> {
         Ok(match part.kind() {
             "text" => text(part.text),
             "refusal" => text(part.refusal),
@@ -54,9 +57,9 @@ impl<'a> Block<'a> {
                 object.url.ok_or_else(|| problem(".url: field required"))?
             }
         };
-        match Source::read(url.inner()) {
-            Some(Source::Base64 { media_type, data }) if media_type == PDF => {
-                Ok(Self::Document(Source::Base64 { media_type, data }, None))
+        match BlockSource::read(url.inner()) {
+            Some(BlockSource::Base64 { media_type, data }) if media_type == PDF => {
+                Ok(Self::Document(BlockSource::Base64 { media_type, data }, None))
             }
             Some(source) => Ok(Self::Image(source)),
             None => Err(problem(".url: must be an http(s) URL or a base64 data URL")),
@@ -66,24 +69,26 @@ impl<'a> Block<'a> {
     fn file(raw: Option<&'a RawValue>, path: &dyn fmt::Display) -> Result<Self, RequestError> {
         let problem = |text: &str| RequestError::new(format!("{path}.file{text}"));
         let raw = raw.ok_or_else(|| problem(": field required"))?;
-        let file: File<'a> =
+        let file: FilePart<'a> =
             serde_json::from_str(raw.get()).map_err(|error| problem(&format!(": {}", wrong_type(&error))))?;
         let data = file.file_data.map(Literal::inner);
         let data = data.ok_or_else(|| problem(".file_data: field required; a file_id means nothing here"))?;
-        let source = match Source::read(data) {
-            None if data.starts_with(PDF_MARK) => Source::Base64 { media_type: PDF.into(), data },
-            Some(source @ Source::Base64 { .. }) => source,
-            Some(Source::Url(_)) | None => {
+        let source = match BlockSource::read(data) {
+            None if data.starts_with(PDF_MARK) => BlockSource::Base64 { media_type: PDF.into(), data },
+            Some(source @ BlockSource::Base64 { .. }) => source,
+            Some(BlockSource::Url(_)) | None => {
                 return Err(problem(".file_data: must be a base64 data URL"));
             }
         };
         match &source {
-            Source::Base64 { media_type, .. } if media_type.starts_with("image/") => Ok(Self::Image(source)),
-            Source::Base64 { media_type, .. } if media_type == PDF => {
+            BlockSource::Base64 { media_type, .. } if media_type.starts_with("image/") => {
+                Ok(Self::Image(source))
+            }
+            BlockSource::Base64 { media_type, .. } if media_type == PDF => {
                 let title = file.filename.map(Literal::inner).filter(|name| !is_blank(name));
                 Ok(Self::Document(source, title))
             }
-            Source::Base64 { .. } | Source::Url(_) => {
+            BlockSource::Base64 { .. } | BlockSource::Url(_) => {
                 Err(problem(".file_data: only PDF files and images are supported by this provider"))
             }
         }
@@ -125,7 +130,7 @@ impl<'a> Block<'a> {
     }
 }
 
-impl<'a> Source<'a> {
+impl<'a> BlockSource<'a> {
     /// An http(s) URL, or a data URL in base64.
     fn read(inner: &'a str) -> Option<Self> {
         let scheme = inner.get(..5)?.to_ascii_lowercase();
@@ -167,8 +172,8 @@ fn is_media_type(text: &str) -> bool {
     text.contains('/') && text.bytes().all(is_plain)
 }
 
-fn text<'a>(text: Option<Literal<'a>>) -> Option<Block<'a>> {
-    text.map(Literal::inner).filter(|inner| !is_blank(inner)).map(Block::Text)
+fn text<'a>(text: Option<Literal<'a>>) -> Option<BlockDraft<'a>> {
+    text.map(Literal::inner).filter(|inner| !is_blank(inner)).map(BlockDraft::Text)
 }
 
 /// Anthropic refuses texts without anything to read.
@@ -185,7 +190,7 @@ pub(super) fn write_cache_control(mark: Option<&RawValue>, out: &mut Vec<u8>) {
 }
 
 /// The refusal of a part whose loss would change the meaning.
-fn unsupported(part: &Part<'_>, path: &dyn fmt::Display) -> RequestError {
+fn unsupported(part: &ContentPart<'_>, path: &dyn fmt::Display) -> RequestError {
     match part.kind() {
         kind if is_word(kind) => {
             let article = if kind.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };

@@ -5,16 +5,16 @@ use std::{fmt, ops::Range};
 use serde_json::value::RawValue;
 
 use super::{
-    content::{Block, is_blank, is_word},
-    pairing::{Call, Input, Pairing},
-    turn::{Role, Turn},
+    content::{BlockDraft, is_blank, is_word},
+    pairing::{Input, PairedToolCall, ToolCallPairing},
+    turn::{MessageRole, MessagesTurn},
 };
 use crate::{
     anthropic::writer::tool_input,
     convert::client::chat::custom,
     fault::RequestError,
     json::{self, Literal, Write, trim_end},
-    openai::request::{Content, Part},
+    openai::request::{ChatContent, ContentPart},
     tool_id::Maker,
 };
 
@@ -25,26 +25,28 @@ const NO_WORD: &str = "(no user message)";
 
 /// Appends `messages`; returns the names of all functions that were called in them.
 pub(super) fn write<'a>(
-    turns: &[Turn<'a>],
+    turns: &[MessagesTurn<'a>],
     maker: Maker,
     out: &mut Vec<u8>,
 ) -> Result<Vec<&'a str>, RequestError> {
-    let pairing = Pairing::new(turns, maker)?;
-    let last = turns.iter().rposition(|turn| turn.role != Role::System);
+    let pairing = ToolCallPairing::new(turns, maker)?;
+    let last = turns.iter().rposition(|turn| turn.role != MessageRole::System);
     let mut conversation = Conversation { out, side: None, last_text: None };
     conversation.out.put(b",\"messages\":[");
     for turn in turns {
         match turn.role {
-            Role::System => {}
-            Role::User => content(turn, &mut conversation, Side::User)?,
-            Role::Assistant => {
+            MessageRole::System => {}
+            MessageRole::User => content(turn, &mut conversation, Side::User)?,
+            MessageRole::Assistant => {
                 assistant(turn, pairing.calls(turn.at), &mut conversation)?;
                 let unanswered = (Some(turn.at) != last).then_some(UNANSWERED);
                 results(turns, pairing.calls(turn.at), unanswered, &mut conversation)?;
             }
-            Role::Tool | Role::Function if pairing.is_orphan(turn.at) => orphan(turn, &mut conversation)?,
+            MessageRole::Tool | MessageRole::Function if pairing.is_orphan(turn.at) => {
+                orphan(turn, &mut conversation)?
+            }
             // It stands behind the assistant's message already.
-            Role::Tool | Role::Function => {}
+            MessageRole::Tool | MessageRole::Function => {}
         }
     }
     conversation.finish();
@@ -91,7 +93,7 @@ impl Conversation<'_> {
     }
 
     /// Writes this side's next block; `mark` is its `cache_control`.
-    fn write(&mut self, side: Side, block: &Block<'_>, mark: Option<&RawValue>) {
+    fn write(&mut self, side: Side, block: &BlockDraft<'_>, mark: Option<&RawValue>) {
         let text = block.write(mark, self.block(side));
         self.last_text = text;
     }
@@ -99,7 +101,7 @@ impl Conversation<'_> {
     /// Opens a message of a user who has nothing to say.
     fn no_word(&mut self) {
         self.out.put(b"{\"role\":\"user\",\"content\":[");
-        let _text = Block::Text(NO_WORD).write(None, self.out);
+        let _text = BlockDraft::Text(NO_WORD).write(None, self.out);
     }
 
     fn finish(&mut self) {
@@ -119,23 +121,27 @@ impl Conversation<'_> {
 }
 
 /// The path of a part.
-struct Path(usize, usize);
+struct PartPath(usize, usize);
 
-impl fmt::Display for Path {
+impl fmt::Display for PartPath {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "messages.{}.content.{}", self.0, self.1)
     }
 }
 
 /// The content of a turn, part by part.
-fn content(turn: &Turn<'_>, conversation: &mut Conversation<'_>, side: Side) -> Result<(), RequestError> {
+fn content(
+    turn: &MessagesTurn<'_>,
+    conversation: &mut Conversation<'_>,
+    side: Side,
+) -> Result<(), RequestError> {
     match &turn.content {
-        Content::Nothing => {}
-        Content::Text(text) if is_blank(text.inner()) => {}
-        Content::Text(text) => conversation.write(side, &Block::Text(text.inner()), None),
-        Content::Parts(parts) => {
+        ChatContent::Nothing => {}
+        ChatContent::Text(text) if is_blank(text.inner()) => {}
+        ChatContent::Text(text) => conversation.write(side, &BlockDraft::Text(text.inner()), None),
+        ChatContent::Parts(parts) => {
             for (at, part) in parts.iter().enumerate() {
-                if let Some(block) = Block::read(part, &Path(turn.at, at))? {
+                if let Some(block) = BlockDraft::read(part, &PartPath(turn.at, at))? {
                     conversation.write(side, &block, part.cache_control);
                 }
             }
@@ -145,17 +151,17 @@ fn content(turn: &Turn<'_>, conversation: &mut Conversation<'_>, side: Side) -> 
 }
 
 fn assistant(
-    turn: &Turn<'_>,
-    calls: &[Call<'_>],
+    turn: &MessagesTurn<'_>,
+    calls: &[PairedToolCall<'_>],
     conversation: &mut Conversation<'_>,
 ) -> Result<(), RequestError> {
     match &turn.content {
-        Content::Parts(parts) => assistant_parts(turn.at, parts, conversation)?,
-        Content::Nothing | Content::Text(_) => content(turn, conversation, Side::Assistant)?,
+        ChatContent::Parts(parts) => assistant_parts(turn.at, parts, conversation)?,
+        ChatContent::Nothing | ChatContent::Text(_) => content(turn, conversation, Side::Assistant)?,
     }
     let refusal = turn.message.refusal.map(Literal::inner).filter(|text| !is_blank(text));
     if let Some(refusal) = refusal {
-        conversation.write(Side::Assistant, &Block::Text(refusal), None);
+        conversation.write(Side::Assistant, &BlockDraft::Text(refusal), None);
     }
     calls.iter().for_each(|call| tool_use(call, conversation.block(Side::Assistant)));
     Ok(())
@@ -165,13 +171,12 @@ fn assistant(
 /// assistant's. There they fit whatever follows.
 fn assistant_parts(
     turn: usize,
-    parts: &[Part<'_>],
+    parts: &[ContentPart<'_>],
     conversation: &mut Conversation<'_>,
 ) -> Result<(), RequestError> {
-    let blocks = parts
-        .iter()
-        .enumerate()
-        .map(|(at, part)| Ok(Block::read(part, &Path(turn, at))?.map(|block| (block, part.cache_control))));
+    let blocks = parts.iter().enumerate().map(|(at, part)| {
+        Ok(BlockDraft::read(part, &PartPath(turn, at))?.map(|block| (block, part.cache_control)))
+    });
     let blocks = blocks.collect::<Result<Vec<_>, RequestError>>()?;
     for is_text in [false, true] {
         let side = if is_text { Side::Assistant } else { Side::User };
@@ -181,7 +186,7 @@ fn assistant_parts(
     Ok(())
 }
 
-fn tool_use(call: &Call<'_>, out: &mut Vec<u8>) {
+fn tool_use(call: &PairedToolCall<'_>, out: &mut Vec<u8>) {
     out.put(b"{\"type\":\"tool_use\",\"id\":");
     out.quoted(&call.id);
     out.put(b",\"name\":");
@@ -220,8 +225,8 @@ fn input(arguments: Option<&RawValue>, out: &mut Vec<u8>) {
 
 /// Appends the results of one assistant message. `unanswered` stands in for missing ones; without it nothing does.
 fn results(
-    turns: &[Turn<'_>],
-    calls: &[Call<'_>],
+    turns: &[MessagesTurn<'_>],
+    calls: &[PairedToolCall<'_>],
     unanswered: Option<&str>,
     conversation: &mut Conversation<'_>,
 ) -> Result<(), RequestError> {
@@ -247,23 +252,23 @@ fn results(
 }
 
 /// What a tool returned: its string, or its parts as blocks.
-fn output(turn: &Turn<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+fn output(turn: &MessagesTurn<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
     match &turn.content {
-        Content::Nothing => out.put(b"\"\""),
-        Content::Text(text) => out.quoted(text.inner()),
-        Content::Parts(parts) => output_parts(turn.at, parts, out)?,
+        ChatContent::Nothing => out.put(b"\"\""),
+        ChatContent::Text(text) => out.quoted(text.inner()),
+        ChatContent::Parts(parts) => output_parts(turn.at, parts, out)?,
     }
     Ok(())
 }
 
-fn output_parts(turn: usize, parts: &[Part<'_>], out: &mut Vec<u8>) -> Result<(), RequestError> {
+fn output_parts(turn: usize, parts: &[ContentPart<'_>], out: &mut Vec<u8>) -> Result<(), RequestError> {
     let mut separator = "";
     out.put(b"[");
     for (at, part) in parts.iter().enumerate() {
         let left_out = left_out(part);
         let block = match &left_out {
-            Some(text) => Some(Block::Text(text)),
-            None => Block::read(part, &Path(turn, at))?,
+            Some(text) => Some(BlockDraft::Text(text)),
+            None => BlockDraft::read(part, &PartPath(turn, at))?,
         };
         if let Some(block) = block {
             out.raw(separator);
@@ -277,7 +282,7 @@ fn output_parts(turn: usize, parts: &[Part<'_>], out: &mut Vec<u8>) -> Result<()
 
 /// What a tool returned and the upstream cannot read. It stays in the history for good: the model is told what it does
 /// not see.
-fn left_out(part: &Part<'_>) -> Option<String> {
+fn left_out(part: &ContentPart<'_>) -> Option<String> {
     match part.kind() {
         "text" | "refusal" | "image_url" | "file" => None,
         kind if is_word(kind) => Some(format!("[{kind} left out: this provider cannot read it]")),
@@ -286,17 +291,17 @@ fn left_out(part: &Part<'_>) -> Option<String> {
 }
 
 /// A result that answers no call becomes text of the user.
-fn orphan(turn: &Turn<'_>, conversation: &mut Conversation<'_>) -> Result<(), RequestError> {
+fn orphan(turn: &MessagesTurn<'_>, conversation: &mut Conversation<'_>) -> Result<(), RequestError> {
     let message = turn.message;
     let id = message.tool_call_id.or(message.name).map_or("", Literal::inner);
     let text = match &turn.content {
-        Content::Text(text) => text.inner(),
-        Content::Nothing | Content::Parts(_) => "",
+        ChatContent::Text(text) => text.inner(),
+        ChatContent::Nothing | ChatContent::Parts(_) => "",
     };
     let said = format!("[tool result {id}] {text}");
-    conversation.write(Side::User, &Block::Text(trim_end(&said)), None);
+    conversation.write(Side::User, &BlockDraft::Text(trim_end(&said)), None);
     match &turn.content {
-        Content::Parts(_) => content(turn, conversation, Side::User),
-        Content::Nothing | Content::Text(_) => Ok(()),
+        ChatContent::Parts(_) => content(turn, conversation, Side::User),
+        ChatContent::Nothing | ChatContent::Text(_) => Ok(()),
     }
 }

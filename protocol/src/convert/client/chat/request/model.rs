@@ -2,7 +2,7 @@
 
 /// A model by its generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Model {
+pub(super) enum ModelGeneration {
     /// Major and minor version of a Claude; one without a version in its name is taken for a new one.
     Claude(u32, u32),
     /// Another vendor's behind Anthropic's API.
@@ -11,7 +11,7 @@ pub(super) enum Model {
 
 /// How a model's thinking is turned on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Thinking {
+pub(super) enum ThinkingMode {
     Never,
     /// `enabled`, with a budget.
     Budgeted,
@@ -19,7 +19,7 @@ pub(super) enum Thinking {
     Adaptive,
 }
 
-impl Model {
+impl ModelGeneration {
     /// Reads ids like `claude-opus-4-5-20251101`, `claude-3-7-sonnet-latest`, `anthropic/claude-sonnet-4.6`.
     pub(super) fn from_name(name: &str) -> Self {
         let name = name.to_ascii_lowercase();
@@ -41,11 +41,11 @@ impl Model {
         }
     }
 
-    pub(super) fn thinking(self) -> Thinking {
+    pub(super) fn thinking(self) -> ThinkingMode {
         match self {
-            Self::Claude(5.., _) | Self::Claude(4, 6..) => Thinking::Adaptive,
-            Self::Claude(4, _) | Self::Claude(3, 7..) | Self::Other => Thinking::Budgeted,
-            Self::Claude(..) => Thinking::Never,
+            Self::Claude(5.., _) | Self::Claude(4, 6..) => ThinkingMode::Adaptive,
+            Self::Claude(4, _) | Self::Claude(3, 7..) | Self::Other => ThinkingMode::Budgeted,
+            Self::Claude(..) => ThinkingMode::Never,
         }
     }
 
@@ -58,7 +58,7 @@ impl Model {
     /// Whether it can be told not to think; from Opus 5.5 on that is refused, and no name tells for the rest of the
     /// fifth generation, so that none of it is told.
     pub(super) fn can_stop_thinking(self) -> bool {
-        !matches!(self, Self::Claude(5.., _)) && self.thinking() != Thinking::Never
+        !matches!(self, Self::Claude(5.., _)) && self.thinking() != ThinkingMode::Never
     }
 
     /// Whether it knows the effort `xhigh`.
@@ -74,20 +74,20 @@ mod tests {
     #[test]
     fn a_claudes_version_is_read_from_every_kind_of_id() {
         for (name, model) in [
-            ("claude-opus-4-5-20251101", Model::Claude(4, 5)),
-            ("claude-sonnet-4-20250514", Model::Claude(4, 0)),
-            ("claude-3-7-sonnet-latest", Model::Claude(3, 7)),
-            ("claude-3-haiku-20240307", Model::Claude(3, 0)),
-            ("claude-2.1", Model::Claude(2, 1)),
-            ("claude-opus-5-5", Model::Claude(5, 5)),
-            ("claude-fable-5", Model::Claude(5, 0)),
-            ("anthropic/Claude-Sonnet-4.6:beta", Model::Claude(4, 6)),
-            ("us.anthropic.claude-haiku-4-5-20251001-v1:0", Model::Claude(4, 5)),
-            ("claude-mythos-preview", Model::Claude(u32::MAX, 0)),
-            ("kimi-k2", Model::Other),
-            ("", Model::Other),
+            ("claude-opus-4-5-20251101", ModelGeneration::Claude(4, 5)),
+            ("claude-sonnet-4-20250514", ModelGeneration::Claude(4, 0)),
+            ("claude-3-7-sonnet-latest", ModelGeneration::Claude(3, 7)),
+            ("claude-3-haiku-20240307", ModelGeneration::Claude(3, 0)),
+            ("claude-2.1", ModelGeneration::Claude(2, 1)),
+            ("claude-opus-5-5", ModelGeneration::Claude(5, 5)),
+            ("claude-fable-5", ModelGeneration::Claude(5, 0)),
+            ("anthropic/Claude-Sonnet-4.6:beta", ModelGeneration::Claude(4, 6)),
+            ("us.anthropic.claude-haiku-4-5-20251001-v1:0", ModelGeneration::Claude(4, 5)),
+            ("claude-mythos-preview", ModelGeneration::Claude(u32::MAX, 0)),
+            ("kimi-k2", ModelGeneration::Other),
+            ("", ModelGeneration::Other),
         ] {
-            assert_eq!(Model::from_name(name), model, "{name}");
+            assert_eq!(ModelGeneration::from_name(name), model, "{name}");
         }
     }
 }

@@ -9,16 +9,16 @@ use std::{
 
 use serde_json::value::RawValue;
 
-use super::turn::{Role, Turn};
+use super::turn::{MessageRole, MessagesTurn};
 use crate::{
     fault::RequestError,
     json::{Literal, escape},
-    openai::request::{Message, ToolCall},
+    openai::request::{ChatMessage, ChatToolCall},
     tool_id::{self, Maker},
 };
 
 /// A tool call of the history.
-pub(super) struct Call<'a> {
+pub(super) struct PairedToolCall<'a> {
     /// As the upstream gets it; inner text.
     pub(super) id: Cow<'a, str>,
     /// Inner text.
@@ -45,38 +45,42 @@ struct Made<'a> {
 }
 
 /// All calls and results of a conversation.
-pub(super) struct Pairing<'a> {
+pub(super) struct ToolCallPairing<'a> {
     maker: Maker,
-    pub(super) calls: Vec<Call<'a>>,
+    pub(super) calls: Vec<PairedToolCall<'a>>,
     by_turn: HashMap<usize, Range<usize>>,
     orphans: HashSet<usize>,
 }
 
 /// Calls without an answer, the latest last.
 #[derive(Default)]
-struct Open<'a> {
+struct OpenToolCalls<'a> {
     by_id: HashMap<Cow<'a, str>, VecDeque<usize>>,
     by_name: HashMap<&'a str, VecDeque<usize>>,
     ids: HashSet<Cow<'a, str>>,
 }
 
-impl<'a> Pairing<'a> {
+impl<'a> ToolCallPairing<'a> {
     /// Matches every result with the nearest earlier call of its id that has none: ids are only unique within a turn
     /// with some vendors.
-    pub(super) fn new(turns: &[Turn<'a>], maker: Maker) -> Result<Self, RequestError> {
+    pub(super) fn new(turns: &[MessagesTurn<'a>], maker: Maker) -> Result<Self, RequestError> {
         let mut pairing = Self { maker, calls: Vec::new(), by_turn: HashMap::new(), orphans: HashSet::new() };
-        let mut open = Open::default();
+        let mut open = OpenToolCalls::default();
         for turn in turns {
             match turn.role {
-                Role::Assistant => pairing.book_calls(turn, &mut open)?,
-                Role::Tool | Role::Function => pairing.book_result(turn, &mut open),
-                Role::System | Role::User => {}
+                MessageRole::Assistant => pairing.book_calls(turn, &mut open)?,
+                MessageRole::Tool | MessageRole::Function => pairing.book_result(turn, &mut open),
+                MessageRole::System | MessageRole::User => {}
             }
         }
         Ok(pairing)
     }
 
-    fn book_calls(&mut self, turn: &Turn<'a>, open: &mut Open<'a>) -> Result<(), RequestError> {
+    fn book_calls(
+        &mut self,
+        turn: &MessagesTurn<'a>,
+        open: &mut OpenToolCalls<'a>,
+    ) -> Result<(), RequestError> {
         let start = self.calls.len();
         for (at, Made { id, name, input }) in calls_of(turn.message).enumerate() {
             let missing = || {
@@ -96,7 +100,7 @@ impl<'a> Pairing<'a> {
             let id = if tool_id::is_portable(&id) { id } else { Cow::Owned(escape(&id)) };
             open.by_id.entry(key).or_default().push_back(number);
             open.by_name.entry(name).or_default().push_back(number);
-            self.calls.push(Call { id, name, input, answer: None });
+            self.calls.push(PairedToolCall { id, name, input, answer: None });
         }
         self.by_turn.insert(turn.at, start..self.calls.len());
         Ok(())
@@ -112,14 +116,14 @@ impl<'a> Pairing<'a> {
         }
     }
 
-    fn book_result(&mut self, turn: &Turn<'a>, open: &mut Open<'a>) {
+    fn book_result(&mut self, turn: &MessagesTurn<'a>, open: &mut OpenToolCalls<'a>) {
         let message = turn.message;
         let found = match (turn.role, message.tool_call_id) {
-            (Role::Function, None) => message.name.and_then(|name| open.by_name.get_mut(name.inner())),
+            (MessageRole::Function, None) => message.name.and_then(|name| open.by_name.get_mut(name.inner())),
             (_, id) => open.by_id.get_mut(&id.map(key).unwrap_or_default()),
         };
         // Those without an id are answered in their order.
-        let is_named = turn.role == Role::Function || message.tool_call_id.is_some();
+        let is_named = turn.role == MessageRole::Function || message.tool_call_id.is_some();
         let call = found.and_then(|open| if is_named { open.pop_back() } else { open.pop_front() });
         match call.map(|call| &mut self.calls[call]).filter(|call| call.answer.is_none()) {
             Some(call) => call.answer = Some(turn.at),
@@ -130,7 +134,7 @@ impl<'a> Pairing<'a> {
     }
 
     /// The calls of an assistant turn, in its order.
-    pub(super) fn calls(&self, turn: usize) -> &[Call<'a>] {
+    pub(super) fn calls(&self, turn: usize) -> &[PairedToolCall<'a>] {
         self.by_turn.get(&turn).map_or(&[], |range| &self.calls[range.clone()])
     }
 
@@ -141,7 +145,7 @@ impl<'a> Pairing<'a> {
 }
 
 /// Calls of an assistant's message, the old kind last.
-fn calls_of<'r, 'a>(message: &'r Message<'a>) -> impl Iterator<Item = Made<'a>> + use<'r, 'a> {
+fn calls_of<'r, 'a>(message: &'r ChatMessage<'a>) -> impl Iterator<Item = Made<'a>> + use<'r, 'a> {
     let calls = message.tool_calls.iter().flatten().filter_map(Made::from_tool_call);
     calls.chain(message.function_call.map(|called| Made {
         id: None,
@@ -151,7 +155,7 @@ fn calls_of<'r, 'a>(message: &'r Message<'a>) -> impl Iterator<Item = Made<'a>> 
 }
 
 impl<'a> Made<'a> {
-    fn from_tool_call(call: &ToolCall<'a>) -> Option<Self> {
+    fn from_tool_call(call: &ChatToolCall<'a>) -> Option<Self> {
         let function = call.function.map(|called| (called.name, Input::Arguments(called.arguments)));
         let custom = call.custom.map(|called| (called.name, Input::Text(called.input)));
         let (name, input) = function.or(custom)?;

@@ -2,21 +2,21 @@
 
 use serde_json::value::RawValue;
 
-use super::model::{Model, Thinking};
+use super::model::{ModelGeneration, ThinkingMode};
 use crate::{
     fault::RequestError,
-    json::{Word, Write},
-    openai::request::Request,
+    json::{JsonWord, Write},
+    openai::request::ChatRequestBody,
 };
 
 /// The least that Anthropic takes for a budget, and what an answer must have beside it.
 const LEAST: u64 = 1024;
 
 /// The client's wish, in the parameters that the model accepts.
-pub(super) struct Reasoning<'a> {
+pub(super) struct ReasoningRequest<'a> {
     thinking: Option<ThinkingParam<'a>>,
     effort: Option<&'static str>,
-    is_asked: bool,
+    is_requested: bool,
 }
 
 /// The value of `thinking`.
@@ -62,7 +62,7 @@ impl Wish {
         Ok(Some(wish))
     }
 
-    fn effort(self, model: Model) -> &'static str {
+    fn effort(self, model: ModelGeneration) -> &'static str {
         match self {
             Self::None | Self::Low => "low",
             Self::Medium => "medium",
@@ -82,11 +82,11 @@ impl Wish {
     }
 }
 
-impl<'a> Reasoning<'a> {
+impl<'a> ReasoningRequest<'a> {
     /// The client's wish, as far as the model accepts it.
     pub(super) fn new(
-        request: &Request<'a>,
-        model: Model,
+        request: &ChatRequestBody<'a>,
+        model: ModelGeneration,
         max_tokens: u64,
         hindrance: Hindrance,
     ) -> Result<Self, RequestError> {
@@ -94,31 +94,32 @@ impl<'a> Reasoning<'a> {
             return Ok(Self {
                 thinking: Some(ThinkingParam::Own(own)),
                 effort: None,
-                is_asked: !is_off(own),
+                is_requested: !is_off(own),
             });
         }
         let wish = request.reasoning_effort.as_ref().map(|word| Wish::read(word.as_str())).transpose()?;
         let Some(wish) = wish.flatten() else {
-            return Ok(Self { thinking: None, effort: None, is_asked: false });
+            return Ok(Self { thinking: None, effort: None, is_requested: false });
         };
-        let is_asked = wish != Wish::None;
-        let thinks = is_asked && !hindrance.stops(model);
+        let is_requested = wish != Wish::None;
+        let thinks = is_requested && !hindrance.stops(model);
         let thinking = match model.thinking() {
-            _ if !is_asked => model.can_stop_thinking().then_some(ThinkingParam::Disabled),
-            Thinking::Adaptive if thinks => Some(ThinkingParam::Adaptive),
-            Thinking::Budgeted if thinks => {
+            _ if !is_requested => model.can_stop_thinking().then_some(ThinkingParam::Disabled),
+            ThinkingMode::Adaptive if thinks => Some(ThinkingParam::Adaptive),
+            ThinkingMode::Budgeted if thinks => {
                 let room = max_tokens.saturating_sub(LEAST);
                 (room >= LEAST).then(|| ThinkingParam::Enabled { budget: wish.budget().min(room) })
             }
-            Thinking::Adaptive | Thinking::Budgeted | Thinking::Never => None,
+            ThinkingMode::Adaptive | ThinkingMode::Budgeted | ThinkingMode::Never => None,
         };
-        let has_effort = model.thinking() == Thinking::Adaptive && (is_asked || !model.can_stop_thinking());
-        Ok(Self { thinking, effort: has_effort.then(|| wish.effort(model)), is_asked })
+        let has_effort =
+            model.thinking() == ThinkingMode::Adaptive && (is_requested || !model.can_stop_thinking());
+        Ok(Self { thinking, effort: has_effort.then(|| wish.effort(model)), is_requested })
     }
 
     /// Whether the client asked for it, and so sees it.
-    pub(super) fn is_asked(&self) -> bool {
-        self.is_asked
+    pub(super) fn is_requested(&self) -> bool {
+        self.is_requested
     }
 
     /// Whether thinking is on, which fixes the temperature.
@@ -164,11 +165,11 @@ pub(super) enum Hindrance {
 }
 
 impl Hindrance {
-    fn stops(self, model: Model) -> bool {
+    fn stops(self, model: ModelGeneration) -> bool {
         match self {
             Self::None => false,
             Self::ForcedCall => true,
-            Self::Results => model.thinking() == Thinking::Budgeted,
+            Self::Results => model.thinking() == ThinkingMode::Budgeted,
         }
     }
 }
@@ -177,7 +178,7 @@ fn is_off(thinking: &str) -> bool {
     #[derive(serde::Deserialize)]
     struct Typed<'a> {
         #[serde(borrow)]
-        r#type: Option<Word<'a>>,
+        r#type: Option<JsonWord<'a>>,
     }
     let typed = serde_json::from_str::<Typed<'_>>(thinking).ok().and_then(|typed| typed.r#type);
     typed.is_none_or(|kind| kind.as_str() == "disabled")

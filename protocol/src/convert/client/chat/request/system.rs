@@ -2,23 +2,23 @@
 
 use super::{
     content::{is_blank, write_cache_control},
-    turn::{Role, Turn},
+    turn::{MessageRole, MessagesTurn},
 };
 use crate::{
     fault::RequestError,
     json::Write,
-    openai::request::{Content, Part},
+    openai::request::{ChatContent, ContentPart},
 };
 use serde_json::value::RawValue;
 
 /// Appends `system`, unless there is nothing to say: one string, or blocks where the client marks what to cache.
-pub(super) fn write(turns: &[Turn<'_>], out: &mut Vec<u8>) -> Result<(), RequestError> {
+pub(super) fn write(turns: &[MessagesTurn<'_>], out: &mut Vec<u8>) -> Result<(), RequestError> {
     let mut texts = Vec::new();
-    for turn in turns.iter().filter(|turn| turn.role == Role::System) {
+    for turn in turns.iter().filter(|turn| turn.role == MessageRole::System) {
         match &turn.content {
-            Content::Nothing => {}
-            Content::Text(text) => texts.push((text.inner(), None)),
-            Content::Parts(parts) => collect(turn.at, parts, &mut texts)?,
+            ChatContent::Nothing => {}
+            ChatContent::Text(text) => texts.push((text.inner(), None)),
+            ChatContent::Parts(parts) => collect(turn.at, parts, &mut texts)?,
         }
     }
     texts.retain(|(text, _)| !is_blank(text));
@@ -34,9 +34,13 @@ pub(super) fn write(turns: &[Turn<'_>], out: &mut Vec<u8>) -> Result<(), Request
     Ok(())
 }
 
-type Text<'a> = (&'a str, Option<&'a RawValue>);
+type SystemText<'a> = (&'a str, Option<&'a RawValue>);
 
-fn collect<'a>(turn: usize, parts: &[Part<'a>], texts: &mut Vec<Text<'a>>) -> Result<(), RequestError> {
+fn collect<'a>(
+    turn: usize,
+    parts: &[ContentPart<'a>],
+    texts: &mut Vec<SystemText<'a>>,
+) -> Result<(), RequestError> {
     for (at, part) in parts.iter().enumerate() {
         if part.kind() != "text" {
             let message = format!("messages.{turn}.content.{at}: only text parts are supported here");
@@ -47,7 +51,7 @@ fn collect<'a>(turn: usize, parts: &[Part<'a>], texts: &mut Vec<Text<'a>>) -> Re
     Ok(())
 }
 
-fn write_string(texts: &[Text<'_>], out: &mut Vec<u8>) {
+fn write_string(texts: &[SystemText<'_>], out: &mut Vec<u8>) {
     for (at, (text, _)) in texts.iter().enumerate() {
         out.raw(if at == 0 { "\"" } else { "\\n\\n" });
         out.raw(text);
@@ -55,7 +59,7 @@ fn write_string(texts: &[Text<'_>], out: &mut Vec<u8>) {
     out.put(b"\"");
 }
 
-fn write_blocks(texts: &[Text<'_>], out: &mut Vec<u8>) {
+fn write_blocks(texts: &[SystemText<'_>], out: &mut Vec<u8>) {
     for (at, (text, mark)) in texts.iter().enumerate() {
         out.raw(if at == 0 { "[{\"type\":\"text\",\"text\":" } else { ",{\"type\":\"text\",\"text\":" });
         out.quoted(text);

@@ -8,13 +8,15 @@ use serde_json::value::RawValue;
 use crate::{
     convert::client::chat::custom::PROPERTY,
     fault::RequestError,
-    json::{Literal, Word, Write, trim},
-    openai::request::{AllowedTools, CustomFormat, CustomTool, Function, Request, Tool, ToolChoice},
+    json::{JsonWord, Literal, Write, trim},
+    openai::request::{
+        AllowedTools, ChatRequestBody, ChatTool, ChatToolChoice, CustomFormat, CustomTool, FunctionDefinition,
+    },
     schema_fit,
 };
 
 /// The client's choice among the tools.
-pub(super) enum Choice<'a> {
+pub(super) enum ToolSelection<'a> {
     /// The client sets none.
     Open,
     Auto,
@@ -27,8 +29,8 @@ pub(super) enum Choice<'a> {
     AnyAmong(Vec<Literal<'a>>),
 }
 
-impl<'a> Choice<'a> {
-    pub(super) fn read(request: &Request<'a>) -> Result<Self, RequestError> {
+impl<'a> ToolSelection<'a> {
+    pub(super) fn read(request: &ChatRequestBody<'a>) -> Result<Self, RequestError> {
         match (request.tool_choice, request.function_call) {
             (Some(raw), _) => Self::parse(raw, "tool_choice"),
             (None, Some(raw)) => Self::parse(raw, "function_call"),
@@ -47,8 +49,8 @@ impl<'a> Choice<'a> {
                 _ => Err(unknown()),
             };
         }
-        let choice: ToolChoice<'_> = serde_json::from_str(raw.get()).map_err(|_| unknown())?;
-        let kind = choice.r#type.as_ref().map_or("function", Word::as_str);
+        let choice: ChatToolChoice<'_> = serde_json::from_str(raw.get()).map_err(|_| unknown())?;
+        let kind = choice.r#type.as_ref().map_or("function", JsonWord::as_str);
         if kind == "allowed_tools" {
             return Self::among(choice.allowed_tools, field);
         }
@@ -66,9 +68,9 @@ impl<'a> Choice<'a> {
     fn among(allowed: Option<AllowedTools<'a>>, field: &str) -> Result<Self, RequestError> {
         let wrong = |what: &str| RequestError::new(format!("{field}.allowed_tools{what}"));
         let allowed = allowed.ok_or_else(|| wrong(": field required"))?;
-        let names = allowed.tools.iter().map(Tool::name).collect::<Option<Vec<_>>>();
+        let names = allowed.tools.iter().map(ChatTool::name).collect::<Option<Vec<_>>>();
         let names = names.ok_or_else(|| wrong(".tools: each must name a tool"))?;
-        match allowed.mode.as_ref().map(Word::as_str) {
+        match allowed.mode.as_ref().map(JsonWord::as_str) {
             _ if names.is_empty() => Err(wrong(".tools: at least one tool is required")),
             Some("auto") => Ok(Self::AutoAmong(names)),
             Some("required") => Ok(Self::AnyAmong(names)),
@@ -128,12 +130,12 @@ impl<'a> Choice<'a> {
 /// Appends `tools` and `tool_choice`, as far as there are tools that the upstream can call. `called` are the names that
 /// the history knows: Anthropic refuses a history with calls if there are no tools, so that these stand in then.
 pub(super) fn write(
-    request: &Request<'_>,
-    choice: &Choice<'_>,
+    request: &ChatRequestBody<'_>,
+    choice: &ToolSelection<'_>,
     called: &[&str],
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
-    let mut list = List { out, choice, names: Vec::new(), written: 0 };
+    let mut list = ToolWriter { out, choice, names: Vec::new(), written: 0 };
     for (at, tool) in request.tools.iter().flatten().enumerate() {
         match ToolKind::from_tool(tool) {
             ToolKind::Function => {
@@ -168,7 +170,7 @@ pub(super) fn write(
 }
 
 /// The names of the custom tools among the client's.
-pub(super) fn custom_names(request: &Request<'_>) -> Vec<String> {
+pub(super) fn custom_names(request: &ChatRequestBody<'_>) -> Vec<String> {
     let tools = request.tools.iter().flatten().filter(|tool| ToolKind::from_tool(tool) == ToolKind::Custom);
     let names = tools.filter_map(|tool| tool.custom.as_ref()?.name?.decode());
     names.map(std::borrow::Cow::into_owned).collect()
@@ -182,8 +184,8 @@ enum ToolKind {
 }
 
 impl ToolKind {
-    fn from_tool(tool: &Tool<'_>) -> Self {
-        match (tool.r#type.as_ref().map(Word::as_str), &tool.custom) {
+    fn from_tool(tool: &ChatTool<'_>) -> Self {
+        match (tool.r#type.as_ref().map(JsonWord::as_str), &tool.custom) {
             (Some("custom"), _) | (None, Some(_)) => Self::Custom,
             (Some("function") | None, _) => Self::Function,
             (Some(_), _) => Self::Other,
@@ -192,17 +194,17 @@ impl ToolKind {
 }
 
 /// The tools as they are written.
-struct List<'o, 'a> {
+struct ToolWriter<'o, 'a> {
     out: &'o mut Vec<u8>,
-    choice: &'o Choice<'a>,
+    choice: &'o ToolSelection<'a>,
     names: Vec<Literal<'a>>,
     written: usize,
 }
 
-impl<'a> List<'_, 'a> {
+impl<'a> ToolWriter<'_, 'a> {
     fn function(
         &mut self,
-        function: &Function<'a>,
+        function: &FunctionDefinition<'a>,
         cache_control: Option<&RawValue>,
         path: &dyn std::fmt::Display,
     ) -> Result<(), RequestError> {
@@ -277,8 +279,11 @@ impl<'a> List<'_, 'a> {
         if self.names.iter().any(|known| known.is(&decoded)) {
             return Ok(());
         }
-        let path =
-            if matches!(self.choice, Choice::Tool(_)) { "function.name" } else { "allowed_tools.tools" };
+        let path = if matches!(self.choice, ToolSelection::Tool(_)) {
+            "function.name"
+        } else {
+            "allowed_tools.tools"
+        };
         Err(RequestError::new(format!("tool_choice.{path}: no function in tools has this name")))
     }
 }
@@ -290,7 +295,7 @@ fn grammar(
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let wrong = |what: &str| RequestError::new(format!("{path}.format.{what}"));
-    match format.r#type.as_ref().map(Word::as_str) {
+    match format.r#type.as_ref().map(JsonWord::as_str) {
         Some("text") => return Ok(()),
         Some("grammar") => {}
         Some(_) | None => return Err(wrong("type: must be text or grammar")),
@@ -298,7 +303,7 @@ fn grammar(
     let grammar = format.grammar.as_ref().ok_or_else(|| wrong("grammar: field required"))?;
     let definition = grammar.definition.filter(|definition| !trim(definition.inner()).is_empty());
     let definition = definition.ok_or_else(|| wrong("grammar.definition: field required"))?;
-    out.raw(match grammar.syntax.as_ref().map(Word::as_str) {
+    out.raw(match grammar.syntax.as_ref().map(JsonWord::as_str) {
         Some("lark") => " It must match this Lark grammar:\\n\\n",
         Some("regex") => " It must match this regular expression:\\n\\n",
         Some(_) | None => return Err(wrong("grammar.syntax: must be lark or regex")),

@@ -2,13 +2,13 @@
 
 use crate::{
     fault::RequestError,
-    json::Word,
-    openai::request::{Content, Message},
+    json::JsonWord,
+    openai::request::{ChatContent, ChatMessage},
 };
 
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum MessageRole {
     System,
     User,
     Assistant,
@@ -18,29 +18,29 @@ pub(super) enum Role {
 }
 
 /// One entry of `messages`.
-pub(super) struct Turn<'a> {
+pub(super) struct MessagesTurn<'a> {
     pub(super) at: usize,
-    pub(super) role: Role,
-    pub(super) content: Content<'a>,
-    pub(super) message: &'a Message<'a>,
+    pub(super) role: MessageRole,
+    pub(super) content: ChatContent<'a>,
+    pub(super) message: &'a ChatMessage<'a>,
 }
 
-impl<'a> Turn<'a> {
+impl<'a> MessagesTurn<'a> {
     /// Takes all messages apart.
-    pub(super) fn read_all(messages: &'a [Message<'a>]) -> Result<Vec<Self>, RequestError> {
+    pub(super) fn read_all(messages: &'a [ChatMessage<'a>]) -> Result<Vec<Self>, RequestError> {
         if messages.is_empty() {
             return Err(RequestError::new("messages: at least one message is required"));
         }
         messages.iter().enumerate().map(|(at, message)| Self::read(at, message)).collect()
     }
 
-    fn read(at: usize, message: &'a Message<'a>) -> Result<Self, RequestError> {
-        let role = match message.role.as_ref().map(Word::as_str) {
-            Some("system" | "developer") => Role::System,
-            Some("user") => Role::User,
-            Some("assistant") => Role::Assistant,
-            Some("tool") => Role::Tool,
-            Some("function") => Role::Function,
+    fn read(at: usize, message: &'a ChatMessage<'a>) -> Result<Self, RequestError> {
+        let role = match message.role.as_ref().map(JsonWord::as_str) {
+            Some("system" | "developer") => MessageRole::System,
+            Some("user") => MessageRole::User,
+            Some("assistant") => MessageRole::Assistant,
+            Some("tool") => MessageRole::Tool,
+            Some("function") => MessageRole::Function,
             Some(_) => {
                 return Err(RequestError::new(format!(
                     "messages.{at}.role: must be system, developer, user, assistant or tool"
@@ -48,7 +48,7 @@ impl<'a> Turn<'a> {
             }
             None => return Err(RequestError::new(format!("messages.{at}.role: field required"))),
         };
-        let content = Content::read(message.content)
+        let content = ChatContent::read(message.content)
             .map_err(|problem| RequestError::new(format!("messages.{at}.content: {problem}")))?;
         Ok(Self { at, role, content, message })
     }

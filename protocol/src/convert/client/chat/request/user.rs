@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     json::{Literal, Write, trim},
-    openai::request::Request,
+    openai::request::ChatRequestBody,
 };
 
 /// The longest user id that Anthropic takes, in characters.
@@ -16,7 +16,7 @@ const LONGEST: usize = 256;
 const TELEPHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
 /// Appends `metadata`. An id that Anthropic refuses becomes its hash: still the same for every request of one user.
-pub(super) fn write(request: &Request<'_>, out: &mut Vec<u8>) {
+pub(super) fn write(request: &ChatRequestBody<'_>, out: &mut Vec<u8>) {
     let named = [request.safety_identifier, request.user].into_iter().flatten();
     let Some(user) = named.map(Literal::inner).find(|inner| !trim(inner).is_empty()) else { return };
     out.put(b",\"metadata\":{\"user_id\":");

@@ -5,14 +5,16 @@ use super::ChatDecoder;
 use crate::{
     anthropic::event::EventSink,
     json::Literal,
-    openai::stream::{Choice, Message},
+    openai::stream::{Choice, ReplyMessage},
     vocabulary::StopReason,
 };
 
 /// Whether a choice of a whole reply is an answer, or a part of one.
 pub(super) fn is_answer(choice: &Choice<'_>) -> bool {
     choice.is_answer()
-        && (choice.index() == 0 || ends_with_calls(choice) || said_whole(choice).is_some_and(Message::calls))
+        && (choice.index() == 0
+            || ends_with_calls(choice)
+            || whole_message(choice).is_some_and(ReplyMessage::calls))
 }
 
 fn ends_with_calls(choice: &Choice<'_>) -> bool {
@@ -21,7 +23,7 @@ fn ends_with_calls(choice: &Choice<'_>) -> bool {
 }
 
 /// The message of a whole reply; beside an empty one there may be a delta.
-fn said_whole<'c, 'a>(choice: &'c Choice<'a>) -> Option<&'c Message<'a>> {
+fn whole_message<'c, 'a>(choice: &'c Choice<'a>) -> Option<&'c ReplyMessage<'a>> {
     let (delta, message) = (choice.delta.0.as_ref(), choice.message.0.as_ref());
     message.filter(|message| delta.is_none() || message.says_something()).or(delta)
 }
@@ -32,7 +34,7 @@ impl ChatDecoder {
             return self.other_choice(choice, sink);
         }
         self.start(sink);
-        if let Some(said) = self.said(choice) {
+        if let Some(said) = self.reply_message(choice) {
             self.delta(said, sink);
         }
         self.finish.take(choice, &self.context.stop_sequences);
@@ -41,7 +43,7 @@ impl ChatDecoder {
     /// A choice beside the first: its calls are the answer's, and so is its text if it ends with calls. Any other is
     /// another answer, which was not requested.
     fn other_choice<S: EventSink>(&mut self, choice: &Choice<'_>, sink: &mut S) {
-        let said = if self.is_whole { said_whole(choice) } else { choice.delta.0.as_ref() };
+        let said = if self.is_whole { whole_message(choice) } else { choice.delta.0.as_ref() };
         let calls = said.filter(|said| said.calls());
         let is_over = ends_with_calls(choice);
         if let Some(said) = said {
@@ -64,9 +66,9 @@ impl ChatDecoder {
 
     /// What a choice says: the message of a whole reply, the delta of a stream. Some vendors send both, one of them empty,
     /// and in a stream a message that repeats what the deltas said.
-    fn said<'c, 'a>(&mut self, choice: &'c Choice<'a>) -> Option<&'c Message<'a>> {
+    fn reply_message<'c, 'a>(&mut self, choice: &'c Choice<'a>) -> Option<&'c ReplyMessage<'a>> {
         if self.is_whole {
-            return said_whole(choice);
+            return whole_message(choice);
         }
         let (delta, message) = (choice.delta.0.as_ref(), choice.message.0.as_ref());
         let has_deltas = self.has_deltas;

@@ -3,7 +3,7 @@
 use super::ChatDecoder;
 use crate::{
     anthropic::event::EventSink,
-    convert::{Step, upstream::chat::thinking::Prose},
+    convert::{CodecStep, upstream::chat::thinking::Prose},
     vocabulary::Usage,
 };
 
@@ -35,14 +35,14 @@ impl ChatDecoder {
 
     /// What follows a piece of the reply of this size. If a stop sequence was met, only the usage is waited for: most
     /// upstreams tell it last. Then comes the end, so that the upstream is closed.
-    pub(super) fn after_cut(&mut self, size: usize) -> Step {
+    pub(super) fn after_cut(&mut self, size: usize) -> CodecStep {
         // Some send zeros until they know.
         let is_counted = self.usage.is_some_and(|usage| usage != Usage::default());
         if !self.is_cut_off() || (!is_counted && self.behind.has_room(size)) {
-            return Step::More;
+            return CodecStep::More;
         }
         self.is_done = true;
-        Step::End
+        CodecStep::End
     }
 
     /// Lets go what was held because it could have been the beginning of a stop sequence.

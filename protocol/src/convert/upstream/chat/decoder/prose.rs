@@ -2,7 +2,7 @@
 
 use super::ChatDecoder;
 use crate::{
-    anthropic::event::{Block, Delta, Event, EventSink},
+    anthropic::event::{BlockDelta, ContentBlockStart, EventSink, MessagesEvent},
     convert::upstream::chat::thinking::{Prose, Tags},
     json,
 };
@@ -80,10 +80,10 @@ impl ChatDecoder {
     fn open_prose<S: EventSink>(&mut self, prose: Prose, sink: &mut S) {
         self.blocks.open = Some(prose);
         let block = match prose {
-            Prose::Text => Block::Text,
-            Prose::Thinking => Block::Thinking,
+            Prose::Text => ContentBlockStart::Text,
+            Prose::Thinking => ContentBlockStart::Thinking,
         };
-        sink.emit(Event::BlockStart { index: Some(self.blocks.index), block });
+        sink.emit(MessagesEvent::BlockStart { index: Some(self.blocks.index), block });
     }
 
     /// Whether the client takes thinking blocks, in whose signatures things can travel.
@@ -115,9 +115,9 @@ impl ChatDecoder {
             && let Some(signature) = &self.context.signature
         {
             let signature = self.details.signed(signature);
-            sink.emit(Event::Delta { index, delta: Delta::Signature(&signature) });
+            sink.emit(MessagesEvent::Delta { index, delta: BlockDelta::Signature(&signature) });
         }
-        sink.emit(Event::BlockStop { index });
+        sink.emit(MessagesEvent::BlockStop { index });
         self.blocks.index += 1;
     }
 }

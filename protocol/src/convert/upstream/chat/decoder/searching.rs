@@ -2,13 +2,13 @@
 
 use super::{ChatDecoder, NINETY_SIX_BITS};
 use crate::{
-    anthropic::event::{Block, Delta, Event, EventSink},
-    openai::stream::Message,
+    anthropic::event::{BlockDelta, ContentBlockStart, EventSink, MessagesEvent},
+    openai::stream::ReplyMessage,
 };
 
 impl ChatDecoder {
     /// Takes the sources that a piece of the reply names. In a whole reply all of them are known before its text.
-    pub(super) fn sources<S: EventSink>(&mut self, message: &Message<'_>, sink: &mut S) {
+    pub(super) fn sources<S: EventSink>(&mut self, message: &ReplyMessage<'_>, sink: &mut S) {
         let Some(annotations) = message.annotations.filter(|_| self.context.searches) else { return };
         self.search.take(annotations);
         if self.is_whole {
@@ -24,13 +24,13 @@ impl ChatDecoder {
         self.close_prose(sink);
         let id = format!("srvtoolu_{:024x}", self.seed.rotate_left(24) & NINETY_SIX_BITS);
         let blocks = [
-            Block::ServerToolUse { id: &id },
-            Block::SearchResult { id: &id, sources: self.search.sources() },
+            ContentBlockStart::ServerToolUse { id: &id },
+            ContentBlockStart::SearchResult { id: &id, sources: self.search.sources() },
         ];
         for block in blocks {
             let index = Some(self.blocks.index);
-            sink.emit(Event::BlockStart { index, block });
-            sink.emit(Event::BlockStop { index });
+            sink.emit(MessagesEvent::BlockStart { index, block });
+            sink.emit(MessagesEvent::BlockStop { index });
             self.blocks.index += 1;
         }
         self.search.shown();
@@ -40,7 +40,7 @@ impl ChatDecoder {
     pub(super) fn cite<S: EventSink>(&mut self, sink: &mut S) {
         let index = Some(self.blocks.index);
         for source in self.search.cited() {
-            sink.emit(Event::Delta { index, delta: Delta::Citation(source.into()) });
+            sink.emit(MessagesEvent::Delta { index, delta: BlockDelta::Citation(source.into()) });
         }
     }
 }

@@ -9,11 +9,11 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::Target;
+use super::ChatUpstream;
 use crate::{
-    anthropic::request::Request,
+    anthropic::request::MessagesRequestBody,
     convert::upstream::chat::{Dialect, reasoning::version},
-    json::{Literal, Word, Write},
+    json::{JsonWord, Literal, Write},
 };
 
 /// OpenAI writes no more in one request.
@@ -50,7 +50,7 @@ impl Mark<'_> {
 }
 
 /// How the marks of one request reach its upstream.
-pub(super) struct Marks {
+pub(super) struct CacheMarks {
     passing: Passing,
     left: Cell<u8>,
 }
@@ -63,13 +63,13 @@ enum Passing {
 }
 
 #[derive(Deserialize)]
-struct Control<'a> {
+struct CacheControl<'a> {
     #[serde(borrow)]
-    ttl: Option<Word<'a>>,
+    ttl: Option<JsonWord<'a>>,
 }
 
-impl Marks {
-    pub(super) fn new(target: &Target<'_>) -> Self {
+impl CacheMarks {
+    pub(super) fn new(target: &ChatUpstream<'_>) -> Self {
         let Dialect { cache_control, prompt_cache, .. } = target.dialect;
         let passing = match (cache_control, prompt_cache) {
             (true, _) => Passing::Unchanged,
@@ -87,7 +87,7 @@ impl Marks {
             Passing::Unchanged => Some(Mark::CacheControl(control)),
             Passing::Breakpoints => {
                 self.left.set(self.left.get().checked_sub(1)?);
-                let read: Option<Control<'_>> = serde_json::from_str(control.get()).ok();
+                let read: Option<CacheControl<'_>> = serde_json::from_str(control.get()).ok();
                 let is_long = read.and_then(|control| control.ttl).is_some_and(|ttl| ttl.as_str() != "5m");
                 Some(Mark::Breakpoint { is_long })
             }
@@ -101,7 +101,7 @@ fn takes_breakpoints(model: &str) -> bool {
 }
 
 /// Appends `prompt_cache_key`, if the upstream takes it and the request belongs to a session.
-pub(super) fn write_key(request: &Request<'_>, target: &Target<'_>, out: &mut Vec<u8>) {
+pub(super) fn write_key(request: &MessagesRequestBody<'_>, target: &ChatUpstream<'_>, out: &mut Vec<u8>) {
     let dialect = target.dialect;
     if !dialect.prompt_cache || dialect.user_fields.iter().any(|field| field == "prompt_cache_key") {
         return;

@@ -2,7 +2,7 @@
 //!
 //! Sources: platform.claude.com/docs/en/agents-and-tools/tool-use (bash, text editor, computer use, memory).
 
-use crate::{anthropic::request::Tool, json::Write};
+use crate::{anthropic::request::ToolParam, json::Write};
 
 /// The description of such a tool for other models.
 pub(super) struct ClientTool {
@@ -39,7 +39,7 @@ const COMPUTER: ClientTool = ClientTool {
 
 impl ClientTool {
     /// The client tool of this type (`bash_20250124`).
-    pub(super) fn lookup(tool: &Tool<'_>) -> Option<&'static Self> {
+    pub(super) fn lookup(tool: &ToolParam<'_>) -> Option<&'static Self> {
         let kind = tool.r#type.as_ref()?.as_str();
         let known =
             [("bash_", &BASH), ("text_editor_", &EDITOR), ("memory_", &MEMORY), ("computer_", &COMPUTER)];
@@ -47,7 +47,7 @@ impl ClientTool {
     }
 
     /// Appends description and schema.
-    pub(super) fn write(&self, tool: &Tool<'_>, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, tool: &ToolParam<'_>, out: &mut Vec<u8>) {
         out.put(b",\"description\":\"");
         out.raw(self.description);
         if let (Some(width), Some(height)) = (tool.display_width_px, tool.display_height_px) {

@@ -3,12 +3,12 @@
 use std::{borrow::Cow, fmt};
 
 use super::{
-    caching::{Mark, Marks},
-    documents::{Shown, document, search_result},
+    caching::{CacheMarks, Mark},
+    documents::{ShownPart, document, search_result},
     image::Image,
 };
 use crate::{
-    anthropic::request::{Block, Content},
+    anthropic::request::{ContentBlock, MessagesContent},
     convert::{Dropped, upstream::chat::Dialect},
     fault::RequestError,
     json::{Literal, Write, trim, trim_end, trim_start},
@@ -51,17 +51,17 @@ impl fmt::Display for System {
 
 /// Appends a system message and a comma, or nothing if the text is blank.
 pub(super) fn system(
-    content: &Content<'_>,
+    content: &MessagesContent<'_>,
     place: System,
     dialect: &Dialect,
-    marks: &Marks,
+    marks: &CacheMarks,
     dropped: &mut Dropped,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let mut texts: Vec<(&str, Option<Mark<'_>>)> = Vec::new();
     match content {
-        Content::Text(text) => texts.push((text.inner(), None)),
-        Content::Blocks(blocks) => {
+        MessagesContent::Text(text) => texts.push((text.inner(), None)),
+        MessagesContent::Blocks(blocks) => {
             for (at, block) in blocks.iter().enumerate() {
                 match (block.kind(), place) {
                     ("text", _) => {}
@@ -100,7 +100,7 @@ pub(super) fn system(
             out.put(b"{\"role\":\"system\",\"content\":[");
             for (at, (text, mark)) in texts.iter().enumerate() {
                 out.raw(if at > 0 { "," } else { "" });
-                Shown::Text(Cow::Borrowed(text)).write(*mark, out);
+                ShownPart::Text(Cow::Borrowed(text)).write(*mark, out);
             }
             out.put(b"]},");
         }
@@ -132,24 +132,24 @@ fn join<T: AsRef<str>>(texts: &[T], separator: &str, out: &mut Vec<u8>) {
 #[derive(Default)]
 pub(super) struct ToolOutput<'a> {
     texts: Vec<Cow<'a, str>>,
-    pub(super) attached: Vec<Shown<'a>>,
+    pub(super) attached: Vec<ShownPart<'a>>,
     is_string: bool,
     is_error: bool,
 }
 
 impl<'a> ToolOutput<'a> {
     /// Takes a tool_result block apart. `path` names the block in errors.
-    pub(super) fn read(block: &Block<'a>, path: &dyn fmt::Display) -> Result<Self, RequestError> {
+    pub(super) fn read(block: &ContentBlock<'a>, path: &dyn fmt::Display) -> Result<Self, RequestError> {
         let is_error = block.is_error.is_some_and(|flag| flag.get() == "true");
         let mut output = Self { is_error, ..Self::default() };
         let Some(raw) = block.content else { return Ok(output) };
         let path = format!("{path}.content");
-        match Content::read(raw).map_err(|problem| RequestError::new(format!("{path}: {problem}")))? {
-            Content::Text(text) => {
+        match MessagesContent::read(raw).map_err(|problem| RequestError::new(format!("{path}: {problem}")))? {
+            MessagesContent::Text(text) => {
                 output.texts.push(Cow::Borrowed(text.inner()));
                 output.is_string = true;
             }
-            Content::Blocks(blocks) => {
+            MessagesContent::Blocks(blocks) => {
                 for (at, block) in blocks.iter().enumerate() {
                     output.take(block, &format_args!("{path}.{at}"))?;
                 }
@@ -158,11 +158,11 @@ impl<'a> ToolOutput<'a> {
         Ok(output)
     }
 
-    fn take(&mut self, block: &Block<'a>, path: &dyn fmt::Display) -> Result<(), RequestError> {
+    fn take(&mut self, block: &ContentBlock<'a>, path: &dyn fmt::Display) -> Result<(), RequestError> {
         match block.kind() {
             "text" => self.texts.extend(block.text.map(|text| Cow::Borrowed(text.inner()))),
             "image" => {
-                self.show(Shown::Image(Image::read(block.source, path)?));
+                self.show(ShownPart::Image(Image::read(block.source, path)?));
             }
             "document" => document(block, path)?.into_iter().for_each(|part| self.show(part)),
             "search_result" => search_result(block, path)?.into_iter().for_each(|part| self.show(part)),
@@ -180,14 +180,14 @@ impl<'a> ToolOutput<'a> {
         Ok(())
     }
 
-    fn show(&mut self, part: Shown<'a>) {
+    fn show(&mut self, part: ShownPart<'a>) {
         match part {
-            Shown::Text(text) => self.texts.push(text),
-            Shown::Image(_) => {
+            ShownPart::Text(text) => self.texts.push(text),
+            ShownPart::Image(_) => {
                 self.texts.push(Cow::Borrowed("[image attached below]"));
                 self.attached.push(part);
             }
-            Shown::Pdf { .. } => {
+            ShownPart::Pdf { .. } => {
                 self.texts.push(Cow::Borrowed("[document attached below]"));
                 self.attached.push(part);
             }
@@ -219,7 +219,7 @@ pub(super) fn is_word(kind: &str) -> bool {
 }
 
 /// The refusal of a block that is none.
-pub(super) fn unsupported(block: &Block<'_>, path: &dyn fmt::Display) -> RequestError {
+pub(super) fn unsupported(block: &ContentBlock<'_>, path: &dyn fmt::Display) -> RequestError {
     match block.kind() {
         "" => RequestError::new(format!("{path}.type: field required")),
         _ => RequestError::new(format!("{path}.type: no content block has this type")),

@@ -8,19 +8,19 @@ use serde_json::value::RawValue;
 
 use super::{RequestError, caching::Mark, image::Image};
 use crate::{
-    anthropic::request::{Block, Content, Source},
-    json::{Literal, Word, Write, wrong_type},
+    anthropic::request::{ContentBlock, MessagesContent, SourceParam},
+    json::{JsonWord, Literal, Write, wrong_type},
 };
 
 /// One part of what a block shows, its texts inner.
 #[derive(Clone)]
-pub(super) enum Shown<'a> {
+pub(super) enum ShownPart<'a> {
     Text(Cow<'a, str>),
     Image(Image<'a>),
     Pdf { name: &'a str, data: &'a str },
 }
 
-impl Shown<'_> {
+impl ShownPart<'_> {
     /// Appends the content part with this mark.
     pub(super) fn write(&self, mark: Option<Mark<'_>>, out: &mut Vec<u8>) {
         match self {
@@ -47,25 +47,25 @@ impl Shown<'_> {
 
 /// Takes a document block apart. `path` names it in errors.
 pub(super) fn document<'a>(
-    block: &Block<'a>,
+    block: &ContentBlock<'a>,
     path: &dyn fmt::Display,
-) -> Result<Vec<Shown<'a>>, RequestError> {
+) -> Result<Vec<ShownPart<'a>>, RequestError> {
     let problem = |text: &str| RequestError::new(format!("{path}.source{text}"));
     let raw = block.source.ok_or_else(|| problem(": field required"))?;
-    let source: Source<'a> =
+    let source: SourceParam<'a> =
         serde_json::from_str(raw.get()).map_err(|error| problem(&format!(": {}", wrong_type(&error))))?;
     let data = || source.data.map(Literal::inner).ok_or_else(|| problem(".data: field required"));
-    match source.r#type.as_ref().map_or("", Word::as_str) {
+    match source.r#type.as_ref().map_or("", JsonWord::as_str) {
         "base64" if source.media_type.is_none_or(|kind| kind.is("application/pdf")) => {
             let name = block.title.map(Literal::inner).filter(|title| !title.is_empty());
-            Ok(vec![Shown::Pdf { name: name.unwrap_or("document.pdf"), data: data()? }])
+            Ok(vec![ShownPart::Pdf { name: name.unwrap_or("document.pdf"), data: data()? }])
         }
         "base64" => Err(problem(".media_type: must be application/pdf")),
-        "text" => Ok(vec![Shown::Text(headed(block, "context", data()?))]),
+        "text" => Ok(vec![ShownPart::Text(headed(block, "context", data()?))]),
         "content" => {
             let content = source.content.ok_or_else(|| problem(".content: field required"))?;
             let heading = headed(block, "context", "");
-            let heading = (!heading.is_empty()).then_some(Shown::Text(heading));
+            let heading = (!heading.is_empty()).then_some(ShownPart::Text(heading));
             let parts = parts(content, &format_args!("{path}.source.content"))?;
             Ok(heading.into_iter().chain(parts).collect())
         }
@@ -77,23 +77,23 @@ pub(super) fn document<'a>(
 
 /// Takes a search result apart: it is text with a heading.
 pub(super) fn search_result<'a>(
-    block: &Block<'a>,
+    block: &ContentBlock<'a>,
     path: &dyn fmt::Display,
-) -> Result<Vec<Shown<'a>>, RequestError> {
+) -> Result<Vec<ShownPart<'a>>, RequestError> {
     let mut text = headed(block, "source", "").into_owned();
     if let Some(content) = block.content {
         for part in parts(content, &format_args!("{path}.content"))? {
-            if let Shown::Text(part) = part {
+            if let ShownPart::Text(part) = part {
                 text.push_str(if text.is_empty() { "" } else { "\\n" });
                 text.push_str(&part);
             }
         }
     }
-    Ok(vec![Shown::Text(text.into())])
+    Ok(vec![ShownPart::Text(text.into())])
 }
 
 /// `text` (inner) behind the block's title and its `context` or `source`.
-fn headed<'a>(block: &Block<'a>, below: &str, text: &'a str) -> Cow<'a, str> {
+fn headed<'a>(block: &ContentBlock<'a>, below: &str, text: &'a str) -> Cow<'a, str> {
     let source = block.source.and_then(Literal::of);
     let context = if below == "source" { source } else { block.context };
     let mut headed = String::new();
@@ -111,17 +111,17 @@ fn headed<'a>(block: &Block<'a>, below: &str, text: &'a str) -> Cow<'a, str> {
 }
 
 /// The texts and pictures of nested content; what else there is does not belong there.
-fn parts<'a>(content: &'a RawValue, path: &dyn fmt::Display) -> Result<Vec<Shown<'a>>, RequestError> {
-    match Content::read(content).map_err(|problem| RequestError::new(format!("{path}: {problem}")))? {
-        Content::Text(text) => Ok(vec![Shown::Text(text.inner().into())]),
-        Content::Blocks(blocks) => {
+fn parts<'a>(content: &'a RawValue, path: &dyn fmt::Display) -> Result<Vec<ShownPart<'a>>, RequestError> {
+    match MessagesContent::read(content).map_err(|problem| RequestError::new(format!("{path}: {problem}")))? {
+        MessagesContent::Text(text) => Ok(vec![ShownPart::Text(text.inner().into())]),
+        MessagesContent::Blocks(blocks) => {
             let mut parts = Vec::with_capacity(blocks.len());
             for (at, block) in blocks.iter().enumerate() {
                 match block.kind() {
-                    "text" => parts.extend(block.text.map(|text| Shown::Text(text.inner().into()))),
+                    "text" => parts.extend(block.text.map(|text| ShownPart::Text(text.inner().into()))),
                     "image" => {
                         let image = Image::read(block.source, &format_args!("{path}.{at}"))?;
-                        parts.push(Shown::Image(image));
+                        parts.push(ShownPart::Image(image));
                     }
                     _ => {
                         return Err(RequestError::new(format!("{path}.{at}.type: must be text or image")));

@@ -5,9 +5,9 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 use crate::{
-    anthropic::request::Source,
+    anthropic::request::SourceParam,
     fault::RequestError,
-    json::{Literal, Word, Write, wrong_type},
+    json::{JsonWord, Literal, Write, wrong_type},
 };
 
 /// An image that Chat Completions can show.
@@ -22,12 +22,12 @@ impl<'a> Image<'a> {
     pub(super) fn read(source: Option<&'a RawValue>, path: &dyn fmt::Display) -> Result<Self, RequestError> {
         let problem = |text: &str| RequestError::new(format!("{path}.source{text}"));
         let raw = source.ok_or_else(|| problem(": field required"))?;
-        let source: Source<'a> =
+        let source: SourceParam<'a> =
             serde_json::from_str(raw.get()).map_err(|error| problem(&format!(": {}", wrong_type(&error))))?;
         let field = |literal: Option<Literal<'a>>, name: &str| {
             literal.map(Literal::inner).ok_or_else(|| problem(&format!(".{name}: field required")))
         };
-        match source.r#type.as_ref().map_or("", Word::as_str) {
+        match source.r#type.as_ref().map_or("", JsonWord::as_str) {
             "base64" => Ok(Self::Base64 {
                 media_type: field(source.media_type, "media_type")?,
                 data: field(source.data, "data")?,

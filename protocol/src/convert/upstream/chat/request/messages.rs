@@ -5,24 +5,24 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use super::{
-    Role, Target, Turn,
-    caching::Marks,
+    ChatTurn, ChatUpstream, TurnRole,
+    caching::CacheMarks,
     content::{BlockPath, System, ToolOutput, is_word, left_out, system},
-    documents::{Shown, document, search_result},
+    documents::{ShownPart, document, search_result},
     image::Image,
-    pairing::{Call, Pairing},
+    pairing::{PairedToolUse, ToolUsePairing},
     server_blocks::{ServerBlock, as_text},
-    user::{Part, message, user},
+    user::{UserPart, message, user},
 };
 use crate::{
-    anthropic::request::{Block, Content},
+    anthropic::request::{ContentBlock, MessagesContent},
     convert::{
         Dropped,
         upstream::chat::{Replay, extras::Extras, names::Names},
     },
     fault::RequestError,
     json::{Literal, Write, trim},
-    signature::{self, Origin},
+    signature::{self, SignatureOrigin},
 };
 
 /// The result of a call that the client never answered; upstreams refuse a call without one.
@@ -30,11 +30,11 @@ const UNANSWERED: &str = "Error: no result was provided for this tool call";
 
 /// Writes the messages of a conversation.
 pub(super) struct MessageWriter<'r, 'a> {
-    pub(super) turns: &'r [Turn<'a>],
-    pub(super) pairing: &'r Pairing<'r, 'a>,
+    pub(super) turns: &'r [ChatTurn<'a>],
+    pub(super) pairing: &'r ToolUsePairing<'r, 'a>,
     pub(super) names: &'r Names,
-    pub(super) target: &'r Target<'r>,
-    pub(super) marks: &'r Marks,
+    pub(super) target: &'r ChatUpstream<'r>,
+    pub(super) marks: &'r CacheMarks,
     pub(super) thoughts_field: ThoughtsField,
 }
 
@@ -52,13 +52,13 @@ impl<'a> MessageWriter<'_, 'a> {
         let last = self.turns.len().checked_sub(1);
         for (at, turn) in self.turns.iter().enumerate() {
             match turn.role {
-                Role::System if !turn.is_shown => {}
-                Role::System => {
+                TurnRole::System if !turn.is_shown => {}
+                TurnRole::System => {
                     let dialect = self.target.dialect;
                     system(&turn.content, System::Message(at), dialect, self.marks, dropped, out)?;
                 }
-                Role::User => user(at, &turn.content, self.pairing, self.marks, dropped, out)?,
-                Role::Assistant => {
+                TurnRole::User => user(at, &turn.content, self.pairing, self.marks, dropped, out)?,
+                TurnRole::Assistant => {
                     self.moved(at, &turn.content, dropped, out);
                     self.assistant(&turn.content, self.pairing.calls(at), out);
                     let unanswered = (Some(at) != last).then_some(UNANSWERED);
@@ -71,17 +71,19 @@ impl<'a> MessageWriter<'_, 'a> {
 
     /// Appends what of an assistant's turn only a user can say: summaries, documents, pictures. It comes before the turn,
     /// whose calls must be followed by their results.
-    fn moved(&self, turn: usize, content: &Content<'a>, dropped: &mut Dropped, out: &mut Vec<u8>) {
-        let Content::Blocks(blocks) = content else { return };
+    fn moved(&self, turn: usize, content: &MessagesContent<'a>, dropped: &mut Dropped, out: &mut Vec<u8>) {
+        let MessagesContent::Blocks(blocks) = content else { return };
         let mut parts = vec![];
         for (at, block) in blocks.iter().enumerate() {
             let path = BlockPath { turn, at };
             let shown = match block.kind() {
                 "text" | "tool_use" | "tool_result" => continue,
-                "compaction" => Ok(as_text(block).into_iter().map(|text| Shown::Text(text.into())).collect()),
+                "compaction" => {
+                    Ok(as_text(block).into_iter().map(|text| ShownPart::Text(text.into())).collect())
+                }
                 "document" => document(block, &path),
                 "search_result" => search_result(block, &path),
-                "image" => Image::read(block.source, &path).map(|image| vec![Shown::Image(image)]),
+                "image" => Image::read(block.source, &path).map(|image| vec![ShownPart::Image(image)]),
                 kind if ServerBlock::from_kind(kind).is_some() => continue,
                 kind => {
                     dropped.note(format_args!("{path} ({})", if is_word(kind) { kind } else { "?" }));
@@ -91,24 +93,24 @@ impl<'a> MessageWriter<'_, 'a> {
             // It stays in the history: refused once, the conversation would be stuck.
             let shown = shown.unwrap_or_else(|_| {
                 dropped.note(format_args!("{path} ({})", block.kind()));
-                vec![Shown::Text(left_out(block.kind()).into())]
+                vec![ShownPart::Text(left_out(block.kind()).into())]
             });
-            parts.extend(shown.into_iter().map(Part::shown));
+            parts.extend(shown.into_iter().map(UserPart::shown));
         }
         message(&parts, out);
     }
 
-    fn assistant(&self, content: &Content<'_>, calls: &[Call<'_, '_>], out: &mut Vec<u8>) {
+    fn assistant(&self, content: &MessagesContent<'_>, calls: &[PairedToolUse<'_, '_>], out: &mut Vec<u8>) {
         let blocks = match content {
             // Some upstreams refuse a turn in which nothing is said.
-            Content::Text(text) if is_blank(text.inner()) => return,
-            Content::Text(text) => {
+            MessagesContent::Text(text) if is_blank(text.inner()) => return,
+            MessagesContent::Text(text) => {
                 out.put(b"{\"role\":\"assistant\",\"content\":");
                 out.quoted(text.inner());
                 out.put(b"},");
                 return;
             }
-            Content::Blocks(blocks) => &blocks[..],
+            MessagesContent::Blocks(blocks) => &blocks[..],
         };
         let thoughts = Thoughts::from_blocks(blocks, self.target);
         let texts = texts(blocks);
@@ -135,7 +137,7 @@ impl<'a> MessageWriter<'_, 'a> {
         out.raw(if calls.is_empty() { "}," } else { "]}," });
     }
 
-    fn tool_call(&self, call: &Call<'_, '_>, extras: &Extras, out: &mut Vec<u8>) {
+    fn tool_call(&self, call: &PairedToolUse<'_, '_>, extras: &Extras, out: &mut Vec<u8>) {
         out.put(b"{\"id\":");
         out.quoted(&call.id);
         out.put(b",\"type\":\"function\",\"function\":{\"name\":");
@@ -154,7 +156,7 @@ impl<'a> MessageWriter<'_, 'a> {
     /// holds nothing else. `unanswered` stands in for missing results; without it nothing does.
     fn results(
         &self,
-        calls: &[Call<'_, 'a>],
+        calls: &[PairedToolUse<'_, 'a>],
         unanswered: Option<&str>,
         out: &mut Vec<u8>,
     ) -> Result<(), RequestError> {
@@ -202,11 +204,11 @@ struct Thoughts<'a> {
 }
 
 impl<'a> Thoughts<'a> {
-    fn from_blocks(blocks: &[Block<'a>], target: &Target<'_>) -> Self {
+    fn from_blocks(blocks: &[ContentBlock<'a>], target: &ChatUpstream<'_>) -> Self {
         let mut thoughts = Self { texts: vec![], details: vec![], extras: Extras::default() };
         for block in blocks.iter().filter(|block| block.kind() == "thinking") {
             let origin = block.signature.and_then(|signature| signature::read(signature.inner()));
-            let Some(Origin { provider, model, carried }) = origin else { continue };
+            let Some(SignatureOrigin { provider, model, carried }) = origin else { continue };
             if provider != target.provider || model != target.model {
                 continue;
             }
@@ -247,7 +249,7 @@ impl<'a> Thoughts<'a> {
 
 /// What an assistant said (inner texts): its texts as they are, and what Anthropic's servers did in between, in lines of its
 /// own.
-fn texts<'b>(blocks: &'b [Block<'_>]) -> Vec<Cow<'b, str>> {
+fn texts<'b>(blocks: &'b [ContentBlock<'_>]) -> Vec<Cow<'b, str>> {
     let mut texts: Vec<Cow<'b, str>> = vec![];
     let mut follows_block = false;
     for block in blocks {
@@ -291,10 +293,10 @@ fn splice<'a>(texts: impl Iterator<Item = Literal<'a>>, out: &mut Vec<u8>) {
 }
 
 /// Appends a message of the user with pictures and documents that tools returned.
-fn returned(attached: &[(&Call<'_, '_>, Vec<Shown<'_>>)], out: &mut Vec<u8>) {
+fn returned(attached: &[(&PairedToolUse<'_, '_>, Vec<ShownPart<'_>>)], out: &mut Vec<u8>) {
     for (at, (call, parts)) in attached.iter().enumerate() {
         let what =
-            if parts.iter().all(|part| matches!(part, Shown::Image(_))) { "Image" } else { "Document" };
+            if parts.iter().all(|part| matches!(part, ShownPart::Image(_))) { "Image" } else { "Document" };
         out.raw(if at == 0 { "{\"role\":\"user\",\"content\":[" } else { "," });
         out.put(b"{\"type\":\"text\",\"text\":\"");
         out.raw(what);

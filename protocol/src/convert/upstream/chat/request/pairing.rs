@@ -7,50 +7,50 @@ use std::{
     ops::Range,
 };
 
-use super::{Role, Turn};
+use super::{ChatTurn, TurnRole};
 use crate::{
-    anthropic::request::{Block, Content},
+    anthropic::request::{ContentBlock, MessagesContent},
     fault::RequestError,
     json::{Literal, decode, escape},
     tool_id::{Maker, Renamed},
 };
 
 /// A tool call of the history.
-pub(super) struct Call<'r, 'a> {
+pub(super) struct PairedToolUse<'r, 'a> {
     /// Its id as the upstream gets it, inner text, unlike that of every other call of its turn.
     pub(super) id: Cow<'a, str>,
     pub(super) name: Literal<'a>,
-    pub(super) block: &'r Block<'a>,
-    pub(super) answer: Option<Answer<'r, 'a>>,
+    pub(super) block: &'r ContentBlock<'a>,
+    pub(super) answer: Option<PairedToolResult<'r, 'a>>,
 }
 
 /// The tool result that answers a call, and its path.
 #[derive(Clone, Copy)]
-pub(super) struct Answer<'r, 'a> {
-    pub(super) block: &'r Block<'a>,
+pub(super) struct PairedToolResult<'r, 'a> {
+    pub(super) block: &'r ContentBlock<'a>,
     pub(super) turn: usize,
     pub(super) at: usize,
 }
 
 /// All calls and results of a conversation.
-pub(super) struct Pairing<'r, 'a> {
-    calls: Vec<Call<'r, 'a>>,
+pub(super) struct ToolUsePairing<'r, 'a> {
+    calls: Vec<PairedToolUse<'r, 'a>>,
     by_turn: HashMap<usize, Range<usize>>,
     orphans: HashSet<(usize, usize)>,
 }
 
-impl<'r, 'a> Pairing<'r, 'a> {
+impl<'r, 'a> ToolUsePairing<'r, 'a> {
     /// Matches every result with the nearest earlier call of its id: ids are only unique within a turn with some
     /// vendors. Where they are not even that, the results answer the calls in order.
-    pub(super) fn new(turns: &'r [Turn<'a>]) -> Result<Self, RequestError> {
+    pub(super) fn new(turns: &'r [ChatTurn<'a>]) -> Result<Self, RequestError> {
         let mut pairing = Self { calls: Vec::new(), by_turn: HashMap::new(), orphans: HashSet::new() };
         let mut latest = HashMap::new();
         for (turn, content) in turns.iter().enumerate() {
-            let Content::Blocks(blocks) = &content.content else { continue };
+            let MessagesContent::Blocks(blocks) = &content.content else { continue };
             match content.role {
-                Role::Assistant => pairing.book_calls(turn, blocks, &mut latest)?,
-                Role::User => pairing.book_results(turn, blocks, &latest)?,
-                Role::System => {}
+                TurnRole::Assistant => pairing.book_calls(turn, blocks, &mut latest)?,
+                TurnRole::User => pairing.book_results(turn, blocks, &latest)?,
+                TurnRole::System => {}
             }
         }
         Ok(pairing)
@@ -72,7 +72,7 @@ impl<'r, 'a> Pairing<'r, 'a> {
     fn book_calls(
         &mut self,
         turn: usize,
-        blocks: &'r [Block<'a>],
+        blocks: &'r [ContentBlock<'a>],
         latest: &mut Latest<'a>,
     ) -> Result<(), RequestError> {
         let start = self.calls.len();
@@ -85,7 +85,7 @@ impl<'r, 'a> Pairing<'r, 'a> {
             same.retain(|&call| call >= start);
             let id = if same.is_empty() { given.inner().into() } else { another(given, &mut taken) };
             same.push(self.calls.len());
-            self.calls.push(Call { id, name, block, answer: None });
+            self.calls.push(PairedToolUse { id, name, block, answer: None });
         }
         self.by_turn.insert(turn, start..self.calls.len());
         Ok(())
@@ -94,14 +94,14 @@ impl<'r, 'a> Pairing<'r, 'a> {
     fn book_results(
         &mut self,
         turn: usize,
-        blocks: &'r [Block<'a>],
+        blocks: &'r [ContentBlock<'a>],
         latest: &Latest<'a>,
     ) -> Result<(), RequestError> {
         for (at, block) in blocks.iter().enumerate().filter(|(_, block)| block.kind() == "tool_result") {
             let id = required(block.tool_use_id, turn, at, "tool_use_id")?;
             let mut calls = latest.get(&key(id)).into_iter().flatten();
             match calls.find(|&&call| self.calls[call].answer.is_none()) {
-                Some(&call) => self.calls[call].answer = Some(Answer { block, turn, at }),
+                Some(&call) => self.calls[call].answer = Some(PairedToolResult { block, turn, at }),
                 None => {
                     self.orphans.insert((turn, at));
                 }
@@ -111,7 +111,7 @@ impl<'r, 'a> Pairing<'r, 'a> {
     }
 
     /// The calls of an assistant turn, in its order.
-    pub(super) fn calls(&self, turn: usize) -> &[Call<'r, 'a>] {
+    pub(super) fn calls(&self, turn: usize) -> &[PairedToolUse<'r, 'a>] {
         self.by_turn.get(&turn).map_or(&[], |range| &self.calls[range.clone()])
     }
 

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
-    anthropic::request::Block,
+    anthropic::request::ContentBlock,
     json::{self, Literal},
 };
 
@@ -54,7 +54,7 @@ impl ServerBlock {
 }
 
 /// The block as a text (inner), if it has any.
-pub(super) fn as_text(block: &Block<'_>) -> Option<String> {
+pub(super) fn as_text(block: &ContentBlock<'_>) -> Option<String> {
     match ServerBlock::from_kind(block.kind())? {
         ServerBlock::Silent => None,
         ServerBlock::Compaction => {
@@ -126,7 +126,7 @@ mod tests {
 
     fn text(block: Value) -> Option<String> {
         let block = block.to_string();
-        let block: Block<'_> = serde_json::from_str(&block).unwrap();
+        let block: ContentBlock<'_> = serde_json::from_str(&block).unwrap();
         as_text(&block).map(|inner| json::decode(&inner).unwrap().into_owned())
     }
 

@@ -3,14 +3,14 @@
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::{RequestError, Target, caching, effort::Effort, strict, tools::is_web_search};
+use super::{ChatUpstream, RequestError, caching, effort::Effort, strict, tools::is_web_search};
 use crate::{
-    anthropic::request::Request,
+    anthropic::request::MessagesRequestBody,
     convert::{
         Dropped,
-        upstream::chat::{Dialect, reasoning::Stop},
+        upstream::chat::{Dialect, reasoning::StopSupport},
     },
-    json::{Literal, Word, Write},
+    json::{JsonWord, Literal, Write},
 };
 
 /// Chat Completions takes no more.
@@ -20,9 +20,9 @@ const LONGEST_USER: usize = 64;
 
 /// Appends all of it, each member with a comma before it.
 pub(super) fn write(
-    request: &Request<'_>,
+    request: &MessagesRequestBody<'_>,
     effort: &Effort,
-    target: &Target<'_>,
+    target: &ChatUpstream<'_>,
     dropped: &mut Dropped,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
@@ -54,14 +54,14 @@ pub(super) fn write(
 }
 
 fn within(dialect: &Dialect, tokens: u64) -> u64 {
-    let raised = dialect.fewest_tokens.map_or(tokens, |fewest| tokens.max(fewest));
-    dialect.most_tokens.map_or(raised, |most| raised.min(most))
+    let raised = dialect.min_tokens.map_or(tokens, |fewest| tokens.max(fewest));
+    dialect.max_tokens.map_or(raised, |most| raised.min(most))
 }
 
-fn write_format(request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+fn write_format(request: &MessagesRequestBody<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
     let config = request.output_config.as_ref().and_then(|config| config.format.as_ref());
     let Some(format) = config.or(request.output_format.as_ref()) else { return Ok(()) };
-    if format.r#type.as_ref().map(Word::as_str) != Some("json_schema") {
+    if format.r#type.as_ref().map(JsonWord::as_str) != Some("json_schema") {
         return Err(RequestError::new("output_config.format.type: must be json_schema"));
     }
     let schema = format.schema.filter(|schema| schema.get().starts_with('{'));
@@ -74,7 +74,7 @@ fn write_format(request: &Request<'_>, out: &mut Vec<u8>) -> Result<(), RequestE
     Ok(())
 }
 
-fn write_user(request: &Request<'_>, dialect: &Dialect, out: &mut Vec<u8>) {
+fn write_user(request: &MessagesRequestBody<'_>, dialect: &Dialect, out: &mut Vec<u8>) {
     let user = request.metadata.as_ref().and_then(|metadata| metadata.user_id).and_then(Literal::decode);
     let Some(user) = user.filter(|user| !user.is_empty() && !dialect.user_fields.is_empty()) else { return };
     let user = if user.len() <= LONGEST_USER {
@@ -111,7 +111,11 @@ fn renames_max_tokens(model: &str) -> bool {
     name.strip_prefix('o').is_some_and(|rest| rest.starts_with(|character: char| character.is_ascii_digit()))
 }
 
-fn write_sampling(request: &Request<'_>, dialect: &Dialect, out: &mut Vec<u8>) -> Result<(), RequestError> {
+fn write_sampling(
+    request: &MessagesRequestBody<'_>,
+    dialect: &Dialect,
+    out: &mut Vec<u8>,
+) -> Result<(), RequestError> {
     let top_k = request.top_k.filter(|_| dialect.top_k);
     for (key, value) in [("temperature", request.temperature), ("top_p", request.top_p), ("top_k", top_k)] {
         let Some(value) = value.map(RawValue::get) else { continue };
@@ -140,18 +144,18 @@ fn write_stop<'a>(sequences: impl Iterator<Item = Literal<'a>>, out: &mut Vec<u8
 
 /// The stop sequences for the upstream: none if the model refuses them, otherwise as many as it accepts.
 fn told_sequences<'r, 'a>(
-    request: &'r Request<'a>,
-    stop: Stop,
+    request: &'r MessagesRequestBody<'a>,
+    stop: StopSupport,
 ) -> impl Iterator<Item = Literal<'a>> + use<'r, 'a> {
     let most = match stop {
-        Stop::Taken => MOST_STOP_SEQUENCES,
-        Stop::Cut => 0,
+        StopSupport::Taken => MOST_STOP_SEQUENCES,
+        StopSupport::Cut => 0,
     };
     request.stop_sequences.iter().flatten().copied().take(most)
 }
 
 /// All stop sequences, and those that the upstream does not get.
-pub(super) fn sequences(request: &Request<'_>, stop: Stop) -> (Vec<String>, Vec<String>) {
+pub(super) fn sequences(request: &MessagesRequestBody<'_>, stop: StopSupport) -> (Vec<String>, Vec<String>) {
     let all = request.stop_sequences.iter().flatten().copied().filter_map(Literal::decode);
     let all: Vec<String> = all.map(|sequence| sequence.into_owned()).collect();
     let told: Vec<_> = told_sequences(request, stop).filter_map(Literal::decode).collect();

@@ -4,15 +4,15 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Role, Turn, content::BlockPath};
+use super::{ChatTurn, TurnRole, content::BlockPath};
 use crate::{
-    anthropic::request::{Block, Content, Tool},
+    anthropic::request::{ContentBlock, MessagesContent, ToolParam},
     convert::Dropped,
-    json::{Literal, Word},
+    json::{JsonWord, Literal},
 };
 
 /// One tool, and where it is defined.
-pub(super) struct Entry<'r, 'a> {
+pub(super) struct ToolEntry<'r, 'a> {
     tool: Definition<'r, 'a>,
     /// Of `tools`, or the turn and the block that define it.
     defined_at: DefinedAt,
@@ -23,8 +23,8 @@ pub(super) struct Entry<'r, 'a> {
 }
 
 enum Definition<'r, 'a> {
-    Declared(&'r Tool<'a>),
-    Inline(Box<Tool<'a>>),
+    Declared(&'r ToolParam<'a>),
+    Inline(Box<ToolParam<'a>>),
 }
 
 #[derive(Clone, Copy)]
@@ -33,8 +33,8 @@ enum DefinedAt {
     Block(BlockPath),
 }
 
-impl<'a> Entry<'_, 'a> {
-    pub(super) fn tool(&self) -> &Tool<'a> {
+impl<'a> ToolEntry<'_, 'a> {
+    pub(super) fn tool(&self) -> &ToolParam<'a> {
         match &self.tool {
             Definition::Declared(tool) => tool,
             Definition::Inline(tool) => tool,
@@ -52,9 +52,9 @@ impl<'a> Entry<'_, 'a> {
 
 /// What a change names.
 #[derive(Deserialize)]
-struct Change<'a> {
+struct ToolChange<'a> {
     #[serde(borrow)]
-    r#type: Option<Word<'a>>,
+    r#type: Option<JsonWord<'a>>,
     #[serde(borrow)]
     name: Option<Literal<'a>>,
     #[serde(borrow)]
@@ -63,11 +63,11 @@ struct Change<'a> {
 
 /// All tools that the model may know of.
 pub(super) fn tool_list<'r, 'a>(
-    tools: &'r [Tool<'a>],
-    turns: &[Turn<'a>],
+    tools: &'r [ToolParam<'a>],
+    turns: &[ChatTurn<'a>],
     dropped: &mut Dropped,
-) -> Vec<Entry<'r, 'a>> {
-    let declared = tools.iter().enumerate().map(|(at, tool)| Entry {
+) -> Vec<ToolEntry<'r, 'a>> {
+    let declared = tools.iter().enumerate().map(|(at, tool)| ToolEntry {
         tool: Definition::Declared(tool),
         defined_at: DefinedAt::Tools(at),
         is_removed: false,
@@ -90,27 +90,32 @@ pub(super) fn tool_list<'r, 'a>(
     list
 }
 
-fn changes_in<'t, 'a>(turn: &'t Turn<'a>) -> Option<&'t [Block<'a>]> {
+fn changes_in<'t, 'a>(turn: &'t ChatTurn<'a>) -> Option<&'t [ContentBlock<'a>]> {
     match (&turn.content, turn.role) {
-        (Content::Blocks(blocks), Role::System) => Some(blocks),
-        (Content::Blocks(_) | Content::Text(_), _) => None,
+        (MessagesContent::Blocks(blocks), TurnRole::System) => Some(blocks),
+        (MessagesContent::Blocks(_) | MessagesContent::Text(_), _) => None,
     }
 }
 
 /// Whether the change could be made: tools of MCP servers run at Anthropic.
-fn add<'a>(block: &Block<'a>, path: BlockPath, list: &mut Vec<Entry<'_, 'a>>) -> bool {
+fn add<'a>(block: &ContentBlock<'a>, path: BlockPath, list: &mut Vec<ToolEntry<'_, 'a>>) -> bool {
     let Some(change) = change(block) else { return false };
-    match change.r#type.as_ref().map_or("", Word::as_str) {
+    match change.r#type.as_ref().map_or("", JsonWord::as_str) {
         "tool_definition" => {
             let definition =
-                change.definition.and_then(|raw| serde_json::from_str::<Tool<'a>>(raw.get()).ok());
+                change.definition.and_then(|raw| serde_json::from_str::<ToolParam<'a>>(raw.get()).ok());
             let Some(tool) = definition else { return false };
             // A new definition replaces an old one.
             if let Some(name) = tool.name {
                 named(name, list).for_each(|entry| entry.is_removed = true);
             }
             let tool = Definition::Inline(Box::new(tool));
-            list.push(Entry { tool, defined_at: DefinedAt::Block(path), is_removed: false, is_added: true });
+            list.push(ToolEntry {
+                tool,
+                defined_at: DefinedAt::Block(path),
+                is_removed: false,
+                is_added: true,
+            });
             true
         }
         "tool_reference" => change.name.is_some_and(|name| {
@@ -123,22 +128,22 @@ fn add<'a>(block: &Block<'a>, path: BlockPath, list: &mut Vec<Entry<'_, 'a>>) ->
 }
 
 /// Whether the change could be made. One without effect is reported: the client may mean a tool that stays.
-fn remove<'a>(block: &Block<'a>, list: &mut [Entry<'_, 'a>]) -> bool {
+fn remove<'a>(block: &ContentBlock<'a>, list: &mut [ToolEntry<'_, 'a>]) -> bool {
     let Some(change) = change(block) else { return false };
-    match (change.r#type.as_ref().map_or("", Word::as_str), change.name) {
+    match (change.r#type.as_ref().map_or("", JsonWord::as_str), change.name) {
         ("tool_reference", Some(name)) => named(name, list).map(|entry| entry.is_removed = true).count() > 0,
         _ => false,
     }
 }
 
-fn change<'a>(block: &Block<'a>) -> Option<Change<'a>> {
+fn change<'a>(block: &ContentBlock<'a>) -> Option<ToolChange<'a>> {
     serde_json::from_str(block.tool?.get()).ok()
 }
 
 fn named<'l, 'r, 'a>(
     name: Literal<'a>,
-    list: &'l mut [Entry<'r, 'a>],
-) -> impl Iterator<Item = &'l mut Entry<'r, 'a>> {
+    list: &'l mut [ToolEntry<'r, 'a>],
+) -> impl Iterator<Item = &'l mut ToolEntry<'r, 'a>> {
     let decoded = name.decode();
     list.iter_mut().filter(move |entry| {
         let own = entry.tool().name;

@@ -4,22 +4,22 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
-use super::{Role, Target, Turn, client_tools::ClientTool, strict, tool_list::Entry};
+use super::{ChatTurn, ChatUpstream, TurnRole, client_tools::ClientTool, strict, tool_list::ToolEntry};
 use crate::{
-    anthropic::request::{Block, Content, Tool, ToolChoice},
+    anthropic::request::{ContentBlock, MessagesContent, ToolChoiceParam, ToolParam},
     convert::{Dropped, upstream::chat::names::Names},
     fault::RequestError,
-    json::{Literal, Word, Write, trim},
+    json::{JsonWord, Literal, Write, trim},
     schema_fit,
 };
 
 /// The tools of a request, and what its upstream accepts.
 pub(super) struct Toolbox<'r, 'a> {
-    pub(super) tools: &'r [Entry<'r, 'a>],
-    pub(super) choice: Option<&'r ToolChoice<'a>>,
-    pub(super) turns: &'r [Turn<'a>],
+    pub(super) tools: &'r [ToolEntry<'r, 'a>],
+    pub(super) choice: Option<&'r ToolChoiceParam<'a>>,
+    pub(super) turns: &'r [ChatTurn<'a>],
     pub(super) names: &'r Names,
-    pub(super) target: &'r Target<'r>,
+    pub(super) target: &'r ChatUpstream<'r>,
 }
 
 /// Whether and how an upstream gets a tool.
@@ -31,7 +31,7 @@ enum ToolSupport {
 }
 
 impl ToolSupport {
-    fn from_tool(tool: &Tool<'_>) -> Self {
+    fn from_tool(tool: &ToolParam<'_>) -> Self {
         if tool.r#type.as_ref().is_none_or(|kind| kind.as_str() == "custom") {
             return Self::Function;
         }
@@ -41,35 +41,35 @@ impl ToolSupport {
 
 /// The inner texts of all tool names of a request, in whatever place.
 pub(super) fn all_names<'r, 'a>(
-    tools: &'r [Entry<'r, 'a>],
-    turns: &'r [Turn<'a>],
+    tools: &'r [ToolEntry<'r, 'a>],
+    turns: &'r [ChatTurn<'a>],
 ) -> impl Iterator<Item = &'a str> + Clone + use<'r, 'a> {
     // A listed tool without a name is left out; a call without one still needs one.
     let listed =
         tools.iter().filter_map(|entry| entry.tool().name).filter(|name| !trim(name.inner()).is_empty());
-    let called = blocks(turns, Role::Assistant)
+    let called = blocks(turns, TurnRole::Assistant)
         .filter(|block| block.kind() == "tool_use")
         .filter_map(|block| block.name);
     listed.chain(called).map(Literal::inner)
 }
 
 fn blocks<'r, 'a>(
-    turns: &'r [Turn<'a>],
-    role: Role,
-) -> impl Iterator<Item = &'r Block<'a>> + Clone + use<'r, 'a> {
+    turns: &'r [ChatTurn<'a>],
+    role: TurnRole,
+) -> impl Iterator<Item = &'r ContentBlock<'a>> + Clone + use<'r, 'a> {
     turns.iter().filter(move |turn| turn.role == role).flat_map(|turn| match &turn.content {
-        Content::Text(_) => &[],
-        Content::Blocks(blocks) => &blocks[..],
+        MessagesContent::Text(_) => &[],
+        MessagesContent::Blocks(blocks) => &blocks[..],
     })
 }
 
 /// Whether a tool of this type (`web_search_20250305`) searches the web at Anthropic.
-pub(super) fn is_web_search(tool: &Tool<'_>) -> bool {
+pub(super) fn is_web_search(tool: &ToolParam<'_>) -> bool {
     tool.r#type.as_ref().is_some_and(|kind| kind.as_str().starts_with("web_search_"))
 }
 
 /// Whether a tool of this type reads a web page at Anthropic.
-fn is_web_fetch(tool: &Tool<'_>) -> bool {
+fn is_web_fetch(tool: &ToolParam<'_>) -> bool {
     tool.r#type.as_ref().is_some_and(|kind| kind.as_str().starts_with("web_fetch_"))
 }
 
@@ -124,21 +124,21 @@ impl<'a> Toolbox<'_, 'a> {
     /// make something up, and the client would show that as found.
     fn refuse_web(&self) -> Result<(), RequestError> {
         let chosen = self.choice.and_then(|choice| choice.name);
-        let kind = self.choice.and_then(|choice| choice.r#type.as_ref()).map_or("", Word::as_str);
+        let kind = self.choice.and_then(|choice| choice.r#type.as_ref()).map_or("", JsonWord::as_str);
         let is_alone = self
             .tools
             .iter()
             .all(|entry| matches!(ToolSupport::from_tool(entry.tool()), ToolSupport::Unsupported));
-        let is_asked = |tool: &Tool<'_>| match kind {
+        let is_requested = |tool: &ToolParam<'_>| match kind {
             "none" => false,
             "tool" => tool.name.is_some_and(|own| chosen.is_some_and(|name| own.inner() == name.inner())),
             _ => is_alone,
         };
         let searches = self.target.dialect.web_search.is_some();
         let is_refused =
-            |tool: &Tool<'_>| (is_web_search(tool) && !searches) || (is_web_fetch(tool) && is_alone);
+            |tool: &ToolParam<'_>| (is_web_search(tool) && !searches) || (is_web_fetch(tool) && is_alone);
         let serves = searches && self.tools.iter().any(|entry| is_web_search(entry.tool()));
-        let refused = self.tools.iter().find(|entry| is_refused(entry.tool()) && is_asked(entry.tool()));
+        let refused = self.tools.iter().find(|entry| is_refused(entry.tool()) && is_requested(entry.tool()));
         let Some(entry) = refused.filter(|_| !serves) else { return Ok(()) };
         let provider = self.target.provider;
         let does = if is_web_search(entry.tool()) { "search the web" } else { "fetch web pages" };
@@ -150,11 +150,11 @@ impl<'a> Toolbox<'_, 'a> {
     }
 
     /// Names a tool that is left out, and what of a search is.
-    fn note(&self, entry: &Entry<'_, '_>, dropped: &mut Dropped) {
+    fn note(&self, entry: &ToolEntry<'_, '_>, dropped: &mut Dropped) {
         let tool = entry.tool();
         let path = entry.path();
         if !is_web_search(tool) || self.target.dialect.web_search.is_none() {
-            dropped.note(format_args!("{path} ({})", tool.r#type.as_ref().map_or("", Word::as_str)));
+            dropped.note(format_args!("{path} ({})", tool.r#type.as_ref().map_or("", JsonWord::as_str)));
             return;
         }
         let limits = [
@@ -170,9 +170,9 @@ impl<'a> Toolbox<'_, 'a> {
     /// The names (inner texts) of tools that the client wants loaded only once they were found, and that were not. With
     /// a search that runs at Anthropic nobody would ever find them.
     fn deferred(&self) -> HashSet<&'a str> {
-        let tools = || self.tools.iter().map(Entry::tool);
-        let is_deferred = |tool: &&Tool<'a>| tool.defer_loading == Some(true);
-        let searched_there = |tool: &Tool<'a>| {
+        let tools = || self.tools.iter().map(ToolEntry::tool);
+        let is_deferred = |tool: &&ToolParam<'a>| tool.defer_loading == Some(true);
+        let searched_there = |tool: &ToolParam<'a>| {
             tool.r#type.as_ref().is_some_and(|kind| kind.as_str().starts_with("tool_search_tool"))
         };
         if tools().any(searched_there) {
@@ -183,12 +183,12 @@ impl<'a> Toolbox<'_, 'a> {
         if deferred.is_empty() {
             return deferred;
         }
-        let called = blocks(self.turns, Role::Assistant).filter_map(|block| block.name);
+        let called = blocks(self.turns, TurnRole::Assistant).filter_map(|block| block.name);
         let forced = self.choice.and_then(|choice| choice.name);
         for name in called.chain(forced) {
             deferred.remove(name.inner());
         }
-        for result in blocks(self.turns, Role::User).filter_map(|block| block.content) {
+        for result in blocks(self.turns, TurnRole::User).filter_map(|block| block.content) {
             for name in found(result) {
                 deferred.remove(name.inner());
             }
@@ -199,7 +199,7 @@ impl<'a> Toolbox<'_, 'a> {
     /// Some upstreams refuse a history with calls of tools that the request does not list; these must not be called.
     fn write_stubs(&self, out: &mut Vec<u8>) {
         let mut listed = HashSet::new();
-        let calls = blocks(self.turns, Role::Assistant).filter(|block| block.kind() == "tool_use");
+        let calls = blocks(self.turns, TurnRole::Assistant).filter(|block| block.kind() == "tool_use");
         for name in calls.filter_map(|block| block.name) {
             if !listed.insert(name.inner()) {
                 continue;
@@ -214,8 +214,8 @@ impl<'a> Toolbox<'_, 'a> {
         }
     }
 
-    fn write_choice(&self, choice: &ToolChoice<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
-        match choice.r#type.as_ref().map_or("", Word::as_str) {
+    fn write_choice(&self, choice: &ToolChoiceParam<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+        match choice.r#type.as_ref().map_or("", JsonWord::as_str) {
             // Some clients send an empty object.
             "" => {}
             "auto" => out.put(b",\"tool_choice\":\"auto\""),
@@ -230,14 +230,14 @@ impl<'a> Toolbox<'_, 'a> {
         Ok(())
     }
 
-    fn force(&self, choice: &ToolChoice<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+    fn force(&self, choice: &ToolChoiceParam<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
         let name = choice.name.ok_or_else(|| RequestError::new("tool_choice.name: field required"))?;
         let decoded = name.decode();
-        let is_it = |tool: &&Tool<'_>| {
+        let is_it = |tool: &&ToolParam<'_>| {
             let given = tool.name.is_some_and(|tool| decoded.as_deref().is_some_and(|name| tool.is(name)));
             given || (tool.name.is_none() && ClientTool::lookup(tool).is_some_and(|tool| name.is(tool.name)))
         };
-        let Some(tool) = self.tools.iter().map(Entry::tool).find(is_it) else {
+        let Some(tool) = self.tools.iter().map(ToolEntry::tool).find(is_it) else {
             return Err(RequestError::new("tool_choice.name: no tool in tools has this name"));
         };
         if let ToolSupport::Unsupported = ToolSupport::from_tool(tool) {
@@ -255,12 +255,12 @@ fn found<'a>(result: &'a RawValue) -> Vec<Literal<'a>> {
     if memchr::memmem::find(result.get().as_bytes(), b"tool_reference").is_none() {
         return vec![];
     }
-    let Ok(Content::Blocks(blocks)) = Content::read(result) else { return vec![] };
+    let Ok(MessagesContent::Blocks(blocks)) = MessagesContent::read(result) else { return vec![] };
     let references = blocks.iter().filter(|block| block.kind() == "tool_reference");
     references.filter_map(|block| block.tool_name).collect()
 }
 
-fn function(entry: &Entry<'_, '_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
+fn function(entry: &ToolEntry<'_, '_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
     let tool = entry.tool();
     out.put(b",\"description\":");
     out.quoted(tool.description.map_or("", Literal::inner));

@@ -2,40 +2,40 @@
 
 use super::{
     RequestError,
-    caching::{Mark, Marks},
+    caching::{CacheMarks, Mark},
     content::{BlockPath, ToolOutput, is_word, left_out, unsupported},
-    documents::{Shown, document, search_result},
+    documents::{ShownPart, document, search_result},
     image::Image,
-    pairing::Pairing,
+    pairing::ToolUsePairing,
     server_blocks::{ServerBlock, as_text},
 };
 use crate::{
-    anthropic::request::{Block, Content},
+    anthropic::request::{ContentBlock, MessagesContent},
     convert::Dropped,
     json::{Literal, Write},
 };
 
 /// One part of a user message, with its mark where the upstream takes it.
-pub(super) struct Part<'a> {
+pub(super) struct UserPart<'a> {
     content: PartContent<'a>,
     mark: Option<Mark<'a>>,
 }
 
 enum PartContent<'a> {
-    Shown(Shown<'a>),
+    Shown(ShownPart<'a>),
     /// A tool result that answers no call.
     Orphan(&'a str, ToolOutput<'a>),
 }
 
-impl<'a> Part<'a> {
-    pub(super) fn shown(shown: Shown<'a>) -> Self {
+impl<'a> UserPart<'a> {
+    pub(super) fn shown(shown: ShownPart<'a>) -> Self {
         Self { content: PartContent::Shown(shown), mark: None }
     }
 
     /// Whether it is text and no more, so that it can stand as a string.
     fn is_plain(&self) -> bool {
         let is_text = match &self.content {
-            PartContent::Shown(shown) => matches!(shown, Shown::Text(_)),
+            PartContent::Shown(shown) => matches!(shown, ShownPart::Text(_)),
             PartContent::Orphan(..) => true,
         };
         is_text && self.mark.is_none()
@@ -44,14 +44,14 @@ impl<'a> Part<'a> {
     /// Appends its text, without quotes.
     fn write_text(&self, out: &mut Vec<u8>) {
         match &self.content {
-            PartContent::Shown(Shown::Text(text)) => out.raw(text),
+            PartContent::Shown(ShownPart::Text(text)) => out.raw(text),
             PartContent::Orphan(id, output) => {
                 out.put(b"[tool result ");
                 out.raw(id);
                 out.put(b"] ");
                 output.write_text(out);
             }
-            PartContent::Shown(Shown::Image(_) | Shown::Pdf { .. }) => {}
+            PartContent::Shown(ShownPart::Image(_) | ShownPart::Pdf { .. }) => {}
         }
     }
 
@@ -70,20 +70,20 @@ impl<'a> Part<'a> {
 /// Appends the user's parts of this turn, without the results that follow their calls already.
 pub(super) fn user(
     turn: usize,
-    content: &Content<'_>,
-    pairing: &Pairing<'_, '_>,
-    marks: &Marks,
+    content: &MessagesContent<'_>,
+    pairing: &ToolUsePairing<'_, '_>,
+    marks: &CacheMarks,
     dropped: &mut Dropped,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let blocks = match content {
-        Content::Text(text) => {
+        MessagesContent::Text(text) => {
             out.put(b"{\"role\":\"user\",\"content\":");
             out.quoted(text.inner());
             out.put(b"},");
             return Ok(());
         }
-        Content::Blocks(blocks) => blocks,
+        MessagesContent::Blocks(blocks) => blocks,
     };
     let mut parts = Vec::with_capacity(blocks.len());
     for (at, block) in blocks.iter().enumerate() {
@@ -98,7 +98,7 @@ pub(super) fn user(
 }
 
 /// Appends a message of the user with these parts, if there are any.
-pub(super) fn message(parts: &[Part<'_>], out: &mut Vec<u8>) {
+pub(super) fn message(parts: &[UserPart<'_>], out: &mut Vec<u8>) {
     match parts {
         [] => {}
         [part] if part.is_plain() => {
@@ -118,36 +118,36 @@ pub(super) fn message(parts: &[Part<'_>], out: &mut Vec<u8>) {
 }
 
 fn take<'a>(
-    block: &Block<'a>,
+    block: &ContentBlock<'a>,
     path: BlockPath,
-    pairing: &Pairing<'_, '_>,
+    pairing: &ToolUsePairing<'_, '_>,
     dropped: &mut Dropped,
-    parts: &mut Vec<Part<'a>>,
+    parts: &mut Vec<UserPart<'a>>,
 ) -> Result<(), RequestError> {
-    let mut show = |shown| parts.push(Part::shown(shown));
+    let mut show = |shown| parts.push(UserPart::shown(shown));
     match block.kind() {
-        "text" => block.text.into_iter().for_each(|text| show(Shown::Text(text.inner().into()))),
-        "image" => show(Shown::Image(Image::read(block.source, &path)?)),
+        "text" => block.text.into_iter().for_each(|text| show(ShownPart::Text(text.inner().into()))),
+        "image" => show(ShownPart::Image(Image::read(block.source, &path)?)),
         "document" => document(block, &path)?.into_iter().for_each(show),
         "search_result" => search_result(block, &path)?.into_iter().for_each(show),
         "tool_result" if pairing.is_orphan(path.turn, path.at) => {
             let output = ToolOutput::read(block, &path)?;
             let attached = output.attached.clone();
             let id = block.tool_use_id.map_or("", Literal::inner);
-            parts.push(Part { content: PartContent::Orphan(id, output), mark: None });
+            parts.push(UserPart { content: PartContent::Orphan(id, output), mark: None });
             parts.extend(
-                attached.into_iter().map(|shown| Part { content: PartContent::Shown(shown), mark: None }),
+                attached.into_iter().map(|shown| UserPart { content: PartContent::Shown(shown), mark: None }),
             );
         }
         // It stands behind the assistant's message already.
         "tool_result" => {}
         kind if ServerBlock::from_kind(kind).is_some() => {
-            as_text(block).into_iter().for_each(|text| show(Shown::Text(text.into())));
+            as_text(block).into_iter().for_each(|text| show(ShownPart::Text(text.into())));
         }
         // The model is told what it does not see.
         kind if is_word(kind) => {
             dropped.note(format_args!("{path} ({kind})"));
-            show(Shown::Text(left_out(kind).into()));
+            show(ShownPart::Text(left_out(kind).into()));
         }
         _ => return Err(unsupported(block, &path)),
     }

@@ -8,7 +8,7 @@ use super::answers::Setting;
 use super::{START, dotenv, toml};
 
 /// The file, with its text when setup began.
-pub(super) struct Target {
+pub(super) struct SettingsFile {
     /// The path as given.
     named: PathBuf,
     /// The path without links.
@@ -16,7 +16,7 @@ pub(super) struct Target {
     before: Option<String>,
 }
 
-impl Target {
+impl SettingsFile {
     pub(super) fn open(path: PathBuf) -> Result<Self, String> {
         let named = std::path::absolute(&path).unwrap_or(path);
         // A link is kept, and its target is written.
