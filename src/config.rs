@@ -59,7 +59,7 @@ pub(crate) use input_checks::{check_base_url, check_key};
 use key_files::KeyFiles;
 use key_text::KeyFinding;
 use layer::{Layer, LocatedText, Section};
-pub(crate) use near_misses::provider as near_provider;
+pub(crate) use near_misses::near_provider;
 pub use overrides::{Overrides, Verbose};
 pub use provenance::{ConfigValue, VariableDoc};
 use variables::Variables;
@@ -177,7 +177,7 @@ pub fn provenance(overrides: &Overrides) -> (Vec<ConfigValue>, Vec<ConfigError>)
 }
 
 /// The known name that is near an unknown one.
-pub(crate) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest_name<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     schema::suggestion(written, names)
 }
 

@@ -20,7 +20,7 @@ pub struct RequestRecorder {
 }
 
 impl RequestRecorder {
-    /// Starts the record of a request, with the end [`End::Cancelled`] until another end is set.
+    /// Starts the record of a request, with the end [`RequestEnd::Cancelled`] until another end is set.
     pub fn open(request_id: Arc<str>, registry: Snapshot<Registry>, metrics: Metrics) -> Self {
         let in_flight = Arc::new(InFlight::start());
         if metrics == Metrics::Kept {

@@ -22,7 +22,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-pub use self::applied::{FixedRequest, apply, concerns, has};
+pub use self::applied::{FixedRequest, apply, concerns, has_member};
 pub use self::condition::FixupCondition;
 pub use self::rule::FixupRule;
 pub use self::shared_rules::applies_to_all_clients;
@@ -269,7 +269,7 @@ impl fmt::Display for Fixup {
         match (self, self.rule()) {
             (_, Some((key, rule))) => f.write_str(&list(key, &rule)),
             (Self::Limit(limit), _) => write!(f, "max-tokens-as = \"{}\"", limit.name()),
-            (Self::Reasoning(filler), _) => write!(f, "missing-reasoning = \"{}\"", word(*filler)),
+            (Self::Reasoning(filler), _) => write!(f, "missing-reasoning = \"{}\"", filler_word(*filler)),
             (Self::ToolIds(form), _) => write!(f, "tool-ids = \"{}\"", form.name()),
             _ => f.write_str("fit-tool-schemas = true"),
         }
@@ -284,7 +284,7 @@ fn list(key: &str, entry: &str) -> String {
 
 /// Returns the value of `missing-reasoning` for a filler.
 #[must_use]
-pub fn word(filler: Filler) -> &'static str {
+pub fn filler_word(filler: Filler) -> &'static str {
     match filler {
         Filler::Empty => "empty",
         Filler::Blank => "blank",

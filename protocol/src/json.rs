@@ -37,7 +37,7 @@ impl<'a> Literal<'a> {
 
     /// Returns the decoded text; `None` if it is not valid Unicode (a lone surrogate).
     pub(crate) fn decode(self) -> Option<Cow<'a, str>> {
-        decode(self.0)
+        decode_text(self.0)
     }
 
     /// Whether the decoded text equals this text.
@@ -99,7 +99,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonWord<'a> {
 }
 
 /// Decodes inner text.
-pub(crate) fn decode(inner: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn decode_text(inner: &str) -> Option<Cow<'_, str>> {
     if memchr::memchr(b'\\', inner.as_bytes()).is_none() {
         return Some(Cow::Borrowed(inner));
     }
@@ -110,11 +110,11 @@ pub(crate) fn decode(inner: &str) -> Option<Cow<'_, str>> {
 pub(crate) fn characters(inner: &str) -> u64 {
     let plain = |text: &str| text.bytes().filter(|byte| byte & 0xC0 != 0x80).count() as u64;
     // A lone surrogate cannot be decoded; it counts as the six characters of its escape.
-    decode(inner).map_or_else(|| plain(inner), |text| plain(&text))
+    decode_text(inner).map_or_else(|| plain(inner), |text| plain(&text))
 }
 
 /// Returns plain text as inner text.
-pub(crate) fn escape(text: &str) -> String {
+pub(crate) fn escape_text(text: &str) -> String {
     let mut literal = serde_json::to_string(text).expect("a string has a JSON form");
     literal.pop();
     literal.remove(0);
@@ -332,7 +332,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Tolerant<List<T>> {
 }
 
 /// Returns a count in any notation (`12`, `12.0`); `None` for negative numbers and other values.
-pub(crate) fn count(raw: Option<&RawValue>) -> Option<u64> {
+pub(crate) fn read_count(raw: Option<&RawValue>) -> Option<u64> {
     let text = raw?.get();
     text.parse().ok().or_else(|| {
         let number: f64 = text.parse().ok().filter(|number| *number >= 0.0)?;

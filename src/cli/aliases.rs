@@ -64,7 +64,7 @@ impl AliasesArgs {
             let mut owners = owners(settings);
             if !owners.contains(&asked) {
                 owners.sort_unstable();
-                let near = config::nearest(&asked, owners.iter().map(String::as_str));
+                let near = config::nearest_name(&asked, owners.iter().map(String::as_str));
                 let near = near.map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
                 let known = owners.join(", ");
                 print_to_stderr(format_args!(

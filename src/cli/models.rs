@@ -134,7 +134,7 @@ impl ModelsArgs {
             found.take(provider, answer);
         }
         for provider in &providers {
-            models::written(&gateway, provider).await;
+            models::lists_written(&gateway, provider).await;
         }
         if self.json {
             print_json(&found)
@@ -236,7 +236,7 @@ impl Top {
         };
         let asked = [top.catalogue.name.to_string()];
         let answers = embedded::each(&asked, |_| models::top_models(&gateway, &wanted)).await;
-        models::written(&gateway, &top.catalogue).await;
+        models::lists_written(&gateway, &top.catalogue).await;
         let Some(answer) = answers.into_iter().next() else { return Exit::Internal };
         match answer {
             Ok(told) => {

@@ -61,7 +61,7 @@ impl UpstreamArgs {
         let names: Vec<_> = providers.iter().map(|provider| provider.name.to_string()).collect();
         let all = embedded::each(&names, |index| health(&gateway, &providers[index])).await;
         for provider in &providers {
-            models::written(&gateway, provider).await;
+            models::lists_written(&gateway, provider).await;
         }
         if self.json {
             print_json(&all)

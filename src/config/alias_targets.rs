@@ -65,7 +65,7 @@ impl Builder<'_> {
             return None;
         }
         let literal = format!("write \"!{target}\" if this is the name of a model");
-        match near_misses::provider(&prefix, self.merged.providers().iter().map(String::as_str)) {
+        match near_misses::near_provider(&prefix, self.merged.providers().iter().map(String::as_str)) {
             Some(near) => Some(TargetFinding::Error(format!(
                 "{target:?}: there is no provider {prefix:?}; did you mean \"{near}:{model}\"?; {literal}"
             ))),
@@ -85,7 +85,7 @@ impl Builder<'_> {
         }
         let (prefix, model) = target.split_once(':')?;
         let prefix = prefix.to_ascii_lowercase();
-        let near = near_misses::provider(&prefix, self.merged.providers().iter().map(String::as_str));
+        let near = near_misses::near_provider(&prefix, self.merged.providers().iter().map(String::as_str));
         let near = near.filter(|_| !self.is_provider(&prefix))?;
         let text = format!("{target:?}: there is no provider {prefix:?}; did you mean \"{near}:{model}\"?");
         Some(TargetFinding::Error(text))

@@ -76,14 +76,14 @@ impl Builder<'_> {
                 let profiles = || self.merged.root().section("profiles").names().into_iter();
                 match text.starts_with('#') {
                     true => {
-                        let near = near_misses::provider(&written, profiles());
+                        let near = near_misses::near_provider(&written, profiles());
                         let near =
                             near.map_or_else(String::new, |near| format!(" (did you mean \"#{near}\"?)"));
                         format!("is not a profile{near}")
                     }
                     false => {
                         let known = self.merged.providers().iter().map(String::as_str);
-                        let near = near_misses::provider(&written, known.chain(profiles()));
+                        let near = near_misses::near_provider(&written, known.chain(profiles()));
                         let near = near.map_or_else(String::new, |near| format!(" (did you mean {near:?}?)"));
                         format!("is not a provider with a key{near}")
                     }

@@ -7,7 +7,7 @@ use vandamme_actors::settings::EVERY_NAME;
 
 use super::error::Diagnostics;
 use super::layer::Layer;
-use super::raw::UncheckedValue;
+use super::raw::Raw;
 use super::schema::{self, Keys};
 use super::value_type::{self, KeyType, ValueType};
 
@@ -90,7 +90,7 @@ impl Guess {
 }
 
 /// Checks a value by its name and itself.
-type CheckNamed = fn(&str, UncheckedValue<'_>) -> Result<config::ValueKind, String>;
+type CheckNamed = fn(&str, Raw<'_>) -> Result<config::ValueKind, String>;
 
 struct FileReader<'a> {
     label: &'a str,
@@ -185,8 +185,7 @@ impl FileReader<'_> {
     }
 
     fn auth_mode(&mut self, path: &[&str], entry: (&Key, &Item)) {
-        let is_oauth =
-            |raw: UncheckedValue<'_>| raw.text().is_some_and(|mode| mode.eq_ignore_ascii_case(OAUTH));
+        let is_oauth = |raw: Raw<'_>| raw.text().is_some_and(|mode| mode.eq_ignore_ascii_case(OAUTH));
         self.value(path, entry, |raw| match is_oauth(raw) {
             true => Ok(OAUTH.into()),
             false => ValueType::OneOf(&["passthrough"]).check(raw),
@@ -199,9 +198,7 @@ impl FileReader<'_> {
             return self.names(path, (key, item), |_, raw| value_type::fallbacks(raw));
         }
         let place = self.placed(key, item.span().or_else(|| key.span()), &path[..path.len() - 1]);
-        match value_type::fallbacks(
-            item.as_value().map_or(UncheckedValue::Other("a table"), UncheckedValue::of),
-        ) {
+        match value_type::fallbacks(item.as_value().map_or(Raw::Other("a table"), Raw::of)) {
             Ok(list) => self.layer.put(&[path, &[EVERY_NAME]].concat(), list, &place),
             Err(refusal) => self.wrong(&place, refusal),
         }
@@ -223,11 +220,11 @@ impl FileReader<'_> {
         &mut self,
         path: &[&str],
         (key, item): (&Key, &Item),
-        check: impl FnOnce(UncheckedValue<'_>) -> Result<config::ValueKind, String>,
+        check: impl FnOnce(Raw<'_>) -> Result<config::ValueKind, String>,
     ) {
         let parent = &path[..path.len() - 1];
         let place = self.placed(key, item.span().or_else(|| key.span()), parent);
-        match check(item.as_value().map_or(UncheckedValue::Other("a table"), UncheckedValue::of)) {
+        match check(item.as_value().map_or(Raw::Other("a table"), Raw::of)) {
             Ok(value) => self.layer.put(path, value, &place),
             Err(refusal) => self.wrong(&place, refusal),
         }

@@ -3,11 +3,11 @@
 //! `missing-reasoning`. The log and `/health` suggest them in this form.
 
 use config::ValueKind;
-use vandamme_protocol::compat::{Filler, Fixup, FixupRule, TokenLimitName, word};
+use vandamme_protocol::compat::{Filler, Fixup, FixupRule, TokenLimitName, filler_word};
 use vandamme_protocol::tool_id::Form;
 
 use super::layer::Section;
-use super::raw::UncheckedValue;
+use super::raw::Raw;
 
 const LIMITS: [TokenLimitName; 2] = [TokenLimitName::MaxTokens, TokenLimitName::MaxCompletionTokens];
 const FILLERS: [Filler; 3] = [Filler::Empty, Filler::Blank, Filler::ThinkingBlock];
@@ -18,7 +18,7 @@ pub(super) fn read(section: Section<'_>) -> Vec<FixupRule> {
     let each = |key, read: fn(&str) -> Option<FixupRule>| text(key).split_whitespace().filter_map(read);
     let betas = text("drop-betas").split_whitespace().filter_map(Fixup::beta);
     let schemas = section.flag("fit-tool-schemas").unwrap_or(false).then_some(Fixup::ToolSchemas);
-    let filler = FILLERS.into_iter().find(|filler| word(*filler) == text("missing-reasoning"));
+    let filler = FILLERS.into_iter().find(|filler| filler_word(*filler) == text("missing-reasoning"));
     let ids = Form::named(text("tool-ids")).map(Fixup::ToolIds);
     let others = betas
         .chain(limit(text("max-tokens-as")))
@@ -30,26 +30,26 @@ pub(super) fn read(section: Section<'_>) -> Vec<FixupRule> {
 }
 
 /// Checks `drop-params`. The words of the list become one text.
-pub(super) fn params(raw: UncheckedValue<'_>) -> Result<ValueKind, String> {
+pub(super) fn params(raw: Raw<'_>) -> Result<ValueKind, String> {
     let expected =
         "a list of members that a request can do without, such as [\"reasoning_effort\", \"tools.strict\"]";
     words(raw, expected, |word| FixupRule::drop(word).is_some())
 }
 
 /// Checks `set-params`.
-pub(super) fn values(raw: UncheckedValue<'_>) -> Result<ValueKind, String> {
+pub(super) fn values(raw: Raw<'_>) -> Result<ValueKind, String> {
     let expected = "a list of members and their values, such as [\"reasoning_effort=none&tools\"]";
     words(raw, expected, |word| FixupRule::set(word).is_some())
 }
 
 /// Checks `limit-params`.
-pub(super) fn bounds(raw: UncheckedValue<'_>) -> Result<ValueKind, String> {
+pub(super) fn bounds(raw: Raw<'_>) -> Result<ValueKind, String> {
     let expected = "a list of members and their bounds, such as [\"max_tokens<=8192\", \"max_tokens>=16\"]";
     words(raw, expected, |word| FixupRule::limit(word).is_some())
 }
 
 /// Checks `drop-betas`.
-pub(super) fn betas(raw: UncheckedValue<'_>) -> Result<ValueKind, String> {
+pub(super) fn betas(raw: Raw<'_>) -> Result<ValueKind, String> {
     let expected = "a list of values of the header anthropic-beta, or [\"*\"] for all";
     words(raw, expected, |word| Fixup::beta(word).is_some())
 }
@@ -58,11 +58,7 @@ fn limit(name: &str) -> Option<Fixup> {
     LIMITS.into_iter().find(|limit| limit.name() == name).map(Fixup::Limit)
 }
 
-fn words(
-    raw: UncheckedValue<'_>,
-    expected: &str,
-    is_rule: impl Fn(&str) -> bool,
-) -> Result<ValueKind, String> {
+fn words(raw: Raw<'_>, expected: &str, is_rule: impl Fn(&str) -> bool) -> Result<ValueKind, String> {
     let words = raw.words().ok_or_else(|| format!("expected {expected}"))?;
     let is_wrong = |word: &&&str| word.contains(char::is_whitespace) || !is_rule(word);
     match words.iter().find(is_wrong) {

@@ -57,7 +57,7 @@ pub(super) fn warnings(variables: &Variables, known: &[&str]) -> Vec<String> {
 }
 
 /// The name of a provider that is near, for one that is not known.
-pub(crate) fn provider<'a>(written: &str, mut known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn near_provider<'a>(written: &str, mut known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let most = if written.len() < 8 { 1 } else { 2 };
     known.find(|name| *name != written && strsim::osa_distance(written, name) <= most)
 }

@@ -48,7 +48,7 @@ impl<'a> Builder<'a> {
         if self.listener.is(&url) || self.is_wrapping_gateway(text) || self.needs_no_key(name) {
             return;
         }
-        let near = near_misses::provider(name, self.known_to_files());
+        let near = near_misses::near_provider(name, self.known_to_files());
         if origin == ConfigSource::Variables
             && near.is_none()
             && !self.known_to_files().any(|known| known == name)

@@ -141,7 +141,7 @@ impl<'a> Builder<'a> {
 
     fn leave_partial(&mut self, name: &str, own: Option<&str>) {
         let missing = format!("{}_BASE_URL", prefix(name));
-        let near = near_misses::provider(name, self.known_to_files());
+        let near = near_misses::near_provider(name, self.known_to_files());
         let near =
             near.map_or_else(String::new, |near| format!(" (or did you mean {}_API_KEY?)", prefix(near)));
         self.warnings.push(match own {

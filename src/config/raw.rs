@@ -4,7 +4,7 @@ use toml_edit::{Array, Value};
 
 /// A value before the check. It may be a key, so it has no `Debug`.
 #[derive(Clone, Copy)]
-pub(super) enum UncheckedValue<'a> {
+pub(super) enum Raw<'a> {
     Text(&'a str),
     Integer(i64),
     Float(f64),
@@ -13,82 +13,72 @@ pub(super) enum UncheckedValue<'a> {
     Other(&'static str),
 }
 
-impl<'a> UncheckedValue<'a> {
+impl<'a> Raw<'a> {
     pub(super) fn of(value: &'a Value) -> Self {
         match value {
-            Value::String(text) => UncheckedValue::Text(text.value()),
-            Value::Integer(n) => UncheckedValue::Integer(*n.value()),
-            Value::Float(n) => UncheckedValue::Float(*n.value()),
-            Value::Boolean(truth) => UncheckedValue::Boolean(*truth.value()),
-            Value::Datetime(_) => UncheckedValue::Other("a date"),
-            Value::Array(array) => UncheckedValue::Array(array),
-            Value::InlineTable(_) => UncheckedValue::Other("a table"),
+            Value::String(text) => Raw::Text(text.value()),
+            Value::Integer(n) => Raw::Integer(*n.value()),
+            Value::Float(n) => Raw::Float(*n.value()),
+            Value::Boolean(truth) => Raw::Boolean(*truth.value()),
+            Value::Datetime(_) => Raw::Other("a date"),
+            Value::Array(array) => Raw::Array(array),
+            Value::InlineTable(_) => Raw::Other("a table"),
         }
     }
 
     pub(super) fn text(self) -> Option<&'a str> {
-        if let UncheckedValue::Text(text) = self { Some(text) } else { None }
+        if let Raw::Text(text) = self { Some(text) } else { None }
     }
 
     pub(super) fn whole(self) -> Option<i64> {
-        if let UncheckedValue::Integer(n) = self { Some(n) } else { None }
+        if let Raw::Integer(n) = self { Some(n) } else { None }
     }
 
     pub(super) fn truth(self) -> Option<bool> {
-        if let UncheckedValue::Boolean(truth) = self { Some(truth) } else { None }
+        if let Raw::Boolean(truth) = self { Some(truth) } else { None }
     }
 
     pub(super) fn number(self) -> Option<f64> {
         match self {
             // At most 10 digits matter here; the range is checked by the caller.
-            UncheckedValue::Integer(n) => Some(n as f64),
-            UncheckedValue::Float(n) => Some(n),
-            UncheckedValue::Text(_)
-            | UncheckedValue::Boolean(_)
-            | UncheckedValue::Array(_)
-            | UncheckedValue::Other(_) => None,
+            Raw::Integer(n) => Some(n as f64),
+            Raw::Float(n) => Some(n),
+            Raw::Text(_) | Raw::Boolean(_) | Raw::Array(_) | Raw::Other(_) => None,
         }
     }
 
     pub(super) fn words(self) -> Option<Vec<&'a str>> {
         match self {
-            UncheckedValue::Text(text) => Some(text.split_whitespace().collect()),
-            UncheckedValue::Array(array) => {
+            Raw::Text(text) => Some(text.split_whitespace().collect()),
+            Raw::Array(array) => {
                 let word = |value: &'a Value| value.as_str().map(str::trim).filter(|word| !word.is_empty());
                 array.iter().map(word).collect()
             }
-            UncheckedValue::Integer(_)
-            | UncheckedValue::Float(_)
-            | UncheckedValue::Boolean(_)
-            | UncheckedValue::Other(_) => None,
+            Raw::Integer(_) | Raw::Float(_) | Raw::Boolean(_) | Raw::Other(_) => None,
         }
     }
 
     pub(super) fn parts(self) -> Option<Vec<&'a str>> {
         let parts = match self {
-            UncheckedValue::Text(text) => text.split(',').collect(),
-            UncheckedValue::Array(array) => array.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?,
-            UncheckedValue::Integer(_)
-            | UncheckedValue::Float(_)
-            | UncheckedValue::Boolean(_)
-            | UncheckedValue::Other(_) => return None,
+            Raw::Text(text) => text.split(',').collect(),
+            Raw::Array(array) => array.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?,
+            Raw::Integer(_) | Raw::Float(_) | Raw::Boolean(_) | Raw::Other(_) => {
+                return None;
+            }
         };
         Some(parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect())
     }
 
     pub(super) fn bytes(self) -> Option<i64> {
         match self {
-            UncheckedValue::Integer(n) => Some(n),
-            UncheckedValue::Text(text) => size(text),
-            UncheckedValue::Float(_)
-            | UncheckedValue::Boolean(_)
-            | UncheckedValue::Array(_)
-            | UncheckedValue::Other(_) => None,
+            Raw::Integer(n) => Some(n),
+            Raw::Text(text) => size(text),
+            Raw::Float(_) | Raw::Boolean(_) | Raw::Array(_) | Raw::Other(_) => None,
         }
     }
 }
 
-impl UncheckedValue<'static> {
+impl Raw<'static> {
     /// A number that a variable has as text.
     pub(super) fn parse_number(text: &str) -> Option<Self> {
         let whole = text.parse().ok().map(Self::Integer);

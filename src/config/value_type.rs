@@ -8,7 +8,7 @@ use super::client_access;
 use super::fixups;
 use super::headers;
 use super::key_text::{self, KeyFinding};
-use super::raw::UncheckedValue;
+use super::raw::Raw;
 
 /// The type of a value. Sizes become bytes, durations become seconds with a fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub(super) const LONGEST: f64 = 365.0 * 86_400.0;
 
 impl ValueType {
     /// Checks a value of a file.
-    pub(super) fn check(self, raw: UncheckedValue<'_>) -> Result<ValueKind, String> {
+    pub(super) fn check(self, raw: Raw<'_>) -> Result<ValueKind, String> {
         let checked = match self {
             Self::Text | Self::Link => raw.text().filter(|text| !text.trim().is_empty()).map(ValueKind::from),
             Self::Keys => raw.text().map(ValueKind::from),
@@ -131,9 +131,9 @@ impl ValueType {
         let trimmed = text.trim();
         let raw = match self {
             Self::Port | Self::Count(_) | Self::Seconds | Self::Pause | Self::Hours => {
-                UncheckedValue::parse_number(trimmed).unwrap_or(UncheckedValue::Text(text))
+                Raw::parse_number(trimmed).unwrap_or(Raw::Text(text))
             }
-            Self::Flag => UncheckedValue::parse_truth(trimmed).unwrap_or(UncheckedValue::Text(text)),
+            Self::Flag => Raw::parse_truth(trimmed).unwrap_or(Raw::Text(text)),
             Self::Text
             | Self::Host
             | Self::LogLevel
@@ -153,7 +153,7 @@ impl ValueType {
             | Self::Parts
             | Self::Object
             | Self::Bytes
-            | Self::Rate => UncheckedValue::Text(trimmed),
+            | Self::Rate => Raw::Text(trimmed),
         };
         self.check(raw)
     }
@@ -162,30 +162,26 @@ impl ValueType {
     fn secret(self, text: &str) -> Result<ValueKind, String> {
         match key_text::inspect_gateway_key(text) {
             Some(KeyFinding::Invalid(advice)) if !text.trim().is_empty() => Err(advice.to_owned()),
-            Some(_) | None => secret(text).ok_or_else(|| self.refusal(UncheckedValue::Text(text))),
+            Some(_) | None => secret(text).ok_or_else(|| self.refusal(Raw::Text(text))),
         }
     }
 
     /// Words, each in the form that `check` gives it.
-    fn each(
-        self,
-        raw: UncheckedValue<'_>,
-        check: fn(&str) -> Result<String, String>,
-    ) -> Result<ValueKind, String> {
+    fn each(self, raw: Raw<'_>, check: fn(&str) -> Result<String, String>) -> Result<ValueKind, String> {
         let words = raw.words().ok_or_else(|| self.refusal(raw))?;
         let checked: Result<Vec<_>, _> = words.into_iter().map(check).collect();
         Ok(ValueKind::from(checked?.join("\n")))
     }
 
-    fn refusal(self, raw: UncheckedValue<'_>) -> String {
+    fn refusal(self, raw: Raw<'_>) -> String {
         let found = match raw {
-            UncheckedValue::Text(text) if self.may_be_repeated() => format!(", found {:?}", shortened(text)),
-            UncheckedValue::Text(_) => String::new(),
-            UncheckedValue::Integer(n) => format!(", found {n}"),
-            UncheckedValue::Float(n) => format!(", found {n}"),
-            UncheckedValue::Boolean(truth) => format!(", found {truth}"),
-            UncheckedValue::Array(_) => ", found an array".to_owned(),
-            UncheckedValue::Other(what) => format!(", found {what}"),
+            Raw::Text(text) if self.may_be_repeated() => format!(", found {:?}", shortened(text)),
+            Raw::Text(_) => String::new(),
+            Raw::Integer(n) => format!(", found {n}"),
+            Raw::Float(n) => format!(", found {n}"),
+            Raw::Boolean(truth) => format!(", found {truth}"),
+            Raw::Array(_) => ", found an array".to_owned(),
+            Raw::Other(what) => format!(", found {what}"),
         };
         format!("expected {}{found}", self.expected())
     }
@@ -265,24 +261,24 @@ fn url(text: &str) -> Result<ValueKind, String> {
 }
 
 /// Checks one entry of `[P.custom-headers]`.
-pub(super) fn header(name: &str, raw: UncheckedValue<'_>) -> Result<ValueKind, String> {
+pub(super) fn header(name: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
     let text = raw.text().ok_or("expected the header's value in quotes")?;
     headers::parse(name, text).map(|_| ValueKind::from(text))
 }
 
 /// Checks one entry of `[P.aliases]`.
-pub(super) fn alias(_: &str, raw: UncheckedValue<'_>) -> Result<ValueKind, String> {
+pub(super) fn alias(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
     ValueType::Text.check(raw)
 }
 
 /// Checks one entry of `["#NAME".aliases]`.
-pub(super) fn target(_: &str, raw: UncheckedValue<'_>) -> Result<ValueKind, String> {
+pub(super) fn target(_: &str, raw: Raw<'_>) -> Result<ValueKind, String> {
     let text = raw.text().map(str::trim).filter(|text| is_target(text));
     text.map(ValueKind::from).ok_or_else(|| "expected \"provider:model\"".to_owned())
 }
 
 /// Checks one list of fallbacks; the layers carry it with line ends between.
-pub(super) fn fallbacks(raw: UncheckedValue<'_>) -> Result<ValueKind, String> {
+pub(super) fn fallbacks(raw: Raw<'_>) -> Result<ValueKind, String> {
     let targets = raw.words().filter(|words| words.iter().all(|word| is_target(word)));
     let text = targets.map(|targets| ValueKind::from(targets.join("\n")));
     text.ok_or_else(|| "expected a list of targets: [\"provider:model\", …]".to_owned())

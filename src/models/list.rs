@@ -114,7 +114,7 @@ pub(crate) async fn reached(
 }
 
 /// Resolves when the catalog has written its lists to disk, or does not answer.
-pub(crate) async fn written(gateway: &Gateway, provider: &Arc<ProviderSettings>) {
+pub(crate) async fn lists_written(gateway: &Gateway, provider: &Arc<ProviderSettings>) {
     let catalog = gateway.registry.load().catalog.clone();
     let _settled = catalog.send(Flush(provider.clone())).await;
 }

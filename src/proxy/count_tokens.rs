@@ -12,7 +12,7 @@ use vandamme_actors::settings::Api;
 use vandamme_protocol::tokens;
 
 use super::attempt::Answered;
-use super::run::{Served, serve};
+use super::run::{Served, serve_request};
 use super::run_record::RunRecord;
 use super::{ProxyRequest, Targets};
 use crate::failure::Failure;
@@ -39,7 +39,7 @@ pub(crate) async fn count(gateway: &Gateway, mut request: ProxyRequest) -> Resul
     request.targets = Targets::Resolved(Arc::new(route));
     // The ledger does not record counts.
     let record = RunRecord::new(&request.id, None, &request.trace);
-    let Ok(served) = timeout(PATIENCE, serve(gateway, &request, record)).await else {
+    let Ok(served) = timeout(PATIENCE, serve_request(gateway, &request, record)).await else {
         return estimated(&request);
     };
     match served {

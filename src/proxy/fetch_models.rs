@@ -15,7 +15,7 @@ use vandamme_protocol::request::RequestHead;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::attempt::Answered;
-use super::run::{Served, serve};
+use super::run::{Served, serve_request};
 use super::run_record::RunRecord;
 use super::upstream_body::{self, LARGEST_LIST};
 use super::{Endpoint, ProxyRequest, RouteTrace, Targets, address};
@@ -48,7 +48,7 @@ pub(crate) async fn fetch_models(
         trace: RouteTrace::default(),
     };
     let record = RunRecord::new(&request.id, None, &request.trace);
-    let Served { answered, lease } = serve(gateway, &request, record).await?;
+    let Served { answered, lease } = serve_request(gateway, &request, record).await?;
     // The host works. This says nothing about a model or the key's limits.
     lease.finish(Outcome::RequestRefused);
     let Answered::Buffered { body, .. } = answered else {

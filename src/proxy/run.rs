@@ -63,7 +63,7 @@ pub(super) async fn run(
 ) -> Result<ProxyReply, FailedRun> {
     let outcome = {
         let record = RunRecord::new(&request.id, Some(&mut entry), &request.trace);
-        let (served, drained) = (pin!(serve(&gateway, &request, record)), pin!(gateway.drained()));
+        let (served, drained) = (pin!(serve_request(&gateway, &request, record)), pin!(gateway.drained()));
         match select(served, drained).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(((), _)) => Err(Failure::Stopping),
@@ -81,7 +81,7 @@ pub(super) async fn run(
 }
 
 /// Calls upstreams until one answers or no call is left.
-pub(super) async fn serve(
+pub(super) async fn serve_request(
     gateway: &Gateway,
     request: &ProxyRequest,
     mut record: RunRecord<'_>,

@@ -26,7 +26,9 @@ impl Translation {
     /// Adapts the reply to an edit of the converted request.
     pub(super) fn follow(&mut self, translated: &Bytes, edited: &Bytes) {
         match self {
-            Self::Messages(context) if compat::has(translated, "stop") && !compat::has(edited, "stop") => {
+            Self::Messages(context)
+                if compat::has_member(translated, "stop") && !compat::has_member(edited, "stop") =>
+            {
                 context.cut_at_stop_sequences();
             }
             Self::Messages(_) | Self::Chat(_) => {}

@@ -52,7 +52,7 @@ pub fn read(body: &[u8]) -> Option<(ErrorKind, String)> {
 
     let envelope: Envelope = serde_json::from_slice(body).ok()?;
     let kind = ErrorKind::from_anthropic(&envelope.error.r#type).unwrap_or(ErrorKind::Api);
-    (envelope.r#type == "error").then(|| (kind, bounded(envelope.error.message)))
+    (envelope.r#type == "error").then(|| (kind, bounded_message(envelope.error.message)))
 }
 
 /// The fault that an upstream of the Messages API reports, inside a stream or with status 200.
@@ -64,7 +64,7 @@ pub(crate) fn reported(data: &[u8]) -> Fault {
 }
 
 /// A text of an upstream's, cut where it is longer than logs and error messages should be.
-pub(crate) fn bounded(mut text: String) -> String {
+pub(crate) fn bounded_message(mut text: String) -> String {
     if text.len() > LONGEST_TEXT {
         let longest = LONGEST_TEXT - '…'.len_utf8();
         let end = (0..=longest).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
@@ -92,7 +92,7 @@ mod tests {
         let (_, message) = read(&body).unwrap();
         assert!((2040..=2048).contains(&message.len()), "{}", message.len());
         assert!(message.ends_with("é…"));
-        assert_eq!(bounded("x".repeat(2048)).len(), 2048);
+        assert_eq!(bounded_message("x".repeat(2048)).len(), 2048);
     }
 
     #[test]

@@ -235,7 +235,7 @@ impl WholeMessage {
             }
             ContentBlockStart::ToolUse { id, name, input } => {
                 tool_head(id, name, &mut self.body);
-                OpenBlock::Arguments(input.map(json::escape).unwrap_or_default())
+                OpenBlock::Arguments(input.map(json::escape_text).unwrap_or_default())
             }
             ContentBlockStart::ServerToolUse { .. } | ContentBlockStart::SearchResult { .. } => {
                 block_start(block, &mut self.body);
@@ -308,7 +308,7 @@ impl EventSink for WholeMessage {
 /// The `input` of a whole tool_use block: the arguments if they are an object. Others (cut off by `length`, or not JSON)
 /// are kept in a member whose name shows the model and the client what happened.
 pub(crate) fn tool_input(arguments: &str, out: &mut Vec<u8>) {
-    let decoded = json::decode(arguments);
+    let decoded = json::decode_text(arguments);
     let object = decoded.as_deref().map(str::trim).filter(|text| text.starts_with('{'));
     match object.filter(|text| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()) {
         Some(object) => out.raw(object),

@@ -119,7 +119,7 @@ fn bounded(body: &Bytes, path: &str, bound: Bound) -> Bytes {
 
 /// Whether a request has this member with a value other than null.
 #[must_use]
-pub fn has(body: &[u8], path: &str) -> bool {
+pub fn has_member(body: &[u8], path: &str) -> bool {
     refused::has_value(body, path)
 }
 

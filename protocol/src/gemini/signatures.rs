@@ -4,7 +4,7 @@
 use sha2::{Digest as _, Sha256};
 
 use super::NAME;
-use crate::json::decode;
+use crate::json::decode_text;
 use crate::middleware::ReplyListener;
 use crate::openai::stream::{Chunk, ReplyMessage};
 
@@ -45,7 +45,7 @@ impl SignatureListener {
 
     fn message(&mut self, message: &ReplyMessage<'_>) {
         for call in message.tool_calls.0.iter().filter_map(|call| call.0.as_ref()) {
-            let id = decode(call.id()).unwrap_or_default();
+            let id = decode_text(call.id()).unwrap_or_default();
             if !id.is_empty() && self.calls.len() < MOST_CALLS {
                 self.calls.push((call.index(), id.into_owned()));
             }
@@ -57,7 +57,7 @@ impl SignatureListener {
             }
         }
         if self.text.len() <= LONGEST_TEXT {
-            self.text.extend(message.texts().filter_map(decode));
+            self.text.extend(message.texts().filter_map(decode_text));
         }
         let signature =
             message.extra_content.and_then(super::signature).filter(|extra| extra.len() <= LARGEST);

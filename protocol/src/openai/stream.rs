@@ -64,7 +64,7 @@ impl<'a> Chunk<'a> {
     /// Returns the number of web searches that the vendor reports (OpenRouter).
     pub(crate) fn searches(&self) -> Option<u64> {
         let tools = self.usage.0.as_ref()?.server_tool_use.0.as_ref()?;
-        json::count(tools.web_search_requests)
+        json::read_count(tools.web_search_requests)
     }
 
     /// Returns the fault that `data` reports, if any. This chunk must be parsed from `data`.
@@ -130,7 +130,7 @@ struct Groq<'a> {
 impl<'a> Choice<'a> {
     /// Returns the index among several choices; without a valid number, 0.
     pub(crate) fn index(&self) -> u64 {
-        json::count(self.index).unwrap_or(0)
+        json::read_count(self.index).unwrap_or(0)
     }
 
     /// Whether this is an answer. A filtered answer can lack its message (Gemini).
@@ -359,22 +359,23 @@ struct OutputCounts<'a> {
 impl ChatUsage<'_> {
     /// Returns the number of output tokens that are reasoning, if reported.
     fn thinking(&self) -> Option<u64> {
-        json::count(self.completion_tokens_details.0.as_ref()?.reasoning_tokens)
+        json::read_count(self.completion_tokens_details.0.as_ref()?.reasoning_tokens)
     }
 
     /// Converts the counts to Anthropic's definitions.
     pub(crate) fn usage(&self) -> Usage {
         let details = self.prompt_tokens_details.0.as_ref();
         let read = details
-            .and_then(|details| json::count(details.cached_tokens))
-            .or_else(|| json::count(self.prompt_cache_hit_tokens))
-            .or_else(|| json::count(self.cached_tokens));
+            .and_then(|details| json::read_count(details.cached_tokens))
+            .or_else(|| json::read_count(self.prompt_cache_hit_tokens))
+            .or_else(|| json::read_count(self.cached_tokens));
         let creation = details.and_then(|details| {
-            json::count(details.cache_write_tokens).or_else(|| json::count(details.cache_creation_tokens))
+            json::read_count(details.cache_write_tokens)
+                .or_else(|| json::read_count(details.cache_creation_tokens))
         });
         let (read, creation) = (read.unwrap_or(0), creation.unwrap_or(0));
-        let prompt = json::count(self.prompt_tokens).unwrap_or(0);
-        let output = json::count(self.completion_tokens).unwrap_or(0);
+        let prompt = json::read_count(self.prompt_tokens).unwrap_or(0);
+        let output = json::read_count(self.completion_tokens).unwrap_or(0);
         let uncounted = self.uncounted().filter(|uncounted| *uncounted != read.saturating_add(creation));
         let output = output.saturating_add(uncounted.unwrap_or(0));
         Usage::from_prompt_total(prompt, output, read, creation)
@@ -383,9 +384,9 @@ impl ChatUsage<'_> {
     /// Returns the tokens of the total beyond prompt and completion: xAI and Gemini exclude reasoning from the
     /// completion.
     fn uncounted(&self) -> Option<u64> {
-        let prompt = json::count(self.prompt_tokens)?;
-        let completion = json::count(self.completion_tokens)?;
-        json::count(self.total_tokens)?.checked_sub(prompt.checked_add(completion)?)
+        let prompt = json::read_count(self.prompt_tokens)?;
+        let completion = json::read_count(self.completion_tokens)?;
+        json::read_count(self.total_tokens)?.checked_sub(prompt.checked_add(completion)?)
     }
 }
 

@@ -204,7 +204,7 @@ impl RequestWalk<'_> {
         } else {
             let key = self.reader.skip_string()?;
             let start = key.start;
-            let key = json::decode(self.reader.slice(key)).ok_or(JsonSyntaxError { offset: start })?;
+            let key = json::decode_text(self.reader.slice(key)).ok_or(JsonSyntaxError { offset: start })?;
             let role = object.member(&key);
             if object == ValueRole::Request && role == ValueRole::Messages {
                 self.messages = self.reader.value_behind_colon();

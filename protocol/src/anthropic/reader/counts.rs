@@ -47,11 +47,15 @@ impl WireCounts<'_> {
 
     fn own(&self) -> ReportedUsage {
         ReportedUsage {
-            input: json::count(self.input_tokens),
-            output: json::count(self.output_tokens),
-            cache_read: json::count(self.cache_read_input_tokens),
-            cache_creation: json::count(self.cache_creation_input_tokens),
-            thinking: self.output_tokens_details.0.as_ref().and_then(|of| json::count(of.thinking_tokens)),
+            input: json::read_count(self.input_tokens),
+            output: json::read_count(self.output_tokens),
+            cache_read: json::read_count(self.cache_read_input_tokens),
+            cache_creation: json::read_count(self.cache_creation_input_tokens),
+            thinking: self
+                .output_tokens_details
+                .0
+                .as_ref()
+                .and_then(|of| json::read_count(of.thinking_tokens)),
         }
     }
 }

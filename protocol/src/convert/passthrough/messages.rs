@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::anthropic::error::{self, bounded};
+use crate::anthropic::error::{self, bounded_message};
 use crate::convert::{CodecForm, PassedBlock, Pushed, ReplyCodec, ReplySummary};
 use crate::fault::Fault;
 use crate::sse::{Event, events};
@@ -236,7 +236,7 @@ fn error_of(data: &[u8]) -> Fault {
         Err(_) => (None, String::from_utf8_lossy(data).into_owned()),
     };
     let kind = kind.and_then(|word| ErrorKind::from_anthropic(&word)).unwrap_or(ErrorKind::Api);
-    Fault::reported(kind, bounded(message))
+    Fault::reported(kind, bounded_message(message))
 }
 
 #[derive(Deserialize)]

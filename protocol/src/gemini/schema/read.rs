@@ -234,7 +234,7 @@ impl<'a> SchemaMembers<'a> {
     }
 
     fn count(&self, name: &str) -> Option<u64> {
-        crate::json::count(self.value(name)).filter(|&count| count <= LARGEST_COUNT)
+        crate::json::read_count(self.value(name)).filter(|&count| count <= LARGEST_COUNT)
     }
 
     fn number(&self, name: &str) -> Option<Numeral> {

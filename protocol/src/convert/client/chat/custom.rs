@@ -76,7 +76,7 @@ impl CustomInput {
 
     fn take(&mut self, arguments: &str) -> String {
         if self.state == CustomCallState::Plain {
-            return json::escape(arguments);
+            return json::escape_text(arguments);
         }
         self.held.push_str(arguments);
         if self.state == CustomCallState::Opening {
@@ -97,7 +97,7 @@ impl CustomInput {
             }
             CustomCallState::Opening | CustomCallState::Unknown if self.held.len() > MOST_HELD => {
                 self.state = CustomCallState::Plain;
-                json::escape(&std::mem::take(&mut self.held))
+                json::escape_text(&std::mem::take(&mut self.held))
             }
             CustomCallState::Opening | CustomCallState::Unknown | CustomCallState::Plain => String::new(),
         }
@@ -123,7 +123,7 @@ impl CustomInput {
                     rest = &rest[length..];
                 }
                 '\0'..' ' => {
-                    out.push_str(&json::escape(&rest[..1]));
+                    out.push_str(&json::escape_text(&rest[..1]));
                     rest = &rest[1..];
                 }
                 _ => {
@@ -203,7 +203,7 @@ fn half_at_the_end(inner: &str) -> usize {
 
 /// What inner text means. Half a character that has lost the other means the replacement character.
 fn decoded(inner: &str) -> Cow<'_, str> {
-    json::decode(inner).unwrap_or_else(|| {
+    json::decode_text(inner).unwrap_or_else(|| {
         let mut whole = String::with_capacity(inner.len());
         let mut rest = inner;
         while let Some(at) = rest.find('\\') {
@@ -216,7 +216,7 @@ fn decoded(inner: &str) -> Cow<'_, str> {
             rest = &rest[length..];
         }
         whole.push_str(rest);
-        json::decode(&whole).map(|text| text.into_owned()).unwrap_or_default().into()
+        json::decode_text(&whole).map(|text| text.into_owned()).unwrap_or_default().into()
     })
 }
 
@@ -231,10 +231,10 @@ fn whole(arguments: &str) -> String {
     match wrapped.map(|wrapped| wrapped.input) {
         Some(Some(input)) => match Literal::of(input) {
             Some(text) => text.inner().to_owned(),
-            None => json::escape(input.get()),
+            None => json::escape_text(input.get()),
         },
         Some(None) if is_empty_object(arguments) => String::new(),
-        Some(None) | None => json::escape(arguments),
+        Some(None) | None => json::escape_text(arguments),
     }
 }
 
@@ -254,12 +254,12 @@ mod tests {
         let mut custom = CustomInput::default();
         let mut out = String::new();
         for piece in pieces {
-            let text = custom.push(&json::escape(piece));
-            assert!(json::decode(&text).is_some(), "each piece is a text of its own: {text}");
+            let text = custom.push(&json::escape_text(piece));
+            assert!(json::decode_text(&text).is_some(), "each piece is a text of its own: {text}");
             out.push_str(&text);
         }
         out.push_str(&custom.finish());
-        json::decode(&out).expect("inner text").into_owned()
+        json::decode_text(&out).expect("inner text").into_owned()
     }
 
     #[test]

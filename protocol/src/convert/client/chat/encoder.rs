@@ -125,7 +125,7 @@ impl EncodedReply {
             ContentBlockStart::ToolUse { id, name, input } => {
                 let id = self.client_id(id);
                 let callee = self.callee(name);
-                let number = self.calls.begin(index, callee, &id, input.map(json::escape));
+                let number = self.calls.begin(index, callee, &id, input.map(json::escape_text));
                 sink.emit(&self.stamp, ChatEvent::Call { number, callee, id: &id, name });
             }
             ContentBlockStart::Thinking
@@ -156,7 +156,7 @@ impl EncodedReply {
         if self.custom.is_empty() {
             return Callee::Function;
         }
-        let name = json::decode(name).unwrap_or_default();
+        let name = json::decode_text(name).unwrap_or_default();
         if self.custom.iter().any(|custom| **custom == *name) { Callee::Custom } else { Callee::Function }
     }
 
@@ -202,7 +202,7 @@ impl EncodedReply {
     /// The id of a call as the client gets it: one that every vendor accepts, and that no other call has.
     fn client_id<'i>(&self, given: &'i str) -> Cow<'i, str> {
         // An id with half a surrogate pair in it is as good as its escapes.
-        let id = match json::decode(given).unwrap_or(Cow::Borrowed(given)) {
+        let id = match json::decode_text(given).unwrap_or(Cow::Borrowed(given)) {
             Cow::Borrowed(given) => tool_id::portable(given, self.maker),
             Cow::Owned(decoded) => Cow::Owned(tool_id::portable(&decoded, self.maker).into_owned()),
         };

@@ -22,7 +22,7 @@ pub fn completion_as_chunks(body: &[u8], asked: UsageAsked) -> Result<Bytes, Fau
     let usage = completion.remove("usage").filter(|usage| usage != "null");
     completion.insert("object".to_owned(), "\"chat.completion.chunk\"".to_owned());
     let mut out = String::with_capacity(body.len() * 2);
-    let mut tell = |choices: &str, usage: Option<String>| {
+    let mut write_chunk = |choices: &str, usage: Option<String>| {
         completion.insert("choices".to_owned(), format!("[{choices}]"));
         match (usage, asked) {
             (Some(usage), _) => completion.insert("usage".to_owned(), usage),
@@ -36,15 +36,15 @@ pub fn completion_as_chunks(body: &[u8], asked: UsageAsked) -> Result<Bytes, Fau
         choice.entry("index".to_owned()).or_insert_with(|| at.to_string());
         choice.insert("delta".to_owned(), written(&numbered(message)));
         let reason = choice.insert("finish_reason".to_owned(), "null".to_owned());
-        tell(&written(&choice), None);
+        write_chunk(&written(&choice), None);
         let reason = reason.filter(|reason| reason != "null").unwrap_or_else(|| "\"stop\"".to_owned());
         choice.insert("finish_reason".to_owned(), reason);
         choice.insert("delta".to_owned(), "{}".to_owned());
         choice.remove("logprobs");
-        tell(&written(&choice), None);
+        write_chunk(&written(&choice), None);
     }
     if let Some(usage) = usage.filter(|_| asked == UsageAsked::ByClient) {
-        tell("", Some(usage));
+        write_chunk("", Some(usage));
     }
     out.push_str("data: [DONE]\n\n");
     Ok(out.into())

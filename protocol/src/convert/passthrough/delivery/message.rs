@@ -28,7 +28,7 @@ pub fn message_as_events(body: &[u8]) -> Result<Bytes, Fault> {
     }
     event("message_start", &format!("\"message\":{}", written(&begun)), &mut out);
     for (index, block) in blocks.into_iter().enumerate() {
-        tell(index, block, &mut out);
+        write_block(index, block, &mut out);
     }
     let usage = message.get("usage").filter(|usage| usage.starts_with('{'));
     let usage = usage.map_or("{\"output_tokens\":0}", String::as_str);
@@ -42,7 +42,7 @@ fn event(name: &str, members: &str, out: &mut String) {
 }
 
 /// One content block: its beginning without what comes in pieces, these, and its end.
-fn tell(index: usize, mut block: JsonMembers, out: &mut String) {
+fn write_block(index: usize, mut block: JsonMembers, out: &mut String) {
     let mut deltas = vec![];
     let mut later = |block: &mut JsonMembers, name: &str, empty: &str, kind: &str, field: &str| {
         let is_there = |value: &&mut String| {

@@ -125,7 +125,7 @@ impl ArgumentsObject {
         may_be
             && inner.split_at_checked(self.length).is_some_and(|(before, rest)| {
                 // Cut in an escape, the rest could not stand alone.
-                Fingerprint::from_text(before) == self.print && json::decode(rest).is_some()
+                Fingerprint::from_text(before) == self.print && json::decode_text(rest).is_some()
             })
     }
 
@@ -267,7 +267,7 @@ mod tests {
 
     fn complete(text: &str) -> bool {
         let mut object = ArgumentsObject::default();
-        object.take(&json::escape(text));
+        object.take(&json::escape_text(text));
         object.is_complete()
     }
 
@@ -276,10 +276,10 @@ mod tests {
         let mut object = ArgumentsObject::default();
         let mut out = String::new();
         for piece in pieces {
-            out.push_str(&object.take(&json::escape(piece)));
+            out.push_str(&object.take(&json::escape_text(piece)));
         }
         out.push_str(if object.is_withheld() { object.rest() } else { "" });
-        json::decode(&out).unwrap().into_owned()
+        json::decode_text(&out).unwrap().into_owned()
     }
 
     #[test]
@@ -324,7 +324,7 @@ mod tests {
         let mut object = ArgumentsObject::default();
         let out =
             [r"{\n", r"\u007d", "{", r#"\"a\":1}"#].map(|piece| object.take(piece).into_owned()).concat();
-        assert_eq!(json::decode(&out).as_deref(), Some("{\n\"a\":1}"), "an escape stays whole");
+        assert_eq!(json::decode_text(&out).as_deref(), Some("{\n\"a\":1}"), "an escape stays whole");
         for pieces in [&["{}"][..], &["{", "}"], &["{}", "{}"], &["{}", ""], &["{}x"]] {
             assert_eq!(sent(pieces), "{}", "{pieces:?}");
         }
@@ -345,8 +345,8 @@ mod tests {
     #[test]
     fn only_the_whole_object_once_more_is_a_repetition() {
         let long = format!(r#"{{"file_path":"/{}/a.rs","limit":1}}"#, "work/".repeat(20));
-        let inner = json::escape(&long);
-        for cut in (0..inner.len()).filter(|&at| json::decode(&inner[..at]).is_some()) {
+        let inner = json::escape_text(&long);
+        for cut in (0..inner.len()).filter(|&at| json::decode_text(&inner[..at]).is_some()) {
             let mut object = ArgumentsObject::default();
             object.take(&inner[..cut]);
             assert!(!object.is_repeated_by(&inner[..cut]), "it is not complete");
@@ -354,7 +354,7 @@ mod tests {
             assert!(object.is_repeated_by(&inner), "cut at {cut}");
             for other in [long.replace("a.rs", "b.rs"), long.replace('1', "2"), long.replace("work", "wurk")]
             {
-                assert!(!object.is_repeated_by(&json::escape(&other)), "{other}");
+                assert!(!object.is_repeated_by(&json::escape_text(&other)), "{other}");
             }
         }
     }
@@ -363,9 +363,9 @@ mod tests {
     fn a_piece_that_only_begins_like_all_before_is_no_repetition() {
         let front = format!(r#"{{"x":"{}","y":{{}}"#, "z".repeat(80));
         let mut object = ArgumentsObject::default();
-        object.take(&json::escape(&format!("{front},")));
+        object.take(&json::escape_text(&format!("{front},")));
         // No JSON, but it must go out as it came.
-        let odd = json::escape(&format!("{};", front));
+        let odd = json::escape_text(&format!("{};", front));
         assert_eq!(object.take(&odd), odd);
     }
 
@@ -379,9 +379,9 @@ mod tests {
             again in 0..3_usize,
         ) {
             let object = serde_json::json!({"key": text, "list": [{"key": number}]}).to_string();
-            let inner = json::escape(&object);
+            let inner = json::escape_text(&object);
             let mut ends: Vec<usize> = cuts.iter().map(|cut| cut.index(inner.len()) + 1).collect();
-            ends.retain(|&end| inner.is_char_boundary(end) && json::decode(&inner[..end]).is_some());
+            ends.retain(|&end| inner.is_char_boundary(end) && json::decode_text(&inner[..end]).is_some());
             ends.push(inner.len());
             ends.sort_unstable();
             let mut pieces = vec![];

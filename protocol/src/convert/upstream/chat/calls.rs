@@ -34,7 +34,7 @@ impl Arguments<'_> {
             None => Arguments::Borrowed(""),
             Some(raw) => match Literal::of(raw) {
                 Some(literal) => Arguments::Borrowed(literal.inner()),
-                None => Arguments::Owned(json::escape(raw.get())),
+                None => Arguments::Owned(json::escape_text(raw.get())),
             },
         }
     }
@@ -216,7 +216,7 @@ impl PartialCalls {
             return None;
         }
         // An id with half a surrogate pair in it is as good as its escapes.
-        let given = json::decode(given).unwrap_or(Cow::Borrowed(given));
+        let given = json::decode_text(given).unwrap_or(Cow::Borrowed(given));
         let id = tool_id::portable(&given, maker).into_owned();
         self.ids.insert(id.clone()).then_some(id)
     }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::halves::Halves;
-use crate::json::{decode, escape};
+use crate::json::{decode_text, escape_text};
 
 /// Looks for stop sequences in a text that comes in pieces.
 #[derive(Debug, Default)]
@@ -37,9 +37,9 @@ impl Cut {
             return String::new();
         }
         let joined = self.halves.join(inner);
-        let Some(text) = decode(&joined) else {
+        let Some(text) = decode_text(&joined) else {
             // Half of a surrogate pair stands in no sequence.
-            let held = escape(&std::mem::take(&mut self.held));
+            let held = escape_text(&std::mem::take(&mut self.held));
             return held + &joined;
         };
         self.held.push_str(&text);
@@ -48,11 +48,11 @@ impl Cut {
         if let Some((at, sequence)) = found.min_by_key(|(at, sequence)| (at + sequence.len(), *at)) {
             self.met = Some(sequence.clone());
             self.held.truncate(at);
-            return escape(&std::mem::take(&mut self.held));
+            return escape_text(&std::mem::take(&mut self.held));
         }
         let kept = self.sequences.iter().map(|sequence| overlap(&self.held, sequence)).max().unwrap_or(0);
         let tail = self.held.split_off(self.held.len() - kept);
-        escape(&std::mem::replace(&mut self.held, tail))
+        escape_text(&std::mem::replace(&mut self.held, tail))
     }
 
     /// The held text, at the end of the text.
@@ -61,7 +61,7 @@ impl Cut {
         if self.held.is_empty() {
             half.into()
         } else {
-            (escape(&std::mem::take(&mut self.held)) + half).into()
+            (escape_text(&std::mem::take(&mut self.held)) + half).into()
         }
     }
 }
@@ -82,9 +82,9 @@ mod tests {
     /// The text to pass on, and the sequence that was met.
     fn cut(pieces: &[&str], sequences: &[&str]) -> (String, Option<String>) {
         let mut cut = Cut::at(sequences.iter().map(|&sequence| sequence.to_owned()).collect());
-        let mut text: String = pieces.iter().map(|piece| cut.take(&escape(piece))).collect();
+        let mut text: String = pieces.iter().map(|piece| cut.take(&escape_text(piece))).collect();
         text.push_str(&cut.rest());
-        (decode(&text).unwrap().into_owned(), cut.met().map(str::to_owned))
+        (decode_text(&text).unwrap().into_owned(), cut.met().map(str::to_owned))
     }
 
     #[test]

@@ -214,7 +214,7 @@ impl ChatDecoder {
         }
         self.is_started = true;
         let id = format!("msg_{:024x}", self.seed & NINETY_SIX_BITS);
-        let model = json::escape(&self.context.requested_model);
+        let model = json::escape_text(&self.context.requested_model);
         let counts = Some(ReportedUsage::from(Usage::default()));
         sink.emit(MessagesEvent::MessageStart { id: &id, model: &model, counts });
         sink.emit(MessagesEvent::Ping);
@@ -366,7 +366,7 @@ impl ChatDecoder {
             self.blocks.index += 1;
         }
         if let Some(sequence) = self.cut.met() {
-            self.finish.cut(json::escape(sequence));
+            self.finish.cut(json::escape_text(sequence));
         }
         let reason = self.finish.reason(self.calls.sent());
         let sequence = self.finish.stop_sequence.as_deref().filter(|_| reason == StopReason::StopSequence);

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::json::{Literal, decode, trim};
+use crate::json::{Literal, decode_text, trim};
 
 const LONGEST: usize = 64;
 /// What is left of a name that a hash ends: 55 characters, `_`, 8 digits.
@@ -65,7 +65,7 @@ impl Names {
         let (fitting, odd): (HashSet<&str>, HashSet<&str>) = all.partition(|name| alphabet.takes(name));
         let nearest: HashMap<&str, String> = odd
             .iter()
-            .map(|name| (*name, alphabet.nearest(&decode(name).unwrap_or((*name).into()))))
+            .map(|name| (*name, alphabet.nearest(&decode_text(name).unwrap_or((*name).into()))))
             .collect();
         let mut wanted: HashMap<&str, usize> = HashMap::new();
         nearest.values().for_each(|name| *wanted.entry(name).or_default() += 1);
@@ -90,7 +90,7 @@ impl Names {
 }
 
 fn hashed(name: &str, original: &str) -> String {
-    let decoded = decode(original).unwrap_or(original.into());
+    let decoded = decode_text(original).unwrap_or(original.into());
     let digest = Sha256::digest(decoded.trim().as_bytes());
     let hash: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     format!("{}_{hash}", &name[..name.len().min(STEM)])

@@ -211,7 +211,7 @@ impl Family {
 }
 
 /// The effort of these that comes nearest to the wanted one: the next higher, else the highest.
-pub(super) fn nearest<'e>(efforts: &[&'e str], wanted: &str) -> Option<&'e str> {
+pub(super) fn nearest_effort<'e>(efforts: &[&'e str], wanted: &str) -> Option<&'e str> {
     let rank = |effort: &str| {
         ["none", "minimal", "low", "medium", "high", "xhigh", "max"].iter().position(|known| *known == effort)
     };
@@ -274,7 +274,7 @@ mod tests {
             (&["high"], "low", Some("high")),
             (&[], "low", None),
         ] {
-            assert_eq!(nearest(efforts, wanted), chosen, "{efforts:?} {wanted}");
+            assert_eq!(nearest_effort(efforts, wanted), chosen, "{efforts:?} {wanted}");
         }
     }
 }

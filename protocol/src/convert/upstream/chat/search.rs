@@ -54,7 +54,7 @@ impl Annotation<'_> {
         let citation = self.url_citation.0.unwrap_or(beside);
         let text = |raw: Option<&RawValue>, longest: usize| {
             let text = raw.and_then(Literal::of).and_then(Literal::decode).unwrap_or_default();
-            json::escape(&text.chars().take(longest).collect::<String>())
+            json::escape_text(&text.chars().take(longest).collect::<String>())
         };
         let url = text(citation.url, LONGEST_URL);
         let is_web = url.starts_with("http://") || url.starts_with("https://");

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::extras;
 use crate::{
-    json::{self, Literal, decode},
+    json::{self, Literal, decode_text},
     signature,
 };
 
@@ -68,9 +68,9 @@ impl Tags {
             return vec![(Prose::Text, inner.to_owned())];
         }
         // Half of a surrogate pair stands in no tag.
-        let Some(text) = decode(inner) else {
+        let Some(text) = decode_text(inner) else {
             if let Self::Inside(_, held) = self {
-                let held = json::escape(&std::mem::take(held));
+                let held = json::escape_text(&std::mem::take(held));
                 return vec![(Prose::Thinking, held + inner)];
             }
             let mut pieces = self.finish();
@@ -79,7 +79,7 @@ impl Tags {
         };
         let mut pieces = vec![];
         self.step(text.into_owned(), &mut pieces);
-        pieces.into_iter().map(|(prose, text)| (prose, json::escape(&text))).collect()
+        pieces.into_iter().map(|(prose, text)| (prose, json::escape_text(&text))).collect()
     }
 
     /// What is left when the reply is over.
@@ -89,7 +89,7 @@ impl Tags {
             Self::Inside(_, text) => (Prose::Thinking, text),
             Self::Behind | Self::Over => return vec![],
         };
-        if left.1.is_empty() { vec![] } else { vec![(left.0, json::escape(&left.1))] }
+        if left.1.is_empty() { vec![] } else { vec![(left.0, json::escape_text(&left.1))] }
     }
 
     fn step(&mut self, text: String, pieces: &mut Vec<(Prose, String)>) {
@@ -253,7 +253,7 @@ impl ReasoningDetail {
     fn into_json(self) -> String {
         let mut json = format!("{{\"{}\":\"{}\"", self.field, self.text);
         for (name, value) in self.members {
-            json.push_str(&format!(",\"{}\":{value}", json::escape(&name)));
+            json.push_str(&format!(",\"{}\":{value}", json::escape_text(&name)));
         }
         json.push('}');
         json
@@ -285,7 +285,7 @@ mod tests {
             (1..reply.len()).filter(|&at| !reply[..at].ends_with(['\\', 'u', '0', 'e'])).collect();
         for at in ends.into_iter().filter(|&at| !reply[..at].ends_with(r"\u00")) {
             let (one, two) = reply.split_at(at);
-            if decode(one).is_some() && decode(two).is_some() {
+            if decode_text(one).is_some() && decode_text(two).is_some() {
                 assert_eq!(told(&[one, two]), expected, "{one} | {two}");
             }
         }

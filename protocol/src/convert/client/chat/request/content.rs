@@ -141,7 +141,7 @@ impl<'a> BlockSource<'a> {
             return None;
         }
         let comma = inner.bytes().take(LONGEST_HEAD).position(|byte| byte == b',')?;
-        let head = json::decode(&inner[5..comma])?.to_ascii_lowercase();
+        let head = json::decode_text(&inner[5..comma])?.to_ascii_lowercase();
         let mut parameters = head.split(';').map(str::trim);
         let media_type = parameters.next().filter(|kind| is_media_type(kind))?;
         // Not registered, but common.

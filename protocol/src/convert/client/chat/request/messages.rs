@@ -219,7 +219,7 @@ fn input(arguments: Option<&RawValue>, out: &mut Vec<u8>) {
         None => out.put(b"{}"),
         Some((_, Some(literal))) if is_blank(literal.inner()) => out.put(b"{}"),
         Some((_, Some(literal))) => tool_input(literal.inner(), out),
-        Some((raw, None)) => tool_input(&json::escape(raw.get()), out),
+        Some((raw, None)) => tool_input(&json::escape_text(raw.get()), out),
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::turn::{MessageRole, MessagesTurn};
 use crate::{
     fault::RequestError,
-    json::{Literal, escape},
+    json::{Literal, escape_text},
     openai::request::{ChatMessage, ChatToolCall},
     tool_id::{self, Maker},
 };
@@ -97,7 +97,7 @@ impl<'a> ToolCallPairing<'a> {
             // Always the same one for the same history, or no cache would ever be hit.
             let id = accepted.unwrap_or_else(|| format!("toolu_vdm_{}_{at}", turn.at).into());
             open.ids.insert(id.clone());
-            let id = if tool_id::is_portable(&id) { id } else { Cow::Owned(escape(&id)) };
+            let id = if tool_id::is_portable(&id) { id } else { Cow::Owned(escape_text(&id)) };
             open.by_id.entry(key).or_default().push_back(number);
             open.by_name.entry(name).or_default().push_back(number);
             self.calls.push(PairedToolCall { id, name, input, answer: None });

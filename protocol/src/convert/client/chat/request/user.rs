@@ -20,7 +20,7 @@ pub(super) fn write(request: &ChatRequestBody<'_>, out: &mut Vec<u8>) {
     let named = [request.safety_identifier, request.user].into_iter().flatten();
     let Some(user) = named.map(Literal::inner).find(|inner| !trim(inner).is_empty()) else { return };
     out.put(b",\"metadata\":{\"user_id\":");
-    match crate::json::decode(user) {
+    match crate::json::decode_text(user) {
         Some(plain) if !is_refused(&plain) => out.quoted(user),
         plain => {
             let plain = plain.unwrap_or(Cow::Borrowed(user));

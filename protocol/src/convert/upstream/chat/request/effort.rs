@@ -5,7 +5,7 @@ use crate::{
     anthropic::request::MessagesRequestBody,
     convert::upstream::chat::{
         ReasoningModels, ReasoningParameter,
-        reasoning::{Family, Off, StopSupport, family, nearest},
+        reasoning::{Family, Off, StopSupport, family, nearest_effort},
     },
     json::{JsonWord, Write},
 };
@@ -118,14 +118,16 @@ impl Effort {
         let off = self.family.map(|family| family.off);
         match (self.thinking, self.parameter) {
             (RequestedThinking::Unsaid, _) => (None, None),
-            (RequestedThinking::Level(level), ReasoningParameter::Effort) => (nearest(efforts, level), None),
+            (RequestedThinking::Level(level), ReasoningParameter::Effort) => {
+                (nearest_effort(efforts, level), None)
+            }
             // OpenRouter brings every model's efforts to these.
             (RequestedThinking::Level(level), ReasoningParameter::Nested) => {
-                (nearest(efforts, level).or(nearest(USUAL, level)), None)
+                (nearest_effort(efforts, level).or(nearest_effort(USUAL, level)), None)
             }
             (RequestedThinking::Level(level), ReasoningParameter::Switch) => {
                 let efforts = self.family.map_or(&[][..], |family| family.efforts);
-                (nearest(efforts, level), Some(true))
+                (nearest_effort(efforts, level), Some(true))
             }
             (RequestedThinking::Off, ReasoningParameter::Switch) => match off {
                 Some(Off::None) => (Some("none"), None),

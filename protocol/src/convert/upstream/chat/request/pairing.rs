@@ -11,7 +11,7 @@ use super::{ChatTurn, TurnRole};
 use crate::{
     anthropic::request::{ContentBlock, MessagesContent},
     fault::RequestError,
-    json::{Literal, decode, escape},
+    json::{Literal, decode_text, escape_text},
     tool_id::{Maker, Renamed},
 };
 
@@ -64,7 +64,7 @@ impl<'r, 'a> ToolUsePairing<'r, 'a> {
         }
         for call in &mut self.calls {
             if let Some(id) = renamed.get(&call.id) {
-                call.id = Cow::Owned(escape(id));
+                call.id = Cow::Owned(escape_text(id));
             }
         }
     }
@@ -127,8 +127,9 @@ type Latest<'a> = HashMap<Cow<'a, str>, Vec<usize>>;
 /// An id like this one, for a call of a turn in which it and those in `taken` are given to others.
 fn another<'a>(given: Literal<'a>, taken: &mut HashSet<Cow<'a, str>>) -> Cow<'a, str> {
     let mut ids = (2..).map(|number| format!("{}_{number}", given.inner()));
-    let is_free =
-        |id: &String| taken.insert(decode(id).map_or_else(|| id.clone().into(), |id| id.into_owned().into()));
+    let is_free = |id: &String| {
+        taken.insert(decode_text(id).map_or_else(|| id.clone().into(), |id| id.into_owned().into()))
+    };
     ids.find(is_free).map_or_else(|| given.inner().into(), Cow::Owned)
 }
 

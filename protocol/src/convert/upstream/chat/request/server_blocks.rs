@@ -65,7 +65,7 @@ pub(super) fn as_text(block: &ContentBlock<'_>) -> Option<String> {
         ServerBlock::Call => {
             let name = block.name.map_or("a tool", Literal::inner);
             let server = block.server_name.map(|server| format!(" of the MCP server {}", server.inner()));
-            let input = json::escape(&shortened(block.input.map_or("{}", RawValue::get)));
+            let input = json::escape_text(&shortened(block.input.map_or("{}", RawValue::get)));
             Some(format!("[Used {name}{}: {input}]", server.unwrap_or_default()))
         }
         ServerBlock::Result => {
@@ -78,7 +78,7 @@ pub(super) fn as_text(block: &ContentBlock<'_>) -> Option<String> {
             let what = if is_error { "Error" } else { "Result" };
             let text = text.trim();
             let text = if text.is_empty() { "nothing" } else { text };
-            Some(format!("[{what} of {name}]\\n{}", json::escape(&shortened(text))))
+            Some(format!("[{what} of {name}]\\n{}", json::escape_text(&shortened(text))))
         }
     }
 }
@@ -127,7 +127,7 @@ mod tests {
     fn text(block: Value) -> Option<String> {
         let block = block.to_string();
         let block: ContentBlock<'_> = serde_json::from_str(&block).unwrap();
-        as_text(&block).map(|inner| json::decode(&inner).unwrap().into_owned())
+        as_text(&block).map(|inner| json::decode_text(&inner).unwrap().into_owned())
     }
 
     #[test]
