@@ -61,7 +61,7 @@ impl Fixups {
             .filter(fits);
         let before = body.clone().joined();
         let FixedRequest { body, betas: left } = compat::apply(fixups, &before, &betas);
-        Ok(Some(Fixed { before, body: body.into(), betas: (left != betas).then_some(left) }))
+        Ok(Some(Fixed { before, body, betas: (left != betas).then_some(left) }))
     }
 
     /// Keeps only those named fixups that change the request. If any is left, another call is worth it.
