@@ -5,6 +5,7 @@ mod active_requests;
 mod aliases;
 mod body;
 mod chat_completions;
+mod client_api;
 pub(crate) mod connection;
 pub(crate) mod cors;
 mod count_tokens;
@@ -141,7 +142,7 @@ async fn wrong_method(request: HttpRequest, allowed: &'static str) -> HttpRespon
     let path = printable(request.path());
     let message = format!("{path} accepts {allowed}, not {}", request.method());
     let mut response = render_error::shaped(
-        unmatched::dialect(request.path(), request.headers()),
+        client_api::infer(request.path(), request.headers()),
         (405, ErrorKind::InvalidRequest),
         &message,
         id.as_str(),

@@ -3,6 +3,7 @@
 mod alias_targets;
 mod azure;
 mod base_url;
+mod builder;
 mod claude_names;
 mod client_access;
 mod client_variables;
@@ -27,8 +28,10 @@ mod profiles;
 mod provenance;
 mod provider_urls;
 mod providers;
+mod raw;
 mod references;
 mod schema;
+mod setting;
 mod tls_files;
 mod top_models;
 mod value_type;
@@ -38,7 +41,6 @@ mod vendor_variables;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ::config::ValueKind;
 use log::LevelFilter;
 use vandamme_actors::routing::{Lists, Routes};
 use vandamme_actors::secret::ApiKey;
@@ -47,6 +49,7 @@ use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::ProxySettings;
 
 use base_url::ListenAddress;
+use builder::Builder;
 use client_variables::Below;
 pub(crate) use environment::prefix as variable_prefix;
 use error::Diagnostics;
@@ -60,7 +63,6 @@ use layer::{Layer, LocatedText, Section};
 pub(crate) use near_misses::near_provider;
 pub use overrides::{Overrides, Verbose};
 pub use provenance::{ConfigValue, VariableDoc};
-use providers::Builder;
 pub(crate) use schema::applies_at_start;
 use variables::Variables;
 
@@ -223,7 +225,7 @@ impl<'a> LayerReading<'a> {
             }
             ConfigSource::GivenFile => self.given_file(),
             ConfigSource::Variables => Some(self.variables()),
-            ConfigSource::CommandLine => Some(command_line(self.overrides, &mut self.report)),
+            ConfigSource::CommandLine => Some(self.overrides.layer(&mut self.report)),
         };
         self.layers.extend(layer.map(|layer| layer.with_origin(origin)));
     }
@@ -248,7 +250,7 @@ impl<'a> LayerReading<'a> {
         let ignored = &mut Diagnostics::default();
         let mut layers = self.layers.clone();
         layers.push(environment::layer(&self.variables, &[], ignored));
-        layers.push(command_line(self.overrides, ignored));
+        layers.push(self.overrides.layer(ignored));
         let Ok(merged) = Layer::merged(&layers) else { return };
         let keys = KeyFiles::read(&merged, &self.overrides.working_directory, ignored);
         let Some(listener) = ListenAddress::new(merged.root()) else { return };
@@ -361,23 +363,6 @@ impl<'a> LayerReading<'a> {
         config.warn_of_routes();
         Some(config)
     }
-}
-
-fn command_line(overrides: &Overrides, report: &mut Diagnostics) -> Layer {
-    let mut layer = Layer::default();
-    if let Some(host) = &overrides.host {
-        match value_type::ValueType::Host.check_variable(host) {
-            Ok(value) => layer.put(&["host"], value, "--host"),
-            Err(refusal) => report.error("--host", refusal),
-        }
-    }
-    if let Some(port) = overrides.port {
-        layer.put(&["port"], ValueKind::I64(port.into()), "--port");
-    }
-    if overrides.verbose.is_some() {
-        layer.put(&["log-level"], ValueKind::from("DEBUG"), "--verbose");
-    }
-    layer
 }
 
 fn demo_mode(asked: Option<bool>, builder: &Builder<'_>, listener: &ListenAddress) -> DemoMode {

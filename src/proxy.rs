@@ -5,6 +5,7 @@ mod affinity;
 mod attempt;
 mod buffered;
 mod classify;
+mod content_type;
 mod count_tokens;
 mod deadline;
 mod deferred;
@@ -41,7 +42,7 @@ use vandamme_protocol::request::{RequestHead, Streaming};
 pub(crate) use self::count_tokens::{Count, count};
 pub(crate) use self::deferred::DeferredReply;
 pub(crate) use self::fetch_models::fetch_models;
-pub(crate) use self::route_trace::RouteTrace;
+pub(crate) use self::route_trace::{RouteSteps, RouteTrace};
 pub(crate) use self::run_record::FailedRun;
 pub(crate) use self::start::{RunProgress, start};
 
@@ -59,7 +60,7 @@ pub(crate) struct ProxyRequest {
     pub(crate) query: String,
     /// The client's address.
     pub(crate) peer: Option<IpAddr>,
-    /// What the client learns about the route.
+    /// Sends the steps of the run for the response header `x-vdm-route`.
     pub(crate) trace: RouteTrace,
 }
 

@@ -15,6 +15,7 @@ mod gate;
 mod health;
 mod learned_rules;
 mod lease;
+mod permits;
 mod queue;
 mod reconfigure;
 
@@ -36,9 +37,12 @@ use self::health::{
 };
 pub use self::learned_rules::LearnedRuleView;
 use self::learned_rules::{LearnedRules, Novelty};
-pub(crate) use self::lease::Permits;
-pub use self::lease::{HeldPermit, Lease};
-use self::lease::{LeaseEvent, LeaseSource, Permit};
+pub use self::lease::Lease;
+use self::lease::LeaseSource;
+
+pub use self::permits::HeldPermit;
+pub(crate) use self::permits::Permits;
+use self::permits::{LeaseEvent, Permit};
 use self::queue::Queue;
 pub(crate) use self::reconfigure::{ReconfigureProvider, is_another_upstream};
 use crate::clock;
@@ -251,7 +255,9 @@ impl Provider {
         while self.permits.is_current(self.incarnation)
             && let Some(event) = self.permits.next_event()
         {
-            self.permits.fast_path.before_read(&event);
+            if event.is_adverse() {
+                self.permits.fast_path.before_failure_is_handled();
+            }
             match event {
                 LeaseEvent::Report { provider, incarnation, mut report }
                     if self.concerns_current_upstream(&provider) =>

@@ -126,8 +126,9 @@ fn request_lease(
     let alternatives = if route.fallbacks.is_empty() { Alternatives::None } else { Alternatives::Left };
     let (reply, answer) = oneshot::channel();
     let Some(handle) = registry.handle(&route.provider.name) else { return PendingLease::Requested(answer) };
-    if let Some(lease) = handle.permits.lend(model, profile.as_ref(), (session, size)) {
-        return PendingLease::Ready(Box::new(lease.with_alternatives(alternatives)));
+    if let Some(lease) = Lease::from_fast_path(&handle.permits, model, session, size) {
+        let lease = lease.with_profile(profile.clone()).with_alternatives(alternatives);
+        return PendingLease::Ready(Box::new(lease));
     }
     let request = LeaseKey {
         model: model.clone(),

@@ -472,7 +472,8 @@ mod tests {
                 let handle = registry.load().handle("p").cloned().expect("the provider is registered");
                 let read = handle.address.send(Ping).await;
                 if read.is_ok()
-                    && let Some(lent) = handle.permits.lend(&"m".into(), None, (None, Size::default()))
+                    && let Some(lent) =
+                        Lease::from_fast_path(&handle.permits, &"m".into(), None, Size::default())
                 {
                     break (lent, handle);
                 }

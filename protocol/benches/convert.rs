@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use serde_json::{Value, json};
+use vandamme_protocol::compat::{Fixup, apply};
 use vandamme_protocol::convert::client::{chat::ChatEncoder, messages::MessagesEncoder};
 use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap};
 use vandamme_protocol::convert::upstream::chat::{
@@ -13,8 +14,11 @@ use vandamme_protocol::convert::upstream::chat::{
 };
 use vandamme_protocol::convert::upstream::messages::MessagesDecoder;
 use vandamme_protocol::convert::{Transcoder, client};
+use vandamme_protocol::gemini::{Gemini, Signatures};
+use vandamme_protocol::middleware::{Memory, Middleware as _};
 use vandamme_protocol::request::{UsageAsked, head};
 use vandamme_protocol::sse::{Splitter, events};
+use vandamme_protocol::tokens;
 
 fn main() {
     divan::main();
@@ -214,4 +218,31 @@ fn the_request_translated(bencher: Bencher<'_, '_>) {
 fn the_request_looked_at(bencher: Bencher<'_, '_>) {
     let body = claude_code().into_bytes();
     bencher.counter(BytesCount::new(body.len())).bench(|| head(black_box(&body)).map(|head| head.delivery));
+}
+
+/// Measures the estimate of a request's tokens.
+#[divan::bench]
+fn the_tokens_of_the_request(bencher: Bencher<'_, '_>) {
+    let body = claude_code().into_bytes();
+    bencher.counter(BytesCount::new(body.len())).bench(|| tokens::messages(black_box(&body)));
+}
+
+/// Measures the schemas of a request, reduced for an upstream that refuses a part of JSON Schema.
+#[divan::bench]
+fn the_schemas_reduced(bencher: Bencher<'_, '_>) {
+    let body = Bytes::from(claude_code());
+    let fixups = [Fixup::ToolSchemas];
+    bencher.counter(BytesCount::new(body.len())).bench(|| apply(&fixups, black_box(&body), "").body);
+}
+
+/// Measures the schemas of a request, translated for Gemini.
+#[divan::bench]
+fn the_schemas_for_gemini(bencher: Bencher<'_, '_>) {
+    let target =
+        ChatUpstream { provider: "p", model: "m", requested_model: "p:m", dialect: &PLAIN, session: None };
+    let body = request(claude_code().as_bytes(), &target).expect("a request");
+    let body = Bytes::from(body.body);
+    let bencher = bencher.counter(BytesCount::new(body.len()));
+    let gemini = Gemini { signatures: Signatures::Remembered };
+    bencher.bench(|| gemini.apply(black_box(body.clone()), &Memory::default()));
 }

@@ -4,6 +4,8 @@
 //! *Inner* text is the text between a literal's quotes, with its escapes. Inner texts can be joined, and split at
 //! escape boundaries, without decoding them.
 
+mod members;
+pub(crate) mod reader;
 mod top_level;
 
 use std::{borrow::Cow, fmt, marker::PhantomData};
@@ -14,6 +16,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+pub(crate) use members::RawMembers;
 pub(crate) use top_level::request_body;
 
 /// A JSON string in its original notation.

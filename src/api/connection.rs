@@ -4,6 +4,7 @@
 //! stops reading when those fill its buffer. Therefore it reads through a [`ClientStream`], which passes on one request at a
 //! time and records what the connection waits for. Each worker thread checks its connections at intervals ([`worker`]).
 
+mod accept;
 mod framing;
 mod limiter;
 mod service;
@@ -18,11 +19,12 @@ use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 
+pub(crate) use self::accept::accept;
 pub(crate) use self::limiter::ConnectionLimiter;
 use self::limiter::Slot;
 pub(crate) use self::service::serve;
 pub(crate) use self::stream::ClientStream;
-pub(crate) use self::worker::{accept, start_sweeps};
+pub(crate) use self::worker::start_sweeps;
 
 /// The state of one client connection, shared by its stream, its requests and the sweep of its worker thread.
 pub(crate) struct ClientConnection {

@@ -22,8 +22,8 @@ use crate::caller;
 use crate::failure::busy_wait;
 use crate::gateway::{Admission, Gateway, LiveConfig};
 use crate::proxy::{
-    self, DeferredReply, Endpoint, FailedRun, ProxyReply, ProxyRequest, ReplyForm, RouteTrace, RunProgress,
-    Targets,
+    self, DeferredReply, Endpoint, FailedRun, ProxyReply, ProxyRequest, ReplyForm, RouteSteps, RouteTrace,
+    RunProgress, Targets,
 };
 use crate::request_id::RequestId;
 
@@ -119,14 +119,21 @@ fn is_compressed(headers: &HeaderMap) -> bool {
     codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
 }
 
+/// A request that is served.
+struct Accepted {
+    request: ProxyRequest,
+    admission: Admission,
+    steps: RouteSteps,
+}
+
 impl EndpointRequest {
     async fn serve(self, payload: &mut web::Payload) -> HttpResponse {
         let metrics = self.gateway.live_config().settings.request_metrics;
         let mut entry = RequestRecorder::open(self.id.shared(), self.gateway.registry.clone(), metrics);
         match self.read_request(payload).await {
-            Ok((request, admission)) => {
-                entry.set_summary(request.summary());
-                self.answer(request, admission, entry).await
+            Ok(accepted) => {
+                entry.set_summary(accepted.request.summary());
+                self.answer(accepted, entry).await
             }
             Err(refused) => {
                 entry.record.status = self.api.status(refused.0);
@@ -137,7 +144,7 @@ impl EndpointRequest {
         }
     }
 
-    async fn read_request(&self, payload: &mut web::Payload) -> Result<(ProxyRequest, Admission), Refused> {
+    async fn read_request(&self, payload: &mut web::Payload) -> Result<Accepted, Refused> {
         let live = self.gateway.live_config();
         let limits = &live.settings.limits;
         let admission = match admitted(&self.request, &self.gateway) {
@@ -148,9 +155,9 @@ impl EndpointRequest {
             }
         };
         let (body, head) = read(&self.request, payload, &self.gateway).await?;
-        let trace = match self.gateway.live_config().settings.route_header {
+        let (trace, steps) = match self.gateway.live_config().settings.route_header {
             true => RouteTrace::new(&self.gateway.registry.load().routes, &head.model),
-            false => RouteTrace::default(),
+            false => (RouteTrace::default(), RouteSteps::default()),
         };
         let request = ProxyRequest {
             id: self.id.shared(),
@@ -164,18 +171,14 @@ impl EndpointRequest {
             peer: self.request.peer_addr().map(|peer| peer.ip()),
             trace,
         };
-        Ok((request, admission))
+        Ok(Accepted { request, admission, steps })
     }
 
-    async fn answer(
-        self,
-        request: ProxyRequest,
-        admission: Admission,
-        entry: RequestRecorder,
-    ) -> HttpResponse {
-        let (trace, gateway) = (request.trace.clone(), self.gateway.clone());
+    async fn answer(self, accepted: Accepted, entry: RequestRecorder) -> HttpResponse {
+        let Accepted { request, admission, steps } = accepted;
+        let gateway = self.gateway.clone();
         let mut response = self.respond(request, admission, entry).await;
-        if let Some(route) = trace.header(&gateway.live_config().secrets) {
+        if let Some(route) = steps.header(&gateway.live_config().secrets) {
             response.headers_mut().insert(ROUTE, route);
         }
         response

@@ -8,29 +8,12 @@ use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::{
-    RequestId, chat_completions, count_tokens, messages, models, printable, render_error, wrong_method,
+    RequestId, chat_completions, client_api, count_tokens, messages, models, printable, render_error,
+    wrong_method,
 };
 use crate::gateway::Gateway;
 
-/// Segments of paths that only OpenAI's API has.
-const OPENAI_PATHS: [&str; 14] = [
-    "assistants",
-    "audio",
-    "batches",
-    "chat",
-    "completions",
-    "conversations",
-    "embeddings",
-    "files",
-    "fine_tuning",
-    "images",
-    "moderations",
-    "responses",
-    "threads",
-    "vector_stores",
-];
-
-/// The endpoint that a path means.
+/// An endpoint that a path means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Meant {
     Messages,
@@ -83,39 +66,17 @@ pub(super) async fn serve(
     }
 }
 
-/// The API whose errors the client of this request understands.
-pub(super) fn dialect(path: &str, headers: &HeaderMap) -> Api {
-    let named = endpoint_name(path);
-    if named == Some("messages") || headers.contains_key("anthropic-version") {
-        return Api::Messages;
-    }
-    if named.is_some() || is_openai_client(headers) { Api::ChatCompletions } else { Api::Messages }
-}
-
-/// The first segment that names an endpoint of either API. Other segments may come before it, as in `/openai/v1/files`.
-fn endpoint_name(path: &str) -> Option<&str> {
-    path.split('/').find(|segment| *segment == "messages" || OPENAI_PATHS.contains(segment))
-}
-
-/// Whether the request comes from one of OpenAI's SDKs, by its headers.
-fn is_openai_client(headers: &HeaderMap) -> bool {
-    let agent = headers.get(header::USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
-    agent.starts_with(b"OpenAI/")
-        || agent.starts_with(b"AsyncOpenAI/")
-        || headers.keys().any(|name| name.as_str().starts_with("openai-"))
-}
-
 fn not_found(request: &HttpRequest) -> HttpResponse {
     let id = RequestId::new();
-    let api = dialect(request.path(), request.headers());
-    // In OpenAI's API the error type of a 404 means an unknown model.
+    let api = client_api::infer(request.path(), request.headers());
+    // In OpenAI's API the kind for 404 says that a model is unknown.
     let kind = match api {
         Api::Messages => ErrorKind::NotFound,
         Api::ChatCompletions => ErrorKind::InvalidRequest,
     };
     let (method, path) = (request.method(), printable(request.path()));
     let base = base_url(request.headers());
-    let unserved = if endpoint_name(request.path()) == Some("responses") {
+    let unserved = if client_api::endpoint_name(request.path()) == Some("responses") {
         "; the Responses API is not available here, use Chat Completions"
     } else {
         ""
@@ -173,38 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_has_the_format_of_the_clients_api() {
-        let of = |path: &str, header: (&'static str, &'static str)| {
-            let request = TestRequest::with_uri(path).append_header(header).to_http_request();
-            dialect(request.path(), request.headers())
-        };
-        let none = ("accept", "*/*");
-        for path in [
-            "/v1/responses",
-            "/embeddings",
-            "/v1/v1/images/generations",
-            "/chat",
-            "/v1/chat/nothing",
-            "/openai/v1/chat/completions",
-            "/api/v1/chat/completions",
-            "/openai/deployments/x/chat/completions",
-            "/v1/threads/t/messages",
-        ] {
-            assert_eq!(of(path, none), Api::ChatCompletions, "{path}");
-        }
-        for path in ["/", "/nothing", "/v1/messages/batches", "/anthropic/v1/messages/batches"] {
-            assert_eq!(of(path, none), Api::Messages, "{path}");
-        }
-        assert_eq!(of("/v1/files", ("anthropic-version", "2023-06-01")), Api::Messages);
-        assert_eq!(
-            of("/openai/v1/nothing", ("user-agent", "AsyncOpenAI/Python 2.8.0")),
-            Api::ChatCompletions
-        );
-        assert_eq!(of("/nothing", ("openai-organization", "o")), Api::ChatCompletions);
-    }
-
-    #[test]
-    fn a_base_url_repeats_no_invalid_host() {
+    fn a_base_url_repeats_no_odd_host() {
         let of = |host: &str| {
             base_url(TestRequest::default().insert_header(("host", host)).to_http_request().headers())
         };

@@ -1,12 +1,12 @@
 //! The targets of aliases and fallbacks (`PROVIDER:MODEL`). A provider's alias with a prefix that is no provider goes upstream
 //! as part of a model's name, so one that is near a provider's name is an error; a profile is no target at all.
 
+use super::builder::Builder;
 use super::error::ConfigError;
 use super::file::BUILT_IN;
 use super::layer::{LocatedText, Section};
 use super::near_misses;
 use super::profiles::why;
-use super::providers::Builder;
 
 /// Tags of models, after the colon in names such as `llama:latest` or `vendor-model:free`.
 const TAGS: [&str; 20] = [

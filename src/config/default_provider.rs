@@ -6,10 +6,10 @@ use std::sync::Arc;
 use vandamme_actors::settings::Profile;
 
 use super::DemoMode;
+use super::builder::Builder;
 use super::file::BUILT_IN;
 use super::layer::LocatedText;
 use super::near_misses;
-use super::providers::Builder;
 
 impl Builder<'_> {
     /// The first that is registered of: the configured one, the built-in one, any. If the configured one is not registered,

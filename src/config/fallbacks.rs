@@ -2,9 +2,9 @@
 
 use vandamme_actors::settings::Fallbacks;
 
+use super::builder::Builder;
 use super::error::ConfigError;
 use super::layer::{LocatedText, Section};
-use super::providers::Builder;
 use super::schema::suggestion;
 
 /// The fallbacks of a provider or profile.

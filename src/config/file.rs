@@ -7,8 +7,9 @@ use vandamme_actors::settings::EVERY_NAME;
 
 use super::error::Diagnostics;
 use super::layer::Layer;
+use super::raw::Raw;
 use super::schema::{self, SettingDeclaration, SettingList};
-use super::value_type::{self, KeyType, Raw, ValueType};
+use super::value_type::{self, KeyType, ValueType};
 
 /// The compiled-in file.
 pub(super) const DEFAULTS: &str = include_str!("defaults.toml");

@@ -7,12 +7,10 @@ use vandamme_protocol::compat::{Filler, Fixup, FixupRule, TokenLimitName, filler
 use vandamme_protocol::tool_id::Form;
 
 use super::layer::Section;
-use super::value_type::Raw;
+use super::raw::Raw;
 
 const LIMITS: [TokenLimitName; 2] = [TokenLimitName::MaxTokens, TokenLimitName::MaxCompletionTokens];
 const FILLERS: [Filler; 3] = [Filler::Empty, Filler::Blank, Filler::ThinkingBlock];
-/// The values of `missing-reasoning`.
-pub(super) const MISSING_REASONING: &[&str] = &["empty", "blank", "thinking-block"];
 
 /// The rules that a provider's table contains.
 pub(super) fn read(section: Section<'_>) -> Vec<FixupRule> {

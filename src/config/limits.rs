@@ -8,7 +8,7 @@ use std::time::Duration;
 use vandamme_actors::settings::Limits;
 
 use super::layer::Section;
-use super::schema::SettingDeclaration;
+use super::setting::SettingDeclaration;
 use super::value_type::KeyType;
 
 pub(super) use self::declared::LIMITS;

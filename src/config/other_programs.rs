@@ -1,9 +1,9 @@
 //! Variables of other programs that look like a provider's: `JIRA_API_KEY` and `JIRA_BASE_URL`. A mistake in them does not
 //! stop a gateway that has other providers.
 
+use super::builder::Builder;
 use super::error::{ConfigError, ConfigErrorKind};
 use super::layer::Section;
-use super::providers::Builder;
 
 impl<'a> Builder<'a> {
     /// Builds every provider. A faulty one that may belong to another program is a warning if there are others.

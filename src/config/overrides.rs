@@ -3,6 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use config::ValueKind;
+
+use super::error::Diagnostics;
+use super::layer::Layer;
+use super::value_type::ValueType;
+
 /// Everything outside the compiled-in file that a configuration depends on.
 #[derive(Clone, Default)]
 pub struct Overrides {
@@ -37,5 +43,23 @@ impl Overrides {
             home: std::env::home_dir(),
             ..Self::default()
         }
+    }
+
+    /// The layer of the command line.
+    pub(super) fn layer(&self, report: &mut Diagnostics) -> Layer {
+        let mut layer = Layer::default();
+        if let Some(host) = &self.host {
+            match ValueType::Host.check_variable(host) {
+                Ok(value) => layer.put(&["host"], value, "--host"),
+                Err(refusal) => report.error("--host", refusal),
+            }
+        }
+        if let Some(port) = self.port {
+            layer.put(&["port"], ValueKind::I64(port.into()), "--port");
+        }
+        if self.verbose.is_some() {
+            layer.put(&["log-level"], ValueKind::from("DEBUG"), "--verbose");
+        }
+        layer
     }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use vandamme_actors::settings::{PartialProvider, Profile, ProfileSource};
 
 use super::ConfigSource;
+use super::builder::Builder;
 use super::environment::prefix;
 use super::fallbacks;
 use super::file::BUILT_IN;
 use super::layer::Section;
-use super::providers::{Builder, aliases, unless_zero};
+use super::providers::{aliases, unless_zero};
 
 fn source(origin: Option<ConfigSource>) -> ProfileSource {
     match origin {

@@ -4,11 +4,11 @@ use url::Url;
 
 use super::ConfigSource;
 use super::base_url;
+use super::builder::Builder;
 use super::environment::prefix;
 use super::error::ConfigError;
 use super::layer::{Layer, LocatedText};
 use super::near_misses;
-use super::providers::Builder;
 
 /// Sent as the key of a server that needs none, as most clients of such servers do.
 const NO_KEY: &str = "no-key-needed";

@@ -10,7 +10,7 @@ use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
 use vandamme_protocol::middleware::Chain;
 
 use super::azure;
-use super::base_url::ListenAddress;
+use super::builder::Builder;
 use super::dialect;
 use super::environment::{self, prefix};
 use super::error::ConfigError;
@@ -19,7 +19,7 @@ use super::file::{DOUBTFUL, OAUTH};
 use super::fixups;
 use super::headers;
 use super::key_text::{self, KeyFinding, PASSTHROUGH, is_passthrough};
-use super::layer::{Layer, LocatedText, Section};
+use super::layer::{LocatedText, Section};
 use super::middleware;
 use super::near_misses;
 use super::provider_urls::BaseUrl;
@@ -27,43 +27,13 @@ use super::value_type::LONGEST;
 use super::variables::Variables;
 use super::vendor_variables;
 
-/// Builds one provider after the other, and collects errors and warnings.
-pub(super) struct Builder<'a> {
-    pub(super) layers: &'a [Layer],
-    pub(super) merged: &'a Layer,
-    pub(super) listener: &'a ListenAddress,
-    pub(super) variables: &'a Variables,
-    pub(super) registered: Vec<Arc<ProviderSettings>>,
-    pub(super) partial: Vec<PartialProvider>,
-    pub(super) warnings: Vec<String>,
-    pub(super) errors: Vec<ConfigError>,
-}
-
-/// With what a provider is called.
+/// The keys and the base URL with which a provider is called.
 struct Access<'a> {
     keys: LocatedText<'a>,
     base_url: String,
 }
 
 impl<'a> Builder<'a> {
-    pub(super) fn new(
-        layers: &'a [Layer],
-        merged: &'a Layer,
-        listener: &'a ListenAddress,
-        variables: &'a Variables,
-    ) -> Self {
-        Self {
-            layers,
-            merged,
-            listener,
-            variables,
-            registered: Vec::new(),
-            partial: Vec::new(),
-            warnings: Vec::new(),
-            errors: Vec::new(),
-        }
-    }
-
     pub(super) fn build_all(&mut self) {
         self.build_all_known();
         self.check_doubtful_sections();
@@ -160,14 +130,6 @@ impl<'a> Builder<'a> {
         let providers = near_misses::ProviderNames { known: &known, registered: &registered };
         let warnings = near_misses::warnings(variables, &providers);
         self.warnings.extend(warnings);
-    }
-
-    pub(super) fn needs_no_key(&self, name: &str) -> bool {
-        self.section(self.merged, name).flag("api-key-optional") == Some(true)
-    }
-
-    pub(super) fn section(&self, layer: &'a Layer, name: &str) -> Section<'a> {
-        layer.root().section("providers").section(name)
     }
 
     /// Words of the Python original in the place of a key.

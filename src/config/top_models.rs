@@ -9,13 +9,12 @@ use std::time::Duration;
 use serde::Deserialize;
 use vandamme_actors::settings::{ProviderSettings, Ranking, TopModels};
 
+use super::builder::Builder;
 use super::layer::{LocatedText, Section};
-use super::providers::Builder;
 use crate::demo;
 
 /// Whose catalogue it is.
 const AGGREGATOR: &str = "openrouter";
-pub(super) const SOURCES: &[&str] = &["openrouter", "manual_rankings", "disabled"];
 
 /// A ranking. Other keys of the file are ignored.
 #[derive(Deserialize)]

@@ -2,13 +2,13 @@
 //! expects. Only types that cannot hold a secret repeat the value in their error.
 
 use config::ValueKind;
-use toml_edit::{Array, Value};
 
 use super::base_url;
 use super::client_access;
 use super::fixups;
 use super::headers;
 use super::key_text::{self, KeyFinding};
+use super::raw::Raw;
 
 /// The type of a value. Sizes become bytes, durations become seconds with a fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,17 +77,6 @@ pub(super) enum KeyType {
     AuthMode,
 }
 
-/// A value before the check. It may be a key, so it has no `Debug`.
-#[derive(Clone, Copy)]
-pub(super) enum Raw<'a> {
-    Text(&'a str),
-    Integer(i64),
-    Float(f64),
-    Boolean(bool),
-    Array(&'a Array),
-    Other(&'static str),
-}
-
 /// The words of LOG_LEVEL, in the order of messages.
 pub(super) const LOG_LEVELS: [&str; 5] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 
@@ -142,9 +131,9 @@ impl ValueType {
         let trimmed = text.trim();
         let raw = match self {
             Self::Port | Self::Count(_) | Self::Seconds | Self::Pause | Self::Hours => {
-                number(trimmed).unwrap_or(Raw::Text(text))
+                Raw::parse_number(trimmed).unwrap_or(Raw::Text(text))
             }
-            Self::Flag => truth(trimmed).unwrap_or(Raw::Text(text)),
+            Self::Flag => Raw::parse_truth(trimmed).unwrap_or(Raw::Text(text)),
             Self::Text
             | Self::Host
             | Self::LogLevel
@@ -232,100 +221,6 @@ impl ValueType {
             Self::Count(least) => format!("a whole number from {least} to {MOST}"),
         }
     }
-}
-
-impl<'a> Raw<'a> {
-    pub(super) fn of(value: &'a Value) -> Self {
-        match value {
-            Value::String(text) => Raw::Text(text.value()),
-            Value::Integer(n) => Raw::Integer(*n.value()),
-            Value::Float(n) => Raw::Float(*n.value()),
-            Value::Boolean(truth) => Raw::Boolean(*truth.value()),
-            Value::Datetime(_) => Raw::Other("a date"),
-            Value::Array(array) => Raw::Array(array),
-            Value::InlineTable(_) => Raw::Other("a table"),
-        }
-    }
-
-    pub(super) fn text(self) -> Option<&'a str> {
-        if let Raw::Text(text) = self { Some(text) } else { None }
-    }
-
-    fn whole(self) -> Option<i64> {
-        if let Raw::Integer(n) = self { Some(n) } else { None }
-    }
-
-    fn truth(self) -> Option<bool> {
-        if let Raw::Boolean(truth) = self { Some(truth) } else { None }
-    }
-
-    fn number(self) -> Option<f64> {
-        match self {
-            // At most 10 digits matter here; the range is checked by the caller.
-            Raw::Integer(n) => Some(n as f64),
-            Raw::Float(n) => Some(n),
-            Raw::Text(_) | Raw::Boolean(_) | Raw::Array(_) | Raw::Other(_) => None,
-        }
-    }
-
-    pub(super) fn words(self) -> Option<Vec<&'a str>> {
-        match self {
-            Raw::Text(text) => Some(text.split_whitespace().collect()),
-            Raw::Array(array) => {
-                let word = |value: &'a Value| value.as_str().map(str::trim).filter(|word| !word.is_empty());
-                array.iter().map(word).collect()
-            }
-            Raw::Integer(_) | Raw::Float(_) | Raw::Boolean(_) | Raw::Other(_) => None,
-        }
-    }
-
-    fn parts(self) -> Option<Vec<&'a str>> {
-        let parts = match self {
-            Raw::Text(text) => text.split(',').collect(),
-            Raw::Array(array) => array.iter().map(Value::as_str).collect::<Option<Vec<_>>>()?,
-            Raw::Integer(_) | Raw::Float(_) | Raw::Boolean(_) | Raw::Other(_) => {
-                return None;
-            }
-        };
-        Some(parts.into_iter().map(str::trim).filter(|part| !part.is_empty()).collect())
-    }
-
-    fn bytes(self) -> Option<i64> {
-        match self {
-            Raw::Integer(n) => Some(n),
-            Raw::Text(text) => size(text),
-            Raw::Float(_) | Raw::Boolean(_) | Raw::Array(_) | Raw::Other(_) => None,
-        }
-    }
-}
-
-fn number(text: &str) -> Option<Raw<'static>> {
-    let whole = text.parse().ok().map(Raw::Integer);
-    whole.or_else(|| text.parse().ok().map(Raw::Float))
-}
-
-fn truth(text: &str) -> Option<Raw<'static>> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Some(Raw::Boolean(true)),
-        "false" | "0" | "no" | "off" => Some(Raw::Boolean(false)),
-        _ => None,
-    }
-}
-
-fn size(text: &str) -> Option<i64> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (count, unit) = text.split_at(digits);
-    let factor: i64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        _ => return None,
-    };
-    count.parse::<i64>().ok()?.checked_mul(factor)
 }
 
 fn host(text: &str) -> Option<ValueKind> {

@@ -22,11 +22,11 @@ use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::Streaming;
 
 use super::classify::CallFailure;
+use super::content_type::ContentKind;
 use super::deadline::{CallTimeouts, Deadline};
-use super::fetch_models::LARGEST as LARGEST_LIST;
 use super::fixups::Fixups;
 use super::remedies;
-use super::upstream_body::{ContentKind, UpstreamReply, read_up_to};
+use super::upstream_body::{LARGEST_LIST, UpstreamReply, read_up_to};
 use super::upstream_headers::{for_call, passed_back};
 use super::upstream_request::{ReplyPath, Slices, UpstreamRequest};
 use super::{Endpoint, ProxyRequest, ReplyForm};
@@ -124,7 +124,7 @@ impl<'a> Attempt<'a> {
         // The endpoint for replies may know what another endpoint does not.
         if !failed.named.is_empty() && self.request.endpoint == Endpoint::Reply {
             let headers = self.headers(sent).map_err(refused)?;
-            fixups.judge(sent, &headers, &mut failed);
+            fixups.judge(&sent.translated_body(), &headers, &mut failed);
         }
         Err(failed)
     }

@@ -13,9 +13,10 @@ use vandamme_protocol::request::UsageAsked;
 use super::ReplyForm;
 use super::attempt::{Answered, Attempt, EVENTS};
 use super::classify::CallFailure;
+use super::content_type::ContentKind;
 use super::middleware::heard;
 use super::translation::Translation;
-use super::upstream_body::{ContentKind, UpstreamReply, broken_json};
+use super::upstream_body::{UpstreamReply, broken_json};
 
 const JSON: &str = "application/json";
 

@@ -9,8 +9,8 @@ use vandamme_actors::settings::Api;
 use super::attempt::{Answered, Attempt};
 use super::buffered::BufferedReply;
 use super::classify::CallFailure;
+use super::content_type::ContentKind;
 use super::translation::now;
-use super::upstream_body::ContentKind;
 use super::upstream_request::{ReplyPath, UpstreamRequest};
 
 impl Attempt<'_> {

@@ -15,8 +15,9 @@ use super::attempt::{Attempt, NEVER};
 use super::classify::{
     CallFailure, answered_as, asked_to_wait, classify, located, retry_after, should_retry,
 };
+use super::content_type::ContentKind;
 use super::remedies;
-use super::upstream_body::{self, ContentKind, read_error_body};
+use super::upstream_body::{self, read_error_body};
 use super::upstream_headers::passed_back;
 use crate::failure::{Relayed, UpstreamError};
 

@@ -17,12 +17,11 @@ use vandamme_protocol::vocabulary::ErrorKind;
 use super::attempt::Answered;
 use super::run::{Served, serve_request};
 use super::run_record::RunRecord;
-use super::{Endpoint, ProxyRequest, RouteTrace, Targets, address, upstream_body};
+use super::upstream_body::{self, LARGEST_LIST};
+use super::{Endpoint, ProxyRequest, RouteTrace, Targets, address};
 use crate::failure::{Failure, UpstreamError};
 use crate::gateway::Gateway;
 
-/// The largest known list has half a megabyte.
-pub(super) const LARGEST: usize = 8 << 20;
 const AGENT: &str = concat!("vandamme-proxy/", env!("CARGO_PKG_VERSION"));
 
 /// The provider's list as it answers now, byte for byte.
@@ -78,10 +77,10 @@ async fn fetch_public(gateway: &Gateway, provider: &ProviderSettings) -> Result<
     }
     let (body, _) =
         upstream_body::body(response).map_err(|error| misbehaved(provider, &error.to_string()))?;
-    let body = upstream_body::read_up_to(Bytes::new(), body, LARGEST).await;
+    let body = upstream_body::read_up_to(Bytes::new(), body, LARGEST_LIST).await;
     let body = body.map_err(|error| misbehaved(provider, &error.to_string()))?;
     let body =
-        body.ok_or_else(|| misbehaved(provider, &format!("its list has more than {LARGEST} bytes")))?;
+        body.ok_or_else(|| misbehaved(provider, &format!("its list has more than {LARGEST_LIST} bytes")))?;
     Models::read(&body).map_err(|error| misbehaved(provider, &error.to_string()))?;
     Ok(body)
 }

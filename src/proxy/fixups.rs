@@ -2,14 +2,15 @@
 //! this request have just named.
 
 use actix_web::http::header::HeaderMap;
+use bytes::Bytes;
 use vandamme_actors::outcome::Retry;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::retry::Fixable;
 use vandamme_protocol::compat::{self, FixedRequest, Fixup};
+use vandamme_protocol::request::Pieces;
 
 use super::classify::CallFailure;
 use super::upstream_headers::{self, BETAS};
-use super::upstream_request::{ReplyPath, UpstreamRequest};
 use super::{Endpoint, ProxyRequest};
 use crate::gateway::LiveConfig;
 
@@ -27,19 +28,28 @@ struct Learned {
     is_general: bool,
 }
 
+/// A request to an upstream after fixups.
+pub(super) struct Fixed {
+    /// The body before the fixups.
+    pub(super) before: Bytes,
+    pub(super) body: Bytes,
+    /// The value of `anthropic-beta`, if a fixup has changed it.
+    pub(super) betas: Option<String>,
+}
+
 impl Fixups {
-    /// Applies all fixups. It costs nothing if there are none, the usual case.
+    /// Applies all fixups. Returns `None`, and joins no body, if there are none, the usual case.
     pub(super) fn apply(
         &self,
         request: &ProxyRequest,
         lease: &Lease,
         live: &LiveConfig,
-        built: &mut UpstreamRequest,
-    ) -> Result<(), String> {
+        body: &Pieces,
+    ) -> Result<Option<Fixed>, String> {
         let rules = &lease.provider.fixups;
         let remembered = lease.remembered.as_deref().unwrap_or_default();
         if rules.is_empty() && remembered.is_empty() && self.learned.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let betas = betas(&upstream_headers::for_call(request, lease, live, None)?);
         let configured = rules.iter().filter(|rule| rule.is_for(&lease.model)).map(|rule| &rule.fixup);
@@ -49,28 +59,23 @@ impl Fixups {
             .chain(remembered)
             .chain(self.learned.iter().map(|learned| &learned.fixup))
             .filter(fits);
-        let whole = built.body.clone().joined();
-        let FixedRequest { body, betas: left } = compat::apply(fixups, &whole, &betas);
-        if let ReplyPath::Translated(back) = &mut built.reply_path
-            && body.as_ptr() != whole.as_ptr()
-        {
-            back.follow(&whole, &body);
-        }
-        built.body = body.into();
-        built.betas = (left != betas).then_some(left);
-        Ok(())
+        let before = body.clone().joined();
+        let FixedRequest { body, betas: left } = compat::apply(fixups, &before, &betas);
+        Ok(Some(Fixed { before, body, betas: (left != betas).then_some(left) }))
     }
 
     /// Keeps only those named fixups that change the request. If any is left, another call is worth it.
-    pub(super) fn judge(&self, sent: &UpstreamRequest, headers: &HeaderMap, failed: &mut CallFailure) {
-        let (body, betas) = (sent.translated_body(), betas(headers));
+    ///
+    /// `body` is the refused body before the middleware.
+    pub(super) fn judge(&self, body: &Bytes, headers: &HeaderMap, failed: &mut CallFailure) {
+        let betas = betas(headers);
         let renamed = self.learned.iter().any(|learned| matches!(learned.fixup, Fixup::Limit(_)));
         let named = std::mem::take(&mut failed.named).into_iter();
-        failed.named = named.map(|fixup| fixup.completed_by(&body)).collect();
+        failed.named = named.map(|fixup| fixup.completed_by(body)).collect();
         failed.named.retain(|fixup| {
             // An upstream that asks for the other name and then for the first one again cannot be satisfied.
             let again = renamed && matches!(fixup, Fixup::Limit(_));
-            !again && compat::concerns(fixup, &body, &betas)
+            !again && compat::concerns(fixup, body, &betas)
         });
         if failed.retry == Retry::No && !failed.named.is_empty() {
             failed.can_fix = Fixable::Yes;

@@ -9,7 +9,7 @@ use vandamme_actors::settings::ProviderSettings;
 use vandamme_actors::upstream::{CertificateFault, TlsFault};
 use vandamme_protocol::fault::Fault;
 
-use super::upstream_body::is_page;
+use super::content_type::is_page;
 use crate::config::variable_prefix;
 use crate::failure::UpstreamError;
 

@@ -1,9 +1,10 @@
 //! The value of `x-vdm-route`: how the model name was resolved, and which targets were called.
-
-use std::cell::RefCell;
-use std::rc::Rc;
+//!
+//! The run sends each step as a message. The endpoint receives the steps when it sends the head of the reply, which can be
+//! before the run has ended.
 
 use actix_web::http::header::HeaderValue;
+use tokio::sync::mpsc;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::routing::Routes;
 use vandamme_actors::secret::Secrets;
@@ -13,51 +14,61 @@ use crate::failure::Failure;
 
 /// The longest value, in bytes. Many clients accept 16 KiB for all headers.
 const LONGEST: usize = 2048;
+/// The most steps; later ones are left out.
+const MOST: usize = 128;
 const BETWEEN: &str = "; ";
 
-/// The steps of one request so far; `None` unless `route-header` is on. The endpoint reads it while the run still goes on.
-#[derive(Clone, Default)]
-pub(crate) struct RouteTrace(Option<Rc<RefCell<String>>>);
+/// Sends the steps of one run; nothing unless `route-header` is on.
+#[derive(Default)]
+pub(crate) struct RouteTrace(Option<mpsc::Sender<String>>);
+
+/// Receives the steps of one run.
+#[derive(Default)]
+pub(crate) struct RouteSteps(Option<mpsc::Receiver<String>>);
 
 impl RouteTrace {
     /// Begins with the steps that resolve `model`.
-    pub(crate) fn new(routes: &Routes, model: &str) -> Self {
-        let trace = Self(Some(Rc::default()));
+    pub(crate) fn new(routes: &Routes, model: &str) -> (Self, RouteSteps) {
+        let (trace, steps) = Self::open();
         // If the name leads nowhere, the client gets the reason as its error.
-        drop(routes.explain(model, &mut |step| trace.push(&step.to_string())));
-        trace
+        drop(routes.explain(model, &mut |step| trace.send(step.to_string())));
+        (trace, steps)
+    }
+
+    fn open() -> (Self, RouteSteps) {
+        let (sender, receiver) = mpsc::channel(MOST);
+        (Self(Some(sender)), RouteSteps(Some(receiver)))
     }
 
     /// A call with this lease is about to be made.
     pub(super) fn call(&self, lease: &Lease) {
-        if let Some(steps) = &self.0 {
-            let here = format!("-> {}:{}", lease.provider.name, lease.model);
-            let repeated = steps.borrow().rsplit(BETWEEN).next() == Some(here.as_str());
-            if !repeated {
-                self.push(&here);
-            }
+        if self.0.is_some() {
+            self.send(format!("-> {}:{}", lease.provider.name, lease.model));
         }
     }
 
     /// A target could not serve.
     pub(super) fn left(&self, target: &RunTarget<'_>, failure: &Failure) {
         if self.0.is_some() {
-            self.push(&format!("{}:{} failed with {}", target.provider.name, target.model, failure.status()));
+            self.send(format!("{}:{} failed with {}", target.provider.name, target.model, failure.status()));
         }
     }
 
-    fn push(&self, step: &str) {
-        let Some(steps) = &self.0 else { return };
-        let mut steps = steps.borrow_mut();
-        if !steps.is_empty() {
-            steps.push_str(BETWEEN);
+    fn send(&self, step: String) {
+        if let Some(sender) = &self.0 {
+            // The receiver is gone if the head of the reply has been sent.
+            drop(sender.try_send(step));
         }
-        steps.push_str(step);
     }
+}
 
-    /// In printable ASCII and without keys.
-    pub(crate) fn header(&self, secrets: &Secrets) -> Option<HeaderValue> {
-        let steps = secrets.scrub(self.0.as_ref()?.borrow().clone());
+impl RouteSteps {
+    /// The steps so far, in printable ASCII and without keys. Equal steps in a row, such as repeated calls, are one.
+    pub(crate) fn header(self, secrets: &Secrets) -> Option<HeaderValue> {
+        let mut receiver = self.0?;
+        let mut steps: Vec<String> = std::iter::from_fn(|| receiver.try_recv().ok()).collect();
+        steps.dedup();
+        let steps = secrets.scrub(steps.join(BETWEEN));
         let plain = steps.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' });
         let mut plain: String = plain.take(LONGEST + 1).collect();
         if plain.len() > LONGEST {
@@ -76,14 +87,30 @@ mod tests {
 
     #[test]
     fn a_header_has_a_bound_and_neither_keys_nor_anything_that_is_not_ascii() {
-        let trace = RouteTrace(Some(Rc::default()));
         let secrets = Secrets::new([ApiKey::new("canary-0123")]);
-        trace.push("the name is 'naïve\r\n'");
-        trace.push("its alias is 'canary-0123'");
-        assert_eq!(trace.header(&secrets).unwrap(), "the name is 'na?ve??'; its alias is '[key]'");
-        (0..500).for_each(|_| trace.push("a step"));
-        let value = trace.header(&secrets).unwrap();
+        let (trace, steps) = RouteTrace::open();
+        trace.send("the name is 'naïve\r\n'".to_owned());
+        trace.send("its alias is 'canary-0123'".to_owned());
+        assert_eq!(steps.header(&secrets).unwrap(), "the name is 'na?ve??'; its alias is '[key]'");
+
+        let (trace, steps) = RouteTrace::open();
+        (0..1000).for_each(|number| trace.send(format!("step {number}, which is long enough")));
+        let value = steps.header(&secrets).unwrap();
         assert!(value.len() == LONGEST && value.as_bytes().ends_with(b"..."), "{value:?}");
-        assert!(RouteTrace::default().header(&secrets).is_none());
+        assert!(RouteSteps::default().header(&secrets).is_none());
+    }
+
+    /// Requirement: `x-vdm-route` names a target once for all calls of it in a row. A run that goes on after the head of the
+    /// reply keeps no step.
+    #[test]
+    fn repeated_steps_are_one_and_steps_after_the_head_are_dropped() {
+        let (trace, steps) = RouteTrace::open();
+        for step in ["-> a:m", "-> a:m", "a:m failed with 500", "-> b:m", "-> a:m"] {
+            trace.send(step.to_owned());
+        }
+        let header = steps.header(&Secrets::new([])).unwrap();
+        assert_eq!(header, "-> a:m; a:m failed with 500; -> b:m; -> a:m");
+        trace.send("late".to_owned());
+        assert!(trace.0.is_some_and(|sender| sender.is_closed()));
     }
 }

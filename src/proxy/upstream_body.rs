@@ -18,18 +18,13 @@ use vandamme_protocol::content_coding::{ContentCoding, Unsupported};
 use vandamme_protocol::request;
 
 use super::classify::CallFailure;
+use super::content_type::{ContentKind, content_type, is_page, without_mark};
 use super::remedies;
 
+/// The largest list of models that is read. The largest known one has half a megabyte.
+pub(super) const LARGEST_LIST: usize = 8 << 20;
 /// How much of an upstream's header an error message repeats.
 const LONGEST_KIND: usize = 100;
-
-/// The content of an upstream's body.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum ContentKind {
-    Events,
-    Json,
-    Other,
-}
 
 /// A reply whose first bytes have been read.
 pub(super) struct UpstreamReply {
@@ -70,11 +65,6 @@ impl UpstreamReply {
     }
 }
 
-pub(super) fn is_page(headers: &HeaderMap) -> bool {
-    let kind = content_type(headers).unwrap_or_default().to_ascii_lowercase();
-    kind.contains("html") || kind.contains("xml")
-}
-
 /// The first bytes of a body, and its rest.
 async fn beginning(mut body: UpstreamBody) -> (Bytes, UpstreamBody) {
     let mut first = Bytes::new();
@@ -90,39 +80,6 @@ async fn beginning(mut body: UpstreamBody) -> (Bytes, UpstreamBody) {
             None => return (first, Box::pin(stream::empty())),
         }
     }
-}
-
-/// Without leading white space and byte order mark.
-fn without_mark(text: &[u8]) -> &[u8] {
-    text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text).trim_ascii_start()
-}
-
-impl ContentKind {
-    /// The content of a body with this content type and these first bytes.
-    fn or_rather(self, first: &[u8]) -> Self {
-        const FIELDS: [&[u8]; 5] = [b"data:", b"event:", b"id:", b"retry:", b":"];
-        let told = without_mark(first);
-        match told.first() {
-            Some(b'{' | b'[') => Self::Json,
-            Some(_) if FIELDS.iter().any(|field| told.starts_with(field)) => Self::Events,
-            Some(_) | None => self,
-        }
-    }
-
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let kind = content_type(headers).unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match kind.as_str() {
-            "text/event-stream" => Self::Events,
-            "application/json" => Self::Json,
-            kind if kind.ends_with("+json") => Self::Json,
-            _ => Self::Other,
-        }
-    }
-}
-
-fn content_type(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::CONTENT_TYPE)?.to_str().ok()
 }
 
 /// The decoded body of a reply, and how its completeness shows.

@@ -17,7 +17,7 @@ use vandamme_protocol::convert::{Dropped, client, upstream};
 use vandamme_protocol::request::{self, Pieces, UsageAsked};
 use vandamme_protocol::tool_id::Form;
 
-use super::fixups::Fixups;
+use super::fixups::{Fixed, Fixups};
 use super::middleware::AppliedMiddleware;
 use super::translation::Translation;
 use super::upstream_headers::{presentable, query};
@@ -67,7 +67,9 @@ impl UpstreamRequest {
     ) -> Result<Self, String> {
         let live = gateway.live_config();
         let mut built = Self::translate(request, lease, &live)?;
-        fixups.apply(request, lease, &live, &mut built)?;
+        if let Some(fixed) = fixups.apply(request, lease, &live, &built.body)? {
+            built.set_fixed(fixed);
+        }
         if let ReplyPath::Chat(_) | ReplyPath::Translated(_) = built.reply_path {
             built.middleware = AppliedMiddleware::apply(gateway, request, lease, &mut built.body).await;
         }
@@ -95,6 +97,16 @@ impl UpstreamRequest {
     /// The middleware that follows the reply of one call.
     pub(super) fn audience(&self) -> Option<ReplyHooks> {
         self.middleware.as_ref()?.audience()
+    }
+
+    fn set_fixed(&mut self, Fixed { before, body, betas }: Fixed) {
+        if let ReplyPath::Translated(translation) = &mut self.reply_path
+            && body.as_ptr() != before.as_ptr()
+        {
+            translation.follow(&before, &body);
+        }
+        self.body = body.into();
+        self.betas = betas;
     }
 
     fn translate(request: &ProxyRequest, lease: &Lease, live: &LiveConfig) -> Result<Self, String> {

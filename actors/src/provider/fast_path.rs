@@ -11,15 +11,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use actix::{Addr, WeakAddr};
 
 use super::gate::Gate;
-use super::health::{AffinityHash, Size, preferred_index};
-use super::lease::{Lease, LeaseEvent, LeaseSource, Permits};
+use super::health::{AffinityHash, preferred_index};
 use super::{Provider, client_key};
 use crate::secret::ApiKey;
-use crate::settings::{Profile, ProviderSettings};
+use crate::settings::ProviderSettings;
 use crate::snapshot::Snapshot;
-
-/// Above this number of unread events the router asks the actor, which reads them.
-const MAX_UNREAD: usize = 1024;
 
 /// The fast path of one provider, shared by all incarnations of its actor.
 pub(super) struct FastPath {
@@ -30,12 +26,19 @@ pub(super) struct FastPath {
 }
 
 /// The actor and the settings that leases come from.
-struct FastPathSource {
-    settings: Arc<ProviderSettings>,
+pub(super) struct FastPathSource {
+    pub(super) settings: Arc<ProviderSettings>,
     keys: Vec<ApiKey>,
     /// Weak, since a retired actor must end with its last lease.
     owner: WeakAddr<Provider>,
-    incarnation: u64,
+    pub(super) incarnation: u64,
+}
+
+impl FastPathSource {
+    /// The actor, if it is still running.
+    pub(super) fn owner(&self) -> Option<Addr<Provider>> {
+        self.owner.upgrade().filter(Addr::connected)
+    }
 }
 
 impl Default for FastPath {
@@ -73,18 +76,23 @@ impl FastPath {
         self.gate.close();
     }
 
-    /// A request calls this before it queues the event.
-    pub(super) fn before_report(&self, event: &LeaseEvent) {
-        if is_adverse(event) {
-            self.gate.before_failure_is_queued();
-        }
+    /// A request calls this before it queues an adverse event.
+    pub(super) fn before_failure_is_queued(&self) {
+        self.gate.before_failure_is_queued();
     }
 
-    /// The actor calls this before it acts on the event.
-    pub(super) fn before_read(&self, event: &LeaseEvent) {
-        if is_adverse(event) {
-            self.gate.before_failure_is_handled();
-        }
+    /// The actor calls this before it acts on an adverse event.
+    pub(super) fn before_failure_is_handled(&self) {
+        self.gate.before_failure_is_handled();
+    }
+
+    /// The source of leases, while there is one. It lends only if [`is_open_for`](Self::is_open_for) its incarnation.
+    pub(super) fn source(&self) -> Arc<Option<FastPathSource>> {
+        self.source.load()
+    }
+
+    pub(super) fn is_open_for(&self, incarnation: u64) -> bool {
+        self.gate.is_open_for(incarnation)
     }
 
     /// The number of keys taken in turn.
@@ -96,45 +104,12 @@ impl FastPath {
         self.turn.store(turn, Ordering::Relaxed);
     }
 
-    fn key(&self, source: &FastPathSource, session: Option<AffinityHash>) -> Option<ApiKey> {
+    /// The key for the next request of this session.
+    pub(super) fn key(&self, source: &FastPathSource, session: Option<AffinityHash>) -> Option<ApiKey> {
         let at = match session {
             Some(session) => preferred_index(session, source.keys.iter().map(ApiKey::id)),
             None => self.turn.fetch_add(1, Ordering::Relaxed).checked_rem(source.keys.len()),
         };
         source.keys.get(at?).cloned()
-    }
-}
-
-impl Permits {
-    /// A lease for one request; `None` if the fast path is closed.
-    pub(crate) fn lend(
-        self: &Arc<Self>,
-        model: &Arc<str>,
-        profile: Option<&Arc<Profile>>,
-        (session, size): (Option<AffinityHash>, Size),
-    ) -> Option<Lease> {
-        let fast_path = &self.fast_path;
-        if self.unread() > MAX_UNREAD {
-            return None;
-        }
-        let source = fast_path.source.load();
-        let source = source.as_ref().as_ref().filter(|source| self.is_current(source.incarnation))?;
-        if !fast_path.gate.is_open_for(source.incarnation) {
-            return None;
-        }
-        let owner = source.owner.upgrade().filter(Addr::connected)?;
-        let permit = self.take()?;
-        let key = fast_path.key(source, session)?;
-        let lease_source = LeaseSource { owner, incarnation: source.incarnation, permits: self.clone() };
-        let lease = Lease::new(source.settings.clone(), model.clone(), key, size, lease_source);
-        Some(lease.with_permit(Some(permit)).with_profile(profile.cloned()))
-    }
-}
-
-/// Whether the event can change which key or fixups other requests get.
-fn is_adverse(event: &LeaseEvent) -> bool {
-    match event {
-        LeaseEvent::Report { report, .. } => report.outcome.is_adverse(),
-        LeaseEvent::LearnedRule { .. } => true,
     }
 }

@@ -1,146 +1,22 @@
 //! Defines the lease, the right to call one provider once with one key: a guard that always reports how the call ended.
 
-use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix::{Addr, Message};
-use crossbeam_queue::SegQueue;
 use vandamme_protocol::compat::Fixup;
 
 use super::Provider;
-use super::fast_path::FastPath;
-use super::health::{Alternatives, CallReport, Size};
+use super::health::{AffinityHash, Alternatives, CallReport, Size};
+use super::permits::{HeldPermit, LeaseEvent, Permit, Permits};
 use crate::clock::{self, Millis};
 use crate::excerpt;
 use crate::outcome::Outcome;
-use crate::retry::RetryBudget;
 use crate::secret::{ApiKey, KeyId};
 use crate::settings::{Profile, ProviderSettings};
 
-/// Counts a provider's requests in flight and queues their reports for the actor. It outlives the provider's actor, so
-/// that a restarted actor neither forgets nor leaks a permit.
-///
-/// A report wakes the actor only if a request waits for a permit, since wake-ups were most of the cost of a small
-/// request (measured). The actor reads the reports before it lends a key or answers a question, and at each ping of the
-/// supervisor. So their number is bounded by the requests in flight and those that have ended in between.
-pub(crate) struct Permits {
-    taken: AtomicUsize,
-    limit: AtomicUsize,
-    events: SegQueue<LeaseEvent>,
-    /// A request waits for a permit.
-    has_waiters: AtomicBool,
-    pub(super) fast_path: FastPath,
-    budget: RetryBudget,
-    /// Numbers the leases that may be probes.
-    lease_numbers: AtomicU64,
-    /// The incarnation that owns the permits. A replaced incarnation may still be running.
-    current: AtomicU64,
-}
-
-/// One permit; its drop frees it.
-pub(crate) struct Permit(Arc<Permits>);
-
-/// Proves that a request already holds a permit, when it asks for its next lease.
-#[derive(Clone, Debug)]
-pub struct HeldPermit(Arc<Permits>);
-
-impl fmt::Debug for Permits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permits").field("taken", &self.taken()).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Permit")
-    }
-}
-
-impl Permits {
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
-        let (taken, limit) = (AtomicUsize::new(0), AtomicUsize::new(limit));
-        let (events, has_waiters) = (SegQueue::new(), AtomicBool::new(false));
-        Arc::new(Self {
-            taken,
-            limit,
-            events,
-            has_waiters,
-            fast_path: FastPath::default(),
-            budget: RetryBudget::default(),
-            lease_numbers: AtomicU64::new(0),
-            current: AtomicU64::new(0),
-        })
-    }
-
-    pub(crate) fn taken(&self) -> usize {
-        self.taken.load(Ordering::SeqCst)
-    }
-
-    /// The oldest unread event.
-    pub(crate) fn next_event(&self) -> Option<LeaseEvent> {
-        self.events.pop()
-    }
-
-    fn report(&self, event: LeaseEvent) {
-        self.fast_path.before_report(&event);
-        self.events.push(event);
-    }
-
-    /// The number of a lease that may be a probe. Never 0, which the leases of the fast path have.
-    pub(super) fn next_lease_number(&self) -> u64 {
-        self.lease_numbers.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    /// From now on this incarnation lends keys and reads the reports.
-    pub(crate) fn set_incarnation(&self, incarnation: u64) {
-        self.current.store(incarnation, Ordering::SeqCst);
-    }
-
-    pub(super) fn is_current(&self, incarnation: u64) -> bool {
-        self.current.load(Ordering::SeqCst) == incarnation
-    }
-
-    /// The number of unread events.
-    pub(super) fn unread(&self) -> usize {
-        self.events.len()
-    }
-
-    /// Closes the fast path until the actor has its new settings; meanwhile every request asks the actor.
-    pub(crate) fn suspend_fast_path(&self) {
-        self.fast_path.suspend();
-    }
-
-    /// Sets the number of waiting requests. While there are any, the actor gets a message for every freed permit.
-    pub(crate) fn set_waiting(&self, waiting: usize) {
-        self.has_waiters.store(waiting > 0, Ordering::SeqCst);
-    }
-
-    /// Sets the number of permits. Permits taken beyond it are freed when their requests end.
-    pub(crate) fn resize(&self, limit: usize) {
-        self.limit.store(limit, Ordering::Release);
-    }
-
-    pub(crate) fn take(self: &Arc<Self>) -> Option<Permit> {
-        let limit = self.limit.load(Ordering::Acquire);
-        let room = |taken: usize| (taken < limit).then_some(taken + 1);
-        self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).ok()?;
-        Some(Permit(self.clone()))
-    }
-}
-
-impl HeldPermit {
-    pub(super) fn belongs_to(&self, permits: &Arc<Permits>) -> bool {
-        Arc::ptr_eq(&self.0, permits)
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.taken.fetch_sub(1, Ordering::SeqCst);
-    }
-}
+/// Above this number of unread events the router asks the actor, which reads them.
+const MAX_UNREAD: usize = 1024;
 
 /// A key of a provider, lent for one request.
 #[derive(Debug)]
@@ -199,16 +75,31 @@ enum LeaseStage {
     Finished,
 }
 
-/// A report of a request to its provider.
-#[derive(Debug)]
-pub(crate) enum LeaseEvent {
-    /// The result of a call, with the settings that the lease was made under.
-    Report { provider: Arc<ProviderSettings>, incarnation: u64, report: CallReport },
-    /// The fixups that made requests for a model acceptable.
-    LearnedRule { provider: Arc<ProviderSettings>, model: Arc<str>, fixups: Vec<Fixup> },
-}
-
 impl Lease {
+    /// A lease by the fast path; `None` if that is closed.
+    pub(crate) fn from_fast_path(
+        permits: &Arc<Permits>,
+        model: &Arc<str>,
+        session: Option<AffinityHash>,
+        size: Size,
+    ) -> Option<Self> {
+        let fast_path = &permits.fast_path;
+        if permits.unread() > MAX_UNREAD {
+            return None;
+        }
+        let source = fast_path.source();
+        let source = source.as_ref().as_ref().filter(|source| permits.is_current(source.incarnation))?;
+        if !fast_path.is_open_for(source.incarnation) {
+            return None;
+        }
+        let owner = source.owner()?;
+        let permit = permits.take()?;
+        let key = fast_path.key(source, session)?;
+        let lease_source = LeaseSource { owner, incarnation: source.incarnation, permits: permits.clone() };
+        let lease = Self::new(source.settings.clone(), model.clone(), key, size, lease_source);
+        Some(lease.with_permit(Some(permit)))
+    }
+
     pub(crate) fn new(
         provider: Arc<ProviderSettings>,
         model: Arc<str>,
@@ -290,12 +181,12 @@ impl Lease {
 
     /// Counts a call that is not a retry. The retry budget grows with these calls.
     pub fn count_request(&self) {
-        self.ticket.source.permits.budget.count_request(clock::boot());
+        self.ticket.source.permits.budget().count_request(clock::boot());
     }
 
     /// Takes one retry from the provider's budget. Returns `false` if the budget is used up.
     pub fn draw_retry(&self) -> bool {
-        self.ticket.source.permits.budget.draw(clock::boot())
+        self.ticket.source.permits.budget().draw(clock::boot())
     }
 
     /// Records that a reply has started successfully. If the lease is a probe, the probe has succeeded; the reply may
@@ -326,7 +217,7 @@ impl Lease {
     /// The proof of this lease's permit, for the next lease of the same request. Without it, requests that need another
     /// key would wait for one another while all permits are taken.
     pub fn held(&self) -> Option<HeldPermit> {
-        self.ticket.permit.as_ref().map(|permit| HeldPermit(permit.0.clone()))
+        self.ticket.permit.as_ref().map(Permit::held)
     }
 
     /// Takes over the permit of the previous lease, unless this lease has its own.
@@ -370,7 +261,7 @@ impl Ticket {
     /// Frees the permit before it sends the message, since the message makes the provider look for free permits.
     fn free(&mut self) {
         self.permit.take();
-        if self.source.permits.has_waiters.load(Ordering::SeqCst) {
+        if self.source.permits.has_waiters() {
             // Bounded by the requests in flight; it must never block.
             self.source.owner.do_send(Freed);
         }

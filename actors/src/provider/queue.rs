@@ -7,7 +7,8 @@ use std::time::Duration;
 use actix::{AsyncContext as _, Context, Handler};
 
 use super::health::SessionWait;
-use super::lease::{Freed, Permit};
+use super::lease::Freed;
+use super::permits::Permit;
 use super::{LeaseKey, LeaseRefusal, Provider};
 use crate::clock::{self, Millis};
 use crate::retry::with_jitter;

@@ -175,7 +175,7 @@ async fn with_fast_path(keys: &[&str], limits: Limits) -> (Addr<Provider>, Arc<P
 }
 
 fn lend(permits: &Arc<Permits>) -> Option<Lease> {
-    permits.lend(&"m".into(), None, (None, Size::default()))
+    Lease::from_fast_path(permits, &"m".into(), None, Size::default())
 }
 
 #[actix_rt::test]
@@ -195,7 +195,7 @@ async fn the_fast_path_and_the_actor_choose_the_same_key_for_a_session() {
     let (provider, permits) = with_fast_path(&["a", "b", "c"], limits()).await;
 
     for session in (0..32).map(|number| Some(AffinityHash(number))) {
-        let lent = permits.lend(&"m".into(), None, (session, Size::default())).unwrap();
+        let lent = Lease::from_fast_path(&permits, &"m".into(), session, Size::default()).unwrap();
         let answer = request(&provider, "m", |request| request.session = session);
         assert_eq!(answer.await.unwrap().unwrap().key.id(), lent.key.id());
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::explain::MatchKind;
 use crate::settings::{EVERY_NAME, Fallbacks};
 
 /// The aliases of one provider or profile. Case counts for nothing, and `_` is as good as `-`.
@@ -20,6 +19,15 @@ pub(super) struct AliasMatch<'a> {
     pub(super) alias: &'a str,
     pub(super) target: &'a str,
     pub(super) kind: MatchKind,
+}
+
+/// How an alias fits a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MatchKind {
+    /// But for case, and `_` for `-`.
+    Whole,
+    /// The name contains it.
+    Part,
 }
 
 fn folded(name: &str) -> String {

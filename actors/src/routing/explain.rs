@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::fallbacks::SkippedFallback;
+use super::aliases::MatchKind;
+use super::unroutable::SkippedFallback;
 
 /// One step. Names are spelled as in the request or in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +30,6 @@ pub enum RoutingStep<'s> {
     Fallback { target: &'s str, provider: &'s str, model: &'s str },
     /// A fallback that is not used.
     SkippedFallback { target: &'s str, why: &'s SkippedFallback },
-}
-
-/// How an alias matches a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MatchKind {
-    /// The alias is the whole name. Case is ignored, and `_` is the same as `-`.
-    Whole,
-    /// The alias is a part of the name.
-    Part,
 }
 
 /// Why an alias that a name contains is not used.

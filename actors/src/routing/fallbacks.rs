@@ -2,19 +2,8 @@
 
 use super::explain::RoutingStep;
 use super::resolver::Resolver;
-use super::routes::{Route, Routes, Target, Unroutable};
-
-/// Why a fallback is not used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SkippedFallback {
-    #[error(transparent)]
-    Unroutable(#[from] Unroutable),
-    #[error("it has been tried by then")]
-    Tried,
-    /// A key that a client shows is for the provider that it asks for.
-    #[error("it takes the client's own key, which is for provider '{0}'")]
-    OthersKey(String),
-}
+use super::routes::{Route, Routes, Target};
+use super::unroutable::{SkippedFallback, Unroutable};
 
 impl Routes {
     /// Appends to `route` where it goes when it fails, as far as that can be used.

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::routes::{Lists, Route, Routes, Unroutable};
+use super::routes::{Lists, Route, Routes};
+use super::unroutable::Unroutable;
 
 /// The most names in the cache.
 const MOST: usize = 256;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::aliases::{AliasMatch, Aliases};
 use super::explain::{AliasSkipped, RoutingStep};
-use super::routes::{DISCOVERED, MARKER, ProviderRoutes, Route, Routes, Target, Unroutable};
+use super::routes::{DISCOVERED, MARKER, ProviderRoutes, Route, Routes, Target};
+use super::unroutable::Unroutable;
 use crate::settings::Profile;
 
 /// Whether substrings count: a name that a person has chosen for one provider is more likely that model's own.
@@ -29,8 +30,29 @@ pub(super) struct Resolver<'r, 't> {
     fallbacks: Option<&'r [String]>,
 }
 
-/// Where a walk ends: a provider, and the model's name there.
-type Resolved<'r> = Result<(&'r ProviderRoutes, String), Unroutable>;
+/// A resolved name.
+pub(super) struct Resolved<'r> {
+    /// Without fallbacks.
+    pub(super) route: Route,
+    /// The fallbacks of the name, as configured.
+    pub(super) fallbacks: &'r [String],
+}
+
+/// Where the aliases of a name end.
+struct AtProvider<'r> {
+    owner: &'r ProviderRoutes,
+    /// The model's name at that provider.
+    model: String,
+}
+
+type FollowResult<'r> = Result<AtProvider<'r>, Unroutable>;
+
+/// A model's name after its prefix.
+struct Split<'r, 'm> {
+    owner: &'r ProviderRoutes,
+    name: &'m str,
+    is_prefixed: bool,
+}
 
 impl<'r, 't> Resolver<'r, 't> {
     pub(super) fn new(
@@ -41,29 +63,28 @@ impl<'r, 't> Resolver<'r, 't> {
         Self { routes, report, requested, profile: None, fallbacks: None }
     }
 
-    pub(super) fn route(mut self) -> Result<Route, Unroutable> {
-        let (owner, model) = self.walk()?;
-        let fallbacks = self.fallbacks_at(owner, &model).unwrap_or_default();
-        let Target { provider, model } = target(owner, &model);
-        let mut route = Route { provider, model, profile: self.profile, fallbacks: vec![] };
-        self.routes.fall_back(&mut route, fallbacks, self.report);
-        Ok(route)
+    pub(super) fn resolve(mut self) -> Result<Resolved<'r>, Unroutable> {
+        let at = self.walk()?;
+        let fallbacks = self.fallbacks_at(&at).unwrap_or_default();
+        let Target { provider, model } = at.into();
+        Ok(Resolved { route: Route { provider, model, profile: self.profile, fallbacks: vec![] }, fallbacks })
     }
 
     /// Where a fallback leads, which always names its provider.
     pub(super) fn target_of_fallback(mut self) -> Result<Target, Unroutable> {
-        let (owner, model) = match self.requested.strip_prefix('!') {
+        let at = match self.requested.strip_prefix('!') {
             Some(literal) => self.literal(literal)?,
             None => {
-                let (owner, name) = self.split(self.requested)?.0;
+                let Split { owner, name, .. } = self.split(self.requested)?;
                 self.follow(owner, name)?
             }
         };
-        Ok(target(owner, &model))
+        Ok(at.into())
     }
 
     /// The fallbacks of the requested name; without any, those of its model, then of the profile, then of the provider.
-    fn fallbacks_at(&self, owner: &'r ProviderRoutes, model: &str) -> Option<&'r [String]> {
+    fn fallbacks_at(&self, at: &AtProvider<'r>) -> Option<&'r [String]> {
+        let AtProvider { owner, model } = at;
         let of_profile = || {
             let profile = self.profile.as_ref()?;
             self.routes.profiles.get(&profile.name.to_lowercase())?.1.fallbacks_of_all()
@@ -74,7 +95,7 @@ impl<'r, 't> Resolver<'r, 't> {
             .or_else(|| owner.aliases.fallbacks_of_all())
     }
 
-    fn walk(&mut self) -> Resolved<'r> {
+    fn walk(&mut self) -> FollowResult<'r> {
         let (model, chosen) = self.unmarked(self.requested.trim());
         if let Some(literal) = model.strip_prefix('!') {
             (self.report)(RoutingStep::Literal { name: literal });
@@ -85,7 +106,7 @@ impl<'r, 't> Resolver<'r, 't> {
             && (profile.inactive.is_none() || self.routes.provider_routes(prefix).is_none())
         {
             (self.report)(RoutingStep::Profile { profile: &profile.name, name: rest });
-            return self.through_profile((profile, aliases), rest);
+            return self.through_profile(profile, aliases, rest);
         }
         self.without_profile(model, chosen)
     }
@@ -109,9 +130,10 @@ impl<'r, 't> Resolver<'r, 't> {
 
     fn through_profile(
         &mut self,
-        (profile, aliases): (&'r Arc<Profile>, &'r Aliases),
+        profile: &'r Arc<Profile>,
+        aliases: &'r Aliases,
         name: &str,
-    ) -> Resolved<'r> {
+    ) -> FollowResult<'r> {
         if name.is_empty() {
             return Err(Unroutable::EmptyModel);
         }
@@ -129,14 +151,14 @@ impl<'r, 't> Resolver<'r, 't> {
         match hit.target.strip_prefix('!') {
             Some(literal) => self.literal(literal),
             None => {
-                let (owner, name) = self.split(hit.target)?.0;
+                let Split { owner, name, .. } = self.split(hit.target)?;
                 self.follow(owner, name)
             }
         }
     }
 
     /// A name that may still start with the default profile's aliases.
-    fn without_profile(&mut self, model: &str, chosen: NameSource) -> Resolved<'r> {
+    fn without_profile(&mut self, model: &str, chosen: NameSource) -> FollowResult<'r> {
         let routes = self.routes;
         if model.is_empty() {
             return Err(Unroutable::EmptyModel);
@@ -148,37 +170,41 @@ impl<'r, 't> Resolver<'r, 't> {
             && let Some((profile, aliases)) = routes.profiles.get(profile)
         {
             (self.report)(RoutingStep::DefaultProfile { profile: &profile.name });
-            return self.through_profile((profile, aliases), model);
+            return self.through_profile(profile, aliases, model);
         }
         self.at_provider(model, chosen)
     }
 
-    fn without_profile_again(&mut self, name: &str) -> Resolved<'r> {
+    fn without_profile_again(&mut self, name: &str) -> FollowResult<'r> {
         match name.strip_prefix('!') {
             Some(literal) => self.literal(literal),
             None => self.at_provider(name, NameSource::Not),
         }
     }
 
-    fn at_provider(&mut self, model: &str, chosen: NameSource) -> Resolved<'r> {
-        let ((owner, name), prefixed) = self.split(model)?;
+    fn at_provider(&mut self, model: &str, chosen: NameSource) -> FollowResult<'r> {
+        let Split { owner, name, is_prefixed } = self.split(model)?;
         let chosen = match chosen {
-            NameSource::Not if prefixed => NameSource::ForThis,
+            NameSource::Not if is_prefixed => NameSource::ForThis,
             // `vendor/model:free`
             NameSource::Not if name.contains(':') => NameSource::FromAList,
             NameSource::Not | NameSource::ForThis | NameSource::FromAList => chosen,
         };
         let provider = &owner.settings.name;
-        (self.report)(if prefixed {
+        (self.report)(if is_prefixed {
             RoutingStep::Prefix { provider, name }
         } else {
             RoutingStep::Default { provider, name }
         });
-        let Some(hit) = self.hit(owner, name, chosen) else { return Ok((owner, name.to_owned())) };
+        let Some(hit) = self.hit(owner, name, chosen) else {
+            return Ok(AtProvider { owner, model: name.to_owned() });
+        };
         self.report_alias(&owner.settings.name, &owner.aliases, hit);
         match hit.target.strip_prefix('!') {
             Some(literal) => self.literal_at(owner, literal),
-            None if hit.target.eq_ignore_ascii_case(name) => Ok((owner, hit.target.to_owned())),
+            None if hit.target.eq_ignore_ascii_case(name) => {
+                Ok(AtProvider { owner, model: hit.target.to_owned() })
+            }
             None => {
                 let (owner, name) = self.target(owner, hit.target)?;
                 self.follow(owner, name)
@@ -211,7 +237,7 @@ impl<'r, 't> Resolver<'r, 't> {
     }
 
     /// Follows exact aliases until none applies.
-    fn follow(&mut self, owner: &'r ProviderRoutes, name: &str) -> Resolved<'r> {
+    fn follow(&mut self, owner: &'r ProviderRoutes, name: &str) -> FollowResult<'r> {
         let (mut owner, mut name) = (owner, name.to_owned());
         let mut chain = vec![format!("{}:{name}", owner.settings.name)];
         while let Some(hit) = owner.aliases.whole(&name) {
@@ -236,21 +262,21 @@ impl<'r, 't> Resolver<'r, 't> {
                 return Err(Unroutable::LongChain { model, chain: chain.join(" → "), limit });
             }
         }
-        Ok((owner, name))
+        Ok(AtProvider { owner, model: name })
     }
 
-    fn literal(&self, literal: &str) -> Resolved<'r> {
+    fn literal(&self, literal: &str) -> FollowResult<'r> {
         if literal.is_empty() {
             return Err(Unroutable::EmptyModel);
         }
-        let ((owner, name), _) = self.split(literal)?;
-        Ok((owner, name.to_owned()))
+        let Split { owner, name, .. } = self.split(literal)?;
+        Ok(AtProvider { owner, model: name.to_owned() })
     }
 
     /// A literal target of an alias at `owner`.
-    fn literal_at(&self, owner: &'r ProviderRoutes, literal: &str) -> Resolved<'r> {
+    fn literal_at(&self, owner: &'r ProviderRoutes, literal: &str) -> FollowResult<'r> {
         let (owner, name) = self.target(owner, literal)?;
-        Ok((owner, name.to_owned()))
+        Ok(AtProvider { owner, model: name.to_owned() })
     }
 
     /// Where a target of an alias at `owner` leads: across only if its first part is a provider.
@@ -268,15 +294,20 @@ impl<'r, 't> Resolver<'r, 't> {
 
     /// Splits at the first colon, and says whether there was a prefix. One with `/` or `.` in it is part of a model's id
     /// (`vendor/model:free`).
-    fn split<'m>(&self, model: &'m str) -> Result<((&'r ProviderRoutes, &'m str), bool), Unroutable> {
+    fn split<'m>(&self, model: &'m str) -> Result<Split<'r, 'm>, Unroutable> {
         let routes = self.routes;
         let default = || {
             let default = routes.default.as_ref().ok_or(Unroutable::NoProvider)?;
             routes.provider_routes(&default.name).ok_or(Unroutable::NoProvider)
         };
-        let Some((prefix, rest)) = model.split_once(':') else { return Ok(((default()?, model), false)) };
+        let unprefixed = || Ok(Split { owner: default()?, name: model, is_prefixed: false });
+        let Some((prefix, rest)) = model.split_once(':') else { return unprefixed() };
         if let Some(owner) = routes.provider_routes(prefix) {
-            return if rest.is_empty() { Err(Unroutable::EmptyModel) } else { Ok(((owner, rest), true)) };
+            return if rest.is_empty() {
+                Err(Unroutable::EmptyModel)
+            } else {
+                Ok(Split { owner, name: rest, is_prefixed: true })
+            };
         }
         if prefix.is_empty() {
             return Err(Unroutable::EmptyModel);
@@ -285,7 +316,7 @@ impl<'r, 't> Resolver<'r, 't> {
             return Err(unusable);
         }
         if prefix.contains(['/', '.']) {
-            return Ok(((default()?, model), false));
+            return unprefixed();
         }
         if routes.names.is_empty() {
             return Err(Unroutable::NoProvider);
@@ -305,6 +336,8 @@ impl<'r, 't> Resolver<'r, 't> {
     }
 }
 
-fn target(owner: &ProviderRoutes, model: &str) -> Target {
-    Target { provider: owner.settings.clone(), model: model.into() }
+impl From<AtProvider<'_>> for Target {
+    fn from(AtProvider { owner, model }: AtProvider<'_>) -> Self {
+        Self { provider: owner.settings.clone(), model: model.into() }
+    }
 }

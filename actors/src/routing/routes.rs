@@ -1,15 +1,10 @@
-//! Model name → provider and the model's name there. Pure: tables built once from the settings, and a function of them
-//! and the name alone.
-//!
-//! `[profile:]…`, `[provider:]model`, `!` for a name without aliases, else the default. The target of an alias may
-//! be another alias, also of another provider.
+//! The routing tables, built once from the settings.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::aliases::Aliases;
-use super::explain::RoutingStep;
-use super::resolver::Resolver;
+use super::unroutable::Unroutable;
 use crate::settings::{PartialProvider, Profile, ProviderSettings, Settings};
 use crate::snapshot::Snapshot;
 
@@ -56,31 +51,6 @@ pub struct Target {
     pub model: Arc<str>,
 }
 
-/// Why a model name leads nowhere. Every text is for the client.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unroutable {
-    #[error(
-        "no provider is configured: set OPENAI_API_KEY, ANTHROPIC_API_KEY or another {{PROVIDER}}_API_KEY and restart"
-    )]
-    NoProvider,
-    #[error("unknown provider '{prefix}' in model '{model}': the providers are {known}")]
-    UnknownProvider { prefix: String, model: String, known: String },
-    #[error("unknown provider '{name}': the providers are {known}")]
-    NoSuchProvider { name: String, known: String },
-    #[error("provider '{name}' has a key but no base URL: set {missing} and restart")]
-    Incomplete { name: String, missing: String },
-    #[error("provider '{name}' has no key: set {variable} and restart")]
-    Keyless { name: String, variable: String },
-    #[error("profile '{name}' is inactive: {why}")]
-    InactiveProfile { name: String, why: String },
-    #[error("model: the name is empty")]
-    EmptyModel,
-    #[error("model '{model}' leads through aliases in a circle: {chain}; change one of them")]
-    AliasCycle { model: String, chain: String },
-    #[error("model '{model}' leads through more than {limit} aliases: {chain}")]
-    LongChain { model: String, chain: String, limit: usize },
-}
-
 /// The ids of the models that providers have listed, by provider.
 pub type Lists = BTreeMap<Arc<str>, HashSet<String>>;
 
@@ -114,22 +84,6 @@ impl Routes {
         }
     }
 
-    /// The route of a model name as a client sends it.
-    ///
-    /// # Errors
-    /// When it leads nowhere.
-    pub fn resolve(&self, model: &str) -> Result<Route, Unroutable> {
-        self.explain(model, &mut |_| {})
-    }
-
-    /// The same, telling every decision on the way.
-    ///
-    /// # Errors
-    /// When it leads nowhere.
-    pub fn explain(&self, model: &str, report: &mut dyn FnMut(RoutingStep<'_>)) -> Result<Route, Unroutable> {
-        Resolver::new(self, model, report).route()
-    }
-
     /// The provider of that name in any case, or the default one.
     ///
     /// # Errors
@@ -143,22 +97,6 @@ impl Routes {
             true => Unroutable::NoProvider,
             false => Unroutable::NoSuchProvider { name: name.to_owned(), known: self.known(name) },
         }))
-    }
-
-    /// Names that lead in circles or through too many aliases, each with what is wrong.
-    pub fn mistakes(&self) -> Vec<Unroutable> {
-        let mut found = Vec::new();
-        for name in &self.names {
-            let Some(owner) = self.provider_routes(name) else { continue };
-            for (alias, _) in owner.aliases.iter() {
-                if let Err(error @ (Unroutable::AliasCycle { .. } | Unroutable::LongChain { .. })) =
-                    self.resolve(&format!("{name}:{alias}"))
-                {
-                    found.push(error);
-                }
-            }
-        }
-        found
     }
 
     /// All providers, and the provider or profile that is meant by an unknown name, if one is near. A usable one comes before
@@ -201,6 +139,3 @@ impl Routes {
         Some(Unroutable::Keyless { name: lower, variable: keyless.missing.clone() })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -45,7 +45,7 @@ pub fn apply<'e>(
         body = match fixup {
             Fixup::Set(path, value, condition) => {
                 let is_removed_later = |later: &Fixup| matches!(later, Fixup::Param(other) if other == path);
-                let holds = condition.as_ref().is_none_or(|condition| refused::holds(&body, condition));
+                let holds = condition.as_ref().is_none_or(|condition| condition.is_met(&body));
                 if !holds || fixups.clone().skip(at + 1).any(is_removed_later) {
                     continue;
                 }
@@ -73,7 +73,7 @@ impl<'e> Unwanted<'e> {
         let path = match fixup {
             Fixup::Param(path) | Fixup::Value(path, None) => path,
             Fixup::Value(path, Some(value)) if refused::value(body, path).as_deref() == Some(value) => path,
-            Fixup::Beside(path, condition) if refused::holds(body, condition) => path,
+            Fixup::Beside(path, condition) if condition.is_met(body) => path,
             Fixup::Keyword(keyword) => return self.keywords.push(keyword),
             Fixup::Value(..)
             | Fixup::Beside(..)

@@ -31,6 +31,15 @@ impl FixupCondition {
         let and = thinking.map(|value| Box::new(Self::new(THINKING, Some(value))));
         Self { and, ..Self::new(path, refused::value(body, path)) }
     }
+
+    /// Whether a request meets the condition.
+    pub(super) fn is_met(&self, body: &[u8]) -> bool {
+        let is_met = match &self.value {
+            None => refused::has_value(body, &self.path),
+            Some(wanted) => refused::value(body, &self.path).as_deref() == Some(wanted),
+        };
+        is_met && self.and.as_ref().is_none_or(|and| and.is_met(body))
+    }
 }
 
 impl fmt::Display for FixupCondition {

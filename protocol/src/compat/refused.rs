@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::FixupCondition;
 use crate::request::value_at;
 
 /// The longest value of a setting, in bytes.
@@ -27,15 +26,6 @@ pub(super) fn value(body: &[u8], path: &str) -> Option<String> {
 pub(super) fn has_value(body: &[u8], path: &str) -> bool {
     let value = value_at(body, &path.split('.').collect::<Vec<_>>());
     value.is_some_and(|value| !matches!(value, b"null" | b"[]"))
-}
-
-/// Whether a request meets a condition.
-pub(super) fn holds(body: &[u8], condition: &FixupCondition) -> bool {
-    let holds_itself = match &condition.value {
-        None => has_value(body, &condition.path),
-        Some(wanted) => value(body, &condition.path).as_deref() == Some(wanted),
-    };
-    holds_itself && condition.and.as_ref().is_none_or(|and| holds(body, and))
 }
 
 /// Returns a rule's value as JSON: itself if it is valid JSON, otherwise a string.

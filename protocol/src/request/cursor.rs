@@ -7,10 +7,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::memchr;
-use serde::de::IgnoredAny;
 
 use super::structure::{Structure, places};
-use crate::json::JsonSyntaxError;
+use crate::json::{JsonSyntaxError, reader::scalar_length};
 
 pub(super) type CursorResult<T> = Result<T, JsonSyntaxError>;
 
@@ -206,12 +205,7 @@ impl<'a> JsonCursor<'a> {
     }
 
     fn scalar(&mut self) -> CursorResult<()> {
-        let behind = &self.text[self.at..];
-        let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
-        let length = behind.iter().position(is_end).unwrap_or(behind.len());
-        if serde_json::from_slice::<IgnoredAny>(&behind[..length]).is_err() {
-            return self.fail();
-        }
+        let Some(length) = scalar_length(&self.text[self.at..]) else { return self.fail() };
         self.at += length;
         Ok(())
     }

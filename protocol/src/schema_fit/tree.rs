@@ -1,14 +1,8 @@
 //! JSON as a tree that preserves the order of members and the notation of scalars.
 
-use std::collections::HashMap;
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
 use serde_json::value::RawValue;
 
-use crate::json::Write;
+use crate::json::{RawMembers, Write};
 
 /// The deepest level that is parsed; deeper values are kept as text. Each level uses stack.
 const DEEPEST: usize = 64;
@@ -34,10 +28,12 @@ impl Node {
 
     fn read(raw: &RawValue, depth: usize) -> Self {
         let text = raw.get();
-        let object = || serde_json::from_str::<Entries<'_>>(text).ok();
+        let object = || serde_json::from_str::<RawMembers<'_>>(text).ok();
         let list = || serde_json::from_str::<Vec<&RawValue>>(text).ok();
         match text.as_bytes().first() {
-            Some(b'{') if depth < DEEPEST => object().map(|entries| Self::Object(entries.members(depth + 1))),
+            Some(b'{') if depth < DEEPEST => {
+                object().map(|members| Self::Object(TreeMembers::read(&members, depth + 1)))
+            }
             Some(b'[') if depth < DEEPEST => list()
                 .map(|values| Self::List(values.into_iter().map(|raw| Self::read(raw, depth + 1)).collect())),
             _ => None,
@@ -111,6 +107,10 @@ impl Node {
 }
 
 impl TreeMembers {
+    fn read(members: &RawMembers<'_>, depth: usize) -> Self {
+        Self(members.unique().map(|(name, raw)| (name.to_owned(), Node::read(raw, depth))).collect())
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Node> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
@@ -130,43 +130,6 @@ impl TreeMembers {
     pub(super) fn take(&mut self, name: &str) -> Option<Node> {
         let at = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.remove(at).1)
-    }
-}
-
-struct Entries<'a>(Vec<(String, &'a RawValue)>);
-
-impl Entries<'_> {
-    /// Returns the members without duplicates: the last value, at the position of the first. A client can send very
-    /// many.
-    fn members(self, depth: usize) -> TreeMembers {
-        let mut last: HashMap<_, _> = self.0.iter().map(|(name, raw)| (name.as_str(), *raw)).collect();
-        let values: Vec<_> = self.0.iter().map(|(name, _)| last.remove(name.as_str())).collect();
-        let once = self.0.into_iter().zip(values);
-        TreeMembers(once.filter_map(|((name, _), raw)| Some((name, Node::read(raw?, depth)))).collect())
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntriesVisitor;
-
-        impl<'de> Visitor<'de> for EntriesVisitor {
-            type Value = Entries<'de>;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = vec![];
-                while let Some(entry) = map.next_entry()? {
-                    entries.push(entry);
-                }
-                Ok(Entries(entries))
-            }
-        }
-
-        deserializer.deserialize_map(EntriesVisitor)
     }
 }
 

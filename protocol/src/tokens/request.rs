@@ -5,10 +5,13 @@
 use std::ops::Range;
 
 use super::{EstimateError, image, shape::Shape};
-use crate::{json, json::JsonSyntaxError, request};
-use reader::JsonReader;
-
-mod reader;
+use crate::{
+    json::{
+        self, JsonSyntaxError,
+        reader::{self, JsonReader},
+    },
+    request,
+};
 
 /// Tokens around the whole conversation, and for the start of the answer.
 const REQUEST: u64 = 3;

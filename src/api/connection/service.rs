@@ -18,8 +18,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::limiter::Class;
 use super::{ClientConnection, Held, Interim};
-use crate::api::render_error;
-use crate::api::unmatched;
+use crate::api::{client_api, render_error};
 use crate::failure::busy_wait;
 use crate::request_id::RequestId;
 
@@ -88,7 +87,7 @@ fn is_health(path: &str) -> bool {
 
 fn refusal(request: &Request) -> Response<BoxBody> {
     let message = "the gateway has reached its limit of client connections (limits.connections)";
-    let api = unmatched::dialect(request.path(), &request.head().headers);
+    let api = client_api::infer(request.path(), &request.head().headers);
     let id = RequestId::new();
     let mut response = render_error::shaped(api, (503, ErrorKind::Api), message, id.as_str());
     render_error::retry_after(&mut response, busy_wait());

@@ -1,19 +1,15 @@
 //! The client connections of one worker thread: accepts them, and closes those that wait too long in a regular sweep.
 
 use std::cell::{Cell, RefCell};
-use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_rt::net::TcpStream;
-use actix_web::rt::time::{sleep, timeout};
-use tokio::sync::oneshot;
+use actix_web::rt::time::sleep;
 use vandamme_actors::settings::Limits;
 
-use super::limiter::{Class, SlotClaim};
-use super::{ClientConnection, ClientStream, Closing, ConnectionLimiter, ConnectionPhase};
+use super::limiter::Class;
+use super::{ClientConnection, Closing, ConnectionPhase};
 use crate::gateway::Gateway;
 
 /// How long an idle connection is kept. Load balancers commonly close theirs after a minute, and must do so first.
@@ -25,11 +21,6 @@ const FRESH: Duration = Duration::from_secs(1);
 /// The longest and the shortest interval between two sweeps.
 const SLOWEST: Duration = Duration::from_secs(1);
 const FASTEST: Duration = Duration::from_millis(50);
-/// How long to wait for the other threads to find a connection to close.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// How many unsent bytes the system buffers. More would only hide how slowly a client reads.
-#[cfg(target_os = "linux")]
-const UNSENT: u32 = 16 << 10;
 
 /// The connections of this thread.
 struct Worker {
@@ -61,100 +52,12 @@ pub(super) fn next_turn() -> u64 {
     })
 }
 
-/// Sets a new connection up, or refuses it.
-pub(crate) async fn accept(
-    io: TcpStream,
-    gateway: &Gateway,
-    limiter: &Arc<ConnectionLimiter>,
-) -> io::Result<(ClientStream, Option<SocketAddr>)> {
-    let peer = io.peer_addr().ok();
-    let live = gateway.live_config();
-    let limits = &live.settings.limits;
-    let slot = match limiter.claim(peer.map(|peer| peer.ip()), limits) {
-        SlotClaim::Granted(slot) => slot,
-        SlotClaim::Full(mut slot) => {
-            // Another connection may have closed in the meantime.
-            if !make_room(gateway).await && !slot.fits(limits) {
-                slot.class = Class::Reserved;
-                if slot.exceeds_reserve(limits) && !close_longest_waiting(Class::Reserved) {
-                    return Err(refuse(
-                        &io,
-                        "the gateway has reached its limit of client connections (limits.connections)",
-                    ));
-                }
-            }
-            slot
-        }
-        SlotClaim::Refused => {
-            return Err(refuse(
-                &io,
-                "this address has reached its limit of connections (limits.connections-per-address)",
-            ));
-        }
-    };
-    set_up(&io, limits);
-    let connection = Rc::new(ClientConnection::new(slot, peer));
-    HERE.with(|here| here.add(&connection));
-    Ok((ClientStream::new(io, connection), peer))
+pub(super) fn add(connection: &Rc<ClientConnection>) {
+    HERE.with(|here| here.add(connection));
 }
 
-fn set_up(io: &TcpStream, limits: &Limits) {
-    // Otherwise a reply that is written in several pieces waits for acknowledgements (measured).
-    let _ = io.set_nodelay(true);
-    #[cfg(target_os = "linux")]
-    {
-        // The system closes the connection of a client that acknowledges nothing.
-        if let Some(patience) = limits.client_timeout {
-            let longest = i32::MAX.unsigned_abs();
-            let patience =
-                u32::try_from(patience.as_millis()).map_or(longest, |millis| millis.clamp(1, longest));
-            if let Err(error) = rustix::net::sockopt::set_tcp_user_timeout(io, patience) {
-                log::warn!("limits.client-timeout has no effect: {error}");
-            }
-        }
-        if let Err(error) = socket2::SockRef::from(io).set_tcp_notsent_lowat(UNSENT) {
-            log::debug!("cannot limit the system's buffer for slow clients: {error}");
-        }
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = limits;
-}
-
-/// Sends the reason if that is possible without waiting. The caller then drops the connection, which closes it.
-fn refuse(io: &TcpStream, why: &str) -> io::Error {
-    let body = format!("{{\"type\":\"error\",\"error\":{{\"type\":\"api_error\",\"message\":\"{why}\"}}}}");
-    let reply = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 5\r\n\
-         content-length: {}\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    // If this fails, the client misses only the reason.
-    let _ = socket2::SockRef::from(io).send(reply.as_bytes());
-    io::ErrorKind::ConnectionRefused.into()
-}
-
-/// Closes the connection that has waited longest for a request, on this thread or another one. Returns `false` if all are in use.
-async fn make_room(gateway: &Gateway) -> bool {
-    if close_longest_waiting(Class::Ordinary) {
-        return true;
-    }
-    let elsewhere = async {
-        for worker in gateway.workers().iter() {
-            let (answer, closed) = oneshot::channel();
-            worker.spawn_fn(move || {
-                // The receiver may have timed out.
-                let _ = answer.send(close_longest_waiting(Class::Ordinary));
-            });
-            if closed.await == Ok(true) {
-                return true;
-            }
-        }
-        false
-    };
-    timeout(PATIENCE, elsewhere).await == Ok(true)
-}
-
-fn close_longest_waiting(class: Class) -> bool {
+/// Closes the connection of this thread that has waited longest for a request; `false` if all are in use.
+pub(super) fn close_longest_waiting(class: Class) -> bool {
     HERE.with(|here| {
         let now = Instant::now();
         let connections = here.connections.borrow();

@@ -2,7 +2,7 @@
 //! `UPDATE_SNAPSHOTS=1 cargo test --lib config::tests` to generate the files that show them.
 
 use super::{COUNT, LimitDeclaration};
-use crate::config::schema::SettingDeclaration;
+use crate::config::setting::SettingDeclaration;
 use crate::config::value_type::KeyType::Value;
 use crate::config::value_type::ValueType::{Bytes, Count, Hours, Pause, Rate, Seconds};
 

@@ -1,9 +1,11 @@
 //! The settings of `[defaults]`.
 
 use super::{EVERYWHERE, SettingDeclaration, SettingList, VariableValue, VariableWithoutKey};
-use crate::config::top_models::SOURCES;
 use crate::config::value_type::KeyType::{Aliases, Value};
 use crate::config::value_type::ValueType::{Count, Flag, OneOf, Parts, Pause, Seconds, Text};
+
+/// The values of `top-models-source`.
+const SOURCES: &[&str] = &["openrouter", "manual_rankings", "disabled"];
 
 pub(in crate::config) const DEFAULTS: SettingList = &[
     SettingDeclaration::new(

@@ -2,18 +2,19 @@
 
 use super::gateway::other;
 use super::{SettingDeclaration, SettingList, VariableWithoutKey};
-use crate::config::fixups::MISSING_REASONING;
 use crate::config::value_type::KeyType::{Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use crate::config::value_type::ValueType::{
     Betas, Bounds, Count, Flag, Format, Keys, Link, Object, OneOf, Params, Seconds, Settings as Members,
     Text, Url, Words,
 };
 
+/// The values of `missing-reasoning`.
+const MISSING_REASONING: &[&str] = &["empty", "blank", "thinking-block"];
 const REPLAYS: &[&str] = &["reasoning_content", "reasoning_content_always", "reasoning_details", "none"];
 
 const ADAPT_GUIDE: &str = "#adapt-requests-to-a-provider";
 
-/// SettingList for OpenAI-format providers alone come last.
+/// The settings for OpenAI-format providers alone come last.
 pub(in crate::config) const PROVIDER: SettingList = &[
     SettingDeclaration::new(
         "api-key",

@@ -55,6 +55,19 @@ fn after_early_pings_the_answer_follows() {
     }
 }
 
+/// Requirement: a reply that begins with pings has `x-vdm-route` with the steps so far, the call in progress included.
+#[test]
+fn beyond_the_patience_the_route_header_names_the_call_in_progress() {
+    let upstream = Upstream::openai().always(Answer::events(openai::text(&["first"])).head_on_permit());
+    let setup = impatient(&upstream).limit("head-patience", 0.1).limit("ping-interval", 0.1);
+    let gateway = setup.env("VDM_ROUTE_HEADER", "1").start();
+    let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
+    let route = exchange.head().header("x-vdm-route").expect("requested").to_owned();
+    assert!(route.contains("; -> ") && !route.contains("failed"), "{route}");
+    upstream.permit();
+    assert_eq!(exchange.finish().text(), "first");
+}
+
 #[test]
 fn after_early_pings_an_error_of_the_upstream_is_an_error_event_of_its_type() {
     let table = [

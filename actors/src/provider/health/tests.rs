@@ -1,5 +1,8 @@
 //! Tests the eight rules of health with explicit times.
 
+mod sessions;
+mod waits;
+
 use std::collections::HashSet;
 
 use super::*;
@@ -152,61 +155,6 @@ fn a_lone_key_is_never_refused_for_a_guess_and_other_models_have_no_cooldown() {
 }
 
 #[test]
-fn only_the_upstreams_own_wait_refuses_and_only_comparable_requests() {
-    let mut bench = bench(&["a"]);
-    bench.fail(MODEL, limited(30));
-    bench.advance(10);
-    let Err(KeyChoice::RateLimited { wait }) = bench.take_with(MODEL, |_| {}) else {
-        panic!("the wait is over too early")
-    };
-    assert_eq!(wait, Duration::from_secs(20));
-    bench.take_with("other", |_| {}).expect("another model");
-    bench.take_with(MODEL, |request| request.size.body = 499).expect("a smaller body");
-    bench.take_with(MODEL, |request| request.size.max_tokens = 49).expect("fewer tokens");
-    bench.take_with(MODEL, |request| request.size = Size { body: 500, max_tokens: 50 }).expect_err("half");
-    bench.advance(20);
-    bench.take_with(MODEL, |_| {}).expect("the wait is over");
-}
-
-#[test]
-fn beyond_a_minute_single_calls_check_whether_the_wait_is_over() {
-    let mut bench = bench(&["a"]);
-    bench.fail(MODEL, limited(280));
-    let mut checked = vec![];
-    for second in 1..=220 {
-        bench.advance(1);
-        if let Ok(taken) = bench.take_with(MODEL, |_| {}) {
-            assert!(bench.take_with(MODEL, |_| {}).is_err(), "one at a time");
-            bench.report(&taken, limited(280 - second));
-            checked.push(second);
-        }
-    }
-    assert_eq!(checked, [10, 30, 70, 150]);
-    bench.advance(9);
-    assert!(bench.take_with(MODEL, |_| {}).is_err());
-}
-
-#[test]
-fn a_successful_check_ends_the_wait() {
-    let mut bench = bench(&["a"]);
-    bench.fail(MODEL, limited(280));
-    bench.advance(10);
-    let check = bench.take();
-    bench.report(&check, Outcome::Answered);
-    bench.take();
-}
-
-#[test]
-fn a_small_success_does_not_end_the_wait_of_large_requests() {
-    let mut bench = bench(&["a"]);
-    bench.fail(MODEL, limited(30));
-    bench.advance(1);
-    let small = bench.take_with(MODEL, |request| request.size.body = 10).unwrap();
-    bench.report(&small, Outcome::Answered);
-    assert!(matches!(bench.take_with(MODEL, |_| {}), Err(KeyChoice::RateLimited { .. })));
-}
-
-#[test]
 fn a_limited_key_is_skipped_for_its_model_only() {
     let mut bench = bench(&["a", "b"]);
     bench.fail(MODEL, limited(None));
@@ -342,35 +290,6 @@ fn the_host_has_a_cooldown_when_it_fails_on_two_models_and_comes_back_by_a_growi
 }
 
 #[test]
-fn after_a_pause_of_the_host_no_session_moves_back_and_forth() {
-    let mut bench = bench(&["a"]);
-    for model in ["x", "y", "x", "y", "x", "y"] {
-        bench.fail(model, Outcome::Unreachable);
-    }
-    let end = bench.health.host.cooldown().unwrap().until;
-    bench.now = end;
-    let answered = bench.take();
-    bench.report(&answered, Outcome::Answered);
-    let mut before = HashSet::new();
-    for second in [0, 10, 20, 30] {
-        bench.now = end + second * 1000;
-        let served: HashSet<u64> = (0..1000)
-            .filter(|&session| {
-                let taken = bench.take_with(MODEL, |request| {
-                    (request.alternatives, request.session) =
-                        (Alternatives::Left, Some(AffinityHash(session)));
-                });
-                taken.is_ok()
-            })
-            .collect();
-        let expected = 100 + 30 * usize::try_from(second).unwrap();
-        assert!(served.len().abs_diff(expected) < 60, "{second} s: {}", served.len());
-        assert!(before.is_subset(&served));
-        before = served;
-    }
-}
-
-#[test]
 fn calls_from_before_the_last_change_have_no_effect() {
     let mut bench = bench(&["a", "b"]);
     let late_success = bench.take();
@@ -399,39 +318,6 @@ fn failures_caused_by_the_request_change_nothing() {
         (0..20).for_each(|_| bench.fail(MODEL, outcome));
     }
     assert!(bench.health.is_clear(bench.now));
-}
-
-#[test]
-fn a_session_waits_five_seconds_for_its_key_and_no_longer() {
-    for (wait, waits) in [(5, true), (6, false)] {
-        let mut bench = bench(&["a", "b"]);
-        let session = Some(AffinityHash(3));
-        let taken = bench.take_with(MODEL, |request| request.session = session).unwrap();
-        bench.report(&taken, limited(wait));
-        let next = bench.take_with(MODEL, |request| request.session = session);
-        match next {
-            Err(KeyChoice::WaitUntil(until)) => assert!(waits && until == bench.now + wait * 1000),
-            Ok(moved) => assert!(!waits && moved.key != taken.key),
-            Err(other) => panic!("{other:?}"),
-        }
-        bench.advance(wait);
-        let back = bench.take_with(MODEL, |request| request.session = session).unwrap();
-        assert_eq!(back.key, taken.key);
-    }
-}
-
-#[test]
-fn a_session_does_not_wait_for_a_key_without_credit() {
-    let mut bench = bench(&["a", "b"]);
-    let session = Some(AffinityHash(7));
-    let of_session = |request: &mut KeyRequest<'_>| request.session = session;
-    let limited_call = bench.take_with(MODEL, of_session).unwrap();
-    let other_call = bench.take_with("other", of_session).unwrap();
-    assert_eq!(limited_call.key, other_call.key);
-    bench.report(&limited_call, limited(4));
-    bench.report(&other_call, Outcome::OutOfCredit);
-    let moved = bench.take_with(MODEL, of_session).expect("the other key");
-    assert_ne!(moved.key, limited_call.key);
 }
 
 #[test]
@@ -501,19 +387,4 @@ fn a_success_that_began_before_failures_does_not_erase_them() {
     bench.report(&taken, Outcome::Answered);
     bench.fail(MODEL, Outcome::ServerError);
     assert!(bench.take_with_alternative().is_ok(), "a success separates the failures");
-}
-
-#[test]
-fn a_new_wait_restarts_its_checks() {
-    let mut bench = bench(&["a"]);
-    bench.fail(MODEL, limited(100));
-    for pause in [10, 20] {
-        bench.advance(pause);
-        let check = bench.take();
-        bench.report(&check, limited(100 - pause));
-    }
-    bench.advance(200);
-    bench.fail(MODEL, limited(280));
-    bench.advance(10);
-    bench.take_with(MODEL, |_| {}).expect("the first check comes after ten seconds");
 }

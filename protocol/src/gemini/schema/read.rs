@@ -1,13 +1,10 @@
 //! Parses JSON Schema of any draft and size, with bounds for recursion, depth and growth.
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{MapAccess, Visitor},
-};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{EnumValue, Numeral, Schema, SchemaPosition, SchemaType};
-use crate::json::JsonWord;
+use crate::json::RawMembers;
 
 /// The deepest nesting of parameters in practice. A deeper schema becomes a plain object.
 const DEEPEST: usize = 32;
@@ -82,12 +79,12 @@ impl<'a> SchemaReader<'a> {
     }
 
     fn add_contents(&mut self, schema: &mut Schema, members: &SchemaMembers<'a>, depth: usize) {
-        for (name, raw) in members.members("properties").0 {
+        for (name, raw) in members.members("properties").0.iter() {
             // A property that is never valid cannot be sent.
             if raw.get() != "false" {
                 let property = self.nested(raw, depth + 1);
-                schema.properties.0.retain(|(known, _)| known != name.as_str());
-                schema.properties.0.push((name.as_str().to_owned(), property));
+                schema.properties.0.retain(|(known, _)| known != name);
+                schema.properties.0.push((name.to_owned(), property));
             }
         }
         let items = members.value("items").filter(|items| items.get().starts_with('{'));
@@ -208,35 +205,32 @@ fn one_for_each(kinds: &[SchemaType], schema: &Schema) -> Vec<Schema> {
     kinds.iter().map(schema_of).collect()
 }
 
-/// The members of an object in their original order.
-struct SchemaMembers<'a>(Vec<(JsonWord<'a>, &'a RawValue)>);
+/// The members of a schema.
+#[derive(Default, Deserialize)]
+#[serde(transparent)]
+struct SchemaMembers<'a>(#[serde(borrow)] RawMembers<'a>);
 
 impl<'a> SchemaMembers<'a> {
-    /// Returns the value of this name; the last duplicate wins.
     fn value(&self, name: &str) -> Option<&'a RawValue> {
-        self.0.iter().rev().find(|(known, _)| known.as_str() == name).map(|(_, value)| *value)
-    }
-
-    fn read<T: Deserialize<'a>>(&self, name: &str) -> Option<T> {
-        serde_json::from_str(self.value(name)?.get()).ok()
+        self.0.value(name)
     }
 
     fn text(&self, name: &str) -> Option<String> {
-        self.read(name)
+        self.0.read(name)
     }
 
     fn texts(&self, name: &str) -> Vec<String> {
         let mut texts = vec![];
-        super::add_all(&mut texts, self.read(name).unwrap_or_default());
+        super::add_all(&mut texts, self.0.read(name).unwrap_or_default());
         texts
     }
 
     fn list(&self, name: &str) -> Vec<&'a RawValue> {
-        self.read(name).unwrap_or_default()
+        self.0.read(name).unwrap_or_default()
     }
 
     fn members(&self, name: &str) -> Self {
-        self.read(name).unwrap_or(Self(vec![]))
+        self.0.read(name).unwrap_or_default()
     }
 
     fn count(&self, name: &str) -> Option<u64> {
@@ -247,29 +241,5 @@ impl<'a> SchemaMembers<'a> {
         let text = self.value(name)?.get();
         let is_finite = text.parse::<f64>().is_ok_and(f64::is_finite);
         is_finite.then(|| Numeral(text.to_owned()))
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for SchemaMembers<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = SchemaMembers<'de>;
-
-            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = vec![];
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(SchemaMembers(members))
-            }
-        }
-
-        deserializer.deserialize_map(MembersVisitor)
     }
 }

@@ -10,6 +10,7 @@ mod pairing;
 mod reasoning;
 mod system;
 mod tools;
+mod turn;
 mod user;
 
 use serde_json::value::RawValue;
@@ -24,10 +25,10 @@ use crate::{
     tool_id::Maker,
     vocabulary::Delivery,
 };
-use messages::{MessageRole, MessagesTurn};
 use model::ModelGeneration;
 use reasoning::{Hindrance, ReasoningRequest};
 use tools::ToolSelection;
+use turn::{MessageRole, MessagesTurn};
 
 pub(super) fn convert(body: &[u8], target: &MessagesUpstream<'_>) -> Result<MessagesRequest, RequestError> {
     let request = ChatRequestBody::parse(body)?;
@@ -36,7 +37,7 @@ pub(super) fn convert(body: &[u8], target: &MessagesUpstream<'_>) -> Result<Mess
     let max_tokens = max_tokens(&request)?.unwrap_or_else(|| model.max_tokens());
     let turns = MessagesTurn::read_all(request.messages.as_deref().unwrap_or_default())?;
     let choice = ToolSelection::read(&request)?;
-    let reasoning = ReasoningRequest::new(&request, (model, max_tokens), hindrance(&turns, &choice))?;
+    let reasoning = ReasoningRequest::new(&request, model, max_tokens, hindrance(&turns, &choice))?;
     let delivery = if request.stream == Some(true) { Delivery::Streamed } else { Delivery::Whole };
 
     let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 512);
@@ -61,7 +62,7 @@ pub(super) fn convert(body: &[u8], target: &MessagesUpstream<'_>) -> Result<Mess
     let called = messages::write(&turns, maker, &mut out)?;
     tools::write(&request, &choice, &called, &mut out)?;
     out.put(b"}");
-    let reply = reply_context((&request, &reasoning), target, maker);
+    let reply = reply_context(&request, &reasoning, target, maker);
     Ok(MessagesRequest { body: out, delivery, reply, dropped: dropped(&request) })
 }
 
@@ -85,7 +86,8 @@ fn hindrance(turns: &[MessagesTurn<'_>], choice: &ToolSelection<'_>) -> Hindranc
 }
 
 fn reply_context(
-    (request, reasoning): (&ChatRequestBody<'_>, &ReasoningRequest<'_>),
+    request: &ChatRequestBody<'_>,
+    reasoning: &ReasoningRequest<'_>,
     target: &MessagesUpstream<'_>,
     maker: Maker,
 ) -> MessagesReplyContext {

@@ -8,6 +8,7 @@ mod client_tools;
 mod content;
 mod documents;
 mod effort;
+mod image;
 mod messages;
 mod pairing;
 mod server_blocks;
@@ -44,6 +45,17 @@ use tools::{Toolbox, all_names, is_web_search};
 /// Members that are converted elsewhere.
 const ELSEWHERE: [&str; 1] = ["model"];
 
+/// A request, and what has been decided about its translation.
+struct Context<'r, 'a> {
+    request: &'r MessagesRequestBody<'a>,
+    turns: &'r [ChatTurn<'a>],
+    effort: &'r Effort,
+    target: &'r ChatUpstream<'r>,
+    names: &'r Names,
+    /// The target as the maker of ids.
+    maker: Maker,
+}
+
 /// `size` is the length of the request as JSON.
 pub(super) fn convert(
     request: &MessagesRequestBody<'_>,
@@ -66,7 +78,7 @@ pub(super) fn convert(
     let effort = Effort::new(request, &turns, target);
     // A hash, and on the way of every request: made once.
     let maker = Maker::new(target.provider, target.model);
-    settings::write((request, &effort), target, &mut dropped, &mut out)?;
+    settings::write(request, &effort, target, &mut dropped, &mut out)?;
     match delivery {
         Delivery::Streamed => out.put(b",\"stream\":true,\"stream_options\":{\"include_usage\":true}"),
         Delivery::Whole => out.put(b",\"stream\":false"),
@@ -77,14 +89,10 @@ pub(super) fn convert(
     let choice = request.tool_choice.as_ref();
     Toolbox { tools: &tools, choice, turns: &turns, names: &names, target }.write(&mut dropped, &mut out)?;
     out.put(b",\"messages\":[");
-    write_messages((request, &turns, &effort), target, (&names, maker, &mut dropped), &mut out)?;
+    let context = Context { request, turns: &turns, effort: &effort, target, names: &names, maker };
+    write_messages(&context, &mut dropped, &mut out)?;
     out.put(b"]}");
-    Ok(ChatRequest {
-        body: out,
-        delivery,
-        reply: reply_context((request, &effort), target, (&names, maker)),
-        dropped,
-    })
+    Ok(ChatRequest { body: out, delivery, reply: reply_context(&context), dropped })
 }
 
 fn read_turns<'a>(request: &MessagesRequestBody<'a>) -> Result<Vec<ChatTurn<'a>>, RequestError> {
@@ -107,11 +115,8 @@ fn hide_cleared(messages: &[MessageParam<'_>], turns: &mut [ChatTurn<'_>]) {
     }
 }
 
-fn reply_context(
-    (request, effort): (&MessagesRequestBody<'_>, &Effort),
-    target: &ChatUpstream<'_>,
-    (names, maker): (&Names, Maker),
-) -> ChatReplyContext {
+fn reply_context(context: &Context<'_, '_>) -> ChatReplyContext {
+    let Context { request, effort, target, names, maker, .. } = *context;
     let thinks = request
         .thinking
         .as_ref()
@@ -151,17 +156,17 @@ fn asks_for_judgement(request: &MessagesRequestBody<'_>) -> bool {
 }
 
 fn write_messages(
-    (request, turns, effort): (&MessagesRequestBody<'_>, &[ChatTurn<'_>], &Effort),
-    target: &ChatUpstream<'_>,
-    (names, maker, dropped): (&Names, Maker, &mut Dropped),
+    context: &Context<'_, '_>,
+    dropped: &mut Dropped,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
+    let Context { request, turns, effort, target, names, maker } = *context;
     let marks = CacheMarks::new(target);
     let start = out.len();
     if let Some(raw) = request.system {
         let content =
             MessagesContent::read(raw).map_err(|problem| RequestError::new(format!("system: {problem}")))?;
-        system(&content, System::Top, (target.dialect, &marks), dropped, out)?;
+        system(&content, System::Top, target.dialect, &marks, dropped, out)?;
     }
     let mut pairing = ToolUsePairing::new(turns)?;
     pairing.lead_ids_back(maker);

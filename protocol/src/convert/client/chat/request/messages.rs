@@ -7,13 +7,14 @@ use serde_json::value::RawValue;
 use super::{
     content::{BlockDraft, is_blank, is_word},
     pairing::{Input, PairedToolCall, ToolCallPairing},
+    turn::{MessageRole, MessagesTurn},
 };
 use crate::{
     anthropic::writer::tool_input,
     convert::client::chat::custom,
     fault::RequestError,
-    json::{self, JsonWord, Literal, Write, trim_end},
-    openai::request::{ChatContent, ChatMessage, ContentPart},
+    json::{self, Literal, Write, trim_end},
+    openai::request::{ChatContent, ContentPart},
     tool_id::Maker,
 };
 
@@ -21,54 +22,6 @@ use crate::{
 const UNANSWERED: &str = "no result was provided for this tool call";
 /// The text of a user message that the upstream requires and the client does not have.
 const NO_WORD: &str = "(no user message)";
-
-/// Who speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MessageRole {
-    System,
-    User,
-    Assistant,
-    Tool,
-    /// What tools were called once.
-    Function,
-}
-
-/// One entry of `messages`.
-pub(super) struct MessagesTurn<'a> {
-    pub(super) at: usize,
-    pub(super) role: MessageRole,
-    pub(super) content: ChatContent<'a>,
-    pub(super) message: &'a ChatMessage<'a>,
-}
-
-impl<'a> MessagesTurn<'a> {
-    /// Takes all messages apart.
-    pub(super) fn read_all(messages: &'a [ChatMessage<'a>]) -> Result<Vec<Self>, RequestError> {
-        if messages.is_empty() {
-            return Err(RequestError::new("messages: at least one message is required"));
-        }
-        messages.iter().enumerate().map(|(at, message)| Self::read(at, message)).collect()
-    }
-
-    fn read(at: usize, message: &'a ChatMessage<'a>) -> Result<Self, RequestError> {
-        let role = match message.role.as_ref().map(JsonWord::as_str) {
-            Some("system" | "developer") => MessageRole::System,
-            Some("user") => MessageRole::User,
-            Some("assistant") => MessageRole::Assistant,
-            Some("tool") => MessageRole::Tool,
-            Some("function") => MessageRole::Function,
-            Some(_) => {
-                return Err(RequestError::new(format!(
-                    "messages.{at}.role: must be system, developer, user, assistant or tool"
-                )));
-            }
-            None => return Err(RequestError::new(format!("messages.{at}.role: field required"))),
-        };
-        let content = ChatContent::read(message.content)
-            .map_err(|problem| RequestError::new(format!("messages.{at}.content: {problem}")))?;
-        Ok(Self { at, role, content, message })
-    }
-}
 
 /// Appends `messages`; returns the names of all functions that were called in them.
 pub(super) fn write<'a>(

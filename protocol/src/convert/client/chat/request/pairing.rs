@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::value::RawValue;
 
-use super::messages::{MessageRole, MessagesTurn};
+use super::turn::{MessageRole, MessagesTurn};
 use crate::{
     fault::RequestError,
     json::{Literal, escape_text},

@@ -86,7 +86,8 @@ impl<'a> ReasoningRequest<'a> {
     /// The client's wish, as far as the model accepts it.
     pub(super) fn new(
         request: &ChatRequestBody<'a>,
-        (model, max_tokens): (ModelGeneration, u64),
+        model: ModelGeneration,
+        max_tokens: u64,
         hindrance: Hindrance,
     ) -> Result<Self, RequestError> {
         if let Some(own) = request.thinking.map(RawValue::get).filter(|own| own.starts_with('{')) {

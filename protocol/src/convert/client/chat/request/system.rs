@@ -2,7 +2,7 @@
 
 use super::{
     content::{is_blank, write_cache_control},
-    messages::{MessageRole, MessagesTurn},
+    turn::{MessageRole, MessagesTurn},
 };
 use crate::{
     fault::RequestError,

@@ -2,17 +2,16 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde_json::value::RawValue;
-
 use super::{
     caching::{CacheMarks, Mark},
     documents::{ShownPart, document, search_result},
+    image::Image,
 };
 use crate::{
-    anthropic::request::{ContentBlock, MessagesContent, SourceParam},
+    anthropic::request::{ContentBlock, MessagesContent},
     convert::{Dropped, upstream::chat::Dialect},
     fault::RequestError,
-    json::{JsonWord, Literal, Write, trim, trim_end, trim_start, wrong_type},
+    json::{Literal, Write, trim, trim_end, trim_start},
 };
 
 /// What Claude Code puts first in `system`; it changes with every request and would spoil an upstream's prefix cache.
@@ -20,6 +19,19 @@ const ATTRIBUTION: &str = "x-anthropic-billing-header:";
 
 /// The text of a tool message if the tool returned nothing: some upstreams refuse an empty one.
 const NOTHING: &str = "No content provided";
+
+/// The path of a block in a message.
+#[derive(Clone, Copy)]
+pub(super) struct BlockPath {
+    pub(super) turn: usize,
+    pub(super) at: usize,
+}
+
+impl fmt::Display for BlockPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "messages.{}.content.{}", self.turn, self.at)
+    }
+}
 
 /// The place of a system text.
 #[derive(Clone, Copy)]
@@ -41,7 +53,8 @@ impl fmt::Display for System {
 pub(super) fn system(
     content: &MessagesContent<'_>,
     place: System,
-    (dialect, marks): (&Dialect, &CacheMarks),
+    dialect: &Dialect,
+    marks: &CacheMarks,
     dropped: &mut Dropped,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
@@ -112,50 +125,6 @@ fn join<T: AsRef<str>>(texts: &[T], separator: &str, out: &mut Vec<u8>) {
             out.raw(separator);
         }
         out.raw(if at + 1 == texts.len() { trim_end(text) } else { text });
-    }
-}
-
-/// An image that Chat Completions can show.
-#[derive(Clone, Copy)]
-pub(super) enum Image<'a> {
-    Url(&'a str),
-    Base64 { media_type: &'a str, data: &'a str },
-}
-
-impl<'a> Image<'a> {
-    /// Takes an image block's source apart. `path` names the block in errors.
-    pub(super) fn read(source: Option<&'a RawValue>, path: &dyn fmt::Display) -> Result<Self, RequestError> {
-        let problem = |text: &str| RequestError::new(format!("{path}.source{text}"));
-        let raw = source.ok_or_else(|| problem(": field required"))?;
-        let source: SourceParam<'a> =
-            serde_json::from_str(raw.get()).map_err(|error| problem(&format!(": {}", wrong_type(&error))))?;
-        let field = |literal: Option<Literal<'a>>, name: &str| {
-            literal.map(Literal::inner).ok_or_else(|| problem(&format!(".{name}: field required")))
-        };
-        match source.r#type.as_ref().map_or("", JsonWord::as_str) {
-            "base64" => Ok(Self::Base64 {
-                media_type: field(source.media_type, "media_type")?,
-                data: field(source.data, "data")?,
-            }),
-            "url" => Ok(Self::Url(field(source.url, "url")?)),
-            "file" => Err(problem(".type: file sources are not supported by this provider")),
-            _ => Err(problem(".type: must be base64 or url")),
-        }
-    }
-
-    /// Appends the content part, but for its closing brace.
-    pub(super) fn write(self, out: &mut Vec<u8>) {
-        out.put(b"{\"type\":\"image_url\",\"image_url\":{\"url\":\"");
-        match self {
-            Self::Url(url) => out.raw(url),
-            Self::Base64 { media_type, data } => {
-                out.put(b"data:");
-                out.raw(media_type);
-                out.put(b";base64,");
-                out.raw(data);
-            }
-        }
-        out.put(b"\"}");
     }
 }
 

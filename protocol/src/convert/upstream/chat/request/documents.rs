@@ -6,7 +6,7 @@ use std::{borrow::Cow, fmt};
 
 use serde_json::value::RawValue;
 
-use super::{RequestError, caching::Mark, content::Image};
+use super::{RequestError, caching::Mark, image::Image};
 use crate::{
     anthropic::request::{ContentBlock, MessagesContent, SourceParam},
     json::{JsonWord, Literal, Write, wrong_type},

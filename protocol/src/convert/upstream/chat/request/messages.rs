@@ -1,14 +1,15 @@
 //! The conversation: user, assistant and system turns become messages, each written with a comma behind it.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
 use super::{
     ChatTurn, ChatUpstream, TurnRole,
     caching::CacheMarks,
-    content::{Image, System, ToolOutput, is_word, left_out, system},
+    content::{BlockPath, System, ToolOutput, is_word, left_out, system},
     documents::{ShownPart, document, search_result},
+    image::Image,
     pairing::{PairedToolUse, ToolUsePairing},
     server_blocks::{ServerBlock, as_text},
     user::{UserPart, message, user},
@@ -26,15 +27,6 @@ use crate::{
 
 /// The result of a call that the client never answered; upstreams refuse a call without one.
 const UNANSWERED: &str = "Error: no result was provided for this tool call";
-
-/// The path of a block.
-pub(super) struct BlockPath(pub(super) usize, pub(super) usize);
-
-impl fmt::Display for BlockPath {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "messages.{}.content.{}", self.0, self.1)
-    }
-}
 
 /// Writes the messages of a conversation.
 pub(super) struct MessageWriter<'r, 'a> {
@@ -62,10 +54,10 @@ impl<'a> MessageWriter<'_, 'a> {
             match turn.role {
                 TurnRole::System if !turn.is_shown => {}
                 TurnRole::System => {
-                    let ways = (self.target.dialect, self.marks);
-                    system(&turn.content, System::Message(at), ways, dropped, out)?;
+                    let dialect = self.target.dialect;
+                    system(&turn.content, System::Message(at), dialect, self.marks, dropped, out)?;
                 }
-                TurnRole::User => user(at, &turn.content, (self.pairing, self.marks), dropped, out)?,
+                TurnRole::User => user(at, &turn.content, self.pairing, self.marks, dropped, out)?,
                 TurnRole::Assistant => {
                     self.moved(at, &turn.content, dropped, out);
                     self.assistant(&turn.content, self.pairing.calls(at), out);
@@ -83,7 +75,7 @@ impl<'a> MessageWriter<'_, 'a> {
         let MessagesContent::Blocks(blocks) = content else { return };
         let mut parts = vec![];
         for (at, block) in blocks.iter().enumerate() {
-            let path = BlockPath(turn, at);
+            let path = BlockPath { turn, at };
             let shown = match block.kind() {
                 "text" | "tool_use" | "tool_result" => continue,
                 "compaction" => {
@@ -170,8 +162,9 @@ impl<'a> MessageWriter<'_, 'a> {
     ) -> Result<(), RequestError> {
         let mut attached = Vec::new();
         for call in calls {
-            let output =
-                call.answer.map(|answer| ToolOutput::read(answer.block, &BlockPath(answer.turn, answer.at)));
+            let output = call.answer.map(|answer| {
+                ToolOutput::read(answer.block, &BlockPath { turn: answer.turn, at: answer.at })
+            });
             let output = output.transpose()?;
             if output.is_none() && unanswered.is_none() {
                 continue;

@@ -20,7 +20,8 @@ const LONGEST_USER: usize = 64;
 
 /// Appends all of it, each member with a comma before it.
 pub(super) fn write(
-    (request, effort): (&MessagesRequestBody<'_>, &Effort),
+    request: &MessagesRequestBody<'_>,
+    effort: &Effort,
     target: &ChatUpstream<'_>,
     dropped: &mut Dropped,
     out: &mut Vec<u8>,

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{ChatTurn, TurnRole};
+use super::{ChatTurn, TurnRole, content::BlockPath};
 use crate::{
     anthropic::request::{ContentBlock, MessagesContent, ToolParam},
     convert::Dropped,
@@ -30,7 +30,7 @@ enum Definition<'r, 'a> {
 #[derive(Clone, Copy)]
 enum DefinedAt {
     Tools(usize),
-    Block(usize, usize),
+    Block(BlockPath),
 }
 
 impl<'a> ToolEntry<'_, 'a> {
@@ -45,7 +45,7 @@ impl<'a> ToolEntry<'_, 'a> {
     pub(super) fn path(&self) -> String {
         match self.defined_at {
             DefinedAt::Tools(at) => format!("tools.{at}"),
-            DefinedAt::Block(turn, at) => format!("messages.{turn}.content.{at}.tool.definition"),
+            DefinedAt::Block(path) => format!("{path}.tool.definition"),
         }
     }
 }
@@ -77,7 +77,7 @@ pub(super) fn tool_list<'r, 'a>(
     for (turn, blocks) in turns.iter().enumerate().filter_map(|(at, turn)| Some((at, changes_in(turn)?))) {
         for (at, block) in blocks.iter().enumerate() {
             let is_known = match block.kind() {
-                "tool_addition" => add(block, (turn, at), &mut list),
+                "tool_addition" => add(block, BlockPath { turn, at }, &mut list),
                 "tool_removal" => remove(block, &mut list),
                 _ => true,
             };
@@ -98,7 +98,7 @@ fn changes_in<'t, 'a>(turn: &'t ChatTurn<'a>) -> Option<&'t [ContentBlock<'a>]> 
 }
 
 /// Whether the change could be made: tools of MCP servers run at Anthropic.
-fn add<'a>(block: &ContentBlock<'a>, (turn, at): (usize, usize), list: &mut Vec<ToolEntry<'_, 'a>>) -> bool {
+fn add<'a>(block: &ContentBlock<'a>, path: BlockPath, list: &mut Vec<ToolEntry<'_, 'a>>) -> bool {
     let Some(change) = change(block) else { return false };
     match change.r#type.as_ref().map_or("", JsonWord::as_str) {
         "tool_definition" => {
@@ -112,7 +112,7 @@ fn add<'a>(block: &ContentBlock<'a>, (turn, at): (usize, usize), list: &mut Vec<
             let tool = Definition::Inline(Box::new(tool));
             list.push(ToolEntry {
                 tool,
-                defined_at: DefinedAt::Block(turn, at),
+                defined_at: DefinedAt::Block(path),
                 is_removed: false,
                 is_added: true,
             });

@@ -3,9 +3,9 @@
 use super::{
     RequestError,
     caching::{CacheMarks, Mark},
-    content::{Image, ToolOutput, is_word, left_out, unsupported},
+    content::{BlockPath, ToolOutput, is_word, left_out, unsupported},
     documents::{ShownPart, document, search_result},
-    messages::BlockPath,
+    image::Image,
     pairing::ToolUsePairing,
     server_blocks::{ServerBlock, as_text},
 };
@@ -71,7 +71,8 @@ impl<'a> UserPart<'a> {
 pub(super) fn user(
     turn: usize,
     content: &MessagesContent<'_>,
-    (pairing, marks): (&ToolUsePairing<'_, '_>, &CacheMarks),
+    pairing: &ToolUsePairing<'_, '_>,
+    marks: &CacheMarks,
     dropped: &mut Dropped,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
@@ -87,7 +88,7 @@ pub(super) fn user(
     let mut parts = Vec::with_capacity(blocks.len());
     for (at, block) in blocks.iter().enumerate() {
         let first = parts.len();
-        take(block, (turn, at), (pairing, &mut *dropped), &mut parts)?;
+        take(block, BlockPath { turn, at }, pairing, dropped, &mut parts)?;
         if let Some(last) = parts.get_mut(first..).and_then(<[_]>::last_mut) {
             last.mark = marks.mark(block.cache_control);
         }
@@ -118,18 +119,18 @@ pub(super) fn message(parts: &[UserPart<'_>], out: &mut Vec<u8>) {
 
 fn take<'a>(
     block: &ContentBlock<'a>,
-    (turn, at): (usize, usize),
-    (pairing, dropped): (&ToolUsePairing<'_, '_>, &mut Dropped),
+    path: BlockPath,
+    pairing: &ToolUsePairing<'_, '_>,
+    dropped: &mut Dropped,
     parts: &mut Vec<UserPart<'a>>,
 ) -> Result<(), RequestError> {
-    let path = BlockPath(turn, at);
     let mut show = |shown| parts.push(UserPart::shown(shown));
     match block.kind() {
         "text" => block.text.into_iter().for_each(|text| show(ShownPart::Text(text.inner().into()))),
         "image" => show(ShownPart::Image(Image::read(block.source, &path)?)),
         "document" => document(block, &path)?.into_iter().for_each(show),
         "search_result" => search_result(block, &path)?.into_iter().for_each(show),
-        "tool_result" if pairing.is_orphan(turn, at) => {
+        "tool_result" if pairing.is_orphan(path.turn, path.at) => {
             let output = ToolOutput::read(block, &path)?;
             let attached = output.attached.clone();
             let id = block.tool_use_id.map_or("", Literal::inner);

@@ -1,7 +1,11 @@
 //! Names and where they lead, on tables of these tests.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::*;
-use crate::settings::Fallbacks;
+use crate::settings::{Fallbacks, PartialProvider, Profile};
+use crate::snapshot::Snapshot;
 use crate::testing::{provider, settings};
 
 fn routes() -> Routes {

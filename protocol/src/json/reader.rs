@@ -7,39 +7,39 @@ use serde::de::IgnoredAny;
 
 use crate::json::JsonSyntaxError;
 
-pub(super) struct JsonReader<'a> {
+pub(crate) struct JsonReader<'a> {
     text: &'a str,
     at: usize,
 }
 
 impl<'a> JsonReader<'a> {
     /// Starts at the first character that is not white space.
-    pub(super) fn new(text: &'a str) -> Self {
+    pub(crate) fn new(text: &'a str) -> Self {
         let mut reader = Self { text, at: 0 };
         reader.space();
         reader
     }
 
-    pub(super) fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    pub(super) fn slice(&self, span: Range<usize>) -> &'a str {
+    pub(crate) fn slice(&self, span: Range<usize>) -> &'a str {
         &self.text[span]
     }
 
-    pub(super) fn space(&mut self) {
+    pub(crate) fn space(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
             self.at += 1;
         }
     }
 
     /// Consumes the byte that [`JsonReader::peek`] returned.
-    pub(super) fn pass(&mut self) {
+    pub(crate) fn pass(&mut self) {
         self.at += 1;
     }
 
-    pub(super) fn expect(&mut self, byte: u8) -> Result<(), JsonSyntaxError> {
+    pub(crate) fn expect(&mut self, byte: u8) -> Result<(), JsonSyntaxError> {
         if self.peek() != Some(byte) {
             return self.fail();
         }
@@ -48,23 +48,23 @@ impl<'a> JsonReader<'a> {
     }
 
     /// Requires that nothing but white space follows.
-    pub(super) fn end(&mut self) -> Result<(), JsonSyntaxError> {
+    pub(crate) fn end(&mut self) -> Result<(), JsonSyntaxError> {
         self.space();
         if self.at == self.text.len() { Ok(()) } else { self.fail() }
     }
 
-    pub(super) fn fail<T>(&self) -> Result<T, JsonSyntaxError> {
+    pub(crate) fn fail<T>(&self) -> Result<T, JsonSyntaxError> {
         Err(JsonSyntaxError { offset: self.at })
     }
 
     /// Returns the first byte of the value that follows a key, without consuming anything.
-    pub(super) fn value_behind_colon(&self) -> Option<u8> {
+    pub(crate) fn value_behind_colon(&self) -> Option<u8> {
         let is_between = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n' | b':');
         self.text.as_bytes()[self.at..].iter().copied().find(|byte| !is_between(byte))
     }
 
     /// Skips a string. Returns the span between its quotes, with its escapes.
-    pub(super) fn skip_string(&mut self) -> Result<Range<usize>, JsonSyntaxError> {
+    pub(crate) fn skip_string(&mut self) -> Result<Range<usize>, JsonSyntaxError> {
         self.expect(b'"')?;
         let start = self.at;
         let bytes = self.text.as_bytes();
@@ -79,29 +79,31 @@ impl<'a> JsonReader<'a> {
     }
 
     /// Reads a string and passes on each decoded character.
-    pub(super) fn string(&mut self, each: impl FnMut(char)) -> Result<(), JsonSyntaxError> {
+    pub(crate) fn string(&mut self, each: impl FnMut(char)) -> Result<(), JsonSyntaxError> {
         self.expect(b'"')?;
         self.at += decode(&self.text[self.at..], each);
         self.expect(b'"')
     }
 
     /// Reads a number or a literal.
-    pub(super) fn scalar(&mut self) -> Result<Range<usize>, JsonSyntaxError> {
-        let behind = &self.text.as_bytes()[self.at..];
-        let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
-        let length = behind.iter().position(is_end).unwrap_or(behind.len());
-        if serde_json::from_slice::<IgnoredAny>(&behind[..length]).is_err() {
-            return self.fail();
-        }
+    pub(crate) fn scalar(&mut self) -> Result<Range<usize>, JsonSyntaxError> {
+        let Some(length) = scalar_length(&self.text.as_bytes()[self.at..]) else { return self.fail() };
         let start = self.at;
         self.at += length;
         Ok(start..self.at)
     }
 }
 
+/// Returns the length of the number or literal at the start of this text; `None` if there is none.
+pub(crate) fn scalar_length(text: &[u8]) -> Option<usize> {
+    let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
+    let length = text.iter().position(is_end).unwrap_or(text.len());
+    serde_json::from_slice::<IgnoredAny>(&text[..length]).is_ok().then_some(length)
+}
+
 /// Decodes the inside of a string up to its closing quote, or to the first byte that is invalid in a string. Returns
 /// the length.
-pub(super) fn decode(text: &str, mut each: impl FnMut(char)) -> usize {
+pub(crate) fn decode(text: &str, mut each: impl FnMut(char)) -> usize {
     let bytes = text.as_bytes();
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
