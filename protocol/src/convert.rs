@@ -29,10 +29,10 @@ use crate::{
 /// ```
 /// use bytes::{Bytes, BytesMut};
 /// use vandamme_protocol::convert::client::messages::MessagesEncoder;
-/// use vandamme_protocol::convert::upstream::chat::{ChatDecoder, PLAIN, Target, request};
+/// use vandamme_protocol::convert::upstream::chat::{ChatDecoder, ChatUpstream, PLAIN, request};
 /// use vandamme_protocol::convert::{ReplyCodec as _, Transcoder};
 ///
-/// let target = Target { provider: "p", model: "m", requested_model: "m", dialect: &PLAIN, session: None };
+/// let target = ChatUpstream { provider: "p", model: "m", requested_model: "m", dialect: &PLAIN, session: None };
 /// let body = br#"{"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
 /// let converted = request(body, &target)?;
 ///
