@@ -4,9 +4,8 @@ use super::generated::{
     HEAD, Part, SampleSection, built_in_lines, is_table, row, rows, variable_row, wrapped,
 };
 use super::*;
-use crate::config::schema::{
-    Application, DefaultValue, ProviderScope, SettingDeclaration, SettingTable, applies_at_start, variables,
-};
+use crate::config::schema::{Application, SettingDeclaration, SettingTable, applies_at_start, variables};
+use crate::config::setting::{DefaultValue, ProviderScope};
 use crate::config::value_type::KeyType;
 
 const REFERENCE: &str = "docs/configuration.md";

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::*;
 use crate::config::schema::{Application, SettingDeclaration, SettingTable, VariableWithoutKey};
+use crate::config::setting;
 use crate::config::value_type::{KeyType, ValueType};
 
 /// The longest line of a generated comment.
@@ -81,8 +82,8 @@ pub(super) fn wrapped(prefix: &str, text: &str) -> String {
 /// The lines of the built-in file.
 pub(super) fn built_in_lines(settings: schema::SettingList) -> String {
     let line = |setting: &SettingDeclaration| match setting.default {
-        schema::DefaultValue::BuiltIn(value) => Some(format!("{} = {value}\n", setting.key)),
-        schema::DefaultValue::Implied(_) | schema::DefaultValue::Unset => None,
+        setting::DefaultValue::BuiltIn(value) => Some(format!("{} = {value}\n", setting.key)),
+        setting::DefaultValue::Implied(_) | setting::DefaultValue::Unset => None,
     };
     settings.iter().filter_map(line).collect()
 }
