@@ -47,6 +47,8 @@ pub(crate) struct Gateway {
     in_flight: Arc<AtomicUsize>,
     watchers: Arc<AtomicUsize>,
     ready: AtomicBool,
+    /// Another worker accepts new connections.
+    retired: AtomicBool,
     drain: watch::Sender<bool>,
     workers: Snapshot<Vec<ArbiterHandle>>,
     listener: OnceLock<Listener>,
@@ -148,6 +150,7 @@ impl Gateway {
             in_flight: Arc::default(),
             watchers: Arc::default(),
             ready: AtomicBool::new(true),
+            retired: AtomicBool::new(false),
             drain: watch::Sender::new(false),
             workers: Snapshot::new(vec![]),
             listener: OnceLock::new(),
@@ -178,7 +181,6 @@ impl Gateway {
 
     /// The state that is worth keeping when another process continues, as bytes for [`import_state`](Self::import_state).
     /// Contains no key. Empty if the state cannot be written.
-    #[allow(dead_code, reason = "the handover at a restart calls it")]
     pub(crate) async fn export_state(&self) -> Vec<u8> {
         let registry = self.registry.load();
         let state = ExportedState::read(&registry, STATE_PATIENCE).await;
@@ -188,7 +190,6 @@ impl Gateway {
 
     /// Adds the state that another process has exported. What this one has learned itself is kept. Bytes that are damaged
     /// or of another version have no effect.
-    #[allow(dead_code, reason = "the handover at a restart calls it")]
     pub(crate) async fn import_state(&self, bytes: &[u8]) {
         match ExportedState::parse(bytes) {
             Ok(state) => state.import(&self.registry.load(), STATE_PATIENCE).await,
@@ -236,6 +237,17 @@ impl Gateway {
 
     pub(crate) fn leave_rotation(&self) {
         self.ready.store(false, Ordering::Release);
+    }
+
+    /// Whether this process accepts new connections. Streams that never end do so once it does not, so that their clients
+    /// connect to the process that does.
+    pub(crate) fn accepts_connections(&self) -> bool {
+        self.is_ready() && !self.retired.load(Ordering::Acquire)
+    }
+
+    /// Another worker accepts new connections; requests on open ones are still served.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
     }
 
     /// Resolves when running replies must end.
