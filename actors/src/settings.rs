@@ -286,6 +286,8 @@ pub struct Limits {
     pub signatures: Retention,
     /// `drain`: Time for requests in flight to finish when vdm stops. Default: 25 s.
     pub drain: Duration,
+    /// `worker-liveness`: x
+    pub worker_liveness: Duration,
     /// `watch-interval`: Time between two liveness checks of vdm's actors. Default: 0.25 s.
     pub watch_interval: Duration,
     /// `watch-patience`: Time for an actor's answer to a liveness check. An actor that does not answer is replaced.

@@ -24,7 +24,7 @@ pub(crate) use self::limiter::ConnectionLimiter;
 use self::limiter::Slot;
 pub(crate) use self::service::serve;
 pub(crate) use self::stream::ClientStream;
-pub(crate) use self::worker::start_sweeps;
+pub(crate) use self::worker::{retire_here, start_sweeps};
 
 /// The state of one client connection, shared by its stream, its requests and the sweep of its worker thread.
 pub(crate) struct ClientConnection {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use config::ValueKind;
 
 use super::error::Diagnostics;
+use super::file;
 use super::layer::Layer;
 use super::value_type::ValueType;
 
@@ -61,5 +62,13 @@ impl Overrides {
             layer.put(&["log-level"], ValueKind::from("DEBUG"), "--verbose");
         }
         layer
+    }
+
+    /// The files of the configuration and `.env`, whether they exist or not.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let local = [".env", file::NAME].map(|name| self.working_directory.join(name));
+        let user = self.home.as_deref().map(file::user_path);
+        let given = self.config.as_ref().map(|path| self.working_directory.join(path));
+        local.into_iter().chain(user).chain(given).collect()
     }
 }

@@ -99,6 +99,22 @@ async fn load(origin: Overrides) -> Result<Config, Vec<String>> {
     }
 }
 
+pub(super) fn log_reload(reloaded: &Result<Reloaded, Vec<String>>) {
+    match reloaded {
+        Ok(Reloaded { changed, needs_restart, warnings }) => {
+            if changed.is_empty() && needs_restart.is_empty() {
+                log::info!("reloaded: nothing has changed");
+            }
+            changed.iter().for_each(|line| log::info!("reloaded: {line}"));
+            needs_restart.iter().for_each(|line| log::warn!("not reloaded, needs a restart: {line}"));
+            warnings.iter().for_each(|line| log::warn!("{line}"));
+        }
+        Err(mistakes) => {
+            mistakes.iter().for_each(|line| log::error!("not reloaded, nothing has changed: {line}"));
+        }
+    }
+}
+
 /// The values that have changed.
 fn changes(before: &[ConfigValue], after: &[ConfigValue]) -> Reloaded {
     let mut reloaded = Reloaded::default();

@@ -30,6 +30,7 @@ mod hostile_clients;
 mod keys;
 mod listing_endpoints;
 mod liveness;
+mod master;
 mod metrics;
 mod model_names;
 mod models;

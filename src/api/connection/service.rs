@@ -17,6 +17,7 @@ use futures_util::Stream;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::limiter::Class;
+use super::worker;
 use super::{ClientConnection, Held, Interim};
 use crate::api::{client_api, render_error};
 use crate::failure::busy_wait;
@@ -58,7 +59,7 @@ where
             Ok(mut response) => {
                 // A client that waits for `100 Continue` may or may not send its body now, and discarded bytes cannot be framed:
                 // either way the start of the next request is unknown.
-                if unasked || overrun || reserved {
+                if unasked || overrun || reserved || worker::is_retired() {
                     response.head_mut().set_connection_type(ConnectionType::Close);
                 }
                 Ok(response.map_body(|_, body| ServedBody { body, connection: Some(connection) }))

@@ -286,6 +286,14 @@ pub(in crate::config) static LIMITS: [LimitDeclaration; COUNT] = [
     ),
     limit!("drain", Seconds, "25", drain = duration, "Time for requests in flight to finish when vdm stops."),
     limit!(
+        "worker-liveness",
+        Pause,
+        "60",
+        worker_liveness = duration,
+        "Time that the worker process may be unresponsive. After that the master process kills and replaces it.",
+        at_start()
+    ),
+    limit!(
         "watch-interval",
         Pause,
         "0.25",
