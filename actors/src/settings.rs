@@ -286,7 +286,8 @@ pub struct Limits {
     pub signatures: Retention,
     /// `drain`: Time for requests in flight to finish when vdm stops. Default: 25 s.
     pub drain: Duration,
-    /// `worker-liveness`: x
+    /// `worker-liveness`: Time that the worker process may be unresponsive. After that the master process kills and
+    /// replaces it. Default: 60 s.
     pub worker_liveness: Duration,
     /// `watch-interval`: Time between two liveness checks of vdm's actors. Default: 0.25 s.
     pub watch_interval: Duration,
