@@ -125,6 +125,9 @@ impl CallFailure {
             SendError::Tls(fault) => {
                 return Self::bad_gateway(&remedies::tls_failure(provider, fault), Outcome::Unreachable);
             }
+            SendError::Proxy(fault) => {
+                return Self::bad_gateway(&remedies::proxy_failure(provider, fault), Outcome::Unreachable);
+            }
             SendError::Other(error) => error,
         };
         #[expect(clippy::wildcard_enum_match_arm, reason = "an error that awc adds is a broken call, too")]

@@ -1,5 +1,8 @@
 //! What comes from outside is bounded before it is kept: names, and whatever an upstream says.
 
+mod channel;
+mod overload;
+
 use serde_json::json;
 
 use crate::running_totals::ways;

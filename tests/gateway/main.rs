@@ -23,6 +23,7 @@ mod demo;
 mod discovery;
 mod documented;
 mod doors;
+mod environment_faults;
 mod error_messages;
 mod fallbacks;
 mod gemini;

@@ -18,9 +18,10 @@ use rustls::ClientConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::client::{is_local, resolver_shortage};
 use super::forward::Forwarding;
 use super::pool::{Connection as Pooled, Origin, Pool};
-use super::proxy::{ProxyAddress, ProxySettings, Tls};
+use super::proxy::{ProxyAddress, ProxyFault, ProxyProblem, ProxySettings, Tls};
 use super::reply_io::{History, ReplyIo};
 use super::transport::Transport;
 
@@ -58,14 +59,15 @@ impl UpstreamConnector {
         let address = ConnectInfo::new(format!("{}:{}", proxy.host, proxy.port));
         let connecting = Service::<ConnectInfo<String>>::call(&self.tcp, address);
         Box::pin(async move {
-            let (mut stream, _) = set_tcp_options(connecting.await?)?.into_parts();
+            let connection = connecting.await.map_err(|error| proxy_unreachable(error, &proxy))?;
+            let (mut stream, _) = set_tcp_options(connection)?.into_parts();
             let forwarding = match tls {
                 Tls::No => Some(Forwarding::new(&uri, proxy)),
                 Tls::Yes => {
                     let port = uri.port_u16().unwrap_or(443);
                     tunnel(&mut stream, &proxy, &format!("{}:{port}", uri.host().unwrap_or_default()))
                         .await
-                        .map_err(ConnectError::Io)?;
+                        .map_err(|problem| proxy_fault(&proxy, problem))?;
                     None
                 }
             };
@@ -129,27 +131,50 @@ fn set_tcp_options<R>(
     Ok(connection)
 }
 
+fn proxy_fault(proxy: &ProxyAddress, problem: ProxyProblem) -> ConnectError {
+    ConnectError::Io(io::Error::other(ProxyFault { proxy: proxy.clone(), problem }))
+}
+
+/// There is no TCP connection to the proxy. A shortage of this machine stays what it is.
+fn proxy_unreachable(error: ConnectError, proxy: &ProxyAddress) -> ConnectError {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other errors say themselves what failed")]
+    let cause = match error {
+        ConnectError::Io(error) if is_local(&error) => return ConnectError::Io(error),
+        ConnectError::Resolver(_) | ConnectError::NoRecords => match resolver_shortage() {
+            Some(shortage) => return ConnectError::Io(shortage),
+            None => "its name has no address".to_owned(),
+        },
+        ConnectError::Io(error) => error.to_string(),
+        error => error.to_string(),
+    };
+    proxy_fault(proxy, ProxyProblem::Unreachable(cause))
+}
+
 /// Requests a tunnel to `target` from the proxy (RFC 9110, section 9.3.6). The proxy resolves the name.
-async fn tunnel(stream: &mut TcpStream, proxy: &ProxyAddress, target: &str) -> io::Result<()> {
+async fn tunnel(stream: &mut TcpStream, proxy: &ProxyAddress, target: &str) -> Result<(), ProxyProblem> {
     let authorization = proxy
         .authorization
         .as_ref()
         .map(|value| format!("proxy-authorization: {value}\r\n"))
         .unwrap_or_default();
     let request = format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n{authorization}\r\n");
-    stream.write_all(request.as_bytes()).await?;
+    stream.write_all(request.as_bytes()).await.map_err(|_| ProxyProblem::NotHttp)?;
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
         if answer.len() >= MAX_TUNNEL_ANSWER {
-            return Err(io::Error::other("the proxy's answer to CONNECT is too long"));
+            return Err(ProxyProblem::NotHttp);
         }
         // Read byte by byte: the bytes after the blank line belong to the tunnel.
-        answer.push(stream.read_u8().await?);
+        answer.push(stream.read_u8().await.map_err(|_| ProxyProblem::NotHttp)?);
     }
-    let status = answer.split(|&byte| byte == b' ').nth(1).and_then(|word| std::str::from_utf8(word).ok());
-    match status {
-        Some(status) if status.starts_with('2') => Ok(()),
-        Some(status) => Err(io::Error::other(format!("the proxy refused the tunnel with status {status}"))),
-        None => Err(io::Error::other("the proxy's answer to CONNECT is not HTTP")),
+    match tunnel_status(&answer).ok_or(ProxyProblem::NotHttp)? {
+        200..300 => Ok(()),
+        status => Err(ProxyProblem::Refused(status)),
     }
+}
+
+fn tunnel_status(answer: &[u8]) -> Option<u16> {
+    let version_and_rest = answer.strip_prefix(b"HTTP/1.")?;
+    let word = version_and_rest.split(|byte| b" \r".contains(byte)).nth(1)?;
+    std::str::from_utf8(word).ok()?.parse().ok()
 }
