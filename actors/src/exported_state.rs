@@ -95,14 +95,27 @@ impl ExportedState {
         or_log(totals, "ledger");
     }
 
-    /// The state as bytes for [`parse`](Self::parse).
+    /// The state as bytes for [`parse`](Self::parse). If they would be too long, the signatures are left out.
     ///
     /// # Errors
     /// The state cannot be written as JSON.
-    pub fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
-        let json = serde_json::to_vec(self)?;
-        let mut bytes = format!("{VERSION} {}\n", checksum(&json)).into_bytes();
-        bytes.extend_from_slice(&json);
+    pub fn to_bytes(mut self) -> serde_json::Result<Vec<u8>> {
+        let bytes = self.write()?;
+        if bytes.len() <= MAX_BYTES {
+            return Ok(bytes);
+        }
+        log::warn!("the signatures are not carried over to the new process: the state is too long with them");
+        self.signatures = ExportedSignatures::default();
+        self.write()
+    }
+
+    fn write(&self) -> serde_json::Result<Vec<u8>> {
+        // The checksum is filled in afterwards, so that the JSON is not copied.
+        let mut bytes = header(&checksum(b"")).into_bytes();
+        let start = bytes.len();
+        serde_json::to_writer(&mut bytes, self)?;
+        let header = header(&checksum(&bytes[start..]));
+        bytes[..start].copy_from_slice(header.as_bytes());
         Ok(bytes)
     }
 
@@ -127,6 +140,10 @@ impl ExportedState {
         }
         serde_json::from_slice(json).map_err(|_| StateError::OtherVersion)
     }
+}
+
+fn header(checksum: &str) -> String {
+    format!("{VERSION} {checksum}\n")
 }
 
 fn checksum(json: &[u8]) -> String {

@@ -67,6 +67,7 @@ pub(super) fn proxy_failure(
         ProxyProblem::Unreachable(cause) => {
             (format!("cannot be reached: {cause}"), format!("check {variable}"))
         }
+        ProxyProblem::Silent => ("did not answer in time".to_owned(), format!("check {variable}")),
         ProxyProblem::Refused(407) => (
             format!("refused the connection to {host} with status 407"),
             format!("check user and password in {variable}"),

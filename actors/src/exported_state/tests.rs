@@ -76,7 +76,7 @@ async fn used() -> (Addr<Supervisor>, Snapshot<Registry>) {
 async fn a_new_process_continues_with_health_signatures_and_totals() {
     let (_old_supervisor, old) = used().await;
     let state = ExportedState::read(&old.load(), PATIENCE).await;
-    let bytes = state.to_bytes().unwrap();
+    let bytes = state.clone().to_bytes().unwrap();
     let parsed = ExportedState::parse(&bytes).unwrap();
     assert_eq!(parsed, state);
 

@@ -104,10 +104,11 @@ impl Client {
     pub(super) fn new(wiring: &ConnectionSettings, pool: Rc<Pool>) -> Self {
         let proxies = Rc::new(wiring.proxies.as_ref().clone());
         let client = |tls| {
-            let connector = UpstreamConnector::new(proxies.clone(), tls, pool.clone());
+            let connect_timeout = wiring.connect_timeout;
+            let connector = UpstreamConnector::new(proxies.clone(), tls, pool.clone(), connect_timeout);
             let connector = awc::Connector::new()
                 .connector(connector)
-                .timeout(wiring.connect_timeout)
+                .timeout(connect_timeout)
                 // The provider limits the requests in flight; a limit here would be shared by all hosts and delay
                 // requests silently.
                 .limit(0);

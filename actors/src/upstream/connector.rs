@@ -17,6 +17,7 @@ use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
 use rustls::ClientConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Instant, timeout_at};
 
 use super::client::{is_local, resolver_shortage};
 use super::forward::Forwarding;
@@ -27,6 +28,9 @@ use super::transport::Transport;
 
 /// The idle time after which a connection is probed, so that one that a firewall has dropped is detected.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// The share of the connect timeout in which a proxy must answer. Beyond the whole timeout, awc cancels the connection
+/// without its cause.
+const PROXY_SHARE: f64 = 0.9;
 /// The most bytes of an answer to CONNECT that are read.
 const MAX_TUNNEL_ANSWER: usize = 8 << 10;
 
@@ -37,11 +41,19 @@ pub(super) struct UpstreamConnector {
     /// `None` for plain TCP.
     tls: Option<Arc<ClientConfig>>,
     pool: Rc<Pool>,
+    /// The time for a proxy to accept a connection and to answer CONNECT.
+    proxy_timeout: Duration,
 }
 
 impl UpstreamConnector {
-    pub(super) fn new(proxies: Rc<ProxySettings>, tls: Option<Arc<ClientConfig>>, pool: Rc<Pool>) -> Self {
-        Self { tcp: TcpConnector::default().service(), proxies, tls, pool }
+    pub(super) fn new(
+        proxies: Rc<ProxySettings>,
+        tls: Option<Arc<ClientConfig>>,
+        pool: Rc<Pool>,
+        connect_timeout: Duration,
+    ) -> Self {
+        let proxy_timeout = connect_timeout.mul_f64(PROXY_SHARE);
+        Self { tcp: TcpConnector::default().service(), proxies, tls, pool, proxy_timeout }
     }
 
     /// Opens a TCP connection to the host of `uri` or to a proxy: for TLS with a tunnel through the proxy, otherwise
@@ -53,21 +65,26 @@ impl UpstreamConnector {
         let Some(proxy) = proxy else {
             let connecting = self.tcp.call(ConnectInfo::new(uri));
             return Box::pin(async move {
-                Ok(Connected { connection: set_tcp_options(connecting.await?)?, forwarding: None })
+                let connection = connecting.await?;
+                Ok(Connected { connection: set_tcp_options(connection)?, forwarding: None })
             });
         };
         let address = ConnectInfo::new(format!("{}:{}", proxy.host, proxy.port));
         let connecting = Service::<ConnectInfo<String>>::call(&self.tcp, address);
+        let deadline = Instant::now() + self.proxy_timeout;
         Box::pin(async move {
-            let connection = connecting.await.map_err(|error| proxy_unreachable(error, &proxy))?;
+            let late = |_| proxy_fault(&proxy, ProxyProblem::Silent);
+            let connection = timeout_at(deadline, connecting).await.map_err(late)?;
+            let connection = connection.map_err(|error| proxy_unreachable(error, &proxy))?;
             let (mut stream, _) = set_tcp_options(connection)?.into_parts();
             let forwarding = match tls {
                 Tls::No => Some(Forwarding::new(&uri, proxy)),
                 Tls::Yes => {
                     let port = uri.port_u16().unwrap_or(443);
-                    tunnel(&mut stream, &proxy, &format!("{}:{port}", uri.host().unwrap_or_default()))
-                        .await
-                        .map_err(|problem| proxy_fault(&proxy, problem))?;
+                    let target = format!("{}:{port}", uri.host().unwrap_or_default());
+                    let tunnel = tunnel(&mut stream, &proxy, &target);
+                    let tunnel = timeout_at(deadline, tunnel).await.map_err(late)?;
+                    tunnel.map_err(|problem| proxy_fault(&proxy, problem))?;
                     None
                 }
             };

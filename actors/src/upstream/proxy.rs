@@ -37,6 +37,9 @@ pub enum ProxyProblem {
     /// No TCP connection to the proxy; with the cause.
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
+    /// No connection or no answer to CONNECT in time.
+    #[error("it did not answer in time")]
+    Silent,
     /// Its answer to CONNECT is not a success.
     #[error("it refused the tunnel with status {0}")]
     Refused(u16),

@@ -12,11 +12,11 @@ use crate::support::upstream::{Answer, Upstream};
 
 /// The requests that the provider serves at the same time, and the time for each.
 const PLACES: usize = 8;
-const SERVICE_TIME: Duration = Duration::from_millis(50);
+const SERVICE_TIME: Duration = Duration::from_millis(200);
 /// The time for each load.
 const WINDOW: Duration = Duration::from_secs(2);
 /// The pause of a client after a refusal, shorter than any real client's.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// The replies within a window.
 #[derive(Debug, Default)]

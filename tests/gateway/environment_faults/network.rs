@@ -125,6 +125,23 @@ fn what_is_no_proxy_is_reported_with_its_variable() {
     }
 }
 
+/// Requirement (issue 15, 5): a proxy that accepts no connection, or never answers CONNECT, is a 504 that names the proxy.
+#[test]
+fn a_silent_proxy_is_reported_with_its_variable() {
+    let (full, silent) = (Deaf::full(), Upstream::anthropic().always(Answer::silence()));
+    for proxy in [full.address, silent.address()] {
+        let gateway = behind(&format!("http://{proxy}"), "https").limit("connect-timeout", 0.3).start();
+        let reply = gateway.ask("hi");
+        assert_eq!((reply.status(), reply.error_type().as_str()), (504, "timeout_error"), "{reply}");
+        let message = reply.error_message();
+        assert!(
+            message.contains(&format!("the proxy {proxy} for provider 'mine' did not answer in time")),
+            "{message}"
+        );
+        assert!(message.contains("check HTTPS_PROXY"), "{message}");
+    }
+}
+
 /// Requirement (issue 15, 5): requests succeed without a restart as soon as the proxy works again.
 #[test]
 fn a_proxy_that_works_again_is_used_at_once() {
