@@ -15,11 +15,20 @@ fn descriptors(gateway: &Gateway) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", gateway.run.pid())).expect("Linux").count()
 }
 
-/// Requirement (issue 15, 5): failed calls of every kind give back their descriptors and permits. The gateway serves as
-/// before when the fault is over, without a restart.
+/// Resident memory, in MiB.
+#[cfg(target_os = "linux")]
+fn resident(gateway: &Gateway) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.run.pid())).expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a running process");
+    let kib: usize = line.trim().trim_end_matches("kB").trim().parse().expect("a number");
+    kib / 1024
+}
+
+/// Requirement (issue 15, 5): failed calls of every kind give back their descriptors, permits and memory. The gateway
+/// serves as before when the fault is over, without a restart.
 #[test]
 #[cfg(target_os = "linux")]
-fn failed_calls_give_back_their_descriptors_and_permits() {
+fn failed_calls_give_back_descriptors_permits_and_memory() {
     // Without kept connections: those would lead past the fault.
     let answer = Answer::events(anthropic::text(&["Hello ", "there!"])).ending(Ending::Close);
     let upstream = Upstream::anthropic().always(answer);
@@ -40,11 +49,13 @@ fn failed_calls_give_back_their_descriptors_and_permits() {
     for _ in 0..5 {
         assert_eq!(gateway.ask("hi").text(), "Hello there!");
     }
-    let before = descriptors(&gateway);
+    let (before, memory) = (descriptors(&gateway), resident(&gateway));
+    // All failures together would keep 100 MiB.
+    let text = "x".repeat(1 << 20);
     for fault in faults {
         relay.lead_to(fault);
         for _ in 0..20 {
-            let reply = gateway.ask("hi");
+            let reply = gateway.ask(&text);
             // With one permit, a lost one would be a 503.
             assert!([502, 504].contains(&reply.status()), "{fault}: {reply}");
         }
@@ -53,6 +64,8 @@ fn failed_calls_give_back_their_descriptors_and_permits() {
         std::thread::sleep(Duration::from_millis(100));
         descriptors(&gateway) <= before + 2
     });
+    let kept = resident(&gateway).saturating_sub(memory);
+    assert!(kept < 60, "{kept} MiB are kept");
     relay.lead_to(upstream.address());
     assert_eq!(gateway.ask("hi").text(), "Hello there!", "{}", gateway.log());
 }
