@@ -24,11 +24,16 @@ fn can_mount() -> bool {
     can
 }
 
+/// A gateway before which this shell command, which may mount, runs in a namespace of its own.
+fn in_namespace(upstream: &Upstream, command: &str) -> Setup {
+    let line = format!(r#"exec unshare -rm sh -c '{command} && exec "$0" "$@"' "$0" "$@""#);
+    Gateway::before(upstream).after_shell(&line)
+}
+
 /// A gateway whose cache directory is a file system of its own with these mount options.
 fn on_disk(upstream: &Upstream, options: &str) -> Setup {
     let mount = format!("mkdir {CACHE} && mount -t tmpfs -o {options} tmpfs {CACHE}");
-    let line = format!(r#"exec unshare -rm sh -c '{mount} && exec "$0" "$@"' "$0" "$@""#);
-    Gateway::before(upstream).env("CACHE_DIR", CACHE).after_shell(&line)
+    in_namespace(upstream, &mount).env("CACHE_DIR", CACHE)
 }
 
 /// Changes the mount options of the running gateway's disk.
@@ -78,4 +83,22 @@ fn a_disk_that_is_full_or_read_only_costs_a_warning_until_it_has_room() {
             stored(&gateway) > 4_096
         });
     }
+}
+
+/// Requirement (issue 15, 5): a gateway whose runtime directory is read-only serves requests; one log line says why it has
+/// no control socket and names the remedy.
+#[test]
+fn a_read_only_runtime_directory_costs_the_control_socket_only() {
+    if !can_mount() {
+        return;
+    }
+    let upstream = Upstream::anthropic();
+    let mount = r#"mount -t tmpfs -o ro tmpfs "$XDG_RUNTIME_DIR""#;
+    let mut gateway = in_namespace(&upstream, mount).start();
+    let log = gateway.run.await_log("without a control socket");
+    assert!(log.contains("/vandamme: Read-only file system"), "{log}");
+    assert!(log.contains("set XDG_RUNTIME_DIR to a writable directory of yours"), "{log}");
+    assert_eq!(gateway.ask("hi").text(), "Hello there!");
+    gateway.run.signal("TERM");
+    assert_eq!(gateway.run.wait().code(), Some(0));
 }
