@@ -25,8 +25,8 @@ use crate::signatures::{ExportedSignatures, ImportSignatures};
 
 /// The format's name and version. Additional members need no new version if they have a default.
 const VERSION: &str = "vandamme-state 1";
-/// The most bytes that are imported. The largest part is the signature store, which holds 64 MiB.
-pub const MAX_BYTES: usize = 160 << 20;
+/// The most bytes of an export. The usual one has some kilobytes.
+pub const MAX_BYTES: usize = 8 << 20;
 /// The longest text in front of the JSON: version and checksum.
 const MAX_HEADER: usize = 128;
 
@@ -95,14 +95,35 @@ impl ExportedState {
         or_log(totals, "ledger");
     }
 
-    /// The state as bytes for [`parse`](Self::parse).
+    /// The state as bytes for [`parse`](Self::parse), at most [`MAX_BYTES`]. If they would be more, the signatures are left
+    /// out, then the totals, then the health.
     ///
     /// # Errors
     /// The state cannot be written as JSON.
-    pub fn to_bytes(&self) -> serde_json::Result<Vec<u8>> {
-        let json = serde_json::to_vec(self)?;
-        let mut bytes = format!("{VERSION} {}\n", checksum(&json)).into_bytes();
-        bytes.extend_from_slice(&json);
+    pub fn to_bytes(mut self) -> serde_json::Result<Vec<u8>> {
+        let mut bytes = self.write()?;
+        if is_too_long(&bytes, "signatures") {
+            self.signatures = ExportedSignatures::default();
+            bytes = self.write()?;
+        }
+        if is_too_long(&bytes, "totals") {
+            self.totals = ExportedTotals::default();
+            bytes = self.write()?;
+        }
+        if is_too_long(&bytes, "providers' health and rules") {
+            self.providers.clear();
+            bytes = self.write()?;
+        }
+        Ok(bytes)
+    }
+
+    fn write(&self) -> serde_json::Result<Vec<u8>> {
+        // The checksum is filled in afterwards, so that the JSON is not copied.
+        let mut bytes = header(&checksum(b"")).into_bytes();
+        let start = bytes.len();
+        serde_json::to_writer(&mut bytes, self)?;
+        let header = header(&checksum(&bytes[start..]));
+        bytes[..start].copy_from_slice(header.as_bytes());
         Ok(bytes)
     }
 
@@ -127,6 +148,19 @@ impl ExportedState {
         }
         serde_json::from_slice(json).map_err(|_| StateError::OtherVersion)
     }
+}
+
+/// Whether the bytes are too many, so that this part is left out, with a log line.
+fn is_too_long(bytes: &[u8], part: &str) -> bool {
+    let is_too_long = bytes.len() > MAX_BYTES;
+    if is_too_long {
+        log::warn!("the {part} are not carried over to the new process: the state has {} bytes", bytes.len());
+    }
+    is_too_long
+}
+
+fn header(checksum: &str) -> String {
+    format!("{VERSION} {checksum}\n")
 }
 
 fn checksum(json: &[u8]) -> String {

@@ -27,7 +27,7 @@ use rustls::ClientConfig;
 
 pub use self::client::{CallHead, Client, SendError};
 use self::pool::Pool;
-pub use self::proxy::{ProxyAddress, ProxySettings, Tls};
+pub use self::proxy::{ProxyAddress, ProxyFault, ProxyProblem, ProxySettings, Tls};
 pub use self::reply_io::ConnectionFault;
 pub use self::tls::{CertificateFault, TlsFault, client_config};
 use crate::panic_guard;

@@ -24,7 +24,9 @@ pub(crate) fn create() -> Result<PathBuf> {
     if let Err(error) = DirBuilder::new().mode(0o700).create(&place)
         && error.kind() != ErrorKind::AlreadyExists
     {
-        return Err(Error::new(error.kind(), format!("{}: {error}", place.display())));
+        let message =
+            format!("{}: {error}; set XDG_RUNTIME_DIR to a writable directory of yours", place.display());
+        return Err(Error::new(error.kind(), message));
     }
     if is_ours(&place) {
         return Ok(place);

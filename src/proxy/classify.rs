@@ -10,7 +10,7 @@ use vandamme_actors::outcome::{LimitScope, Outcome, Retry};
 use vandamme_actors::provider::Lease;
 use vandamme_actors::retry::Fixable;
 use vandamme_actors::settings::{Azure, ProviderSettings};
-use vandamme_actors::upstream::{ConnectionFault, SendError};
+use vandamme_actors::upstream::{ConnectionFault, ProxyProblem, SendError};
 use vandamme_protocol::compat::{self, Fixup};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::http1::ReplyError;
@@ -124,6 +124,15 @@ impl CallFailure {
             SendError::Connection(fault) => return Self::connection(provider, *fault),
             SendError::Tls(fault) => {
                 return Self::bad_gateway(&remedies::tls_failure(provider, fault), Outcome::Unreachable);
+            }
+            SendError::Proxy(fault) => {
+                let message = remedies::proxy_failure(provider, fault);
+                return match fault.problem {
+                    ProxyProblem::Silent => Self::new(ErrorKind::Timeout, message, Outcome::Unreachable),
+                    ProxyProblem::Unreachable(_) | ProxyProblem::Refused(_) | ProxyProblem::NotHttp => {
+                        Self::bad_gateway(&message, Outcome::Unreachable)
+                    }
+                };
             }
             SendError::Other(error) => error,
         };

@@ -6,7 +6,7 @@ use vandamme_actors::excerpt;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::ProviderSettings;
-use vandamme_actors::upstream::{CertificateFault, TlsFault};
+use vandamme_actors::upstream::{CertificateFault, ProxyFault, ProxyProblem, TlsFault};
 use vandamme_protocol::fault::Fault;
 
 use super::content_type::is_page;
@@ -55,6 +55,42 @@ pub(super) fn connect_failure(provider: &ProviderSettings, error: &ConnectError)
         }
         error => format!("provider '{name}' could not be reached at {host}: {error}; check {variable}"),
     }
+}
+
+/// The proxy provides no connection to the provider.
+pub(super) fn proxy_failure(
+    provider: &ProviderSettings,
+    ProxyFault { proxy, problem }: &ProxyFault,
+) -> String {
+    let (name, host, variable) = (&provider.name, host(provider), &proxy.variable);
+    let (what, remedy) = match problem {
+        ProxyProblem::Unreachable(cause) => {
+            (format!("cannot be reached: {cause}"), format!("check {variable}"))
+        }
+        ProxyProblem::Silent => ("did not answer in time".to_owned(), format!("check {variable}")),
+        ProxyProblem::Refused(407) => (
+            format!("refused the connection to {host} with status 407"),
+            format!("check user and password in {variable}"),
+        ),
+        ProxyProblem::Refused(status) => (
+            format!("refused the connection to {host} with status {status}"),
+            "allow this host there".to_owned(),
+        ),
+        ProxyProblem::NotHttp => {
+            ("did not answer CONNECT as an HTTP proxy".to_owned(), format!("check {variable}"))
+        }
+    };
+    format!(
+        "the proxy {proxy:?} for provider '{name}' {what}; {remedy}, or add {} to NO_PROXY",
+        host_name(host)
+    )
+}
+
+/// A host without its port.
+fn host_name(host: &str) -> &str {
+    host.rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
+        .map_or(host, |(name, _)| name)
 }
 
 /// TLS could not be set up.

@@ -1,5 +1,8 @@
 //! Limits for data from outside that is kept: names, and texts of upstreams.
 
+mod channel;
+mod overload;
+
 use serde_json::json;
 
 use crate::running_totals::ways;

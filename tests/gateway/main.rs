@@ -21,6 +21,7 @@ mod count_tokens;
 mod demo;
 mod discovery;
 mod documented;
+mod environment_faults;
 mod error_messages;
 mod fallbacks;
 mod gemini;

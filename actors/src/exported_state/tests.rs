@@ -81,7 +81,7 @@ async fn used() -> (Addr<Supervisor>, Snapshot<Registry>) {
 async fn a_new_process_continues_with_health_signatures_and_totals() {
     let (_old_supervisor, old) = used().await;
     let state = ExportedState::read(&old.load(), PATIENCE).await;
-    let bytes = state.to_bytes().unwrap();
+    let bytes = state.clone().to_bytes().unwrap();
     let parsed = ExportedState::parse(&bytes).unwrap();
     assert_eq!(parsed, state);
 
@@ -154,6 +154,26 @@ fn other_versions_and_other_bytes_are_refused() {
     assert_eq!(ExportedState::parse(&text.as_bytes()[..text.len() - 1]), Err(StateError::Damaged));
     let without_member = format!("{VERSION} {}\n{{}}", checksum(b"{}"));
     assert_eq!(ExportedState::parse(without_member.as_bytes()), Err(StateError::OtherVersion));
+}
+
+/// Requirement (issue 15, 6): an export is bounded. Health, the smallest part, is kept longest.
+#[test]
+fn a_state_that_is_too_long_loses_its_largest_part() {
+    let facts: Vec<_> = (0..10)
+        .map(|number| {
+            let text = "x".repeat(1 << 20);
+            serde_json::json!({"caller": CallerId([0; 16]), "provider": "p", "key": number.to_string(), "text": text, "stored": 0})
+        })
+        .collect();
+    let signatures = serde_json::from_value(serde_json::json!({ "facts": facts })).unwrap();
+    let state = ExportedState { exported_at: 7, signatures, ..ExportedState::default() };
+
+    let bytes = state.to_bytes().unwrap();
+
+    assert!(bytes.len() <= MAX_BYTES);
+    let kept = ExportedState { exported_at: 7, ..ExportedState::default() };
+    assert_eq!(ExportedState::parse(&bytes), Ok(kept));
+    assert_eq!(ExportedState::parse(&vec![b' '; MAX_BYTES + 1]), Err(StateError::TooLong));
 }
 
 proptest! {

@@ -8,7 +8,10 @@ use super::{CallerId, SignatureScope, SignatureStore};
 use crate::clock::{self, ImportClock, Millis, Offset};
 use crate::observe::Observe;
 
-/// All facts, the oldest first.
+/// The most bytes of facts that are exported, the newest first.
+const EXPORTED_BYTES: usize = 4 << 20;
+
+/// The newest facts, the newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportedSignatures {
     facts: Vec<ExportedFact>,
@@ -51,7 +54,7 @@ impl Handler<Observe<ExportedSignatures>> for SignatureStore {
     fn handle(&mut self, _: Observe<ExportedSignatures>, _: &mut Self::Context) -> Self::Result {
         let now = clock::boot();
         self.store.forget_older(now, self.retention.ttl);
-        let facts = self.store.all().into_iter().map(|fact| ExportedFact::new(fact, now));
+        let facts = self.store.newest(EXPORTED_BYTES).into_iter().map(|fact| ExportedFact::new(fact, now));
         MessageResult(ExportedSignatures { facts: facts.collect() })
     }
 }
@@ -86,6 +89,20 @@ mod tests {
 
     fn fact(key: &str, text: &str) -> (String, String) {
         (key.to_owned(), text.to_owned())
+    }
+
+    /// Requirement: an export is bounded, and the newest signatures are kept.
+    #[actix_rt::test]
+    async fn the_newest_facts_are_exported_up_to_a_bound() {
+        let store = SignatureStore::new(Retention { entries: 100, ttl: HOUR, sweep: HOUR }).start();
+        for number in 0..10 {
+            let text = "x".repeat(EXPORTED_BYTES / 8);
+            let facts = vec![(number.to_string(), text)];
+            store.send(Remember { scope: scope(), facts }).await.unwrap();
+        }
+        let exported = store.send(Observe::<ExportedSignatures>::new()).await.unwrap();
+        let keys: Vec<_> = exported.facts.iter().map(|fact| fact.key.as_str()).collect();
+        assert_eq!(keys, ["9", "8", "7", "6", "5", "4", "3"]);
     }
 
     /// Requirement: signatures survive a restart of the process: a conversation with Gemini continues. What the new

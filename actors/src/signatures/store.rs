@@ -78,12 +78,14 @@ impl FactStore {
         }
     }
 
-    /// All facts, the oldest first.
-    pub(super) fn all(&self) -> Vec<StoredFact> {
-        let stored = self.order.values().filter_map(|(scope, key)| {
+    /// The newest facts, up to `most` bytes in total; the newest first.
+    pub(super) fn newest(&self, most: usize) -> Vec<StoredFact> {
+        let mut bytes = 0;
+        let stored = self.order.values().rev().map_while(|(scope, key)| {
             let Fact { text, stored_at, .. } = self.facts.get(scope)?.get(key)?;
+            bytes += size(key, text);
             let (scope, key) = (scope.clone(), key.clone());
-            Some(StoredFact { scope, key, text: text.clone(), stored_at: *stored_at })
+            (bytes <= most).then(|| StoredFact { scope, key, text: text.clone(), stored_at: *stored_at })
         });
         stored.collect()
     }
@@ -92,7 +94,9 @@ impl FactStore {
     pub(super) fn merge(&mut self, facts: Vec<StoredFact>, most: usize) {
         let mut facts = facts;
         facts.retain(|fact| self.find(&fact.scope, &fact.key).is_none());
-        facts.extend(std::mem::take(self).all());
+        facts.extend(std::mem::take(self).newest(MAX_BYTES));
+        // The order of facts of the same age must not change.
+        facts.reverse();
         facts.sort_by_key(|fact| fact.stored_at);
         for StoredFact { scope, key, text, stored_at } in facts {
             self.keep(scope, key, text, stored_at, most);

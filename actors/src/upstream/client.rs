@@ -16,6 +16,7 @@ use thiserror::Error;
 use super::ConnectionSettings;
 use super::connector::UpstreamConnector;
 use super::pool::Pool;
+use super::proxy::ProxyFault;
 use super::reply_io::ConnectionFault;
 use super::tls::TlsFault;
 
@@ -53,6 +54,8 @@ pub enum SendError {
     #[error("{0}")]
     Tls(TlsFault),
     #[error("{0}")]
+    Proxy(ProxyFault),
+    #[error("{0}")]
     Other(SendRequestError),
 }
 
@@ -66,20 +69,30 @@ impl From<SendRequestError> for SendError {
         {
             return Self::Tls(fault);
         }
+        if let SendRequestError::Connect(ConnectError::Io(error)) = &error
+            && let Some(fault) = ProxyFault::of(error)
+        {
+            return Self::Proxy(fault);
+        }
         #[expect(clippy::wildcard_enum_match_arm, reason = "awc's other errors have other causes")]
         match error {
             SendRequestError::Connect(ConnectError::Io(error)) if is_local(&error) => Self::Local(error),
-            // Without a free descriptor, the resolver reports that the name has no address.
-            SendRequestError::Connect(ConnectError::Resolver(error)) => match new_socket() {
-                Err(shortage) if is_local(&shortage) => Self::Local(shortage),
-                _ => Self::Other(SendRequestError::Connect(ConnectError::Resolver(error))),
+            SendRequestError::Connect(ConnectError::Resolver(error)) => match resolver_shortage() {
+                Some(shortage) => Self::Local(shortage),
+                None => Self::Other(SendRequestError::Connect(ConnectError::Resolver(error))),
             },
             error => Self::Other(error),
         }
     }
 }
 
-fn is_local(error: &io::Error) -> bool {
+/// The shortage that the resolver reports as a name without an address, if there is one: without a free descriptor it
+/// cannot ask.
+pub(super) fn resolver_shortage() -> Option<io::Error> {
+    new_socket().err().filter(is_local)
+}
+
+pub(super) fn is_local(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| LOCAL_SHORTAGES.contains(&code))
 }
 
@@ -91,10 +104,11 @@ impl Client {
     pub(super) fn new(wiring: &ConnectionSettings, pool: Rc<Pool>) -> Self {
         let proxies = Rc::new(wiring.proxies.as_ref().clone());
         let client = |tls| {
-            let connector = UpstreamConnector::new(proxies.clone(), tls, pool.clone());
+            let connect_timeout = wiring.connect_timeout;
+            let connector = UpstreamConnector::new(proxies.clone(), tls, pool.clone(), connect_timeout);
             let connector = awc::Connector::new()
                 .connector(connector)
-                .timeout(wiring.connect_timeout)
+                .timeout(connect_timeout)
                 // The provider limits the requests in flight; a limit here would be shared by all hosts and delay
                 // requests silently.
                 .limit(0);

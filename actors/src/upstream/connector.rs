@@ -17,15 +17,20 @@ use futures_util::future::{Either, LocalBoxFuture, Ready, ready};
 use rustls::ClientConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{Instant, timeout_at};
 
+use super::client::{is_local, resolver_shortage};
 use super::forward::Forwarding;
 use super::pool::{ConnectionOrigin, Pool, UpstreamConnection as Pooled};
-use super::proxy::{ProxyAddress, ProxySettings, Tls};
+use super::proxy::{ProxyAddress, ProxyFault, ProxyProblem, ProxySettings, Tls};
 use super::reply_io::{ConnectionHistory, ReplyIo};
 use super::transport::Transport;
 
 /// The idle time after which a connection is probed, so that one that a firewall has dropped is detected.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+/// The share of the connect timeout in which a proxy must answer. Beyond the whole timeout, awc cancels the connection
+/// without its cause.
+const PROXY_SHARE: f64 = 0.9;
 /// The most bytes of an answer to CONNECT that are read.
 const MAX_TUNNEL_ANSWER: usize = 8 << 10;
 
@@ -36,11 +41,19 @@ pub(super) struct UpstreamConnector {
     /// `None` for plain TCP.
     tls: Option<Arc<ClientConfig>>,
     pool: Rc<Pool>,
+    /// The time for a proxy to accept a connection and to answer CONNECT.
+    proxy_timeout: Duration,
 }
 
 impl UpstreamConnector {
-    pub(super) fn new(proxies: Rc<ProxySettings>, tls: Option<Arc<ClientConfig>>, pool: Rc<Pool>) -> Self {
-        Self { tcp: TcpConnector::default().service(), proxies, tls, pool }
+    pub(super) fn new(
+        proxies: Rc<ProxySettings>,
+        tls: Option<Arc<ClientConfig>>,
+        pool: Rc<Pool>,
+        connect_timeout: Duration,
+    ) -> Self {
+        let proxy_timeout = connect_timeout.mul_f64(PROXY_SHARE);
+        Self { tcp: TcpConnector::default().service(), proxies, tls, pool, proxy_timeout }
     }
 
     /// Opens a TCP connection to the host of `uri` or to a proxy: for TLS with a tunnel through the proxy, otherwise
@@ -52,20 +65,26 @@ impl UpstreamConnector {
         let Some(proxy) = proxy else {
             let connecting = self.tcp.call(ConnectInfo::new(uri));
             return Box::pin(async move {
-                Ok(Connected { connection: set_tcp_options(connecting.await?)?, forwarding: None })
+                let connection = connecting.await?;
+                Ok(Connected { connection: set_tcp_options(connection)?, forwarding: None })
             });
         };
         let address = ConnectInfo::new(format!("{}:{}", proxy.host, proxy.port));
         let connecting = Service::<ConnectInfo<String>>::call(&self.tcp, address);
+        let deadline = Instant::now() + self.proxy_timeout;
         Box::pin(async move {
-            let (mut stream, _) = set_tcp_options(connecting.await?)?.into_parts();
+            let late = |_| proxy_fault(&proxy, ProxyProblem::Silent);
+            let connection = timeout_at(deadline, connecting).await.map_err(late)?;
+            let connection = connection.map_err(|error| proxy_unreachable(error, &proxy))?;
+            let (mut stream, _) = set_tcp_options(connection)?.into_parts();
             let forwarding = match tls {
                 Tls::No => Some(Forwarding::new(&uri, proxy)),
                 Tls::Yes => {
                     let port = uri.port_u16().unwrap_or(443);
-                    tunnel(&mut stream, &proxy, &format!("{}:{port}", uri.host().unwrap_or_default()))
-                        .await
-                        .map_err(ConnectError::Io)?;
+                    let target = format!("{}:{port}", uri.host().unwrap_or_default());
+                    let tunnel = tunnel(&mut stream, &proxy, &target);
+                    let tunnel = timeout_at(deadline, tunnel).await.map_err(late)?;
+                    tunnel.map_err(|problem| proxy_fault(&proxy, problem))?;
                     None
                 }
             };
@@ -129,27 +148,50 @@ fn set_tcp_options<R>(
     Ok(connection)
 }
 
+fn proxy_fault(proxy: &ProxyAddress, problem: ProxyProblem) -> ConnectError {
+    ConnectError::Io(io::Error::other(ProxyFault { proxy: proxy.clone(), problem }))
+}
+
+/// There is no TCP connection to the proxy. A shortage of this machine stays what it is.
+fn proxy_unreachable(error: ConnectError, proxy: &ProxyAddress) -> ConnectError {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the other errors say themselves what failed")]
+    let cause = match error {
+        ConnectError::Io(error) if is_local(&error) => return ConnectError::Io(error),
+        ConnectError::Resolver(_) | ConnectError::NoRecords => match resolver_shortage() {
+            Some(shortage) => return ConnectError::Io(shortage),
+            None => "its name has no address".to_owned(),
+        },
+        ConnectError::Io(error) => error.to_string(),
+        error => error.to_string(),
+    };
+    proxy_fault(proxy, ProxyProblem::Unreachable(cause))
+}
+
 /// Requests a tunnel to `target` from the proxy (RFC 9110, section 9.3.6). The proxy resolves the name.
-async fn tunnel(stream: &mut TcpStream, proxy: &ProxyAddress, target: &str) -> io::Result<()> {
+async fn tunnel(stream: &mut TcpStream, proxy: &ProxyAddress, target: &str) -> Result<(), ProxyProblem> {
     let authorization = proxy
         .authorization
         .as_ref()
         .map(|value| format!("proxy-authorization: {value}\r\n"))
         .unwrap_or_default();
     let request = format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n{authorization}\r\n");
-    stream.write_all(request.as_bytes()).await?;
+    stream.write_all(request.as_bytes()).await.map_err(|_| ProxyProblem::NotHttp)?;
     let mut answer = Vec::new();
     while !answer.ends_with(b"\r\n\r\n") {
         if answer.len() >= MAX_TUNNEL_ANSWER {
-            return Err(io::Error::other("the proxy's answer to CONNECT is too long"));
+            return Err(ProxyProblem::NotHttp);
         }
         // Read byte by byte: the bytes after the blank line belong to the tunnel.
-        answer.push(stream.read_u8().await?);
+        answer.push(stream.read_u8().await.map_err(|_| ProxyProblem::NotHttp)?);
     }
-    let status = answer.split(|&byte| byte == b' ').nth(1).and_then(|word| std::str::from_utf8(word).ok());
-    match status {
-        Some(status) if status.starts_with('2') => Ok(()),
-        Some(status) => Err(io::Error::other(format!("the proxy refused the tunnel with status {status}"))),
-        None => Err(io::Error::other("the proxy's answer to CONNECT is not HTTP")),
+    match tunnel_status(&answer).ok_or(ProxyProblem::NotHttp)? {
+        200..300 => Ok(()),
+        status => Err(ProxyProblem::Refused(status)),
     }
+}
+
+fn tunnel_status(answer: &[u8]) -> Option<u16> {
+    let version_and_rest = answer.strip_prefix(b"HTTP/1.")?;
+    let word = version_and_rest.split(|byte| b" \r".contains(byte)).nth(1)?;
+    std::str::from_utf8(word).ok()?.parse().ok()
 }

@@ -1,5 +1,9 @@
 //! Decides which upstreams are reached through an HTTP proxy: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`,
-//! with curl's semantics.
+//! with curl's semantics. Also defines how a proxy can fail.
+
+use std::io;
+
+use thiserror::Error;
 
 /// The proxies of this process, read once at start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,7 +18,41 @@ pub struct ProxySettings {
 pub struct ProxyAddress {
     pub host: String,
     pub port: u16,
+    /// The variable that names the proxy.
+    pub variable: String,
     pub(crate) authorization: Option<String>,
+}
+
+/// The reason why a proxy provides no connection to an upstream.
+#[derive(Clone, Debug, Error)]
+#[error("proxy {proxy:?}: {problem}")]
+pub struct ProxyFault {
+    pub proxy: ProxyAddress,
+    pub problem: ProxyProblem,
+}
+
+/// What a proxy does wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ProxyProblem {
+    /// No TCP connection to the proxy; with the cause.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(String),
+    /// No connection or no answer to CONNECT in time.
+    #[error("it did not answer in time")]
+    Silent,
+    /// Its answer to CONNECT is not a success.
+    #[error("it refused the tunnel with status {0}")]
+    Refused(u16),
+    /// Its answer to CONNECT is incomplete, too long, or not HTTP.
+    #[error("it did not answer CONNECT with a status")]
+    NotHttp,
+}
+
+impl ProxyFault {
+    /// The fault in an error of a connection, if a proxy is its cause.
+    pub(super) fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref::<Self>().cloned()
+    }
 }
 
 impl std::fmt::Debug for ProxyAddress {
@@ -41,7 +79,7 @@ impl ProxySettings {
         let mut address = |names: [&str; 2]| {
             let (name, url) =
                 names.iter().find_map(|name| either(name)).filter(|(_, url)| !url.trim().is_empty())?;
-            let parsed = ProxyAddress::parse(url.trim());
+            let parsed = ProxyAddress::parse(url.trim(), &name);
             if parsed.is_none() && !wrong.contains(&name) {
                 wrong.push(name);
             }
@@ -83,7 +121,7 @@ fn matches_exception(exception: &str, host: &str) -> bool {
 }
 
 impl ProxyAddress {
-    fn parse(url: &str) -> Option<Self> {
+    fn parse(url: &str, variable: &str) -> Option<Self> {
         let rest = url.strip_prefix("http://").or_else(|| (!url.contains("://")).then_some(url))?;
         let authority = rest.split('/').next()?;
         let (user, address) =
@@ -96,6 +134,7 @@ impl ProxyAddress {
         (!host.is_empty()).then(|| Self {
             host: host.trim_matches(['[', ']']).to_owned(),
             port,
+            variable: variable.to_owned(),
             authorization,
         })
     }

@@ -28,7 +28,7 @@ use self::gateway::Exchange;
 use self::timeline::Timeline;
 use self::upstream::SimulatedUpstream;
 use super::{AffinityHash, Health, Size, preferred_index};
-use crate::clock::Millis;
+use crate::clock::{ImportClock, Millis};
 use crate::retry::{RecentFailures, RetryBudget};
 use crate::secret::ApiKey;
 use crate::testing::{limits, provider};
@@ -86,6 +86,17 @@ impl SimulatedProvider {
         *health = health.with_keys(&self.keys, &limits);
         health.release_all();
     }
+
+    /// Replaces the process: the next one imports the health that this one has exported.
+    fn replace_process(&self, now: Millis) {
+        self.replace();
+        let mut limits = limits();
+        (limits.cooldown, limits.cooldown_cap) = (Duration::from_secs(5), Duration::from_secs(300));
+        let mut health = self.health.borrow_mut();
+        let exported = health.export("p", now);
+        *health = Health::new(&self.keys, &limits);
+        health.import(exported, "p", ImportClock::new(now, 0));
+    }
 }
 
 impl World {
@@ -132,12 +143,16 @@ impl World {
     }
 }
 
-/// Replaces a provider's actor from time to time.
+/// Replaces a provider's actor, or its process, from time to time.
 async fn replacements(world: Rc<World>) {
     loop {
         world.pause(40 * MINUTE, 80 * MINUTE).await;
         let provider = world.pick(PROVIDERS);
-        world.providers[provider].replace();
+        if world.chance(0.5) {
+            world.providers[provider].replace();
+        } else {
+            world.providers[provider].replace_process(world.time.now());
+        }
         world.audit.borrow_mut().count_replacement(provider);
     }
 }
