@@ -37,6 +37,7 @@ use futures_util::FutureExt as _;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
+use self::health::probes;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
 
@@ -74,6 +75,14 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         }
         for path in ["/health", "/health/"] {
             app.service(only_get(path, [web::get().to(health::health), web::head().to(health::health)]));
+        }
+        for path in ["/health/live", "/health/live/"] {
+            let live = probes::live;
+            app.service(only_get(path, [web::get().to(live), web::head().to(live)]));
+        }
+        for path in ["/health/ready", "/health/ready/"] {
+            let ready = probes::ready;
+            app.service(only_get(path, [web::get().to(ready), web::head().to(ready)]));
         }
         for path in ["/metrics/running-totals", "/metrics/running-totals/"] {
             let totals = running_totals::running_totals;

@@ -4,8 +4,9 @@ mod exhaustion;
 mod orders;
 mod reload;
 mod server;
+mod watchdog;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +23,11 @@ use self::reload::Reloader;
 use crate::api::connection::ConnectionLimiter;
 use crate::config::{Config, Overrides};
 use crate::gateway::{Gateway, Listener};
-use crate::process::Signals;
 use crate::process::descriptors::Descriptors;
+use crate::process::{Signals, systemd};
 
+/// How often the service manager is notified of a drain. Each notification extends the time to stop by twice as much.
+const DRAIN_NOTICE: Duration = Duration::from_secs(10);
 /// The pause after the error events, so that they reach the clients.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -44,31 +47,35 @@ pub struct Origin {
     pub sessions: Option<String>,
 }
 
-/// Serves on `listener` until SIGTERM, SIGINT or an order over the control socket, then drains: requests in flight may finish
+/// Serves on `listeners`, which must not be empty, until SIGTERM, SIGINT or an order over the control socket, then drains: requests in flight may finish
 /// within `limits.drain`; a second signal ends them at once.
 ///
 /// # Errors
 /// One line for the user who started it.
-pub fn serve(listener: TcpListener, config: Config, origin: Origin) -> Result<Ending, String> {
-    System::new().block_on(run(listener, config, origin))
+pub fn serve(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Result<Ending, String> {
+    System::new().block_on(run(listeners, config, origin))
 }
 
-async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<Ending, String> {
+async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Result<Ending, String> {
     let mut reloader = Reloader::new(&config, origin.overrides);
     let (host, limits) = (config.host.clone(), config.settings.limits.clone());
     let gateway = web::Data::new(Gateway::start(config)?);
     let mut signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
-    let address = listener.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
+    let first = listeners.first().ok_or("there is no listener")?;
+    let address = first.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
     gateway.listens(Listener { address, host });
     let descriptors = Descriptors::raise(&limits);
     let limiter = Arc::new(ConnectionLimiter::new(descriptors.connections()));
-    let server = server::server(listener, &gateway, &limiter)
+    let server = server::server(listeners, &gateway, &limiter)
         .map_err(|error| format!("the server cannot start: {error}"))?;
     actix_web::rt::spawn(exhaustion::watch(gateway.clone().into_inner(), limiter));
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
     let (_control, mut orders) = orders::open(&gateway, address, origin.sessions.as_deref())?;
+    actix_web::rt::spawn(watchdog::watch(gateway.clone().into_inner()));
+    systemd::ready(&serving_status(address));
     let shutdown = orders.until_shutdown(&gateway, &mut reloader, &mut signals).await;
+    systemd::stopping(&draining_status(&gateway));
     log::info!(
         "shutting down; waiting up to {} s for {} requests",
         gateway.live_config().settings.limits.drain.as_secs_f64(),
@@ -101,7 +108,24 @@ async fn drain(
         gateway.end_replies();
         sleep(LAST_WORDS).await;
     };
-    select(Box::pin(stopping), Box::pin(impatient)).await;
+    let ending = select(Box::pin(stopping), Box::pin(impatient));
+    select(ending, Box::pin(notify_of_drain(gateway))).await;
     // Drops what is left.
     drop(handle.stop(false));
+}
+
+/// Keeps the service manager from ending the drain. Does not return.
+async fn notify_of_drain(gateway: &Gateway) {
+    loop {
+        systemd::extend_timeout(2 * DRAIN_NOTICE, &draining_status(gateway));
+        sleep(DRAIN_NOTICE).await;
+    }
+}
+
+fn serving_status(address: SocketAddr) -> String {
+    format!("serving on http://{address}")
+}
+
+fn draining_status(gateway: &Gateway) -> String {
+    format!("shutting down; requests in flight: {}", gateway.in_flight())
 }

@@ -1,33 +1,114 @@
 //! Logs: their format, their level for each part of the program, and the thread that writes them.
 
+mod journal;
 mod line;
 mod writer;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::OnceLock;
 
 use env_logger::{Builder, Target, WriteStyle};
-use log::LevelFilter;
+use log::{LevelFilter, Record};
 
-use writer::LineSink;
-pub use writer::Logs;
+use self::journal::Journal;
+use self::line::Style;
+pub use self::writer::Logs;
+use self::writer::{LineSink, Lines};
 
 /// All our crates begin so.
 const OURS: [&str; 2] = ["vandamme", "vdm"];
 
-/// Starts logging to stderr. Ours is logged at `level`; everybody else at WARN at most, for the HTTP stack
-/// prints whole request heads, and so keys, below that. The answer writes what is left when it is dropped.
+/// Where the log of this process goes. It is one for the whole process, as the logger is.
+static LOG_OUTPUT: OnceLock<LogOutput> = OnceLock::new();
+
+/// Where log lines are requested to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// stderr. If that is a stream to systemd's journal, the journal.
+    Stderr,
+    /// systemd's journal. If there is none, stderr.
+    Journal,
+}
+
+/// Where log lines go, and what was requested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogOutput {
+    pub requested: LogTarget,
+    pub format: LogFormat,
+}
+
+/// How a record is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines on stderr.
+    Console,
+    /// Lines on stderr that begin with their priority, `<4>`: stderr is a stream to the journal, but the journal's own socket
+    /// cannot be reached.
+    Prioritized,
+    /// Entries with fields, sent to the journal's own socket.
+    Journal,
+}
+
+impl LogOutput {
+    /// Where the log of this process goes; stderr before it has been started.
+    pub fn current() -> Self {
+        let console = Self { requested: LogTarget::Stderr, format: LogFormat::Console };
+        LOG_OUTPUT.get().copied().unwrap_or(console)
+    }
+}
+
+/// Starts logging. Our crates log at `level`; all others at WARN at most, because the HTTP stack prints whole request heads,
+/// and so keys, below that. When the returned value is dropped, the last lines are written.
 ///
 /// A second call changes nothing and logs nothing.
-pub fn start(level: LevelFilter) -> Logs {
-    let (sink, logs) = writer::start(std::io::stderr());
-    let style = line::Style::of_stderr();
+pub fn start(level: LevelFilter, requested: LogTarget) -> Logs {
+    let opened = match requested {
+        LogTarget::Stderr if !journal::has_stderr() => None,
+        LogTarget::Stderr | LogTarget::Journal => Some(Journal::open(Path::new(journal::SOCKET))),
+    };
+    let (format, (sink, logs), error) = match opened {
+        None => (LogFormat::Console, writer::start(Lines(io::stderr())), None),
+        Some(Ok(journal)) => (LogFormat::Journal, writer::start(journal), None),
+        Some(Err(error)) => {
+            let format = if journal::has_stderr() { LogFormat::Prioritized } else { LogFormat::Console };
+            (format, writer::start(Lines(io::stderr())), Some(error))
+        }
+    };
+    let style = Style::of_stderr();
     let mut builder = builder(level, sink);
-    builder.format(move |out, record| line::write(out, record, style));
+    builder.format(move |out, record| write_record(out, record, format, style));
     match builder.try_init() {
-        Ok(()) => log_panics(),
+        Ok(()) => {
+            LOG_OUTPUT.get_or_init(|| LogOutput { requested, format });
+            log_panics();
+        }
         Err(_) => log::debug!("logging has been started before"),
     }
+    if let Some(error) = error.filter(|_| requested == LogTarget::Journal) {
+        log::warn!(
+            "--systemd: the log goes to stderr, because the journal's socket {} cannot be reached: {error}; start vdm where systemd-journald runs, or remove --systemd",
+            journal::SOCKET
+        );
+    }
     logs
+}
+
+fn write_record(
+    out: &mut impl Write,
+    record: &Record<'_>,
+    format: LogFormat,
+    style: Style,
+) -> io::Result<()> {
+    match format {
+        LogFormat::Console => line::write(out, record, style),
+        LogFormat::Prioritized => {
+            write!(out, "<{}>", journal::priority(record.level()))?;
+            line::write(out, record, style)
+        }
+        LogFormat::Journal => journal::write(out, record),
+    }
 }
 
 /// A panic is a log line like others, so that telling it never blocks a worker; with `RUST_BACKTRACE` it is told
@@ -60,7 +141,7 @@ mod tests {
     use super::*;
 
     fn is_logged(level: LevelFilter, target: &str, at: Level) -> bool {
-        let (sink, _logs) = writer::start(std::io::sink());
+        let (sink, _logs) = writer::start(Lines(std::io::sink()));
         builder(level, sink).build().enabled(&Metadata::builder().target(target).level(at).build())
     }
 

@@ -25,7 +25,6 @@ const MOVED: &[(&[&str], &str)] = &[
         &["server", "start", "--pid-file"],
         "there is no PID file: `vdm server status`, `stop`, `reload` and `restart` use the control socket",
     ),
-    (&["server", "start", "--systemd"], "remove --systemd: under systemd, stderr goes to the journal"),
     (&["server", "start", "--reload"], "use `vdm server reload` or SIGHUP to reload the configuration"),
     (&["models", "top", "--base-url"], "remove --base-url: `vdm models top` queries the catalogue itself"),
     (&["--config"], "put --config FILE after the subcommand: `vdm server start --config FILE`"),

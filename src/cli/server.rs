@@ -11,9 +11,11 @@ use clap::Args;
 
 pub(super) use self::running::{Order, Restart, Status, Stop, others, say_only_other};
 use super::exit_code::Exit;
-use super::summary::summary;
+use super::summary::{log_summary, summary};
 use super::{say, tell};
 use crate::config::{Config, Overrides, Verbose};
+use crate::process::systemd::{self, PassedSockets};
+use crate::telemetry::{LogFormat, LogOutput, LogTarget};
 use crate::terminal::Style;
 use crate::{Ending, Origin, process, telemetry};
 
@@ -31,6 +33,9 @@ pub(super) struct Start {
     /// Log at DEBUG level; overrides LOG_LEVEL
     #[arg(short, long)]
     verbose: bool,
+    /// Log to systemd's journal, as vandamme-proxy
+    #[arg(long)]
+    systemd: bool,
     /// Run for the sessions of this name (used by `vdm wrap`)
     #[arg(long, hide = true, value_name = "NAME")]
     sessions: Option<String>,
@@ -45,29 +50,31 @@ impl Start {
         let program = std::env::current_exe();
         let anywhere = self.sessions.is_some() && self.port.is_none();
         let sessions = self.sessions.clone();
-        let overrides = self.overrides();
+        let target = if self.systemd { LogTarget::Journal } else { LogTarget::Stderr };
+        let passed = match Passed::from_service_manager() {
+            Ok(passed) => passed,
+            Err(refusal) => return bind_failure(&refusal),
+        };
+        let overrides = passed.in_place_of_address(self.overrides());
         let config = match Config::load(&overrides) {
             Ok(config) => config,
             Err(errors) => return tell(&errors),
         };
-        let logs = telemetry::start(config.log_level);
+        let logs = telemetry::start(config.log_level, target);
         let port = if anywhere { 0 } else { config.port };
-        let listener = match bind(&config, port) {
-            Ok(listener) => listener,
-            Err(refusal) => {
-                say(format_args!("vdm: {refusal}\n"));
-                return Exit::Bind;
+        let Passed { mut listeners, kept } = passed;
+        if listeners.is_empty() {
+            match bind(&config, port) {
+                Ok(listener) => listeners.push(listener),
+                Err(refusal) => return bind_failure(&refusal),
             }
-        };
-        match listener.local_addr() {
-            Ok(bound) => say(format_args!("{}", summary(&config, bound, Style::of_stderr()))),
-            Err(error) => log::warn!("cannot determine the listener's address: {error}"),
         }
-        let served = crate::serve(listener, config, Origin { overrides, sessions });
+        announce(&config, &listeners, &kept);
+        let served = crate::serve(listeners, config, Origin { overrides, sessions });
         drop(logs);
         match served {
             Ok(Ending::Stopped) => Exit::Ok,
-            Ok(Ending::Restart) => again(program),
+            Ok(Ending::Restart) => again(program, &kept),
             Err(refusal) => {
                 say(format_args!("vdm: {refusal}\n"));
                 Exit::Internal
@@ -86,12 +93,66 @@ impl Start {
     }
 }
 
+/// The sockets that the service manager has passed.
+struct Passed {
+    listeners: Vec<TcpListener>,
+    kept: PassedSockets,
+}
+
+impl Passed {
+    fn from_service_manager() -> Result<Self, String> {
+        let listeners = systemd::passed_listeners()?;
+        let kept = PassedSockets::new(&listeners)
+            .map_err(|error| format!("a socket of LISTEN_FDS cannot be used: {error}"))?;
+        Ok(Self { listeners, kept })
+    }
+
+    /// What follows from the address (own requests, trusted names) must follow from the one in use.
+    fn in_place_of_address(&self, overrides: Overrides) -> Overrides {
+        match self.kept.address() {
+            Some(address) => {
+                Overrides { host: Some(address.ip().to_string()), port: Some(address.port()), ..overrides }
+            }
+            None => overrides,
+        }
+    }
+}
+
+/// Prints the start message, or logs it if the log goes to the journal.
+fn announce(config: &Config, listeners: &[TcpListener], kept: &PassedSockets) {
+    let bound: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    if kept.address().is_some() {
+        let addresses: Vec<_> = bound.iter().map(ToString::to_string).collect();
+        log::info!(
+            "serving on {}, passed by the service manager (LISTEN_FDS); the configured host and port have no effect",
+            addresses.join(", ")
+        );
+    }
+    let Some(&bound) = bound.first() else {
+        log::warn!("cannot determine the listener's address");
+        return;
+    };
+    match LogOutput::current().format {
+        LogFormat::Console => say(format_args!("{}", summary(config, bound, Style::of_stderr()))),
+        LogFormat::Journal | LogFormat::Prioritized => log_summary(config, bound),
+    }
+}
+
+fn bind_failure(refusal: &str) -> Exit {
+    say(format_args!("vdm: {refusal}\n"));
+    Exit::Bind
+}
+
 /// Replaces this program by a new one with the same arguments; process, terminal and supervisor stay the same.
-fn again(program: std::io::Result<PathBuf>) -> Exit {
-    let failed = program.map_or_else(
-        |error| error,
-        |program| process::become_program(Command::new(program).args(std::env::args_os().skip(1))),
-    );
+fn again(program: std::io::Result<PathBuf>, kept: &PassedSockets) -> Exit {
+    let replace = |program| {
+        let mut command = Command::new(program);
+        match kept.pass_on(command.args(std::env::args_os().skip(1))) {
+            Ok(_passed) => process::become_program(&mut command),
+            Err(error) => error,
+        }
+    };
+    let failed = program.map_or_else(|error| error, replace);
     say(format_args!("vdm: the gateway has stopped and cannot be restarted: {failed}\n"));
     Exit::Internal
 }

@@ -29,6 +29,22 @@ pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
     text
 }
 
+/// Logs the same without the hint for a terminal: a line for the address and the providers, and one for each warning.
+pub(super) fn log_summary(config: &Config, bound: SocketAddr) {
+    let settings = &config.settings;
+    let names: Vec<_> = settings.providers.iter().map(|provider| provider.name.to_string()).collect();
+    let default = settings.default_provider.as_deref().unwrap_or("none");
+    let version = env!("CARGO_PKG_VERSION");
+    let (address, names) = (url(bound), names.join(", "));
+    log::info!("vdm {version} listens on {address}; providers: {names}; default provider: {default}");
+    for line in nobody_or_demo(config).lines() {
+        log::warn!("{line}");
+    }
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+}
+
 fn is_anyone_there(config: &Config) -> bool {
     !config.settings.providers.is_empty() || config.demo != DemoMode::Off
 }

@@ -251,9 +251,12 @@ impl Run<'_> {
         let level = if is_ours { log::Level::Warn } else { log::Level::Info };
         if failed.is_sent {
             let key = lease.key.id();
-            log::log!(level, "{id} call {call} to {provider}:{model} with key {key} failed: {summary}");
+            log::log!(
+                level, REQUEST_ID:% = id, PROVIDER = &*provider, MODEL = model, KEY:% = key;
+                "{id} call {call} to {provider}:{model} with key {key} failed: {summary}"
+            );
         } else {
-            log::info!("{id} not sent to {provider}:{model}: {summary}");
+            log::info!(REQUEST_ID:% = id, PROVIDER = &*provider, MODEL = model; "{id} not sent to {provider}:{model}: {summary}");
         }
         lease.report(self.request.endpoint.reported(failed.outcome), &failed.answer.fault.message);
     }

@@ -15,7 +15,7 @@ use crate::gateway::Gateway;
 use crate::process::control::listener::{self, Control, Observed, Order};
 use crate::process::control::{self, ControlCommand, ControlReply, Reloaded, State, Status};
 use crate::process::sessions::Sessions;
-use crate::process::{self, Notice, Signals};
+use crate::process::{self, Notice, Signals, systemd};
 
 /// The longest log of a gateway for sessions, bytes.
 const LOG: u64 = 8 << 20;
@@ -75,6 +75,7 @@ impl Orders {
         reloader: &mut Reloader,
         signals: &mut Signals,
     ) -> Shutdown {
+        let address = self.address;
         loop {
             let (signal, event) = (Box::pin(signals.next()), Box::pin(self.next()));
             let Order { ask, process, reply } = match select(signal, event).await {
@@ -82,7 +83,7 @@ impl Orders {
                     return Shutdown::Stop;
                 }
                 Either::Left((Notice::Reload, _)) => {
-                    log_reload(&reloader.reload(gateway).await);
+                    log_reload(&reload(gateway, reloader, address).await);
                     continue;
                 }
                 Either::Right((Event::Order(order), _)) => order,
@@ -100,7 +101,7 @@ impl Orders {
                     Err(mistakes) => (ControlReply::Refused(mistakes), None),
                 },
                 ControlCommand::Reload => {
-                    let reloaded = reloader.reload(gateway).await;
+                    let reloaded = reload(gateway, reloader, address).await;
                     log_reload(&reloaded);
                     (reloaded.map_or_else(ControlReply::Refused, ControlReply::Reloaded), None)
                 }
@@ -178,6 +179,18 @@ impl Orders {
             Either::Right(((), _)) => Event::SessionsOver,
         }
     }
+}
+
+/// Reloads, and notifies the service manager before and after.
+async fn reload(
+    gateway: &Gateway,
+    reloader: &mut Reloader,
+    address: SocketAddr,
+) -> Result<Reloaded, Vec<String>> {
+    systemd::reloading();
+    let reloaded = reloader.reload(gateway).await;
+    systemd::ready(&super::serving_status(address));
+    reloaded
 }
 
 fn log_reload(reloaded: &Result<Reloaded, Vec<String>>) {

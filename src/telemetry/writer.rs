@@ -1,5 +1,5 @@
-//! The thread that writes log lines, so that a slow reader of stderr never holds up a worker: what it cannot
-//! take is dropped and counted.
+//! The thread that writes log lines, so that a slow reader of the log never holds up a worker: lines that it cannot take are
+//! dropped and counted.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -19,6 +19,32 @@ enum Order {
     Confirm(SyncSender<()>),
 }
 
+/// Where the thread writes. A failure is no reason to stop.
+pub(super) trait Destination: Send + 'static {
+    /// Writes one formatted record.
+    fn write(&mut self, record: &[u8]);
+    /// Reports how many records have been dropped because they came too fast.
+    fn report_dropped(&mut self, count: u64);
+    fn flush(&mut self);
+}
+
+/// A stream of lines, such as stderr.
+pub(super) struct Lines<W>(pub(super) W);
+
+impl<W: Write + Send + 'static> Destination for Lines<W> {
+    fn write(&mut self, record: &[u8]) {
+        let _ = self.0.write_all(record);
+    }
+
+    fn report_dropped(&mut self, count: u64) {
+        let _ = writeln!(self.0, "{count} log lines dropped: stderr was read too slowly");
+    }
+
+    fn flush(&mut self) {
+        let _ = self.0.flush();
+    }
+}
+
 /// Takes lines, never blocks.
 pub(super) struct LineSink {
     orders: SyncSender<Order>,
@@ -32,7 +58,7 @@ pub struct Logs {
 }
 
 /// Starts the thread. Without a thread (the system has none to give), lines are dropped.
-pub(super) fn start(to: impl Write + Send + 'static) -> (LineSink, Logs) {
+pub(super) fn start(to: impl Destination) -> (LineSink, Logs) {
     let (orders, waiting) = sync_channel(WAITING);
     let dropped = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&dropped);
@@ -46,26 +72,26 @@ pub(super) fn start(to: impl Write + Send + 'static) -> (LineSink, Logs) {
     (LineSink { orders: orders.clone(), dropped }, Logs { orders })
 }
 
-/// Until nobody can send. A stderr that nobody reads any more is no reason to stop.
-fn write_all(mut to: impl Write, waiting: &Receiver<Order>, dropped: &AtomicU64) {
+/// Until nobody can send.
+fn write_all(mut to: impl Destination, waiting: &Receiver<Order>, dropped: &AtomicU64) {
     while let Ok(order) = waiting.recv() {
         match order {
             Order::Write(line) => {
                 report(&mut to, dropped.swap(0, Ordering::Relaxed));
-                let _ = to.write_all(&line);
+                to.write(&line);
             }
             Order::Confirm(written) => {
                 report(&mut to, dropped.swap(0, Ordering::Relaxed));
-                let _ = to.flush();
+                to.flush();
                 let _ = written.send(());
             }
         }
     }
 }
 
-fn report(to: &mut impl Write, dropped: u64) {
+fn report(to: &mut impl Destination, dropped: u64) {
     if dropped > 0 {
-        let _ = writeln!(to, "{dropped} log lines dropped: stderr was read too slowly");
+        to.report_dropped(dropped);
     }
 }
 
@@ -123,7 +149,7 @@ mod tests {
     fn a_slow_reader_blocks_nobody_and_is_told_how_much_it_missed() {
         let (let_write, may_write) = mpsc::channel();
         let written = Arc::new(Mutex::new(Vec::new()));
-        let (mut sink, logs) = start(SlowReader { may_write, written: Arc::clone(&written) });
+        let (mut sink, logs) = start(Lines(SlowReader { may_write, written: Arc::clone(&written) }));
 
         for n in 0..WAITING + 100 {
             sink.write_all(format!("{n}\n").as_bytes()).unwrap();
@@ -147,7 +173,7 @@ mod tests {
         let (let_write, may_write) = mpsc::channel();
         drop(let_write);
         let written = Arc::new(Mutex::new(Vec::new()));
-        let (mut sink, logs) = start(SlowReader { may_write, written: Arc::clone(&written) });
+        let (mut sink, logs) = start(Lines(SlowReader { may_write, written: Arc::clone(&written) }));
 
         sink.write_all(b"last\n").unwrap();
         drop(logs);

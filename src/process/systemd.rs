@@ -1,0 +1,64 @@
+//! What a service manager such as systemd and this process exchange: notifications (`NOTIFY_SOCKET`), the watchdog
+//! (`WATCHDOG_USEC`) and passed sockets (`LISTEN_FDS`). Without these variables, nothing here has an effect.
+
+mod sockets;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+pub(crate) use self::sockets::{PassedSockets, passed_listeners};
+
+/// Variables of the service manager for the process that it has started. Other programs that this process starts do not get
+/// them.
+pub(crate) const VARIABLES: [&str; 6] =
+    ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
+
+/// Whether a failed notification has been reported.
+static REPORTED: AtomicBool = AtomicBool::new(false);
+
+/// The process serves, or has finished a reload.
+pub(crate) fn ready(status: &str) {
+    notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// A reload begins. [`ready`] must follow, whether it succeeds or not.
+pub(crate) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now, NotifyState::Status("reloading the configuration")]),
+        // Since version 253, systemd ends a service that reports a reload without the time.
+        Err(error) => {
+            log::warn!("systemd is not notified of the reload: there is no monotonic clock: {error}")
+        }
+    }
+}
+
+/// The process begins to stop.
+pub(crate) fn stopping(status: &str) {
+    notify(&[NotifyState::Stopping, NotifyState::Status(status)]);
+}
+
+/// The process needs up to `more` from now on, even if that is beyond `TimeoutStopSec=`.
+pub(crate) fn extend_timeout(more: Duration, status: &str) {
+    let more = u32::try_from(more.as_micros()).unwrap_or(u32::MAX);
+    notify(&[NotifyState::ExtendTimeoutUsec(more), NotifyState::Status(status)]);
+}
+
+/// How often the watchdog must be notified at least, if it is on for this process.
+pub(crate) fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero())
+}
+
+/// The process works: notifies the watchdog.
+pub(crate) fn alive() {
+    notify(&[NotifyState::Watchdog]);
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states)
+        && !REPORTED.swap(true, Ordering::Relaxed)
+    {
+        log::warn!("the service manager cannot be notified at NOTIFY_SOCKET: {error}");
+    }
+}
