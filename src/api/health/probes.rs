@@ -47,3 +47,26 @@ fn unavailable(status: &str, message: &str) -> HttpResponse {
     let report = json!({"status": status, "message": message});
     report::uncached(HttpResponse::ServiceUnavailable().json(report))
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::rt::time::sleep;
+
+    use super::*;
+    use crate::config::{Config, Overrides};
+
+    /// Requirement: readiness ends when a drain begins; liveness does not.
+    #[actix_web::test]
+    async fn a_draining_gateway_is_live_but_not_ready() {
+        let environment = [("OPENAI_API_KEY".to_owned(), "sk-test".to_owned())].into();
+        let overrides =
+            Overrides { environment, working_directory: "/absent".into(), ..Overrides::default() };
+        let gateway = web::Data::new(Gateway::start(Config::load(&overrides).unwrap()).unwrap());
+        // The supervisor's timer must have started before the system ends.
+        sleep(Duration::from_millis(1)).await;
+        assert_eq!(ready(gateway.clone()).await.status(), 200);
+        gateway.leave_rotation();
+        assert_eq!(ready(gateway.clone()).await.status(), 503);
+        assert_eq!(live(gateway).await.status(), 200);
+    }
+}
