@@ -75,7 +75,10 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     actix_web::rt::spawn(watchdog::watch(gateway.clone().into_inner()));
     systemd::ready(&serving_status(address));
     let shutdown = orders.until_shutdown(&gateway, &mut reloader, &mut signals).await;
-    systemd::stopping(&draining_status(&gateway));
+    match shutdown {
+        Shutdown::Restart => systemd::reloading(&draining_status(&gateway)),
+        Shutdown::Stop | Shutdown::StopNow => systemd::stopping(&draining_status(&gateway)),
+    }
     log::info!(
         "shutting down; waiting up to {} s for {} requests",
         gateway.live_config().settings.limits.drain.as_secs_f64(),

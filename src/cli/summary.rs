@@ -33,12 +33,14 @@ pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
 pub(super) fn log_summary(config: &Config, bound: SocketAddr) {
     let settings = &config.settings;
     let names: Vec<_> = settings.providers.iter().map(|provider| provider.name.to_string()).collect();
-    let default = settings.default_provider.as_deref().unwrap_or("none");
-    let version = env!("CARGO_PKG_VERSION");
-    let (address, names) = (url(bound), names.join(", "));
-    log::info!("vdm {version} listens on {address}; providers: {names}; default provider: {default}");
+    let providers =
+        if names.is_empty() { String::new() } else { format!("; providers: {}", names.join(", ")) };
+    let default = settings.default_provider.as_ref().map(|name| format!("; default provider: {name}"));
+    let (version, default) = (env!("CARGO_PKG_VERSION"), default.unwrap_or_default());
+    log::info!("vdm {version} listens on {}{providers}{default}", url(bound));
+    let level = if is_anyone_there(config) { log::Level::Info } else { log::Level::Warn };
     for line in nobody_or_demo(config).lines() {
-        log::warn!("{line}");
+        log::log!(level, "{line}");
     }
     for warning in &config.warnings {
         log::warn!("{warning}");

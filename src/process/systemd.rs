@@ -23,10 +23,10 @@ pub(crate) fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// A reload begins. [`ready`] must follow, whether it succeeds or not.
-pub(crate) fn reloading() {
+/// A reload begins, or a restart in the same process. [`ready`] must follow, whether it succeeds or not.
+pub(crate) fn reloading(status: &str) {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => notify(&[NotifyState::Reloading, now, NotifyState::Status("reloading the configuration")]),
+        Ok(now) => notify(&[NotifyState::Reloading, now, NotifyState::Status(status)]),
         // Since version 253, systemd ends a service that reports a reload without the time.
         Err(error) => {
             log::warn!("systemd is not notified of the reload: there is no monotonic clock: {error}")
@@ -34,7 +34,7 @@ pub(crate) fn reloading() {
     }
 }
 
-/// The process begins to stop.
+/// The process begins to stop. It must not become ready again: systemd ends it when the time to stop is over.
 pub(crate) fn stopping(status: &str) {
     notify(&[NotifyState::Stopping, NotifyState::Status(status)]);
 }

@@ -187,7 +187,7 @@ async fn reload(
     reloader: &mut Reloader,
     address: SocketAddr,
 ) -> Result<Reloaded, Vec<String>> {
-    systemd::reloading();
+    systemd::reloading("reloading the configuration");
     let reloaded = reloader.reload(gateway).await;
     systemd::ready(&super::serving_status(address));
     reloaded

@@ -66,10 +66,12 @@ struct Fields<'a>(&'a mut Vec<u8>);
 
 impl<'kvs> VisitSource<'kvs> for Fields<'_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), log::kv::Error> {
-        if self.0.len() < FULL
+        let value = value.to_string();
+        if !value.is_empty()
+            && self.0.len() < FULL
             && let Some(name) = field_name(key.as_str())
         {
-            push(self.0, &name, &value.to_string());
+            push(self.0, &name, &value);
         }
         Ok(())
     }
@@ -151,7 +153,7 @@ mod tests {
     /// outside adds none.
     #[test]
     fn a_record_is_one_entry_whatever_it_contains() {
-        let pairs = [("REQUEST_ID", "r1"), ("key.id", "k\nPRIORITY=0"), ("message", "forged")];
+        let pairs = [("REQUEST_ID", "r1"), ("key.id", "k\nPRIORITY=0"), ("message", "forged"), ("EMPTY", "")];
         let entry = written(Level::Warn, format_args!("failed\nPRIORITY=0"), &pairs);
         assert_eq!(
             entry,

@@ -30,6 +30,21 @@ fn systemd_is_notified_of_each_state() {
     assert!(!gateway.stop().contains("cannot be notified"));
 }
 
+/// Requirement: a restart in the same process is a reload for systemd, which would end a process that reports STOPPING=1.
+#[test]
+fn a_restart_is_no_stop() {
+    let manager = Receiver::new();
+    let gateway = Gateway::bare().env("NOTIFY_SOCKET", manager.path()).start();
+    manager.await_one("READY=1");
+    let restarted = gateway.server(&["restart"]).output().expect("vdm is built");
+    assert!(restarted.status.success(), "{restarted:?}");
+    let mut seen = String::new();
+    while !seen.contains("READY=1") {
+        seen.push_str(&manager.receive_within(crate::support::PATIENCE).expect("ready again"));
+    }
+    assert!(seen.contains("RELOADING=1") && !seen.contains("STOPPING=1"), "{seen}");
+}
+
 /// Requirement: a drain that takes long is not cut off by TimeoutStopSec=: the time is extended, and the status counts the requests.
 #[test]
 fn a_drain_extends_the_time_to_stop() {
