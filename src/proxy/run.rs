@@ -252,11 +252,14 @@ impl Run<'_> {
         if failed.is_sent {
             let key = lease.key.id();
             log::log!(
-                level, REQUEST_ID:% = id, PROVIDER = &*provider, MODEL = model, KEY:% = key;
+                level, REQUEST_ID:% = id, PROVIDER = provider.as_ref(), MODEL = model, KEY:% = key;
                 "{id} call {call} to {provider}:{model} with key {key} failed: {summary}"
             );
         } else {
-            log::info!(REQUEST_ID:% = id, PROVIDER = &*provider, MODEL = model; "{id} not sent to {provider}:{model}: {summary}");
+            log::info!(
+                REQUEST_ID:% = id, PROVIDER = provider.as_ref(), MODEL = model;
+                "{id} not sent to {provider}:{model}: {summary}"
+            );
         }
         lease.report(self.request.endpoint.reported(failed.outcome), &failed.answer.fault.message);
     }

@@ -1,6 +1,6 @@
 //! Listening sockets that a service manager opens and passes (`LISTEN_FDS`, socket activation).
 
-use std::io::{Error, ErrorKind, Result as IoResult};
+use std::io::{Error, Result as IoResult};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::Command;
@@ -102,7 +102,7 @@ impl PassedSockets {
             }
             first = highest + 1;
         }
-        Err(Error::new(ErrorKind::Other, "no descriptors in a row are free for the passed sockets"))
+        Err(Error::other("no descriptors in a row are free for the passed sockets"))
     }
 }
 
