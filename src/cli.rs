@@ -29,7 +29,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use exit_code::Exit;
 
-use crate::config::{Config, ConfigError, ErrorKind, Overrides};
+use crate::config::{Config, ConfigError, Overrides};
 pub use crate::terminal::Style;
 pub use summary::summary;
 
@@ -152,8 +152,7 @@ fn tell(errors: &[ConfigError]) -> Exit {
     for error in errors {
         say(format_args!("vdm: {error}\n"));
     }
-    let refused = errors.iter().any(|error| error.kind() == ErrorKind::Unsupported);
-    if refused { Exit::Usage } else { Exit::Failed }
+    server::exit_code(errors)
 }
 
 /// Prints to stderr; a closed pipe is not an error.
@@ -237,7 +236,7 @@ mod tests {
         }
         let wrong = ["vdm", "vdm server", "vdm server kill", "vdm start", "vdm server start --port 65536"];
         for line in wrong.into_iter().chain([
-            "vdm server start --daemon",
+            "vdm server start --daemon --no-master",
             "vdm server start extra",
             "vdm config",
             "vdm explain",

@@ -43,6 +43,8 @@ pub(crate) struct Gateway {
     in_flight: Arc<AtomicUsize>,
     watchers: Arc<AtomicUsize>,
     ready: AtomicBool,
+    /// Another worker accepts new connections.
+    retired: AtomicBool,
     drain: watch::Sender<bool>,
     workers: Snapshot<Vec<ArbiterHandle>>,
     listener: OnceLock<Listener>,
@@ -144,6 +146,7 @@ impl Gateway {
             in_flight: Arc::default(),
             watchers: Arc::default(),
             ready: AtomicBool::new(true),
+            retired: AtomicBool::new(false),
             drain: watch::Sender::new(false),
             workers: Snapshot::new(vec![]),
             listener: OnceLock::new(),
@@ -210,6 +213,17 @@ impl Gateway {
 
     pub(crate) fn leave_rotation(&self) {
         self.ready.store(false, Ordering::Release);
+    }
+
+    /// Whether this process accepts new connections. Streams that never end do so once it does not, so that their clients
+    /// connect to the process that does.
+    pub(crate) fn accepts_connections(&self) -> bool {
+        self.is_ready() && !self.retired.load(Ordering::Acquire)
+    }
+
+    /// Another worker accepts new connections; requests on open ones are still served.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
     }
 
     /// Resolves when running replies must end.

@@ -1,11 +1,12 @@
 //! `vdm server start`; the commands for a running gateway are in [`running`].
 
+mod daemon;
 mod running;
 
-use std::io::{Error, ErrorKind};
-use std::net::TcpListener;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Instant;
 
 use clap::Args;
 
@@ -13,9 +14,14 @@ pub(super) use self::running::{Order, Restart, Status, Stop, others, say_only_ot
 use super::exit_code::Exit;
 use super::summary::summary;
 use super::{say, tell};
-use crate::config::{Config, Overrides, Verbose};
+use crate::config::{Config, ConfigError, ErrorKind, Overrides, Verbose};
+use crate::master::{self, Bound, Launch, LogFile, Program, TAKEOVER_FLAG, Takeover, WORKER_FLAG};
+use crate::process::channel::Channel;
+use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerMessage, WorkerOrder};
+use crate::process::sessions::Sessions;
+use crate::serve::{self, Ending, Origin, Supervision};
 use crate::terminal::Style;
-use crate::{Ending, Origin, process, telemetry};
+use crate::{process, telemetry};
 
 #[derive(Args, Debug)]
 pub(super) struct Start {
@@ -31,48 +37,151 @@ pub(super) struct Start {
     /// Log at DEBUG level; overrides LOG_LEVEL
     #[arg(short, long)]
     verbose: bool,
+    /// Run in the background, log to a file, and write a PID file
+    #[arg(long)]
+    daemon: bool,
+    /// Log file of --daemon [default: HOST-PORT.log in ~/.local/state/vandamme]
+    #[arg(long, value_name = "FILE", requires = "daemon")]
+    log_file: Option<PathBuf>,
+    /// Write the process id of the gateway to this file
+    #[arg(long, visible_alias = "pidfile", value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+    /// Serve in one process, without a master that replaces a failed worker
+    #[arg(long, conflicts_with_all = ["daemon", "pid_file", "sessions"])]
+    no_master: bool,
     /// Run for the sessions of this name (used by `vdm wrap`)
     #[arg(long, hide = true, value_name = "NAME")]
     sessions: Option<String>,
+    /// Run as the daemon that another process has started
+    #[arg(long, hide = true)]
+    detached: bool,
+    /// Run as the worker of a master
+    #[arg(long, hide = true)]
+    worker: bool,
+    /// Continue for the master that this process executed before
+    #[arg(long, hide = true)]
+    takeover: bool,
 }
 
 impl Start {
     pub(super) fn run(self) -> Exit {
-        if self.sessions.is_some() {
-            process::leave_terminal();
+        if self.worker {
+            return self.work();
         }
         // Read now: an update may replace the file while the gateway runs.
-        let program = std::env::current_exe();
-        let anywhere = self.sessions.is_some() && self.port.is_none();
-        let sessions = self.sessions.clone();
+        let program = match Program::of_process() {
+            Ok(program) => program,
+            Err(error) => {
+                return failed(&format!("the path of this program is unknown: {error}"), Exit::Internal);
+            }
+        };
+        if self.daemon && !self.detached {
+            return self.daemonize(&program);
+        }
+        if self.no_master {
+            return self.serve_alone(&program);
+        }
+        self.supervise(program)
+    }
+
+    /// Runs the master process.
+    fn supervise(self, program: Program) -> Exit {
+        if self.sessions.is_some() || self.detached {
+            process::leave_terminal();
+        }
+        let takeover = if self.takeover { Takeover::Yes } else { Takeover::No };
+        let starter = if self.detached && !self.takeover { Channel::from_stdin().ok() } else { None };
+        let log = if self.sessions.is_some() || self.detached { LogFile::Own } else { LogFile::Users };
+        let launch = Launch {
+            program,
+            arguments: arguments(),
+            sessions: self.sessions.map(|name| Sessions::new(name, Instant::now())),
+            pid_file: self.pid_file,
+            starter: starter.as_ref().and_then(|starter| starter.try_clone().ok()),
+            log,
+            takeover,
+        };
+        match master::run(launch) {
+            Ok(()) => Exit::Ok,
+            Err(failure) => {
+                failure.lines.iter().for_each(|line| say(format_args!("vdm: {line}\n")));
+                let exit = Exit::from_number(failure.exit_code);
+                if let Some(starter) = starter {
+                    // A starter that is gone does not wait for it.
+                    let _ = starter.send(&Err::<(), StartFailure>(failure), &[], &[]);
+                }
+                exit
+            }
+        }
+    }
+
+    /// Runs a worker process.
+    fn work(self) -> Exit {
+        let Ok(channel) = Channel::from_stdin() else {
+            return failed("--worker is for vdm itself", Exit::Usage);
+        };
+        let is_free = self.takes_any_port();
+        let overrides = self.overrides();
+        let config = match Config::load(&overrides) {
+            Ok(config) => config,
+            Err(errors) => {
+                let lines = errors.iter().map(ToString::to_string).collect();
+                return report(&channel, lines, exit_code(&errors));
+            }
+        };
+        let hello = Hello {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: config.host.clone(),
+            port: if is_free { 0 } else { config.port },
+            log_level: config.log_level.to_string(),
+            liveness_seconds: config.settings.limits.worker_liveness.as_secs_f64(),
+        };
+        // If the master is gone, no order follows.
+        let _ = channel.send(&WorkerMessage::Hello(hello), &[], &[]);
+        let Some((reason, listener, state)) = await_start(&channel) else { return Exit::Failed };
+        let logs = telemetry::start(config.log_level);
+        // The replacement of a failed worker has no news for the user.
+        if let (StartReason::First | StartReason::Restart, Ok(bound)) = (reason, listener.local_addr()) {
+            say(format_args!("{}", summary(&config, bound, Style::of_stderr())));
+        }
+        let Ok(reporting) = channel.try_clone() else { return Exit::Internal };
+        let supervision = Supervision::Master { channel, state };
+        let served = serve::serve(listener, config, Origin { overrides, supervision });
+        drop(logs);
+        match served {
+            Ok(_) => Exit::Ok,
+            Err(line) => report(&reporting, vec![line], Exit::Internal),
+        }
+    }
+
+    /// Serves without a master.
+    fn serve_alone(self, program: &Program) -> Exit {
         let overrides = self.overrides();
         let config = match Config::load(&overrides) {
             Ok(config) => config,
             Err(errors) => return tell(&errors),
         };
         let logs = telemetry::start(config.log_level);
-        let port = if anywhere { 0 } else { config.port };
-        let listener = match bind(&config, port) {
-            Ok(listener) => listener,
-            Err(refusal) => {
-                say(format_args!("vdm: {refusal}\n"));
-                return Exit::Bind;
-            }
+        let listener = match Bound::new(&config.host, config.port) {
+            Ok(bound) => bound.listener,
+            Err(refusal) => return failed(&refusal, Exit::Bind),
         };
         match listener.local_addr() {
             Ok(bound) => say(format_args!("{}", summary(&config, bound, Style::of_stderr()))),
             Err(error) => log::warn!("cannot determine the listener's address: {error}"),
         }
-        let served = crate::serve(listener, config, Origin { overrides, sessions });
+        let served = serve::serve(listener, config, Origin { overrides, supervision: Supervision::Users });
         drop(logs);
         match served {
             Ok(Ending::Stopped) => Exit::Ok,
             Ok(Ending::Restart) => again(program),
-            Err(refusal) => {
-                say(format_args!("vdm: {refusal}\n"));
-                Exit::Internal
-            }
+            Err(refusal) => failed(&refusal, Exit::Internal),
         }
+    }
+
+    /// A gateway for sessions takes any free port, unless one is given.
+    fn takes_any_port(&self) -> bool {
+        self.sessions.is_some() && self.port.is_none()
     }
 
     fn overrides(self) -> Overrides {
@@ -86,63 +195,51 @@ impl Start {
     }
 }
 
+/// The arguments of this process, without those that only one kind of process gets.
+fn arguments() -> Vec<OsString> {
+    let own = |argument: &OsString| argument == WORKER_FLAG || argument == TAKEOVER_FLAG;
+    std::env::args_os().skip(1).filter(|argument| !own(argument)).collect()
+}
+
+/// Waits until the master lets this worker serve; `None` if it does not.
+fn await_start(channel: &Channel) -> Option<(StartReason, std::net::TcpListener, Vec<u8>)> {
+    loop {
+        let packet = channel.receive::<WorkerOrder>().ok()??;
+        if let Some(WorkerOrder::Start(reason)) = packet.message {
+            let listener = packet.descriptors.into_iter().next()?;
+            return Some((reason, listener.into(), packet.attachment));
+        }
+    }
+}
+
+/// Reports to the master why this worker cannot start.
+fn report(channel: &Channel, lines: Vec<String>, exit: Exit) -> Exit {
+    let failure = StartFailure { lines, exit_code: exit.number() };
+    // Without a master nobody needs it.
+    let _ = channel.send(&WorkerMessage::Failed(failure), &[], &[]);
+    exit
+}
+
+pub(super) fn exit_code(errors: &[ConfigError]) -> Exit {
+    let refused = errors.iter().any(|error| error.kind() == ErrorKind::Unsupported);
+    if refused { Exit::Usage } else { Exit::Failed }
+}
+
+fn failed(line: &str, exit: Exit) -> Exit {
+    say(format_args!("vdm: {line}\n"));
+    exit
+}
+
 /// Replaces this program by a new one with the same arguments; process, terminal and supervisor stay the same.
-fn again(program: std::io::Result<PathBuf>) -> Exit {
-    let failed = program.map_or_else(
-        |error| error,
-        |program| process::become_program(Command::new(program).args(std::env::args_os().skip(1))),
-    );
+fn again(program: &Program) -> Exit {
+    let failed = process::become_program(Command::new(program.on_disk()).args(std::env::args_os().skip(1)));
     say(format_args!("vdm: the gateway has stopped and cannot be restarted: {failed}\n"));
     Exit::Internal
-}
-
-fn bind(config: &Config, port: u16) -> Result<TcpListener, String> {
-    let address = (config.host.as_str(), port);
-    TcpListener::bind(address).map_err(|error| refusal(config, &error))
-}
-
-fn refusal(config: &Config, error: &Error) -> String {
-    let Config { host, port, .. } = config;
-    if error.kind() == ErrorKind::AddrInUse {
-        return format!(
-            "port {port} on {host} is already in use; stop the program that uses it, or choose another port with --port or PORT"
-        );
-    }
-    if error.kind() == ErrorKind::PermissionDenied {
-        return format!(
-            "no permission to listen on port {port} of {host}; choose a port above 1023 with --port or PORT"
-        );
-    }
-    format!("cannot listen on {host}, port {port}: {error}; choose another host with --host or HOST")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_port_in_use_is_told_with_what_to_do() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = taken.local_addr().unwrap().port();
-        let overrides =
-            Overrides { port: Some(port), working_directory: "/absent".into(), ..Overrides::default() };
-        let config = Config::load(&overrides).unwrap();
-
-        let refusal = bind(&config, port).unwrap_err();
-
-        let expected = format!(
-            "port {port} on 127.0.0.1 is already in use; stop the program that uses it, or choose another port with --port or PORT"
-        );
-        assert_eq!(refusal, expected);
-    }
-
-    #[test]
-    fn port_zero_takes_any_free_one() {
-        let overrides =
-            Overrides { port: Some(0), working_directory: "/absent".into(), ..Overrides::default() };
-        let listener = bind(&Config::load(&overrides).unwrap(), 0).unwrap();
-        assert_ne!(listener.local_addr().unwrap().port(), 0);
-    }
 
     #[test]
     fn a_refusal_on_purpose_has_another_exit_code_than_a_mistake() {

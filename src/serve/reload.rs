@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 static READING: AtomicBool = AtomicBool::new(false);
 
 /// Keys that apply at the start only. A reload applies every other key.
-const ONCE: [&str; 11] = [
+const ONCE: [&str; 12] = [
     "host",
     "port",
     "log-level",
@@ -33,6 +33,7 @@ const ONCE: [&str; 11] = [
     "limits.thoughts-sweep",
     "limits.watch-interval",
     "limits.watch-patience",
+    "limits.worker-liveness",
 ];
 
 /// The sources of the configuration, and its last values.
@@ -111,6 +112,22 @@ async fn load(origin: Overrides) -> Result<Config, Vec<String>> {
             "the configuration could not be read within {} s; is one of its files on a disk that hangs?",
             PATIENCE.as_secs()
         )]),
+    }
+}
+
+pub(super) fn log_reload(reloaded: &Result<Reloaded, Vec<String>>) {
+    match reloaded {
+        Ok(Reloaded { changed, needs_restart, warnings }) => {
+            if changed.is_empty() && needs_restart.is_empty() {
+                log::info!("reloaded: nothing has changed");
+            }
+            changed.iter().for_each(|line| log::info!("reloaded: {line}"));
+            needs_restart.iter().for_each(|line| log::warn!("not reloaded, needs a restart: {line}"));
+            warnings.iter().for_each(|line| log::warn!("{line}"));
+        }
+        Err(mistakes) => {
+            mistakes.iter().for_each(|line| log::error!("not reloaded, nothing has changed: {line}"));
+        }
     }
 }
 

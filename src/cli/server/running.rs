@@ -16,7 +16,9 @@ use crate::cli::exit_code::Exit;
 use crate::cli::say;
 use crate::config::{Config, Overrides};
 use crate::process::control::client::{self, Answers, Running};
-use crate::process::control::{self, ControlCommand, ControlReply, Reloaded, State};
+use crate::process::control::{
+    self, ControlCommand, ControlReply, DrainingWorker, Reloaded, State, WorkerStatus,
+};
 use crate::process::sessions::Member;
 
 /// Between two checks whether a gateway is back.
@@ -156,6 +158,7 @@ impl Order {
                 ControlReply::Status(_)
                 | ControlReply::Joined { .. }
                 | ControlReply::Stopping { .. }
+                | ControlReply::Restarted(_)
                 | ControlReply::Refused(_),
                 running,
             )) => self.lost(&running, "unexpected answer"),
@@ -254,25 +257,40 @@ impl Restart {
         let until = Instant::now() + Duration::from_secs(self.timeout.into());
         let running = self.order.find()?;
         let (mut answers, said) = self.order.ask(&running, ControlCommand::Restart)?;
-        report_in_flight(&running, &said);
-        self.order.await_end(&running, &mut answers, until)?;
-        let until = until.max(Instant::now() + PATIENCE);
-        while Instant::now() < until {
-            // By its process: it may listen on another port now.
-            let is_back = |new: &control::Status| {
-                new.pid == running.status.pid && new.started != running.status.started
-            };
-            if let Some(new) = client::running().into_iter().find(|new| is_back(&new.status)) {
-                self.order.print_json(&Shown { running: true, status: &new.status });
-                self.order.print(&described(&new.status));
-                return Ok(());
+        let status = match said {
+            ControlReply::Restarted(status) => *status,
+            said @ (ControlReply::Stopping { .. }
+            | ControlReply::Status(_)
+            | ControlReply::Joined { .. }
+            | ControlReply::Reloaded(_)
+            | ControlReply::Refused(_)) => {
+                // A gateway without a master stops first.
+                report_in_flight(&running, &said);
+                self.order.await_end(&running, &mut answers, until)?;
+                await_return(&running, until)?
             }
-            sleep(PAUSE);
-        }
-        let url = url(running.status.address);
-        say(format_args!("vdm: {url} has stopped and did not start again; see its log\n"));
-        Err(Exit::Failed)
+        };
+        self.order.print_json(&Shown { running: true, status: &status });
+        self.order.print(&described(&status));
+        Ok(())
     }
+}
+
+/// Waits until a gateway without a master serves again.
+fn await_return(running: &Running, until: Instant) -> Result<control::Status, Exit> {
+    let until = until.max(Instant::now() + PATIENCE);
+    while Instant::now() < until {
+        // By its process: it may listen on another port now.
+        let is_back =
+            |new: &control::Status| new.pid == running.status.pid && new.started != running.status.started;
+        if let Some(new) = client::running().into_iter().find(|new| is_back(&new.status)) {
+            return Ok(new.status);
+        }
+        sleep(PAUSE);
+    }
+    let url = url(running.status.address);
+    say(format_args!("vdm: {url} has stopped and did not start again; see its log\n"));
+    Err(Exit::Failed)
 }
 
 fn report_in_flight(running: &Running, said: &ControlReply) {
@@ -286,6 +304,7 @@ fn described(status: &control::Status) -> String {
     let control::Status { pid, address, version, uptime_seconds, state, in_flight, .. } = status;
     let state = match state {
         State::Running => "is running",
+        State::Starting => "has no worker that answers; it starts one",
         State::Stopping => "is stopping",
     };
     let mut text = format!(
@@ -302,6 +321,26 @@ fn described(status: &control::Status) -> String {
     let providers = if providers.is_empty() { "none".to_owned() } else { providers.join(", ") };
     // Writing to a string cannot fail.
     let _ = write!(text, "\nproviders: {providers}");
+    if let Some(worker) = &status.worker {
+        let _ = write!(text, "\n{}", processes(*pid, worker));
+    }
+    text
+}
+
+fn processes(master: u32, worker: &WorkerStatus) -> String {
+    let serving = worker.pid.map_or_else(|| "none".to_owned(), |pid| pid.to_string());
+    let mut text = format!("processes: master {master}, worker {serving}");
+    match worker.restarts {
+        0 => {}
+        1 => text.push_str(", replaced once"),
+        times => {
+            let _ = write!(text, ", replaced {times} times");
+        }
+    }
+    for DrainingWorker { pid, in_flight, connections } in &worker.draining {
+        let in_flight = requests(*in_flight);
+        let _ = write!(text, "\ndraining: worker {pid}, {in_flight} in flight, {connections} connections");
+    }
     text
 }
 

@@ -86,6 +86,7 @@ pub(crate) fn at(socket: &Path) -> Option<Running> {
         ControlReply::Joined { .. }
         | ControlReply::Reloaded(_)
         | ControlReply::Stopping { .. }
+        | ControlReply::Restarted(_)
         | ControlReply::Refused(_) => None,
     }
 }
@@ -98,9 +99,13 @@ pub(crate) fn join(socket: &Path) -> Result<SocketAddr> {
     match ask(socket, ControlCommand::Join)?.next()? {
         Some(ControlReply::Joined { address }) => Ok(address),
         Some(ControlReply::Refused(lines)) => Err(Error::other(lines.join("; "))),
-        Some(ControlReply::Status(_) | ControlReply::Reloaded(_) | ControlReply::Stopping { .. }) | None => {
-            Err(Error::other("the gateway is about to go"))
-        }
+        Some(
+            ControlReply::Status(_)
+            | ControlReply::Reloaded(_)
+            | ControlReply::Stopping { .. }
+            | ControlReply::Restarted(_),
+        )
+        | None => Err(Error::other("the gateway is about to go")),
     }
 }
 

@@ -1,0 +1,71 @@
+//! The sockets on which the gateway listens. The master owns them, so that they stay open while workers are replaced.
+
+use std::io::{Error, ErrorKind};
+use std::net::TcpListener;
+
+/// Connections that wait to be accepted, while a worker starts for example. The system may have a lower limit.
+const BACKLOG: i32 = 4096;
+
+/// A listener and the configured address that it belongs to.
+pub(crate) struct Bound {
+    pub(crate) host: String,
+    /// Zero for any free one.
+    pub(crate) port: u16,
+    pub(crate) listener: TcpListener,
+}
+
+impl Bound {
+    /// # Errors
+    /// One line for the user who starts the gateway.
+    pub(crate) fn new(host: &str, port: u16) -> Result<Self, String> {
+        let listener = TcpListener::bind((host, port)).map_err(|error| refusal(host, port, &error))?;
+        if let Err(error) = rustix::net::listen(&listener, BACKLOG) {
+            log::debug!("the backlog of the listener keeps its length: {error}");
+        }
+        Ok(Self { host: host.to_owned(), port, listener })
+    }
+
+    /// Whether it is the listener of this configured address.
+    pub(super) fn is_at(&self, host: &str, port: u16) -> bool {
+        self.host == host && self.port == port
+    }
+}
+
+fn refusal(host: &str, port: u16, error: &Error) -> String {
+    if error.kind() == ErrorKind::AddrInUse {
+        return format!(
+            "port {port} on {host} is already in use; stop the program that uses it, or choose another port with --port or PORT"
+        );
+    }
+    if error.kind() == ErrorKind::PermissionDenied {
+        return format!(
+            "no permission to listen on port {port} of {host}; choose a port above 1023 with --port or PORT"
+        );
+    }
+    format!("cannot listen on {host}, port {port}: {error}; choose another host with --host or HOST")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_use_is_told_with_what_to_do() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+
+        let refusal = Bound::new("127.0.0.1", port).err().unwrap();
+
+        let expected = format!(
+            "port {port} on 127.0.0.1 is already in use; stop the program that uses it, or choose another port with --port or PORT"
+        );
+        assert_eq!(refusal, expected);
+    }
+
+    #[test]
+    fn port_zero_takes_any_free_one() {
+        let bound = Bound::new("127.0.0.1", 0).unwrap();
+        assert_ne!(bound.listener.local_addr().unwrap().port(), 0);
+        assert!(bound.is_at("127.0.0.1", 0));
+    }
+}
