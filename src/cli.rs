@@ -82,7 +82,7 @@ struct Version {
 
 #[derive(Debug, Subcommand)]
 enum Server {
-    /// Start the gateway in the foreground.
+    /// Start the gateway, in the foreground or with --daemon in the background.
     Start(server::Start),
     /// Show whether your gateway is running; exit code 0 if it is, 1 if not.
     Status(server::Status),
@@ -90,7 +90,7 @@ enum Server {
     Stop(server::Stop),
     /// Reload the configuration of the running gateway; an invalid one changes nothing.
     Reload(server::Order),
-    /// Restart the running gateway with the same command line and environment.
+    /// Replace the running gateway by the program on disk, without losing requests.
     Restart(server::Restart),
 }
 

@@ -363,6 +363,7 @@ impl Master {
             let end = worker.exited.map_or_else(|| "ended".to_owned(), described);
             let failure = worker.failure.clone();
             match worker.role {
+                Role::Starting(_) if self.shutdown.is_some() => {}
                 Role::Starting(StartReason::First) => {
                     self.end = Some(Err(first_failure(failure, &worker, &end)))
                 }

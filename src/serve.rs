@@ -1,13 +1,14 @@
 //! The gateway as a server, from start to shutdown.
 
 mod exhaustion;
+mod file_changes;
 mod handover;
 mod master_link;
 mod orders;
 mod reload;
 mod server;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use futures_util::future::select;
 use vandamme_actors::ledger::LedgerView;
 use vandamme_actors::observe::Observe;
 
+use self::file_changes::FileChanges;
 use self::master_link::MasterLink;
 use self::orders::{Orders, Site};
 use self::reload::Reloader;
@@ -56,6 +58,15 @@ pub(crate) struct Origin {
     /// The sources of its configuration.
     pub(crate) overrides: Overrides,
     pub(crate) supervision: Supervision,
+    pub(crate) reload: ReloadOn,
+}
+
+/// When the configuration is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReloadOn {
+    Command,
+    /// Also when one of its files changes.
+    FileChange,
 }
 
 /// Who commands this process.
@@ -82,6 +93,11 @@ pub(crate) fn serve(listener: TcpListener, config: Config, origin: Origin) -> Re
 }
 
 async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<Ending, String> {
+    let changes = match origin.reload {
+        ReloadOn::Command => FileChanges::none(),
+        ReloadOn::FileChange => FileChanges::watch(origin.overrides.files())
+            .map_err(|error| format!("files cannot be watched: {error}"))?,
+    };
     let mut reloader = Reloader::new(&config, origin.overrides);
     let (host, limits) = (config.host.clone(), config.settings.limits.clone());
     let gateway = web::Data::new(Gateway::start(config)?);
@@ -89,7 +105,7 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
     gateway.listens(Listener { address, host });
     let descriptors = Descriptors::raise(&limits);
     let limiter = Arc::new(ConnectionLimiter::new(descriptors.connections()));
-    let mut commands = Commands::open(origin.supervision, &gateway, address)?;
+    let mut commands = Commands::open(origin.supervision, &gateway, address, changes)?;
     let server = server::server(listener, &gateway, &limiter)
         .map_err(|error| format!("the server cannot start: {error}"))?;
     actix_web::rt::spawn(exhaustion::watch(gateway.clone().into_inner(), limiter.clone()));
@@ -157,14 +173,15 @@ impl Commands {
     fn open(
         supervision: Supervision,
         gateway: &web::Data<Gateway>,
-        address: std::net::SocketAddr,
+        address: SocketAddr,
+        changes: FileChanges,
     ) -> Result<Self, String> {
         let site = Site::new(gateway, address);
         match supervision {
-            Supervision::Users => Orders::open(&site).map(Self::Users),
+            Supervision::Users => Orders::open(&site, changes).map(Self::Users),
             Supervision::Master { channel, state } => {
                 handover::import(gateway, &state);
-                MasterLink::open(channel, &site, gateway.clone().into_inner()).map(Self::Master)
+                MasterLink::open(channel, &site, gateway.clone().into_inner(), changes).map(Self::Master)
             }
         }
     }

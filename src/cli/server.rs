@@ -19,7 +19,7 @@ use crate::master::{self, Bound, Launch, LogFile, Program, TAKEOVER_FLAG, Takeov
 use crate::process::channel::Channel;
 use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerMessage, WorkerOrder};
 use crate::process::sessions::Sessions;
-use crate::serve::{self, Ending, Origin, Supervision};
+use crate::serve::{self, Ending, Origin, ReloadOn, Supervision};
 use crate::terminal::Style;
 use crate::{process, telemetry};
 
@@ -37,6 +37,9 @@ pub(super) struct Start {
     /// Log at DEBUG level; overrides LOG_LEVEL
     #[arg(short, long)]
     verbose: bool,
+    /// Reload the configuration when one of its files changes
+    #[arg(long)]
+    reload: bool,
     /// Run in the background, log to a file, and write a PID file
     #[arg(long)]
     daemon: bool,
@@ -121,6 +124,7 @@ impl Start {
             return failed("--worker is for vdm itself", Exit::Usage);
         };
         let is_free = self.takes_any_port();
+        let reload = self.reload_on();
         let overrides = self.overrides();
         let config = match Config::load(&overrides) {
             Ok(config) => config,
@@ -146,7 +150,7 @@ impl Start {
         }
         let Ok(reporting) = channel.try_clone() else { return Exit::Internal };
         let supervision = Supervision::Master { channel, state };
-        let served = serve::serve(listener, config, Origin { overrides, supervision });
+        let served = serve::serve(listener, config, Origin { overrides, supervision, reload });
         drop(logs);
         match served {
             Ok(_) => Exit::Ok,
@@ -156,6 +160,7 @@ impl Start {
 
     /// Serves without a master.
     fn serve_alone(self, program: &Program) -> Exit {
+        let reload = self.reload_on();
         let overrides = self.overrides();
         let config = match Config::load(&overrides) {
             Ok(config) => config,
@@ -170,7 +175,8 @@ impl Start {
             Ok(bound) => say(format_args!("{}", summary(&config, bound, Style::of_stderr()))),
             Err(error) => log::warn!("cannot determine the listener's address: {error}"),
         }
-        let served = serve::serve(listener, config, Origin { overrides, supervision: Supervision::Users });
+        let served =
+            serve::serve(listener, config, Origin { overrides, supervision: Supervision::Users, reload });
         drop(logs);
         match served {
             Ok(Ending::Stopped) => Exit::Ok,
@@ -182,6 +188,10 @@ impl Start {
     /// A gateway for sessions takes any free port, unless one is given.
     fn takes_any_port(&self) -> bool {
         self.sessions.is_some() && self.port.is_none()
+    }
+
+    fn reload_on(&self) -> ReloadOn {
+        if self.reload { ReloadOn::FileChange } else { ReloadOn::Command }
     }
 
     fn overrides(self) -> Overrides {

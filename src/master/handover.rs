@@ -15,7 +15,7 @@ use super::worker::{DrainLimit, Role, Worker};
 use super::{Bound, Event, Launch, Master, lifecycle};
 use crate::process::channel::Channel;
 use crate::process::channel::messages::{Hello, StartFailure, WorkerOrder};
-use crate::process::control::listener;
+use crate::process::control::listener::{self, Control};
 use crate::process::control::{ControlReply, State, Status};
 
 /// The flag of a program that continues for the one before it.
@@ -69,6 +69,10 @@ impl Master {
     /// After a restart: executes the new program. Returns only if that is not due or not possible.
     pub(super) fn replace_program(&mut self) {
         if !self.restart.as_ref().is_some_and(super::Restart::is_committed) {
+            return;
+        }
+        let conversations = self.control.as_ref().map_or(0, Control::conversations);
+        if self.restart.as_ref().is_some_and(|restart| restart.waits_for(conversations)) {
             return;
         }
         // The end of a worker that has been waited for is handled by this program.

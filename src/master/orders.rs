@@ -45,18 +45,11 @@ impl Master {
         match ask {
             ControlCommand::Stop => self.stop_for(reply, DrainLimit::Configured),
             ControlCommand::StopNow => self.stop_for(reply, DrainLimit::Now),
-            ControlCommand::Join | ControlCommand::Reload | ControlCommand::Restart
-                if self.shutdown.is_some() =>
-            {
+            ControlCommand::Join | ControlCommand::Reload if self.shutdown.is_some() => {
                 reply.send(refused("the gateway is stopping"));
             }
             ControlCommand::Join => reply.send(self.join(process)),
             ControlCommand::Reload => self.reload(Some(reply)),
-            ControlCommand::Restart if self.launch.sessions.is_some() => {
-                reply.send(refused(
-                    "a gateway that `vdm wrap` has started goes with its sessions, and is started by them",
-                ));
-            }
             ControlCommand::Restart => self.begin_restart(Some(reply)),
             // Answered before it becomes an order.
             ControlCommand::Status => {}

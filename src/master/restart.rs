@@ -13,6 +13,8 @@ use crate::process::control::{ControlReply, State};
 
 /// The longest time for the old worker to hand its state over.
 const STATE_PATIENCE: Duration = Duration::from_secs(2);
+/// The longest wait for connections to the control socket to end.
+const CONVERSATIONS: Duration = Duration::from_secs(1);
 /// The most workers that drain at the same time; the oldest one is ended for another one.
 const MOST_DRAINING: usize = 8;
 
@@ -35,16 +37,29 @@ enum Step {
     /// The new worker starts to serve.
     Starting { since: Instant },
     /// The new worker serves; the master executes the new program next.
-    Committed,
+    Committed { since: Instant },
 }
 
 impl Restart {
     pub(super) fn is_committed(&self) -> bool {
-        self.step == Step::Committed
+        matches!(self.step, Step::Committed { .. })
     }
 
     pub(super) fn bound(&self) -> Option<&Bound> {
         self.bound.as_ref()
+    }
+
+    /// The connections of others than the caller end when another program is executed. They are few and short.
+    pub(super) fn waits_for(&self, conversations: usize) -> bool {
+        match self.step {
+            Step::Committed { since } if since.elapsed() < CONVERSATIONS => {
+                conversations > usize::from(self.caller.is_some())
+            }
+            Step::Committed { .. }
+            | Step::Checking { .. }
+            | Step::Exporting { .. }
+            | Step::Starting { .. } => false,
+        }
     }
 
     pub(super) fn caller(&self) -> Option<&Caller> {
@@ -65,10 +80,10 @@ impl Restart {
 
 impl Master {
     pub(super) fn begin_restart(&mut self, caller: Option<Caller>) {
-        if self.restart.is_some() || self.shutdown.is_some() {
+        if let Some(refusal) = self.restart_refusal() {
             match caller {
-                Some(caller) => caller.send(refused("a restart is in progress")),
-                None => log::warn!("not restarted: the gateway is restarting or stopping"),
+                Some(caller) => caller.send(refused(refusal)),
+                None => log::warn!("not restarted: {refusal}"),
             }
             return;
         }
@@ -81,6 +96,18 @@ impl Master {
             }
             Err(failure) => restart.refuse(failure.lines),
         }
+    }
+
+    fn restart_refusal(&self) -> Option<&'static str> {
+        if self.launch.sessions.is_some() {
+            return Some(
+                "a gateway that `vdm wrap` has started goes with its sessions, and is started by them",
+            );
+        }
+        if self.shutdown.is_some() {
+            return Some("the gateway is stopping");
+        }
+        self.restart.as_ref().map(|_| "a restart is in progress")
     }
 
     /// The new worker's configuration is valid.
@@ -120,7 +147,7 @@ impl Master {
     /// The new worker serves: the old ones drain.
     pub(super) fn commit_restart(&mut self, pid: Pid) {
         let Some(restart) = &mut self.restart else { return };
-        restart.step = Step::Committed;
+        restart.step = Step::Committed { since: Instant::now() };
         self.hello = restart.hello.take().or(self.hello.take());
         let moved = restart.bound.take();
         for worker in &mut self.workers {
@@ -164,7 +191,10 @@ impl Master {
                 let line = format!("the new worker did not serve within {} s", START_TIMEOUT.as_secs());
                 self.abort_restart(Some(StartFailure::internal(line)), "");
             }
-            Step::Checking { .. } | Step::Exporting { .. } | Step::Starting { .. } | Step::Committed => {}
+            Step::Checking { .. }
+            | Step::Exporting { .. }
+            | Step::Starting { .. }
+            | Step::Committed { .. } => {}
         }
     }
 

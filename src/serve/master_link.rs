@@ -12,6 +12,7 @@ use futures_util::future::{Either, join_all, select};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Shutdown;
+use super::file_changes::FileChanges;
 use super::orders::Site;
 use super::reload::{Reloader, log_reload};
 use crate::api::connection::ConnectionLimiter;
@@ -35,6 +36,7 @@ const PAUSE: Duration = Duration::from_millis(150);
 /// The channel to the master, with a thread for each direction.
 pub(super) struct MasterLink {
     orders: mpsc::Receiver<WorkerOrder>,
+    changes: FileChanges,
     messages: Messages,
     site: Arc<Site>,
     gateway: Arc<Gateway>,
@@ -59,7 +61,12 @@ impl Messages {
 }
 
 impl MasterLink {
-    pub(super) fn open(channel: Channel, site: &Arc<Site>, gateway: Arc<Gateway>) -> Result<Self, String> {
+    pub(super) fn open(
+        channel: Channel,
+        site: &Arc<Site>,
+        gateway: Arc<Gateway>,
+        changes: FileChanges,
+    ) -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("the channel to the master cannot be used: {error}");
         let signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
         let (messages, outgoing) = sync_channel::<(WorkerMessage, Vec<u8>)>(MESSAGES);
@@ -83,7 +90,7 @@ impl MasterLink {
         });
         writer.and(reader).map_err(failed)?;
         let (site, checking, messages) = (site.clone(), Arc::default(), Messages(messages));
-        Ok(Self { orders, messages, site, gateway, _signals: signals, checking })
+        Ok(Self { orders, changes, messages, site, gateway, _signals: signals, checking })
     }
 
     /// Reports that requests are served, and sends the state from time to time.
@@ -106,7 +113,14 @@ impl MasterLink {
     /// Executes orders until one of them ends this worker.
     pub(super) async fn until_shutdown(&mut self, reloader: &mut Reloader) -> Shutdown {
         loop {
-            let Some(order) = self.orders.recv().await else {
+            let order = match select(Box::pin(self.orders.recv()), Box::pin(self.changes.next())).await {
+                Either::Left((order, _)) => order,
+                Either::Right(_) => {
+                    log_reload(&reloader.reload(&self.gateway).await);
+                    continue;
+                }
+            };
+            let Some(order) = order else {
                 log::warn!("the master process is gone: this worker finishes its requests and exits");
                 return Shutdown::Stop;
             };

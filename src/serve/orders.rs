@@ -11,6 +11,7 @@ use futures_util::future::{Either, select};
 use tokio::sync::mpsc;
 
 use super::Shutdown;
+use super::file_changes::FileChanges;
 use super::reload::{Reloader, log_reload};
 use crate::gateway::Gateway;
 use crate::process::control::listener::{self, Caller, Control, Operator, Order, Submission};
@@ -26,6 +27,7 @@ const PROGRESS: Duration = Duration::from_millis(100);
 pub(super) struct Orders {
     waiting: Option<mpsc::Receiver<Order>>,
     signals: Signals,
+    changes: FileChanges,
     address: SocketAddr,
     /// They wait for the end.
     callers: Vec<Caller>,
@@ -36,11 +38,12 @@ pub(super) struct Orders {
 enum Event {
     Order(Order),
     Signal(Notice),
+    FilesChanged,
 }
 
 impl Orders {
     /// Opens the control socket. A gateway without one serves requests.
-    pub(super) fn open(site: &Arc<Site>) -> Result<Self, String> {
+    pub(super) fn open(site: &Arc<Site>, changes: FileChanges) -> Result<Self, String> {
         let signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
         let (orders, waiting) = mpsc::channel(WAITING);
         let address = site.address;
@@ -54,7 +57,7 @@ impl Orders {
                 (None, None)
             }
         };
-        Ok(Self { waiting, signals, address, callers: vec![], _control: control })
+        Ok(Self { waiting, signals, changes, address, callers: vec![], _control: control })
     }
 
     /// Executes orders until one of them shuts the gateway down.
@@ -62,7 +65,7 @@ impl Orders {
         loop {
             let Order { ask, reply, .. } = match self.next().await {
                 Event::Signal(Notice::Stop) => return Shutdown::Stop,
-                Event::Signal(Notice::Reload) => {
+                Event::Signal(Notice::Reload) | Event::FilesChanged => {
                     log_reload(&reloader.reload(gateway).await);
                     continue;
                 }
@@ -116,7 +119,7 @@ impl Orders {
             let Order { ask, reply, .. } = match event {
                 Some(Event::Order(order)) => order,
                 Some(Event::Signal(Notice::Stop)) => return,
-                Some(Event::Signal(Notice::Reload | Notice::Restart)) => continue,
+                Some(Event::Signal(Notice::Reload | Notice::Restart) | Event::FilesChanged) => continue,
                 None => {
                     let in_flight = gateway.in_flight();
                     if in_flight != told {
@@ -147,7 +150,7 @@ impl Orders {
     }
 
     async fn next(&mut self) -> Event {
-        let Self { waiting, signals, callers, .. } = self;
+        let Self { waiting, signals, changes, callers, .. } = self;
         callers.retain(Caller::waits);
         let order = Box::pin(async {
             let Some(waiting) = waiting else { return pending().await };
@@ -157,9 +160,11 @@ impl Orders {
                 None => pending().await,
             }
         });
-        match select(Box::pin(signals.next()), order).await {
+        let others = select(order, Box::pin(changes.next()));
+        match select(Box::pin(signals.next()), others).await {
             Either::Left((notice, _)) => Event::Signal(notice),
-            Either::Right((order, _)) => Event::Order(order),
+            Either::Right((Either::Left((order, _)), _)) => Event::Order(order),
+            Either::Right((Either::Right(_), _)) => Event::FilesChanged,
         }
     }
 }

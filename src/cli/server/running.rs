@@ -110,7 +110,18 @@ impl Order {
     }
 
     fn ask(&self, running: &Running, ask: ControlCommand) -> Result<(Answers, ControlReply), Exit> {
+        self.ask_within(running, ask, None)
+    }
+
+    /// With the longest wait for the answer, other than the usual one.
+    fn ask_within(
+        &self,
+        running: &Running,
+        ask: ControlCommand,
+        patience: Option<Duration>,
+    ) -> Result<(Answers, ControlReply), Exit> {
         let answer = client::ask(&running.socket, ask).and_then(|mut answers| {
+            patience.map_or(Ok(()), |patience| answers.wait_at_most(patience))?;
             let said = answers.next()?;
             Ok((answers, said))
         });
@@ -254,9 +265,10 @@ impl Restart {
     }
 
     fn restart(&self) -> Result<(), Exit> {
-        let until = Instant::now() + Duration::from_secs(self.timeout.into());
+        let patience = Duration::from_secs(self.timeout.into());
+        let until = Instant::now() + patience;
         let running = self.order.find()?;
-        let (mut answers, said) = self.order.ask(&running, ControlCommand::Restart)?;
+        let (mut answers, said) = self.order.ask_within(&running, ControlCommand::Restart, Some(patience))?;
         let status = match said {
             ControlReply::Restarted(status) => *status,
             said @ (ControlReply::Stopping { .. }

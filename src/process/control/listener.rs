@@ -34,6 +34,7 @@ pub(crate) struct Control {
     path: PathBuf,
     inode: u64,
     listener: UnixListener,
+    open: Arc<AtomicUsize>,
 }
 
 /// A command of a user who may give it.
@@ -84,7 +85,7 @@ pub(crate) fn open(name: &str, operator: Arc<dyn Operator>) -> Result<Control> {
 /// If no thread can be started.
 pub(crate) fn resume(path: PathBuf, listener: OwnedFd, operator: Arc<dyn Operator>) -> Result<Control> {
     let inode = fs::symlink_metadata(&path).map_or(0, |metadata| metadata.ino());
-    let control = Control { path, inode, listener: listener.into() };
+    let control = Control { path, inode, listener: listener.into(), open: Arc::default() };
     control.accept(operator)?;
     Ok(control)
 }
@@ -105,7 +106,7 @@ fn bind(path: PathBuf) -> Result<Control> {
     fs::set_permissions(&fresh, Permissions::from_mode(0o600))?;
     let inode = fs::symlink_metadata(&fresh)?.ino();
     fs::rename(&fresh, &path)?;
-    Ok(Control { path, inode, listener })
+    Ok(Control { path, inode, listener, open: Arc::default() })
 }
 
 impl Control {
@@ -113,11 +114,16 @@ impl Control {
         &self.path
     }
 
+    /// How many connections are open.
+    pub(crate) fn conversations(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
     fn accept(&self, operator: Arc<dyn Operator>) -> Result<()> {
-        let listener = self.listener.try_clone()?;
+        let (listener, open) = (self.listener.try_clone()?, self.open.clone());
         let runtime = Builder::new_current_thread().enable_io().build()?;
         let thread = thread::Builder::new().name("control".to_owned());
-        thread.spawn(move || accept_for_ever(&listener, &runtime, &operator)).map(drop)
+        thread.spawn(move || accept_for_ever(&listener, &runtime, &open, &operator)).map(drop)
     }
 }
 
@@ -153,8 +159,12 @@ impl AsFd for Caller {
     }
 }
 
-fn accept_for_ever(listener: &UnixListener, runtime: &Runtime, operator: &Arc<dyn Operator>) {
-    let open = Arc::new(AtomicUsize::new(0));
+fn accept_for_ever(
+    listener: &UnixListener,
+    runtime: &Runtime,
+    open: &Arc<AtomicUsize>,
+    operator: &Arc<dyn Operator>,
+) {
     loop {
         let Ok((stream, _)) = listener.accept() else {
             thread::sleep(PAUSE);
@@ -165,7 +175,7 @@ fn accept_for_ever(listener: &UnixListener, runtime: &Runtime, operator: &Arc<dy
         if !is_trusted || open.load(Ordering::Acquire) >= CONNECTIONS {
             continue;
         }
-        let place = Place::take(&open);
+        let place = Place::take(open);
         let operator = operator.clone();
         let thread = thread::Builder::new().name("control".to_owned());
         // Without a thread the connection is closed.

@@ -26,7 +26,8 @@ fn a_daemon_serves_in_the_background() {
 
     assert_eq!(started.status.code(), Some(0), "{}", text(&started.stderr));
     let state = directory.join(".local/state/vandamme");
-    let (log, pid_file) = (state.join(format!("127.0.0.1-{port}.log")), state.join(format!("127.0.0.1-{port}.pid")));
+    let (log, pid_file) =
+        (state.join(format!("127.0.0.1-{port}.log")), state.join(format!("127.0.0.1-{port}.pid")));
     assert!(text(&started.stderr).contains(log.to_str().expect("ASCII")), "{}", text(&started.stderr));
     let pid = fs::read_to_string(&pid_file).expect("a PID file").trim().parse().expect("a number");
     assert!(fs::read_to_string(&log).expect("a log").contains("listens on"));

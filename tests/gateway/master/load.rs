@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::support::gateway::{Gateway, MODEL, whole_prompt};
 use crate::support::wire::{Framing, Wire};
@@ -74,7 +75,10 @@ impl Client {
                     served.fetch_add(1, Ordering::SeqCst);
                     connection = kept;
                 }
-                Err(why) => lost.push(why),
+                Err(why) => {
+                    lost.push(why);
+                    thread::sleep(Duration::from_millis(10));
+                }
             }
         }
         lost

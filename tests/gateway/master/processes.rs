@@ -39,9 +39,9 @@ fn the_master_can_be_process_1() {
         eprintln!("skipped: this system does not allow a PID namespace");
         return;
     }
-    let gateway = Gateway::before(&Upstream::openai())
-        .after_shell(&format!("exec {} \"$0\" \"$@\"", unshare.join(" ")))
-        .start();
+    let upstream = Upstream::openai();
+    let gateway =
+        Gateway::before(&upstream).after_shell(&format!("exec {} \"$0\" \"$@\"", unshare.join(" "))).start();
     assert_eq!(gateway.ask("hi").status(), 200);
     assert_eq!(gateway.status()["pid"], 1);
     restart(&gateway);
@@ -52,7 +52,8 @@ fn the_master_can_be_process_1() {
 /// Requirement: `--no-master` serves in one process, whose restart ends and starts it.
 #[test]
 fn without_a_master_there_is_one_process() {
-    let mut gateway = Gateway::before(&Upstream::openai()).argument("--no-master").start();
+    let upstream = Upstream::openai();
+    let mut gateway = Gateway::before(&upstream).argument("--no-master").start();
     let status = gateway.status();
     assert_eq!((&status["pid"], &status["worker"]), (&gateway.run.pid().into(), &serde_json::Value::Null));
     let told = restart(&gateway);

@@ -61,7 +61,8 @@ fn a_restart_loses_nothing() {
 /// Requirement: restarts in a row under load lose nothing either, by command and by SIGUSR2.
 #[test]
 fn restarts_in_a_row_lose_nothing() {
-    let gateway = Gateway::before(&Upstream::openai()).start();
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).start();
     let kept = Load::start(&gateway, 2, Reuse::KeepAlive);
     let new = Load::start(&gateway, 2, Reuse::NewConnections);
     for turn in 0..4 {
@@ -87,7 +88,8 @@ fn a_restart_runs_the_program_on_disk() {
     let directory = fresh_directory();
     let program = directory.join("vdm");
     fs::copy(VDM, &program).expect("a writable directory");
-    let gateway = Gateway::before(&Upstream::openai()).program(&program).start();
+    let upstream = Upstream::openai();
+    let gateway = Gateway::before(&upstream).program(&program).start();
     let replaced = executed(gateway.run.pid());
     fs::copy(VDM, directory.join("new")).expect("a writable directory");
     fs::rename(directory.join("new"), &program).expect("a writable directory");
