@@ -132,6 +132,7 @@ pub(crate) fn run(launch: Launch) -> Result<(), StartFailure> {
     };
     master.write_pid_file()?;
     let end = master.run(&events);
+    master.answer_callers();
     master.remove_pid_file();
     end
 }

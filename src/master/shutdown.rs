@@ -14,6 +14,9 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 /// A caller gets the last known number of requests in flight when the worker does not report it by then.
 const ANSWER: Duration = Duration::from_secs(1);
 
+/// The threads of the control socket send the last answers within this time.
+const LAST_ANSWER: Duration = Duration::from_millis(100);
+
 /// A shutdown in progress.
 pub(super) struct Shutdown {
     /// Those who wait for the end, with what they have been answered, and since when they wait.
@@ -85,6 +88,16 @@ impl Master {
                 *told = Some(in_flight);
                 caller.send(ControlReply::Stopping { in_flight });
             }
+        }
+    }
+
+    /// Before the process ends: callers that have had no answer get one.
+    pub(super) fn answer_callers(&mut self) {
+        let Some(shutdown) = &mut self.shutdown else { return };
+        let unanswered: Vec<_> = shutdown.callers.iter().filter(|(_, told, _)| told.is_none()).collect();
+        unanswered.iter().for_each(|(caller, ..)| caller.send(ControlReply::Stopping { in_flight: 0 }));
+        if !unanswered.is_empty() {
+            std::thread::sleep(LAST_ANSWER);
         }
     }
 
