@@ -181,7 +181,6 @@ impl Gateway {
 
     /// The state that is worth keeping when another process continues, as bytes for [`import_state`](Self::import_state).
     /// Contains no key. Empty if the state cannot be written.
-    #[allow(dead_code, reason = "the handover at a restart calls it")]
     pub(crate) async fn export_state(&self) -> Vec<u8> {
         let registry = self.registry.load();
         let state = ExportedState::read(&registry, STATE_PATIENCE).await;
@@ -191,7 +190,6 @@ impl Gateway {
 
     /// Adds the state that another process has exported. What this one has learned itself is kept. Bytes that are damaged
     /// or of another version have no effect.
-    #[allow(dead_code, reason = "the handover at a restart calls it")]
     pub(crate) async fn import_state(&self, bytes: &[u8]) {
         match ExportedState::parse(bytes) {
             Ok(state) => state.import(&self.registry.load(), STATE_PATIENCE).await,

@@ -9,6 +9,8 @@ mod program;
 mod respawn;
 mod restart;
 mod shutdown;
+mod start;
+mod supervision;
 mod worker;
 
 use std::ffi::OsString;
@@ -17,8 +19,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use log::LevelFilter;
-use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
+use rustix::process::Pid;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 
@@ -32,12 +33,12 @@ use self::shutdown::Shutdown;
 pub(crate) use self::worker::WORKER_FLAG;
 use self::worker::{Closed, DrainLimit, Role, Worker};
 use crate::process::channel::Channel;
-use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerMessage, WorkerOrder};
+use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerMessage};
 use crate::process::control::listener::{Control, Order};
 use crate::process::control::{ControlReply, Status};
 use crate::process::sessions::Sessions;
 use crate::process::{self, Notice, Terminal};
-use crate::telemetry::{self, Logs};
+use crate::telemetry::Logs;
 
 /// Events that wait.
 const EVENTS: usize = 1024;
@@ -259,146 +260,6 @@ impl Master {
         }
     }
 
-    /// Gives a worker whose configuration is valid the listener.
-    fn greet(&mut self, pid: Pid, reason: StartReason, hello: Hello) {
-        match reason {
-            StartReason::First => {
-                self.start_logs(&hello);
-                match Bound::new(&hello.host, hello.port) {
-                    Ok(bound) => self.bound = Some(bound),
-                    Err(line) => {
-                        self.end = Some(Err(StartFailure { lines: vec![line], exit_code: 3 }));
-                        return;
-                    }
-                }
-                self.hello = Some(hello);
-                self.start(pid, reason);
-            }
-            StartReason::Respawn => {
-                self.hello = Some(hello);
-                self.start(pid, reason);
-            }
-            StartReason::Restart => self.greet_candidate(hello),
-        }
-    }
-
-    /// Lets a worker serve on the listener.
-    fn start(&mut self, pid: Pid, reason: StartReason) {
-        let bound = self.restart.as_ref().and_then(Restart::bound).or(self.bound.as_ref());
-        let listener = bound.map(|bound| bound.listener.try_clone());
-        let state = if reason == StartReason::First { vec![] } else { self.state.clone() };
-        let Some(worker) = self.workers.iter().find(|worker| worker.pid == pid) else { return };
-        match listener {
-            Some(Ok(listener)) => {
-                worker.send_with(WorkerOrder::Start(reason), state, Some(listener.into()));
-            }
-            Some(Err(error)) => {
-                log::error!("worker {} cannot be given the listener: {error}", worker.raw_pid());
-                worker.kill();
-            }
-            None => worker.kill(),
-        }
-    }
-
-    /// A worker serves.
-    fn serve(&mut self, pid: Pid, reason: StartReason, status: Status) {
-        if let Some(worker) = self.worker(pid) {
-            worker.enter(Role::Serving);
-        }
-        self.respawn.cancel();
-        self.queries.last = Some(status);
-        match reason {
-            StartReason::First => {
-                if let Err(failure) = self.open_control() {
-                    self.end = Some(Err(failure));
-                    return;
-                }
-                self.report_start();
-                lifecycle::ready(std::process::id());
-            }
-            StartReason::Respawn => {
-                log::info!("worker {} serves", pid.as_raw_nonzero());
-                lifecycle::ready(std::process::id());
-            }
-            StartReason::Restart => self.commit_restart(pid),
-        }
-    }
-
-    fn report_start(&mut self) {
-        if let Some(starter) = self.launch.starter.take() {
-            // A starter that is gone does not wait for it.
-            let _ = starter.send(&Ok::<(), StartFailure>(()), &[], &[]);
-        }
-    }
-
-    /// Starts a worker of this very program, though another one may be on disk by now.
-    fn spawn(&mut self, reason: StartReason) -> Result<(), StartFailure> {
-        let Launch { program, arguments, .. } = &self.launch;
-        let file = if reason == StartReason::Restart { program.on_disk() } else { program.running() };
-        let worker = Worker::spawn(program, file, arguments, reason, &self.sender).map_err(|error| {
-            StartFailure::internal(format!(
-                "the worker process cannot be started: {}: {error}",
-                program.on_disk().display()
-            ))
-        })?;
-        self.workers.push(worker);
-        Ok(())
-    }
-
-    /// Notes which processes have exited. As process 1 of a container, the master waits for orphans as well.
-    fn reap(&mut self) {
-        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            if let Some(worker) = self.worker(pid) {
-                worker.exited = Some(status);
-            }
-        }
-        self.bury();
-    }
-
-    /// Handles the ends of workers all of whose messages have arrived.
-    fn bury(&mut self) {
-        let over = |worker: &mut Worker| worker.exited.is_some() && worker.closed == Closed::Yes;
-        let ended: Vec<Worker> = self.workers.extract_if(.., over).collect();
-        for worker in ended {
-            let served = worker.since.elapsed();
-            let end = worker.exited.map_or_else(|| "ended".to_owned(), described);
-            let failure = worker.failure.clone();
-            match worker.role {
-                Role::Starting(_) if self.shutdown.is_some() => {}
-                Role::Starting(StartReason::First) => {
-                    self.end = Some(Err(first_failure(failure, &worker, &end)))
-                }
-                Role::Starting(StartReason::Restart) => self.abort_restart(failure, &end),
-                Role::Starting(StartReason::Respawn) => {
-                    let lines = failure.map_or_else(Vec::new, |failure| failure.lines);
-                    lines.iter().for_each(|line| log::error!("the new worker cannot start: {line}"));
-                    self.schedule_respawn(&worker, &end, Duration::ZERO);
-                }
-                Role::Serving => self.schedule_respawn(&worker, &end, served),
-                Role::Draining(_) => log::info!("worker {} {end}", worker.raw_pid()),
-            }
-        }
-        if self.shutdown.is_some() && self.workers.is_empty() && self.end.is_none() {
-            self.end = Some(Ok(()));
-        }
-    }
-
-    fn schedule_respawn(&mut self, worker: &Worker, end: &str, served: Duration) {
-        let pid = worker.raw_pid();
-        self.queries.worker_lost();
-        if self.shutdown.is_some() {
-            log::warn!("worker {pid} {end} before its requests were finished");
-            return;
-        }
-        self.restarts += 1;
-        let wait = self.respawn.failed(served, Instant::now());
-        if wait.is_zero() {
-            log::error!("worker {pid} {end}; starting another");
-        } else {
-            log::error!("worker {pid} {end}; starting another in {} s", wait.as_secs_f64());
-        }
-    }
-
     /// What is due.
     fn look(&mut self) {
         let now = Instant::now();
@@ -424,39 +285,12 @@ impl Master {
         }
     }
 
-    /// Kills workers that hang. Their ends follow as events.
-    fn check_workers(&mut self, now: Instant) {
-        let liveness = self.hello.as_ref().map_or(START_TIMEOUT, Hello::liveness);
-        let is_stopping = self.shutdown.is_some();
-        for worker in self.workers.iter_mut().filter(|worker| worker.exited.is_none()) {
-            let patience = match worker.role {
-                Role::Starting(_) => START_TIMEOUT,
-                Role::Serving | Role::Draining(_) if is_stopping => liveness.min(shutdown::PATIENCE),
-                Role::Serving | Role::Draining(_) => liveness,
-            };
-            if let Some(silence) = worker.check(now, 2 * TICK, patience) {
-                log::error!(
-                    "worker {} has not answered for {} s and is killed (limits.worker-liveness)",
-                    worker.raw_pid(),
-                    silence.as_secs()
-                );
-                worker.heard();
-                worker.kill();
-            }
-        }
-    }
-
     fn worker(&mut self, pid: Pid) -> Option<&mut Worker> {
         self.workers.iter_mut().find(|worker| worker.pid == pid)
     }
 
     fn serving(&self) -> Option<&Worker> {
         self.workers.iter().find(|worker| worker.role == Role::Serving && worker.exited.is_none())
-    }
-
-    fn start_logs(&mut self, hello: &Hello) {
-        let level = hello.log_level.parse().unwrap_or(LevelFilter::Info);
-        self.logs = Some(telemetry::start(level));
     }
 
     fn write_pid_file(&self) -> Result<(), StartFailure> {
@@ -472,26 +306,6 @@ impl Master {
             let _gone_anyway = std::fs::remove_file(path);
         }
     }
-}
-
-impl Hello {
-    fn liveness(&self) -> Duration {
-        Duration::try_from_secs_f64(self.liveness_seconds).unwrap_or(START_TIMEOUT)
-    }
-}
-
-fn first_failure(failure: Option<StartFailure>, worker: &Worker, end: &str) -> StartFailure {
-    failure.unwrap_or_else(|| {
-        StartFailure::internal(format!("the worker process {} {end} before it served", worker.raw_pid()))
-    })
-}
-
-fn described(status: WaitStatus) -> String {
-    if let Some(signal) = status.terminating_signal() {
-        let name = signal_hook::low_level::signal_name(signal).unwrap_or("unknown");
-        return format!("was killed by signal {signal} ({name})");
-    }
-    format!("exited with code {}", status.exit_status().unwrap_or_default())
 }
 
 /// For replies that a worker has not given.

@@ -105,7 +105,7 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
     gateway.listens(Listener { address, host });
     let descriptors = Descriptors::raise(&limits);
     let limiter = Arc::new(ConnectionLimiter::new(descriptors.connections()));
-    let mut commands = Commands::open(origin.supervision, &gateway, address, changes)?;
+    let mut commands = Commands::open(origin.supervision, &gateway, address, changes).await?;
     let server = server::server(listener, &gateway, &limiter)
         .map_err(|error| format!("the server cannot start: {error}"))?;
     actix_web::rt::spawn(exhaustion::watch(gateway.clone().into_inner(), limiter.clone()));
@@ -170,7 +170,7 @@ async fn drain(gateway: &Gateway, handle: &ServerHandle, commands: &mut Commands
 }
 
 impl Commands {
-    fn open(
+    async fn open(
         supervision: Supervision,
         gateway: &web::Data<Gateway>,
         address: SocketAddr,
@@ -180,7 +180,7 @@ impl Commands {
         match supervision {
             Supervision::Users => Orders::open(&site, changes).map(Self::Users),
             Supervision::Master { channel, state } => {
-                handover::import(gateway, &state);
+                handover::import(gateway, &state).await;
                 MasterLink::open(channel, &site, gateway.clone().into_inner(), changes).map(Self::Master)
             }
         }

@@ -1,6 +1,7 @@
 //! `vdm server start`; the commands for a running gateway are in [`running`].
 
 mod daemon;
+mod description;
 mod running;
 
 use std::ffi::OsString;

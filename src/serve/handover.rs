@@ -4,8 +4,8 @@ use crate::gateway::Gateway;
 use crate::process::channel::LONGEST_ATTACHMENT;
 
 /// What the next worker should begin with, if it is not too large.
-pub(super) fn export(gateway: &Gateway) -> Vec<u8> {
-    let state = export_state(gateway);
+pub(super) async fn export(gateway: &Gateway) -> Vec<u8> {
+    let state = gateway.export_state().await;
     if state.len() > LONGEST_ATTACHMENT {
         log::warn!(
             "the state of this worker ({} bytes) is too large to be handed over; the next worker begins without it",
@@ -17,14 +17,8 @@ pub(super) fn export(gateway: &Gateway) -> Vec<u8> {
 }
 
 /// Begins with the state of an earlier worker.
-pub(super) fn import(gateway: &Gateway, state: &[u8]) {
+pub(super) async fn import(gateway: &Gateway, state: &[u8]) {
     if !state.is_empty() {
-        import_state(gateway, state);
+        gateway.import_state(state).await;
     }
 }
-
-fn export_state(_gateway: &Gateway) -> Vec<u8> {
-    vec![]
-}
-
-fn import_state(_gateway: &Gateway, _state: &[u8]) {}

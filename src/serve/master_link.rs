@@ -11,10 +11,10 @@ use actix_web::rt::time::sleep;
 use futures_util::future::{Either, join_all, select};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Shutdown;
 use super::file_changes::FileChanges;
 use super::orders::Site;
 use super::reload::{Reloader, log_reload};
+use super::{Shutdown, handover};
 use crate::api::connection::ConnectionLimiter;
 use crate::gateway::Gateway;
 use crate::process::Signals;
@@ -101,7 +101,7 @@ impl MasterLink {
             let mut last = Vec::new();
             loop {
                 sleep(STATE_INTERVAL).await;
-                let state = super::handover::export(&gateway);
+                let state = handover::export(&gateway).await;
                 if state != last {
                     last.clone_from(&state);
                     messages.send_with(WorkerMessage::State, state);
@@ -198,7 +198,10 @@ impl MasterLink {
                 self.messages.send(WorkerMessage::Status(Box::new(self.site.status())));
             }
             WorkerOrder::ExportState => {
-                self.messages.send_with(WorkerMessage::State, super::handover::export(&self.gateway));
+                let (gateway, messages) = (self.gateway.clone(), self.messages.clone());
+                rt::spawn(async move {
+                    messages.send_with(WorkerMessage::State, handover::export(&gateway).await);
+                });
             }
             WorkerOrder::Reload => {
                 let refusal = "this worker is finishing its requests".to_owned();

@@ -1,8 +1,7 @@
 //! `vdm server status`, `stop`, `reload` and `restart`: commands for a running gateway, over its control socket.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,13 +11,12 @@ use rustix::process::Pid;
 use serde::Serialize;
 use serde_json::json;
 
+use super::description::{described, reload_report, requests, url};
 use crate::cli::exit_code::Exit;
 use crate::cli::say;
 use crate::config::{Config, Overrides};
 use crate::process::control::client::{self, Answers, Running};
-use crate::process::control::{
-    self, ControlCommand, ControlReply, DrainingWorker, Reloaded, State, WorkerStatus,
-};
+use crate::process::control::{self, ControlCommand, ControlReply};
 use crate::process::sessions::Member;
 
 /// Between two checks whether a gateway is back.
@@ -312,61 +310,6 @@ fn report_in_flight(running: &Running, said: &ControlReply) {
     }
 }
 
-fn described(status: &control::Status) -> String {
-    let control::Status { pid, address, version, uptime_seconds, state, in_flight, .. } = status;
-    let state = match state {
-        State::Running => "is running",
-        State::Starting => "has no worker that answers; it starts one",
-        State::Stopping => "is stopping",
-    };
-    let mut text = format!(
-        "{} {state}: vdm {version}, pid {pid}, for {}, {} in flight",
-        url(*address),
-        duration(*uptime_seconds),
-        requests(*in_flight)
-    );
-    let is_default = |name: &String| status.default_provider.as_ref() == Some(name);
-    let providers = status.providers.iter();
-    let providers: Vec<_> = providers
-        .map(|name| if is_default(name) { format!("{name} (default)") } else { name.clone() })
-        .collect();
-    let providers = if providers.is_empty() { "none".to_owned() } else { providers.join(", ") };
-    // Writing to a string cannot fail.
-    let _ = write!(text, "\nproviders: {providers}");
-    if let Some(worker) = &status.worker {
-        let _ = write!(text, "\n{}", processes(*pid, worker));
-    }
-    text
-}
-
-fn processes(master: u32, worker: &WorkerStatus) -> String {
-    let serving = worker.pid.map_or_else(|| "none".to_owned(), |pid| pid.to_string());
-    let mut text = format!("processes: master {master}, worker {serving}");
-    match worker.restarts {
-        0 => {}
-        1 => text.push_str(", replaced once"),
-        times => {
-            let _ = write!(text, ", replaced {times} times");
-        }
-    }
-    for DrainingWorker { pid, in_flight, connections } in &worker.draining {
-        let in_flight = requests(*in_flight);
-        let _ = write!(text, "\ndraining: worker {pid}, {in_flight} in flight, {connections} connections");
-    }
-    text
-}
-
-fn reload_report(reloaded: &Reloaded, running: &Running) -> String {
-    let Reloaded { changed, needs_restart, .. } = reloaded;
-    let mut lines: Vec<String> = changed.iter().map(|line| format!("changed: {line}")).collect();
-    lines.extend(needs_restart.iter().map(|line| format!("needs a restart: {line}")));
-    if lines.is_empty() {
-        lines.push(format!("{} has reloaded; nothing has changed", url(running.status.address)));
-    }
-    lines.join("\n")
-}
-
-/// The other gateways of this user, one of which may be meant.
 /// Reports that a command uses another gateway than the configured one.
 pub(in crate::cli) fn say_only_other(host: &str, port: u16, running: &Running) {
     let control::Status { pid, address, .. } = running.status;
@@ -388,23 +331,6 @@ pub(in crate::cli) fn others() -> String {
     } else {
         format!("; running: {}; choose one with --port", urls.join(", "))
     }
-}
-
-fn requests(count: usize) -> String {
-    if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
-}
-
-fn duration(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..86400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-        86400.. => format!("{} d {} h", seconds / 86400, seconds / 3600 % 24),
-    }
-}
-
-fn url(address: SocketAddr) -> String {
-    format!("http://{address}")
 }
 
 /// A closed pipe is not an error.

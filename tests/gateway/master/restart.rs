@@ -12,7 +12,7 @@ use crate::process_control::{paused, provider};
 use crate::support::await_that;
 use crate::support::client::prompt;
 use crate::support::gateway::{Gateway, MODEL, free_port, fresh_directory};
-use crate::support::upstream::Upstream;
+use crate::support::upstream::{Answer, Upstream};
 
 const VDM: &str = env!("CARGO_BIN_EXE_vdm");
 
@@ -213,4 +213,25 @@ fn a_watcher_of_active_requests_is_disconnected_by_a_restart() {
     assert!(watcher.event().is_some());
     restart(&gateway);
     assert!(watcher.finish().complete);
+}
+
+/// Requirement: what the old worker knows is handed over at a restart, and kept for the replacement of a failed worker.
+#[test]
+fn cooldowns_survive_a_restart_and_the_end_of_a_worker() {
+    let limited = Answer::json(429, "{\"error\":{\"message\":\"slow down\"}}").header("retry-after", "40");
+    let upstream = Upstream::openai().always(limited);
+    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+    assert_eq!(gateway.ask_whole("hi").status(), 429);
+    assert_eq!(gateway.ask_whole("hi").status(), 429);
+    assert_eq!(upstream.count(), 1, "the second one was answered without a call");
+
+    restart(&gateway);
+
+    assert_eq!((gateway.ask_whole("hi").status(), upstream.count()), (429, 1));
+    // The master has asked for the state after the restart.
+    thread::sleep(Duration::from_millis(500));
+    let worker = gateway.worker();
+    signal(worker, "KILL");
+    await_that("another worker serves", || gateway.worker() != worker);
+    assert_eq!((gateway.ask_whole("hi").status(), upstream.count()), (429, 1));
 }
