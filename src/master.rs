@@ -5,6 +5,7 @@ mod handover;
 mod lifecycle;
 mod listeners;
 mod orders;
+mod pid_file;
 mod program;
 mod respawn;
 mod restart;
@@ -14,7 +15,7 @@ mod supervision;
 mod worker;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ use signal_hook::iterator::Signals;
 pub(crate) use self::handover::TAKEOVER_FLAG;
 pub(crate) use self::listeners::Bound;
 use self::orders::Queries;
+pub(crate) use self::pid_file::PidFile;
 pub(crate) use self::program::Program;
 use self::respawn::Backoff;
 use self::restart::Restart;
@@ -58,7 +60,7 @@ pub(crate) struct Launch {
     pub(crate) arguments: Vec<OsString>,
     /// The gateway stops when the last of the sessions exits.
     pub(crate) sessions: Option<Sessions>,
-    pub(crate) pid_file: Option<PathBuf>,
+    pub(crate) pid_file: Option<PidFile>,
     /// The process that has started this one as a daemon, and waits until it serves.
     pub(crate) starter: Option<Channel>,
     /// Whether the log is emptied when it is too long.
@@ -131,10 +133,11 @@ pub(crate) fn run(launch: Launch) -> Result<(), StartFailure> {
             master
         }
     };
-    master.write_pid_file()?;
     let end = master.run(&events);
     master.answer_callers();
-    master.remove_pid_file();
+    if let Some(pid_file) = &master.launch.pid_file {
+        pid_file.remove();
+    }
     end
 }
 
@@ -178,13 +181,16 @@ impl Master {
         // The program before this one may have missed some.
         self.reap();
         loop {
-            match events.recv_timeout(self.tick()) {
-                Ok(event) => self.handle(event),
-                Err(RecvTimeoutError::Timeout) => self.replace_program(),
-                // Unreachable: this process has a sender itself.
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            }
-            self.look();
+            let event = events.recv_timeout(self.tick());
+            // A panic must not end the gateway. It has been logged.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                match event {
+                    Ok(event) => self.handle(event),
+                    // This process has a sender itself, so the channel stays connected.
+                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => self.replace_program(),
+                }
+                self.look();
+            }));
             if let Some(end) = self.end.take() {
                 return end;
             }
@@ -291,20 +297,6 @@ impl Master {
 
     fn serving(&self) -> Option<&Worker> {
         self.workers.iter().find(|worker| worker.role == Role::Serving && worker.exited.is_none())
-    }
-
-    fn write_pid_file(&self) -> Result<(), StartFailure> {
-        let Some(path) = &self.launch.pid_file else { return Ok(()) };
-        std::fs::write(path, format!("{}\n", std::process::id())).map_err(|error| StartFailure {
-            lines: vec![format!("cannot write the PID file {}: {error}", path.display())],
-            exit_code: 1,
-        })
-    }
-
-    fn remove_pid_file(&self) {
-        if let Some(path) = &self.launch.pid_file {
-            let _gone_anyway = std::fs::remove_file(path);
-        }
     }
 }
 

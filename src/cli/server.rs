@@ -16,7 +16,7 @@ use super::exit_code::Exit;
 use super::summary::summary;
 use super::{say, tell};
 use crate::config::{Config, ConfigError, ErrorKind, Overrides, Verbose};
-use crate::master::{self, Bound, Launch, LogFile, Program, TAKEOVER_FLAG, Takeover, WORKER_FLAG};
+use crate::master::{self, Bound, Launch, LogFile, PidFile, Program, TAKEOVER_FLAG, Takeover, WORKER_FLAG};
 use crate::process::channel::Channel;
 use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerMessage, WorkerOrder};
 use crate::process::sessions::Sessions;
@@ -100,7 +100,7 @@ impl Start {
             program,
             arguments: arguments(),
             sessions: self.sessions.map(|name| Sessions::new(name, Instant::now())),
-            pid_file: self.pid_file,
+            pid_file: self.pid_file.map(PidFile::new),
             starter: starter.as_ref().and_then(|starter| starter.try_clone().ok()),
             log,
             takeover,

@@ -75,8 +75,10 @@ impl Master {
         if self.restart.as_ref().is_some_and(|restart| restart.waits_for(conversations)) {
             return;
         }
-        // The end of a worker that has been waited for is handled by this program.
-        if self.workers.iter().any(|worker| worker.exited.is_some()) {
+        // The end of a worker that has been waited for, and the start of one, are handled by this program.
+        let is_changing =
+            |worker: &Worker| worker.exited.is_some() || matches!(worker.role, Role::Starting(_));
+        if self.workers.iter().any(is_changing) {
             return;
         }
         let numbers: Vec<_> =
@@ -131,7 +133,7 @@ impl Master {
             let draining = match worker.role {
                 Role::Serving => None,
                 Role::Draining(limit) => Some(limit),
-                // Killed by the restart.
+                // Unreachable: this program waits for its start.
                 Role::Starting(_) => Some(DrainLimit::Now),
             };
             WorkerState { pid: worker.pid.as_raw_nonzero().get(), draining, in_flight, connections }

@@ -107,6 +107,9 @@ impl Master {
         if self.shutdown.is_some() {
             return Some("the gateway is stopping");
         }
+        if self.queries.last.is_none() {
+            return Some("the gateway does not serve yet");
+        }
         self.restart.as_ref().map(|_| "a restart is in progress")
     }
 
@@ -152,7 +155,7 @@ impl Master {
         let moved = restart.bound.take();
         for worker in &mut self.workers {
             match worker.role {
-                Role::Starting(_) => worker.kill(),
+                Role::Starting(_) => worker.discard(),
                 Role::Serving if worker.pid != pid => worker.drain(DrainLimit::Unlimited),
                 Role::Draining(DrainLimit::Unlimited) => worker.drain(DrainLimit::Configured),
                 Role::Serving | Role::Draining(DrainLimit::Configured | DrainLimit::Now) => {}
@@ -215,8 +218,7 @@ impl Master {
     fn kill_candidate(&mut self) {
         let candidate = |worker: &&mut Worker| worker.role == Role::Starting(StartReason::Restart);
         if let Some(candidate) = self.workers.iter_mut().find(candidate) {
-            candidate.kill();
-            candidate.enter(Role::Draining(DrainLimit::Now));
+            candidate.discard();
         }
     }
 }

@@ -57,7 +57,7 @@ impl Master {
         }
         for worker in &mut self.workers {
             match worker.role {
-                Role::Starting(_) => worker.kill(),
+                Role::Starting(_) => worker.discard(),
                 Role::Serving => worker.drain(limit),
                 Role::Draining(DrainLimit::Now) => {}
                 Role::Draining(_) if limit == DrainLimit::Now => worker.drain(limit),

@@ -5,7 +5,7 @@ use rustix::process::Pid;
 
 use super::restart::Restart;
 use super::worker::{Role, Worker};
-use super::{Bound, Launch, Master, lifecycle};
+use super::{Bound, Launch, Master, PidFile, lifecycle};
 use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerOrder};
 use crate::process::control::Status;
 use crate::telemetry;
@@ -61,7 +61,8 @@ impl Master {
         self.queries.last = Some(status);
         match reason {
             StartReason::First => {
-                if let Err(failure) = self.open_control() {
+                let pid_file = self.launch.pid_file.as_ref().map_or(Ok(()), PidFile::write);
+                if let Err(failure) = pid_file.and_then(|()| self.open_control()) {
                     self.end = Some(Err(failure));
                     return;
                 }

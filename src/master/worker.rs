@@ -188,6 +188,12 @@ impl Worker {
         let _ = kill_process(self.pid, Signal::KILL);
     }
 
+    /// Kills it. Its end has no consequence.
+    pub(super) fn discard(&mut self) {
+        self.kill();
+        self.enter(Role::Draining(DrainLimit::Now));
+    }
+
     /// It has sent a message.
     pub(super) fn heard(&mut self) {
         self.silence.total = Duration::ZERO;

@@ -29,7 +29,7 @@ fn a_daemon_serves_in_the_background() {
     let (log, pid_file) =
         (state.join(format!("127.0.0.1-{port}.log")), state.join(format!("127.0.0.1-{port}.pid")));
     assert!(text(&started.stderr).contains(log.to_str().expect("ASCII")), "{}", text(&started.stderr));
-    let pid = fs::read_to_string(&pid_file).expect("a PID file").trim().parse().expect("a number");
+    let pid: u32 = fs::read_to_string(&pid_file).expect("a PID file").trim().parse().expect("a number");
     assert!(fs::read_to_string(&log).expect("a log").contains("listens on"));
     let status: serde_json::Value = serde_json::from_slice(&vdm(&["status", "--json"]).stdout).expect("JSON");
     assert_eq!(status["pid"], pid);
@@ -37,6 +37,7 @@ fn a_daemon_serves_in_the_background() {
     let again = vdm(&["start", "--daemon"]);
     assert_eq!(again.status.code(), Some(PORT_TAKEN));
     assert!(text(&again.stderr).contains("is already in use"), "{}", text(&again.stderr));
+    assert_eq!(fs::read_to_string(&pid_file).expect("the first one's").trim(), pid.to_string());
     assert!(vdm(&["stop"]).status.success());
     await_that("the daemon ends", || !runs(pid) && !pid_file.exists());
     fs::write(directory.join("vandamme-config.toml"), "prot = 1\n").expect("a writable directory");
