@@ -29,7 +29,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use exit_code::Exit;
 
-use crate::config::{Config, ConfigError, ErrorKind, Overrides};
+use crate::config::{Config, ConfigError, Overrides};
 pub use crate::terminal::Style;
 pub use summary::summary;
 
@@ -82,7 +82,7 @@ struct Version {
 
 #[derive(Debug, Subcommand)]
 enum Server {
-    /// Start the gateway in the foreground.
+    /// Start the gateway, in the foreground or with --daemon in the background.
     Start(server::Start),
     /// Show whether your gateway is running; exit code 0 if it is, 1 if not.
     Status(server::Status),
@@ -90,7 +90,7 @@ enum Server {
     Stop(server::Stop),
     /// Reload the configuration of the running gateway; an invalid one changes nothing.
     Reload(server::Order),
-    /// Restart the running gateway with the same command line and environment.
+    /// Replace the running gateway by the program on disk, without losing requests.
     Restart(server::Restart),
 }
 
@@ -152,8 +152,7 @@ fn tell(errors: &[ConfigError]) -> Exit {
     for error in errors {
         say(format_args!("vdm: {error}\n"));
     }
-    let refused = errors.iter().any(|error| error.kind() == ErrorKind::Unsupported);
-    if refused { Exit::Usage } else { Exit::Failed }
+    server::exit_code(errors)
 }
 
 /// Prints to stderr; a closed pipe is not an error.
@@ -237,7 +236,7 @@ mod tests {
         }
         let wrong = ["vdm", "vdm server", "vdm server kill", "vdm start", "vdm server start --port 65536"];
         for line in wrong.into_iter().chain([
-            "vdm server start --daemon",
+            "vdm server start --daemon --no-master",
             "vdm server start extra",
             "vdm config",
             "vdm explain",

@@ -6,12 +6,14 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use actix::Addr;
 use actix_rt::ArbiterHandle;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use vandamme_actors::catalog::{Listing, ListingKey};
+use vandamme_actors::exported_state::ExportedState;
 use vandamme_actors::registry::Registry;
 use vandamme_actors::retry::RecentFailures;
 use vandamme_actors::secret::{self, ApiKey, Secrets};
@@ -29,6 +31,8 @@ use crate::single_flight::SingleFlight;
 const WATCHERS: usize = 16;
 /// The most keys that are remembered as secrets, replaced ones included. The oldest are forgotten first.
 const MOST_KEYS: usize = 10_000;
+/// How long the export and the import of state wait for each actor.
+const STATE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// One running gateway.
 pub(crate) struct Gateway {
@@ -47,6 +51,8 @@ pub(crate) struct Gateway {
     in_flight: Arc<AtomicUsize>,
     watchers: Arc<AtomicUsize>,
     ready: AtomicBool,
+    /// Another worker accepts new connections.
+    retired: AtomicBool,
     drain: watch::Sender<bool>,
     workers: Snapshot<Vec<ArbiterHandle>>,
     listener: OnceLock<Listener>,
@@ -149,6 +155,7 @@ impl Gateway {
             in_flight: Arc::default(),
             watchers: Arc::default(),
             ready: AtomicBool::new(true),
+            retired: AtomicBool::new(false),
             drain: watch::Sender::new(false),
             workers: Snapshot::new(vec![]),
             listener: OnceLock::new(),
@@ -175,6 +182,26 @@ impl Gateway {
         self.supervisor.send(Reconfigure(settings)).await.map_err(stopped)?;
         self.close_idle_connections(&obsolete);
         Ok(())
+    }
+
+    /// The state that is worth keeping when another process continues, as bytes for [`import_state`](Self::import_state).
+    /// Contains no key. Empty if the state cannot be written.
+    pub(crate) async fn export_state(&self) -> Vec<u8> {
+        let registry = self.registry.load();
+        let state = ExportedState::read(&registry, STATE_PATIENCE).await;
+        let bytes = state.to_bytes().inspect_err(|error| log::warn!("no state is carried over: {error}"));
+        bytes.unwrap_or_default()
+    }
+
+    /// Adds the state that another process has exported. What this one has learned itself is kept. Bytes that are damaged
+    /// or of another version have no effect.
+    pub(crate) async fn import_state(&self, bytes: &[u8]) {
+        match ExportedState::parse(bytes) {
+            Ok(state) => state.import(&self.registry.load(), STATE_PATIENCE).await,
+            Err(error) => log::warn!(
+                "the state of the previous process is ignored: {error}; key cooldowns, learned rules and totals start empty"
+            ),
+        }
     }
 
     /// Called once, before the first request.
@@ -215,6 +242,17 @@ impl Gateway {
 
     pub(crate) fn leave_rotation(&self) {
         self.ready.store(false, Ordering::Release);
+    }
+
+    /// Whether this process accepts new connections. Streams that never end do so once it does not, so that their clients
+    /// connect to the process that does.
+    pub(crate) fn accepts_connections(&self) -> bool {
+        self.is_ready() && !self.retired.load(Ordering::Acquire)
+    }
+
+    /// Another worker accepts new connections; requests on open ones are still served.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Release);
     }
 
     /// Resolves when running replies must end.
@@ -275,7 +313,51 @@ fn obsolete_addresses(before: &Settings, after: &Settings) -> Vec<Arc<str>> {
 
 #[cfg(test)]
 mod tests {
+    use actix_rt::System;
+    use vandamme_actors::ledger::LedgerView;
+    use vandamme_actors::observe::Observe;
+    use vandamme_actors::provider::ProviderView;
+    use vandamme_actors::recorder::RequestRecorder;
+    use vandamme_actors::settings::Metrics;
+
     use super::*;
+    use crate::config::Overrides;
+
+    fn gateway() -> Gateway {
+        let variables = [("OPENAI_API_KEY", "sk-one sk-two")];
+        let environment = variables.iter().map(|&(name, text)| (name.into(), text.into())).collect();
+        let overrides = Overrides { environment, ..Overrides::default() };
+        Gateway::start(Config::load(&overrides).expect("a valid configuration")).expect("it starts")
+    }
+
+    async fn requests(gateway: &Gateway) -> u64 {
+        let ledger = gateway.registry.load().ledger.clone();
+        let view = ledger.send(Observe::<LedgerView>::new()).await.unwrap();
+        view.rows.iter().map(|(_, _, totals)| totals.whole.requests).sum()
+    }
+
+    /// Requirement (issue 15, 6): the exported state of one gateway is imported by the next, and other bytes have no
+    /// effect.
+    #[test]
+    fn a_new_gateway_imports_the_state_of_the_old_one_and_ignores_other_bytes() {
+        System::new().block_on(async {
+            let (old, new) = (gateway(), gateway());
+            drop(RequestRecorder::open("id".into(), old.registry.clone(), Metrics::Kept));
+            let state = old.export_state().await;
+            assert!(!String::from_utf8_lossy(&state).contains("sk-"));
+
+            for damaged in [&[][..], b"vandamme-state 9 x\n{}", &state[..state.len() - 1]] {
+                new.import_state(damaged).await;
+            }
+            assert_eq!(requests(&new).await, 0);
+            new.import_state(&state).await;
+            assert_eq!(requests(&new).await, 1);
+            let registry = new.registry.load();
+            let view =
+                registry.provider("openai").unwrap().send(Observe::<ProviderView>::new()).await.unwrap();
+            assert_eq!(view.keys.len(), 2);
+        });
+    }
 
     #[test]
     fn the_latest_keys_are_kept_each_once() {

@@ -7,6 +7,7 @@ pub mod config;
 pub mod demo;
 mod failure;
 mod gateway;
+mod master;
 mod models;
 mod probe;
 mod process;
@@ -17,5 +18,3 @@ mod single_flight;
 pub mod telemetry;
 mod terminal;
 mod timestamp;
-
-pub use self::serve::{Ending, Origin, serve};

@@ -1,6 +1,7 @@
 //! What the process owes the system it runs on: signals here; its control socket, the directory of that, and the sessions
 //! that it lives for below.
 
+pub(crate) mod channel;
 pub(crate) mod control;
 pub(crate) mod descriptors;
 pub(crate) mod directory;
@@ -35,24 +36,27 @@ pub(crate) fn leave_terminal() {
     let _leads_already = rustix::process::setsid();
 }
 
-/// The signals that mean something here.
+/// The signals to a gateway that has no master.
 pub(crate) struct Signals {
     term: Signal,
     int: Signal,
     hangup: Signal,
-    /// Set when a terminal was there at the start.
+    user: Signal,
     terminal: Option<Terminal>,
 }
 
-struct Terminal;
+/// The terminal that this process was started from.
+pub(crate) struct Terminal;
 
-/// What a signal asks for.
+/// What a signal requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notice {
-    /// SIGTERM, SIGINT, or SIGHUP of a terminal that has been closed: finish and go.
+    /// SIGTERM, SIGINT, or SIGHUP of a terminal that has been closed: drain and exit.
     Stop,
     /// SIGHUP: read the configuration again.
     Reload,
+    /// SIGUSR2: run the program that is on disk now.
+    Restart,
 }
 
 impl Signals {
@@ -61,28 +65,35 @@ impl Signals {
             term: signal(SignalKind::terminate())?,
             int: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
-            terminal: std::io::stdin().is_terminal().then_some(Terminal),
+            user: signal(SignalKind::user_defined2())?,
+            terminal: Terminal::of_process(),
         })
     }
 
     /// Waits for the next of them.
     pub(crate) async fn next(&mut self) -> Notice {
         let stop = select(Box::pin(self.term.recv()), Box::pin(self.int.recv()));
-        match select(stop, Box::pin(self.hangup.recv())).await {
+        let others = select(Box::pin(self.hangup.recv()), Box::pin(self.user.recv()));
+        match select(stop, others).await {
             Either::Left(_) => Notice::Stop,
-            Either::Right(_) => self.terminal.as_ref().map_or(Notice::Reload, Terminal::meaning),
+            Either::Right((Either::Left(_), _)) => Terminal::hangup(self.terminal.as_ref()),
+            Either::Right((Either::Right(_), _)) => Notice::Restart,
         }
-    }
-
-    /// Waits for the next one that means: finish and go.
-    pub(crate) async fn stop(&mut self) {
-        while self.next().await != Notice::Stop {}
     }
 }
 
 impl Terminal {
-    /// A closed terminal sends the same signal as somebody who wants a reload; but then it can no longer be opened.
-    fn meaning(&self) -> Notice {
-        if File::open("/dev/tty").is_ok() { Notice::Reload } else { Notice::Stop }
+    /// `None` for a process that was started without one.
+    pub(crate) fn of_process() -> Option<Self> {
+        std::io::stdin().is_terminal().then_some(Self)
+    }
+
+    /// What SIGHUP means. A closed terminal sends the same signal as a user who requests a reload, but then it can no longer
+    /// be opened.
+    pub(crate) fn hangup(terminal: Option<&Self>) -> Notice {
+        match terminal {
+            Some(Self) if File::open("/dev/tty").is_err() => Notice::Stop,
+            Some(Self) | None => Notice::Reload,
+        }
     }
 }

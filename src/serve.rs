@@ -1,6 +1,9 @@
 //! The gateway as a server, from start to shutdown.
 
 mod exhaustion;
+mod file_changes;
+mod handover;
+mod master_link;
 mod orders;
 mod reload;
 mod server;
@@ -18,96 +21,157 @@ use futures_util::future::select;
 use vandamme_actors::ledger::LedgerView;
 use vandamme_actors::observe::Observe;
 
-use self::orders::{Orders, Shutdown};
+use self::file_changes::FileChanges;
+use self::master_link::MasterLink;
+use self::orders::{Orders, Site};
 use self::reload::Reloader;
-use crate::api::connection::ConnectionLimiter;
+use crate::api::connection::{self, ConnectionLimiter};
 use crate::config::{Config, Overrides};
 use crate::gateway::{Gateway, Listener};
+use crate::process::channel::Channel;
 use crate::process::descriptors::Descriptors;
-use crate::process::{Signals, systemd};
+use crate::process::systemd;
 
-/// How often the service manager is notified of a drain. Each notification extends the time to stop by twice as much.
-const DRAIN_NOTICE: Duration = Duration::from_secs(10);
 /// The pause after the error events, so that they reach the clients.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How the gateway ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     Stopped,
     /// It must be started again with the same arguments.
     Restart,
 }
 
-/// How the gateway was started.
-pub struct Origin {
-    /// The sources of its configuration.
-    pub overrides: Overrides,
-    /// The name of its sessions. The gateway stops when the last of them exits.
-    pub sessions: Option<String>,
+/// How the gateway shuts down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shutdown {
+    Stop,
+    /// Without waiting for requests in flight.
+    StopNow,
+    /// The same process starts the gateway again.
+    Restart,
+    /// Another worker accepts new connections; this one serves those that are open.
+    Retire,
 }
 
-/// Serves on `listeners`, which must not be empty, until SIGTERM, SIGINT or an order over the control socket, then drains: requests in flight may finish
-/// within `limits.drain`; a second signal ends them at once.
+/// How the gateway was started.
+pub(crate) struct Origin {
+    /// The sources of its configuration.
+    pub(crate) overrides: Overrides,
+    pub(crate) supervision: Supervision,
+    pub(crate) reload: ReloadOn,
+}
+
+/// When the configuration is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReloadOn {
+    Command,
+    /// Also when one of its files changes.
+    FileChange,
+}
+
+/// Who commands this process.
+pub(crate) enum Supervision {
+    /// Its users, by signals and the control socket.
+    Users,
+    /// A master process; the gateway begins with the state of an earlier worker.
+    Master { channel: Channel, state: Vec<u8> },
+}
+
+/// Where the commands come from.
+enum Commands {
+    Users(Orders),
+    Master(MasterLink),
+}
+
+/// Serves on `listeners`, which must not be empty, until a command ends it, then drains: requests in flight may finish within `limits.drain`; a second
+/// command ends them at once.
 ///
 /// # Errors
 /// One line for the user who started it.
-pub fn serve(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Result<Ending, String> {
+pub(crate) fn serve(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Result<Ending, String> {
     System::new().block_on(run(listeners, config, origin))
 }
 
 async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Result<Ending, String> {
+    let changes = match origin.reload {
+        ReloadOn::Command => FileChanges::none(),
+        ReloadOn::FileChange => FileChanges::watch(origin.overrides.files())
+            .map_err(|error| format!("files cannot be watched: {error}"))?,
+    };
     let mut reloader = Reloader::new(&config, origin.overrides);
     let (host, limits) = (config.host.clone(), config.settings.limits.clone());
     let gateway = web::Data::new(Gateway::start(config)?);
-    let mut signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
     let first = listeners.first().ok_or("there is no listener")?;
     let address = first.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
     gateway.listens(Listener { address, host });
     let descriptors = Descriptors::raise(&limits);
     let limiter = Arc::new(ConnectionLimiter::new(descriptors.connections()));
+    let mut commands = Commands::open(origin.supervision, &gateway, address, changes).await?;
     let server = server::server(listeners, &gateway, &limiter)
         .map_err(|error| format!("the server cannot start: {error}"))?;
-    actix_web::rt::spawn(exhaustion::watch(gateway.clone().into_inner(), limiter));
+    actix_web::rt::spawn(exhaustion::watch(gateway.clone().into_inner(), limiter.clone()));
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
-    let (_control, mut orders) = orders::open(&gateway, address, origin.sessions.as_deref())?;
+    commands.ready();
     actix_web::rt::spawn(watchdog::watch(gateway.clone().into_inner()));
-    systemd::ready(&serving_status(address));
-    let shutdown = orders.until_shutdown(&gateway, &mut reloader, &mut signals).await;
+    systemd::ready(&systemd::serving(address));
+    let mut shutdown = commands.until_shutdown(&gateway, &mut reloader).await;
+    commands.report_progress(&limiter);
+    let ending = if shutdown == Shutdown::Restart { Ending::Restart } else { Ending::Stopped };
+    if shutdown == Shutdown::Retire {
+        shutdown = retire(&gateway, &handle, &mut commands, &limiter).await;
+    }
     match shutdown {
-        Shutdown::Restart => systemd::reloading(&draining_status(&gateway)),
-        Shutdown::Stop | Shutdown::StopNow => systemd::stopping(&draining_status(&gateway)),
+        Shutdown::Restart => systemd::reloading(&systemd::draining(gateway.in_flight())),
+        Shutdown::Stop | Shutdown::StopNow | Shutdown::Retire => {
+            systemd::stopping(&systemd::draining(gateway.in_flight()));
+        }
     }
     log::info!(
         "shutting down; waiting up to {} s for {} requests",
         gateway.live_config().settings.limits.drain.as_secs_f64(),
         gateway.in_flight(),
     );
-    drain(&gateway, &handle, &mut signals, &mut orders, shutdown).await;
+    drain(&gateway, &handle, &mut commands, shutdown).await;
     // A server that is already stopping ignores a second order: the process ends without it.
     drop(timeout(LAST_WORDS, serving).await);
     // Once the ledger answers, the last requests are in the log.
     drop(timeout(LAST_WORDS, gateway.registry.load().ledger.send(Observe::<LedgerView>::new())).await);
-    Ok(if shutdown == Shutdown::Restart { Ending::Restart } else { Ending::Stopped })
+    Ok(ending)
+}
+
+/// Accepts no more connections, and serves the open ones until all are closed or a command sets a limit. Replies close their
+/// connections; an idle connection is closed when it has been idle for the usual time, so that no client that is just
+/// sending a request loses it.
+async fn retire(
+    gateway: &Gateway,
+    handle: &ServerHandle,
+    commands: &mut Commands,
+    limiter: &ConnectionLimiter,
+) -> Shutdown {
+    handle.pause().await;
+    gateway.retire();
+    for worker in gateway.workers().iter() {
+        worker.spawn_fn(connection::retire_here);
+    }
+    log::info!("a new worker serves; this one finishes {} requests", gateway.in_flight());
+    match commands {
+        Commands::Master(link) => link.until_unused(limiter).await,
+        // Users do not replace a worker.
+        Commands::Users(_) => Shutdown::Stop,
+    }
 }
 
 /// Refuses new requests, waits for those in flight, then ends the rest.
-async fn drain(
-    gateway: &Gateway,
-    handle: &ServerHandle,
-    signals: &mut Signals,
-    orders: &mut Orders,
-    shutdown: Shutdown,
-) {
+async fn drain(gateway: &Gateway, handle: &ServerHandle, commands: &mut Commands, shutdown: Shutdown) {
     gateway.leave_rotation();
     let stopping = handle.stop(true);
     let impatient = async {
         let drain = gateway.live_config().settings.limits.drain;
         let patience = if shutdown == Shutdown::StopNow { Duration::ZERO } else { drain };
-        let second = Box::pin(select(Box::pin(signals.stop()), Box::pin(orders.hurry(gateway))));
-        let deadline = Box::pin(sleep(patience));
-        select(second, deadline).await;
+        select(Box::pin(commands.hurry(gateway)), Box::pin(sleep(patience))).await;
         gateway.end_replies();
         sleep(LAST_WORDS).await;
     };
@@ -120,15 +184,54 @@ async fn drain(
 /// Keeps the service manager from ending the drain. Does not return.
 async fn notify_of_drain(gateway: &Gateway) {
     loop {
-        systemd::extend_timeout(2 * DRAIN_NOTICE, &draining_status(gateway));
-        sleep(DRAIN_NOTICE).await;
+        systemd::extend_timeout(2 * systemd::DRAIN_NOTICE, &systemd::draining(gateway.in_flight()));
+        sleep(systemd::DRAIN_NOTICE).await;
     }
 }
 
-fn serving_status(address: SocketAddr) -> String {
-    format!("serving on http://{address}")
-}
+impl Commands {
+    async fn open(
+        supervision: Supervision,
+        gateway: &web::Data<Gateway>,
+        address: SocketAddr,
+        changes: FileChanges,
+    ) -> Result<Self, String> {
+        let site = Site::new(gateway, address);
+        match supervision {
+            Supervision::Users => Orders::open(&site, changes).map(Self::Users),
+            Supervision::Master { channel, state } => {
+                handover::import(gateway, &state).await;
+                MasterLink::open(channel, &site, gateway.clone().into_inner(), changes).map(Self::Master)
+            }
+        }
+    }
 
-fn draining_status(gateway: &Gateway) -> String {
-    format!("shutting down; requests in flight: {}", gateway.in_flight())
+    fn ready(&self) {
+        match self {
+            Self::Users(_) => {}
+            Self::Master(link) => link.ready(),
+        }
+    }
+
+    async fn until_shutdown(&mut self, gateway: &Gateway, reloader: &mut Reloader) -> Shutdown {
+        match self {
+            Self::Users(orders) => orders.until_shutdown(gateway, reloader).await,
+            Self::Master(link) => link.until_shutdown(reloader).await,
+        }
+    }
+
+    fn report_progress(&self, limiter: &Arc<ConnectionLimiter>) {
+        match self {
+            Self::Users(_) => {}
+            Self::Master(link) => link.report_progress(limiter.clone()),
+        }
+    }
+
+    /// Resolves when a command ends what is in flight.
+    async fn hurry(&mut self, gateway: &Gateway) {
+        match self {
+            Self::Users(orders) => orders.hurry(gateway).await,
+            Self::Master(link) => link.hurry().await,
+        }
+    }
 }

@@ -182,7 +182,12 @@ const DIRECTIONS: [Direction; 3] = [
             Never { from: "cli", to: &["api"] },
             Never { from: "telemetry", to: &["cli", "api", "proxy", "gateway"] },
             Never { from: "demo", to: &["config", "gateway", "proxy", "api", "cli", "serve"] },
-            Never { from: "process", to: &["gateway", "proxy", "api", "cli", "serve"] },
+            Never { from: "process", to: &["gateway", "proxy", "api", "cli", "serve", "master"] },
+            Never {
+                from: "master",
+                to: &["config", "gateway", "proxy", "models", "probe", "api", "cli", "serve"],
+            },
+            Never { from: "serve", to: &["master"] },
             Never { from: "failure", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
             Never { from: "caller", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
             Never {

@@ -5,6 +5,8 @@
 //! |---|---|---|
 //! | `WakeUp` | a request, if the ledger is asleep | – |
 //! | [`Observe`] | pages, tests | [`LedgerView`], [`ActiveView`] or [`TraceView`] |
+//! | [`Observe`] | the export of state | [`ExportedTotals`] |
+//! | `ImportTotals` | the import of state | – |
 //!
 //! Each request updates its own in-flight entry, so that routing sends no message. Starts and ends go to an event
 //! queue, which the ledger reads before it answers and shortly after a wake-up. An awake ledger gets no further
@@ -12,22 +14,26 @@
 //!
 //! The ledger also writes one log line for each request, so that worker threads format no text.
 
+mod exported;
 mod in_flight;
+mod slot;
 mod totals;
 mod traces;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, Supervised};
 use actix_rt::Arbiter;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use vandamme_protocol::vocabulary::Usage;
 
+pub use self::exported::ExportedTotals;
+pub(crate) use self::exported::ImportTotals;
 pub(crate) use self::in_flight::InFlight;
 pub use self::in_flight::{Active, RequestSummary};
+pub(crate) use self::slot::{EventQueue, LedgerSlot};
+use self::slot::{SavedTotals, SlotAccess};
 pub use self::totals::{Counts, Rows, Totals};
 use self::traces::Traces;
 pub use self::traces::{Trace, TraceError};
@@ -46,18 +52,10 @@ const BATCH_DELAY: Duration = Duration::from_millis(20);
 
 /// The actor that owns the totals, the traces and the list of requests in flight.
 pub struct Ledger {
-    rows: Rows,
+    totals: SavedTotals,
     traces: Traces,
     running: HashMap<Arc<str>, Arc<InFlight>>,
-    events: UnboundedReceiver<Event>,
-    awake: Arc<AtomicBool>,
-}
-
-/// The queue that tells a ledger which requests have started and ended. It holds the events of one batch.
-#[derive(Clone)]
-pub(crate) struct EventQueue {
-    events: UnboundedSender<Event>,
-    awake: Arc<AtomicBool>,
+    slot: SlotAccess,
 }
 
 /// The totals so far.
@@ -130,48 +128,37 @@ pub(crate) enum Event {
 #[rtype(result = "()")]
 pub(crate) struct WakeUp;
 
-impl EventQueue {
-    /// Marks the ledger as awake; whether it was asleep, so that the caller must wake it.
-    pub(crate) fn must_wake(&self) -> bool {
-        !self.awake.swap(true, Ordering::AcqRel)
-    }
-
-    /// Drops the event if the ledger no longer exists.
-    pub(crate) fn write(&self, event: Event) {
-        drop(self.events.send(event));
-    }
-}
-
-/// Starts an empty ledger.
-pub(crate) fn start(arbiter: &Arbiter) -> (Addr<Ledger>, EventQueue) {
-    let (sender, events) = unbounded_channel();
-    let awake = Arc::<AtomicBool>::default();
-    let event_queue = EventQueue { events: sender, awake: awake.clone() };
-    let address = panic_guard::start(&arbiter.handle(), "ledger", MAILBOX, move || Ledger {
-        rows: Rows::default(),
+/// Starts a ledger that continues with the totals in this slot.
+pub(crate) fn start(arbiter: &Arbiter, slot: &LedgerSlot) -> Addr<Ledger> {
+    let slot = slot.take_over();
+    panic_guard::start(&arbiter.handle(), "ledger", MAILBOX, move || Ledger {
+        totals: slot.saved(),
         traces: Traces::default(),
         running: HashMap::new(),
-        events,
-        awake,
-    });
-    (address, event_queue)
+        slot,
+    })
 }
 
 impl Ledger {
     fn catch_up(&mut self) {
-        while let Ok(event) = self.events.try_recv() {
+        let mut has_counted = false;
+        while let Some(event) = self.slot.next_event() {
             match event {
                 Event::Started(id, in_flight) => drop(self.running.insert(id, in_flight)),
                 Event::Finished(record) => {
                     self.running.remove(&record.request_id);
                     let now = clock::wall();
-                    self.rows.count(&record, now);
+                    self.totals.own.count(&record, now);
+                    has_counted = true;
                     self.traces.keep(&record, now);
                     let failed = matches!(record.end, End::Failed { .. });
                     Self::log(&record, if failed { log::Level::Warn } else { log::Level::Info });
                 }
                 Event::LogOnly(record) => Self::log(&record, log::Level::Debug),
             }
+        }
+        if has_counted {
+            self.slot.save(&self.totals);
         }
     }
 
@@ -240,7 +227,7 @@ impl Actor for Ledger {
 impl Supervised for Ledger {
     /// A panic may have cancelled the pending timer.
     fn restarting(&mut self, _: &mut Self::Context) {
-        self.awake.store(false, Ordering::Release);
+        self.slot.queue().sleep();
     }
 }
 
@@ -249,9 +236,8 @@ impl Handler<WakeUp> for Ledger {
 
     fn handle(&mut self, _: WakeUp, context: &mut Self::Context) {
         context.run_later(BATCH_DELAY, |ledger, _| {
-            // Mark the ledger as asleep first: every later event either wakes it or is read right now. A swap is
-            // required, since a store may become visible only after the queue has been read.
-            ledger.awake.swap(false, Ordering::AcqRel);
+            // Mark the ledger as asleep first: every later event either wakes it or is read right now.
+            ledger.slot.queue().sleep();
             ledger.catch_up();
         });
     }
@@ -270,7 +256,7 @@ impl Handler<Observe<LedgerView>> for Ledger {
 
     fn handle(&mut self, _: Observe<LedgerView>, _: &mut Self::Context) -> Self::Result {
         self.catch_up();
-        MessageResult(LedgerView { active: self.active(), rows: self.rows.clone() })
+        MessageResult(LedgerView { active: self.active(), rows: self.totals.rows() })
     }
 }
 

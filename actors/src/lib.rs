@@ -19,6 +19,7 @@ pub mod catalog;
 pub mod clock;
 pub mod converter;
 pub mod excerpt;
+pub mod exported_state;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
 pub mod ledger;

@@ -6,10 +6,13 @@
 //! | `Freed` | a lease | – |
 //! | `Reconfigure` | supervisor | – |
 //! | [`Observe`] | supervisor, health page, tests | [`ProviderView`] |
+//! | [`Observe`] | the export of state | [`ExportedProvider`] |
+//! | `ImportState` | the import of state | – |
 //!
 //! The actor never waits for the network: it lends keys and reads reports. After a panic it continues with the health
 //! that it saved last. Permits are counted outside of the actor.
 
+mod exported;
 mod fast_path;
 mod gate;
 mod health;
@@ -30,6 +33,8 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, Super
 use tokio::sync::oneshot;
 use vandamme_protocol::compat::Fixup;
 
+pub use self::exported::ExportedProvider;
+pub(crate) use self::exported::ImportState;
 pub use self::health::{Alternatives, ConditionView, KeyView, ModelView, Session, Size};
 use self::health::{Change, Choice, Chosen, Health, Patience, Request, RestKind, State, Subject};
 pub use self::learned_rules::LearnedRuleView;
@@ -281,9 +286,11 @@ impl Provider {
     }
 
     fn note(&mut self, report: &health::Report) {
+        let failures = self.known.health.failures(report);
         let changes = self.known.health.note(report, fastrand::f64());
         changes.iter().for_each(|change| self.log(change));
-        if !changes.is_empty() || report.outcome.is_adverse() {
+        let has_changed = !changes.is_empty() || failures != self.known.health.failures(report);
+        if has_changed || report.outcome.is_adverse() {
             self.saved.store(self.known.clone());
         }
     }

@@ -271,6 +271,8 @@ pub struct Limits {
     pub thoughts: Retention,
     /// How long streams may continue after SIGTERM. Default 25 s.
     pub drain: Duration,
+    /// How long a worker process may not answer its master before it is replaced. Default 60 s.
+    pub worker_liveness: Duration,
     /// How often the supervisor pings its actors, and how long it waits for the answer. Default 250 ms, 500 ms.
     pub watch_interval: Duration,
     pub watch_patience: Duration,

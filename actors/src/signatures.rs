@@ -5,25 +5,31 @@
 //! |---|---|---|
 //! | [`Recall`] | a request | the requested facts that are stored |
 //! | [`Remember`] | a request, a converter | – |
+//! | [`Observe`](crate::observe::Observe) | the export of state | [`ExportedSignatures`] |
+//! | `ImportSignatures` | the import of state | – |
 //!
 //! Its contents may be lost: requests wait for it only briefly, and a replacement starts empty.
 
+mod exported;
 mod store;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, MessageResult, Supervised};
+use serde::{Deserialize, Serialize};
 
+pub use self::exported::ExportedSignatures;
+pub(crate) use self::exported::ImportSignatures;
 use self::store::Store;
+use crate::clock;
 use crate::observe::Ping;
 use crate::settings::Retention;
 
 pub(crate) const MAILBOX: usize = 1024;
 
 /// Identifies a caller by a hash; never contains a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CallerId(pub [u8; 16]);
 
 /// The owner of stored facts: one caller at one provider.
@@ -67,7 +73,7 @@ impl Actor for SignatureStore {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.run_interval(self.retention.sweep, |signatures, _| {
-            signatures.store.forget_older(Instant::now(), signatures.retention.ttl);
+            signatures.store.forget_older(clock::boot(), signatures.retention.ttl);
         });
     }
 }
@@ -83,7 +89,7 @@ impl Handler<Recall> for SignatureStore {
     type Result = MessageResult<Recall>;
 
     fn handle(&mut self, Recall { scope, keys }: Recall, _: &mut Self::Context) -> Self::Result {
-        self.store.forget_older(Instant::now(), self.retention.ttl);
+        self.store.forget_older(clock::boot(), self.retention.ttl);
         let known = keys.into_iter().filter_map(|key| {
             let fact = self.store.find(&scope, &key)?.to_owned();
             Some((key, fact))
@@ -96,7 +102,7 @@ impl Handler<Remember> for SignatureStore {
     type Result = ();
 
     fn handle(&mut self, Remember { scope, facts }: Remember, _: &mut Self::Context) {
-        let now = Instant::now();
+        let now = clock::boot();
         self.store.forget_older(now, self.retention.ttl);
         for (key, fact) in facts {
             self.store.keep(scope.clone(), key, fact, now, self.retention.entries);

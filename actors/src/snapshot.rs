@@ -45,6 +45,12 @@ impl<T> Snapshot<T> {
     }
 }
 
+impl<T: Default> Default for Snapshot<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
 impl<T> Clone for Snapshot<T> {
     fn clone(&self) -> Self {
         Self { cell: self.cell.clone() }

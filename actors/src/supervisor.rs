@@ -22,7 +22,7 @@ use actix::{
 use actix_rt::Arbiter;
 
 use crate::catalog::{self, Catalog};
-use crate::ledger;
+use crate::ledger::{self, LedgerSlot};
 use crate::observe::Ping;
 use crate::panic_guard;
 use crate::provider::{self, Permits, Provider, ProviderHealth};
@@ -40,6 +40,7 @@ pub struct Supervisor {
     disk: catalog::Disk,
     registry: Snapshot<Registry>,
     providers: BTreeMap<Arc<str>, ProviderSlot>,
+    ledger: LedgerSlot,
     arbiters: BTreeMap<Name, Arbiter>,
     /// Providers that are no longer configured, kept while requests in flight hold leases of theirs.
     retired: Vec<(WeakAddr<Provider>, Arbiter)>,
@@ -115,7 +116,7 @@ impl Supervisor {
         }
         let (for_ledger, for_catalog) = (Arbiter::new(), Arbiter::new());
         let for_signatures = Arbiter::new();
-        let (ledger, event_queue) = ledger::start(&for_ledger);
+        let ledger = LedgerSlot::default();
         let disk = Catalog::disk(settings.cache.as_deref());
         let catalog = panic_guard::start(&for_catalog.handle(), "catalog", catalog::MAILBOX, {
             let (lists, disk) = (lists.clone(), disk.clone());
@@ -123,9 +124,9 @@ impl Supervisor {
         });
         let signatures = start_signatures(&for_signatures, &settings);
         let registry = Snapshot::new(Registry {
-            ledger,
+            ledger: ledger::start(&for_ledger, &ledger),
             catalog,
-            event_queue,
+            event_queue: ledger.queue().clone(),
             signatures,
             routes: routes.clone(),
             providers: addresses,
@@ -143,6 +144,7 @@ impl Supervisor {
             disk,
             registry: registry.clone(),
             providers,
+            ledger,
             arbiters,
             retired: Vec::new(),
         };
@@ -190,11 +192,10 @@ impl Supervisor {
         }
         let old = self.registry.load();
         let arbiter = Arbiter::new();
-        let (mut ledger, mut event_queue) = (old.ledger.clone(), old.event_queue.clone());
-        let mut catalog = old.catalog.clone();
+        let (mut ledger, mut catalog) = (old.ledger.clone(), old.catalog.clone());
         let (mut signatures, mut providers) = (old.signatures.clone(), old.providers.clone());
         match name {
-            Name::Ledger => (ledger, event_queue) = ledger::start(&arbiter),
+            Name::Ledger => ledger = ledger::start(&arbiter, &self.ledger),
             Name::Catalog => {
                 let (lists, disk) = (self.lists.clone(), self.disk.clone());
                 catalog = panic_guard::start(&arbiter.handle(), "catalog", catalog::MAILBOX, move || {
@@ -212,7 +213,7 @@ impl Supervisor {
             ledger,
             catalog,
             signatures,
-            event_queue,
+            event_queue: old.event_queue.clone(),
             routes,
             providers,
             generation,
@@ -309,7 +310,7 @@ mod tests {
     use crate::faults::{InjectedFault, inject};
     use crate::observe::Observe;
     use crate::outcome::{LimitScope, Outcome};
-    use crate::provider::{Lease, Size};
+    use crate::provider::{Lease, ProviderView, Size};
     use crate::router::{self, Destination, Dispatch};
     use crate::settings::Limits;
     use crate::testing::{limits, provider, settings};
@@ -353,14 +354,14 @@ mod tests {
         let bad = rejected.key.id();
         rejected.finish(Outcome::KeyRejected);
         let address = registry.load().provider("p").cloned().unwrap();
-        address.send(Observe::new()).await.unwrap();
+        address.send(Observe::<ProviderView>::new()).await.unwrap();
 
         inject(&registry.load(), &Name::Provider("p".into()), InjectedFault::Hang(Duration::from_secs(2)));
         restarted(&registry).await;
 
         let next = lease(&registry, "p:m").await.unwrap();
         assert_ne!(next.key.id(), bad);
-        let view = registry.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
+        let view = registry.load().provider("p").unwrap().send(Observe::<ProviderView>::new()).await.unwrap();
         assert_eq!((view.incarnation, view.in_flight), (2, 2));
         drop(held);
     }

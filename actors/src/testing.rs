@@ -121,6 +121,7 @@ pub(crate) fn limits() -> Limits {
         healing_ttl: 86_400 * second,
         thoughts: Retention { entries: 10_000, ttl: 3600 * second, sweep: 300 * second },
         drain: 25 * second,
+        worker_liveness: Duration::from_secs(60),
         watch_interval: Duration::from_millis(250),
         watch_patience: Duration::from_millis(500),
         active_interval: Duration::from_millis(500),

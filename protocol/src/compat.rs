@@ -21,6 +21,7 @@ mod wordings;
 use std::fmt;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 pub use self::applied::{FixedRequest, apply, concerns, has};
 pub use self::condition::Condition;
@@ -32,7 +33,7 @@ use crate::request::with_reasoning;
 use crate::tool_id::Form;
 
 /// One change that makes a request acceptable to an upstream.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Fixup {
     /// Removes this member of the body. The path consists of names separated by dots; arrays are passed through.
     Param(Box<str>),
@@ -63,7 +64,7 @@ pub enum Fixup {
 }
 
 /// An upper or lower bound of a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Bound {
     /// The largest allowed value.
     AtMost(u64),
@@ -72,7 +73,7 @@ pub enum Bound {
 }
 
 /// The name of the token limit in Chat Completions: the old one, or the one that reasoning models require.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Limit {
     MaxTokens,
     MaxCompletionTokens,

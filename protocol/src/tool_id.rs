@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// The longest id that Anthropic accepts.
@@ -140,7 +141,7 @@ fn hashed(id: &str, attempt: u32) -> String {
 }
 
 /// The form of ids that a vendor requires in a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Form {
     /// `[A-Za-z0-9_-]`, at most 64 characters.
     Anthropic,

@@ -1,5 +1,7 @@
 //! The words both vendors' APIs have for the same thing, each pair once.
 
+use serde::{Deserialize, Serialize};
+
 /// Why a request failed, in the categories of Anthropic's `error.type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -115,7 +117,7 @@ impl ErrorKind {
 }
 
 /// Tokens of one exchange, in Anthropic's meaning: `input` excludes what was read from or written to a cache.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     pub input: u64,
     pub output: u64,

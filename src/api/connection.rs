@@ -22,7 +22,7 @@ pub(crate) use self::limiter::ConnectionLimiter;
 use self::limiter::Slot;
 pub(crate) use self::service::serve;
 pub(crate) use self::stream::ClientStream;
-pub(crate) use self::worker::{accept, start_sweeps};
+pub(crate) use self::worker::{accept, retire_here, start_sweeps};
 
 /// One client connection, as its stream, its requests and the sweep of its worker thread share it.
 pub(crate) struct Connection {

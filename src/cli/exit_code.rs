@@ -34,6 +34,11 @@ impl Exit {
         Self::NotFound,
     ];
 
+    /// The exit code of another process of vdm.
+    pub(super) fn from_number(number: u8) -> Self {
+        Self::ALL.into_iter().find(|exit| exit.number() == number).unwrap_or(Self::Internal)
+    }
+
     pub fn number(self) -> u8 {
         self as u8
     }

@@ -16,16 +16,6 @@ const MOVED: &[(&[&str], &str)] = &[
         &["config", "reload-profiles"],
         "use `vdm server reload`: it reads the whole configuration, profiles included",
     ),
-    (
-        &["server", "start", "--daemon"],
-        "the gateway runs in the foreground: use systemd, a container, or `vdm wrap`, which starts and stops a gateway \
-         by itself",
-    ),
-    (
-        &["server", "start", "--pid-file"],
-        "there is no PID file: `vdm server status`, `stop`, `reload` and `restart` use the control socket",
-    ),
-    (&["server", "start", "--reload"], "use `vdm server reload` or SIGHUP to reload the configuration"),
     (&["models", "top", "--base-url"], "remove --base-url: `vdm models top` queries the catalogue itself"),
     (&["--config"], "put --config FILE after the subcommand: `vdm server start --config FILE`"),
     (&["-c"], "put --config FILE after the subcommand: `vdm server start --config FILE`"),
@@ -107,7 +97,7 @@ mod tests {
         for (line, words) in [
             ("vdm oauth login chatgpt", "OAuth subscriptions are refused"),
             ("vdm config reload-profiles", "vdm server reload"),
-            ("vdm server start --port 1 --pid-file=/x", "control socket"),
+            ("vdm server start --port=1 --systemd", "journal"),
             ("vdm -v server start", "vdm server start --verbose"),
             ("vdm --config x config show", "after the subcommand"),
         ] {

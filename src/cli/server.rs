@@ -1,11 +1,14 @@
 //! `vdm server start`; the commands for a running gateway are in [`running`].
 
+mod daemon;
+mod description;
 mod running;
 
-use std::io::{Error, ErrorKind};
-use std::net::TcpListener;
+use std::ffi::OsString;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Instant;
 
 use clap::Args;
 
@@ -13,11 +16,19 @@ pub(super) use self::running::{Order, Restart, Status, Stop, others, say_only_ot
 use super::exit_code::Exit;
 use super::summary::{log_summary, summary};
 use super::{say, tell};
-use crate::config::{Config, Overrides, Verbose};
-use crate::process::systemd::{self, PassedSockets};
+use crate::config::{Config, ConfigError, ErrorKind, Overrides, Verbose};
+use crate::master::{self, Bound, Launch, LogFile, PidFile, Program, TAKEOVER_FLAG, Takeover, WORKER_FLAG};
+use crate::process::channel::Channel;
+use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerMessage, WorkerOrder};
+use crate::process::sessions::Sessions;
+use crate::process::systemd::PassedSockets;
+use crate::serve::{self, Ending, Origin, ReloadOn, Supervision};
 use crate::telemetry::{LogFormat, LogOutput, LogTarget};
 use crate::terminal::Style;
-use crate::{Ending, Origin, process, telemetry};
+use crate::{process, telemetry};
+
+/// Tells a worker, and the program that replaces a master, the address of the passed socket.
+const PASSED_FLAG: &str = "--passed";
 
 #[derive(Args, Debug)]
 pub(super) struct Start {
@@ -36,56 +47,191 @@ pub(super) struct Start {
     /// Log to systemd's journal, as vandamme-proxy
     #[arg(long)]
     systemd: bool,
+    /// Reload the configuration when one of its files changes
+    #[arg(long)]
+    reload: bool,
+    /// Run in the background, log to a file, and write a PID file
+    #[arg(long)]
+    daemon: bool,
+    /// Log file of --daemon [default: HOST-PORT.log in ~/.local/state/vandamme]
+    #[arg(long, value_name = "FILE", requires = "daemon")]
+    log_file: Option<PathBuf>,
+    /// Write the process id of the gateway to this file
+    #[arg(long, visible_alias = "pidfile", value_name = "FILE")]
+    pid_file: Option<PathBuf>,
+    /// Serve in one process, without a master that replaces a failed worker
+    #[arg(long, conflicts_with_all = ["daemon", "pid_file", "sessions"])]
+    no_master: bool,
     /// Run for the sessions of this name (used by `vdm wrap`)
     #[arg(long, hide = true, value_name = "NAME")]
     sessions: Option<String>,
+    /// Run as the daemon that another process has started
+    #[arg(long, hide = true)]
+    detached: bool,
+    /// The address of a socket that the service manager has passed; it takes the place of the configured one
+    #[arg(long, hide = true, value_name = "ADDRESS")]
+    passed: Option<SocketAddr>,
+    /// Run as the worker of a master
+    #[arg(long, hide = true)]
+    worker: bool,
+    /// Continue for the master that this process executed before
+    #[arg(long, hide = true)]
+    takeover: bool,
 }
 
 impl Start {
     pub(super) fn run(self) -> Exit {
-        if self.sessions.is_some() {
-            process::leave_terminal();
+        if self.worker {
+            return self.work();
         }
         // Read now: an update may replace the file while the gateway runs.
-        let program = std::env::current_exe();
-        let anywhere = self.sessions.is_some() && self.port.is_none();
-        let sessions = self.sessions.clone();
-        let target = if self.systemd { LogTarget::Journal } else { LogTarget::Stderr };
-        let passed = match Passed::from_service_manager() {
-            Ok(passed) => passed,
-            Err(refusal) => return bind_failure(&refusal),
-        };
-        let overrides = passed.in_place_of_address(self.overrides());
-        let config = match Config::load(&overrides) {
-            Ok(config) => config,
-            Err(errors) => return tell(&errors),
-        };
-        let logs = telemetry::start(config.log_level, target);
-        let port = if anywhere { 0 } else { config.port };
-        let Passed { mut listeners, kept } = passed;
-        if listeners.is_empty() {
-            match bind(&config, port) {
-                Ok(listener) => listeners.push(listener),
-                Err(refusal) => return bind_failure(&refusal),
+        let program = match Program::of_process() {
+            Ok(program) => program,
+            Err(error) => {
+                return failed(&format!("the path of this program is unknown: {error}"), Exit::Internal);
             }
+        };
+        if self.daemon && !self.detached {
+            return self.daemonize(&program);
         }
-        announce(&config, &listeners, &kept);
-        let served = crate::serve(listeners, config, Origin { overrides, sessions });
-        drop(logs);
-        match served {
-            Ok(Ending::Stopped) => Exit::Ok,
-            Ok(Ending::Restart) => again(program, &kept),
-            Err(refusal) => {
-                say(format_args!("vdm: {refusal}\n"));
-                Exit::Internal
+        if self.no_master {
+            return self.serve_alone(&program);
+        }
+        self.supervise(program)
+    }
+
+    /// Runs the master process.
+    fn supervise(self, program: Program) -> Exit {
+        if self.sessions.is_some() || self.detached {
+            process::leave_terminal();
+        }
+        let takeover = if self.takeover { Takeover::Yes } else { Takeover::No };
+        let log_target = self.log_target();
+        let passed = match Bound::passed() {
+            Ok(passed) => passed,
+            Err(refusal) => return failed(&refusal, Exit::Bind),
+        };
+        let mut arguments = arguments();
+        if let Some(address) = passed.as_ref().and_then(Bound::address) {
+            arguments.extend([PASSED_FLAG.into(), address.to_string().into()]);
+        }
+        let starter = if self.detached && !self.takeover { Channel::from_stdin().ok() } else { None };
+        let log = if self.sessions.is_some() || self.detached { LogFile::Own } else { LogFile::Users };
+        let launch = Launch {
+            program,
+            arguments,
+            sessions: self.sessions.map(|name| Sessions::new(name, Instant::now())),
+            pid_file: self.pid_file.map(PidFile::new),
+            starter: starter.as_ref().and_then(|starter| starter.try_clone().ok()),
+            log,
+            log_target,
+            passed,
+            takeover,
+        };
+        match master::run(launch) {
+            Ok(()) => Exit::Ok,
+            Err(failure) => {
+                failure.lines.iter().for_each(|line| say(format_args!("vdm: {line}\n")));
+                let exit = Exit::from_number(failure.exit_code);
+                if let Some(starter) = starter {
+                    // A starter that is gone does not wait for it.
+                    let _ = starter.send(&Err::<(), StartFailure>(failure), &[], &[]);
+                }
+                exit
             }
         }
     }
 
+    /// Runs a worker process.
+    fn work(self) -> Exit {
+        let Ok(channel) = Channel::from_stdin() else {
+            return failed("--worker is for vdm itself", Exit::Usage);
+        };
+        let is_free = self.takes_any_port();
+        let reload = self.reload_on();
+        let (log_target, passed) = (self.log_target(), self.passed);
+        let overrides = self.overrides();
+        let config = match Config::load(&overrides) {
+            Ok(config) => config,
+            Err(errors) => {
+                let lines = errors.iter().map(ToString::to_string).collect();
+                return report(&channel, lines, exit_code(&errors));
+            }
+        };
+        let hello = Hello {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: config.host.clone(),
+            port: if is_free { 0 } else { config.port },
+            log_level: config.log_level.to_string(),
+            liveness_seconds: config.settings.limits.worker_liveness.as_secs_f64(),
+        };
+        // If the master is gone, no order follows.
+        let _ = channel.send(&WorkerMessage::Hello(hello), &[], &[]);
+        let Some((reason, listeners, state)) = await_start(&channel) else { return Exit::Failed };
+        let logs = telemetry::start(config.log_level, log_target);
+        // The replacement of a failed worker has no news for the user.
+        match reason {
+            StartReason::First | StartReason::Restart => announce(&config, &listeners, passed),
+            StartReason::Respawn => {}
+        }
+        let Ok(reporting) = channel.try_clone() else { return Exit::Internal };
+        let supervision = Supervision::Master { channel, state };
+        let served = serve::serve(listeners, config, Origin { overrides, supervision, reload });
+        drop(logs);
+        match served {
+            Ok(_) => Exit::Ok,
+            Err(line) => report(&reporting, vec![line], Exit::Internal),
+        }
+    }
+
+    /// Serves without a master.
+    fn serve_alone(mut self, program: &Program) -> Exit {
+        let (reload, log_target) = (self.reload_on(), self.log_target());
+        let (passed, kept) = match passed_and_kept() {
+            Ok(passed) => passed,
+            Err(refusal) => return failed(&refusal, Exit::Bind),
+        };
+        self.passed = kept.address();
+        let overrides = self.overrides();
+        let config = match Config::load(&overrides) {
+            Ok(config) => config,
+            Err(errors) => return tell(&errors),
+        };
+        let logs = telemetry::start(config.log_level, log_target);
+        let listeners = match passed.map_or_else(|| Bound::new(&config.host, config.port), Ok) {
+            Ok(bound) => bound.listeners,
+            Err(refusal) => return failed(&refusal, Exit::Bind),
+        };
+        announce(&config, &listeners, kept.address());
+        let served =
+            serve::serve(listeners, config, Origin { overrides, supervision: Supervision::Users, reload });
+        drop(logs);
+        match served {
+            Ok(Ending::Stopped) => Exit::Ok,
+            Ok(Ending::Restart) => again(program, &kept),
+            Err(refusal) => failed(&refusal, Exit::Internal),
+        }
+    }
+
+    /// A gateway for sessions takes any free port, unless one is given.
+    fn takes_any_port(&self) -> bool {
+        self.sessions.is_some() && self.port.is_none()
+    }
+
+    fn reload_on(&self) -> ReloadOn {
+        if self.reload { ReloadOn::FileChange } else { ReloadOn::Command }
+    }
+
+    fn log_target(&self) -> LogTarget {
+        if self.systemd { LogTarget::Journal } else { LogTarget::Stderr }
+    }
+
     fn overrides(self) -> Overrides {
+        // What follows from the address (own requests, trusted names) follows from the one in use.
+        let passed = self.passed;
         Overrides {
-            host: self.host,
-            port: self.port,
+            host: passed.map(|address| address.ip().to_string()).or(self.host),
+            port: passed.map(|address| address.port()).or(self.port),
             config: self.config,
             verbose: self.verbose.then_some(Verbose),
             ..Overrides::of_process()
@@ -93,35 +239,19 @@ impl Start {
     }
 }
 
-/// The sockets that the service manager has passed.
-struct Passed {
-    listeners: Vec<TcpListener>,
-    kept: PassedSockets,
-}
-
-impl Passed {
-    fn from_service_manager() -> Result<Self, String> {
-        let listeners = systemd::passed_listeners()?;
-        let kept = PassedSockets::new(&listeners)
-            .map_err(|error| format!("a socket of LISTEN_FDS cannot be used: {error}"))?;
-        Ok(Self { listeners, kept })
-    }
-
-    /// What follows from the address (own requests, trusted names) must follow from the one in use.
-    fn in_place_of_address(&self, overrides: Overrides) -> Overrides {
-        match self.kept.address() {
-            Some(address) => {
-                Overrides { host: Some(address.ip().to_string()), port: Some(address.port()), ..overrides }
-            }
-            None => overrides,
-        }
-    }
+/// The sockets that the service manager has passed, and copies for a program that replaces this one.
+fn passed_and_kept() -> Result<(Option<Bound>, PassedSockets), String> {
+    let passed = Bound::passed()?;
+    let listeners = passed.as_ref().map(|bound| &bound.listeners[..]).unwrap_or_default();
+    let kept = PassedSockets::new(listeners)
+        .map_err(|error| format!("a socket of LISTEN_FDS cannot be used: {error}"))?;
+    Ok((passed, kept))
 }
 
 /// Prints the start message, or logs it if the log goes to the journal.
-fn announce(config: &Config, listeners: &[TcpListener], kept: &PassedSockets) {
+fn announce(config: &Config, listeners: &[TcpListener], passed: Option<SocketAddr>) {
     let bound: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
-    if kept.address().is_some() {
+    if passed.is_some() {
         let addresses: Vec<_> = bound.iter().map(ToString::to_string).collect();
         log::info!(
             "serving on {}, passed by the service manager (LISTEN_FDS); the configured host and port have no effect",
@@ -138,72 +268,55 @@ fn announce(config: &Config, listeners: &[TcpListener], kept: &PassedSockets) {
     }
 }
 
-fn bind_failure(refusal: &str) -> Exit {
-    say(format_args!("vdm: {refusal}\n"));
-    Exit::Bind
+/// The arguments of this process, without those that only one kind of process gets.
+fn arguments() -> Vec<OsString> {
+    let own = |argument: &OsString| argument == WORKER_FLAG || argument == TAKEOVER_FLAG;
+    std::env::args_os().skip(1).filter(|argument| !own(argument)).collect()
+}
+
+/// Waits until the master lets this worker serve; `None` if it does not.
+fn await_start(channel: &Channel) -> Option<(StartReason, Vec<TcpListener>, Vec<u8>)> {
+    loop {
+        let packet = channel.receive::<WorkerOrder>().ok()??;
+        if let Some(WorkerOrder::Start(reason)) = packet.message {
+            let listeners: Vec<_> = packet.descriptors.into_iter().map(TcpListener::from).collect();
+            return (!listeners.is_empty()).then_some((reason, listeners, packet.attachment));
+        }
+    }
+}
+
+/// Reports to the master why this worker cannot start.
+fn report(channel: &Channel, lines: Vec<String>, exit: Exit) -> Exit {
+    let failure = StartFailure { lines, exit_code: exit.number() };
+    // Without a master nobody needs it.
+    let _ = channel.send(&WorkerMessage::Failed(failure), &[], &[]);
+    exit
+}
+
+pub(super) fn exit_code(errors: &[ConfigError]) -> Exit {
+    let refused = errors.iter().any(|error| error.kind() == ErrorKind::Unsupported);
+    if refused { Exit::Usage } else { Exit::Failed }
+}
+
+fn failed(line: &str, exit: Exit) -> Exit {
+    say(format_args!("vdm: {line}\n"));
+    exit
 }
 
 /// Replaces this program by a new one with the same arguments; process, terminal and supervisor stay the same.
-fn again(program: std::io::Result<PathBuf>, kept: &PassedSockets) -> Exit {
-    let replace = |program| {
-        let mut command = Command::new(program);
-        match kept.pass_on(command.args(std::env::args_os().skip(1))) {
-            Ok(_passed) => process::become_program(&mut command),
-            Err(error) => error,
-        }
+fn again(program: &Program, kept: &PassedSockets) -> Exit {
+    let mut command = Command::new(program.on_disk());
+    let failed = match kept.pass_on(command.args(std::env::args_os().skip(1))) {
+        Ok(_passed) => process::become_program(&mut command),
+        Err(error) => error,
     };
-    let failed = program.map_or_else(|error| error, replace);
     say(format_args!("vdm: the gateway has stopped and cannot be restarted: {failed}\n"));
     Exit::Internal
-}
-
-fn bind(config: &Config, port: u16) -> Result<TcpListener, String> {
-    let address = (config.host.as_str(), port);
-    TcpListener::bind(address).map_err(|error| refusal(config, &error))
-}
-
-fn refusal(config: &Config, error: &Error) -> String {
-    let Config { host, port, .. } = config;
-    if error.kind() == ErrorKind::AddrInUse {
-        return format!(
-            "port {port} on {host} is already in use; stop the program that uses it, or choose another port with --port or PORT"
-        );
-    }
-    if error.kind() == ErrorKind::PermissionDenied {
-        return format!(
-            "no permission to listen on port {port} of {host}; choose a port above 1023 with --port or PORT"
-        );
-    }
-    format!("cannot listen on {host}, port {port}: {error}; choose another host with --host or HOST")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_port_in_use_is_told_with_what_to_do() {
-        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = taken.local_addr().unwrap().port();
-        let overrides =
-            Overrides { port: Some(port), working_directory: "/absent".into(), ..Overrides::default() };
-        let config = Config::load(&overrides).unwrap();
-
-        let refusal = bind(&config, port).unwrap_err();
-
-        let expected = format!(
-            "port {port} on 127.0.0.1 is already in use; stop the program that uses it, or choose another port with --port or PORT"
-        );
-        assert_eq!(refusal, expected);
-    }
-
-    #[test]
-    fn port_zero_takes_any_free_one() {
-        let overrides =
-            Overrides { port: Some(0), working_directory: "/absent".into(), ..Overrides::default() };
-        let listener = bind(&Config::load(&overrides).unwrap(), 0).unwrap();
-        assert_ne!(listener.local_addr().unwrap().port(), 0);
-    }
 
     #[test]
     fn a_refusal_on_purpose_has_another_exit_code_than_a_mistake() {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use super::file;
+
 /// Everything outside the compiled-in file that a configuration depends on.
 #[derive(Clone, Default)]
 pub struct Overrides {
@@ -37,5 +39,13 @@ impl Overrides {
             home: std::env::home_dir(),
             ..Self::default()
         }
+    }
+
+    /// The files of the configuration and `.env`, whether they exist or not.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let local = [".env", file::NAME].map(|name| self.working_directory.join(name));
+        let user = self.home.as_deref().map(file::user_path);
+        let given = self.config.as_ref().map(|path| self.working_directory.join(path));
+        local.into_iter().chain(user).chain(given).collect()
     }
 }

@@ -45,12 +45,12 @@ pub(crate) enum ControlCommand {
     Stop,
     /// End what is in flight, and go.
     StopNow,
-    /// Finish what is in flight, and start again with the same command line, unless the configuration is wrong.
+    /// Replace the program by the one on disk, with the same command line, unless that cannot start.
     Restart,
 }
 
 /// What it answers.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ControlReply {
     Status(Box<Status>),
@@ -58,6 +58,8 @@ pub(crate) enum ControlReply {
     Stopping {
         in_flight: usize,
     },
+    /// A new worker serves.
+    Restarted(Box<Status>),
     /// It does, and listens here.
     Joined {
         address: SocketAddr,
@@ -82,6 +84,28 @@ pub(crate) struct Status {
     pub(crate) default_provider: Option<String>,
     /// It was started by `vdm wrap`, and goes with its last session.
     pub(crate) wrapped: bool,
+    /// `None` for a gateway without a master.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) worker: Option<WorkerStatus>,
+}
+
+/// The processes that a master runs; [`Status::pid`] is the master's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WorkerStatus {
+    /// `None` while a new worker starts.
+    pub(crate) pid: Option<u32>,
+    /// How often a worker has been replaced because it ended unexpectedly or did not answer.
+    pub(crate) restarts: u64,
+    /// Earlier workers that still serve requests.
+    pub(crate) draining: Vec<DrainingWorker>,
+}
+
+/// A worker that accepts no more connections.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DrainingWorker {
+    pub(crate) pid: u32,
+    pub(crate) in_flight: usize,
+    pub(crate) connections: usize,
 }
 
 /// What a reload has done, one line each for a person.
@@ -97,6 +121,8 @@ pub(crate) struct Reloaded {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum State {
     Running,
+    /// No worker serves: one starts, or does not answer.
+    Starting,
     /// It lets requests in flight finish, and takes no new ones.
     Stopping,
 }

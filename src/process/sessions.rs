@@ -13,14 +13,20 @@ const MOST: usize = 4096;
 
 /// Who has joined and is still there.
 pub(crate) struct Sessions {
+    name: String,
     members: Vec<Member>,
     /// When it is over, should nobody join until then.
     deadline: Instant,
 }
 
 impl Sessions {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { members: Vec::new(), deadline: now + UNTIL_THE_FIRST }
+    pub(crate) fn new(name: String, now: Instant) -> Self {
+        Self { name, members: Vec::new(), deadline: now + UNTIL_THE_FIRST }
+    }
+
+    /// The name that the sessions have in common.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The process stays a member for as long as it lives, whatever program it becomes.
@@ -109,7 +115,7 @@ mod tests {
     #[test]
     fn they_are_over_a_while_after_the_last_has_gone() {
         let now = Instant::now();
-        let mut sessions = Sessions::new(now);
+        let mut sessions = Sessions::new("name".to_owned(), now);
         let [(mut one, first), (mut other, second)] = [process(), process()];
         sessions.join(first).unwrap();
         sessions.join(second).unwrap();
@@ -128,7 +134,7 @@ mod tests {
     #[test]
     fn the_first_has_its_time_to_come() {
         let now = Instant::now();
-        let mut sessions = Sessions::new(now);
+        let mut sessions = Sessions::new("name".to_owned(), now);
 
         assert!(!sessions.are_over(now + UNTIL_THE_FIRST / 2));
         assert!(sessions.are_over(now + UNTIL_THE_FIRST));
@@ -140,7 +146,7 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
 
-        assert!(Sessions::new(Instant::now()).join(process).is_err());
-        assert!(Sessions::new(Instant::now()).join(0).is_err());
+        assert!(Sessions::new("name".to_owned(), Instant::now()).join(process).is_err());
+        assert!(Sessions::new("name".to_owned(), Instant::now()).join(0).is_err());
     }
 }

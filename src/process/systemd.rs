@@ -1,8 +1,10 @@
 //! What a service manager such as systemd and this process exchange: notifications (`NOTIFY_SOCKET`), the watchdog
-//! (`WATCHDOG_USEC`) and passed sockets (`LISTEN_FDS`). Without these variables, nothing here has an effect.
+//! (`WATCHDOG_USEC`) and passed sockets (`LISTEN_FDS`). Without these variables, nothing here has an effect. A worker process
+//! does not get them, so that only its master notifies.
 
 mod sockets;
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -15,8 +17,22 @@ pub(crate) use self::sockets::{PassedSockets, passed_listeners};
 pub(crate) const VARIABLES: [&str; 6] =
     ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"];
 
+/// The status line during a reload.
+pub(crate) const RELOADING: &str = "reloading the configuration";
+/// How often a drain is reported. Each report extends the time to stop by twice as much.
+pub(crate) const DRAIN_NOTICE: Duration = Duration::from_secs(10);
 /// Whether a failed notification has been reported.
 static REPORTED: AtomicBool = AtomicBool::new(false);
+
+/// The status line of a gateway that serves.
+pub(crate) fn serving(address: SocketAddr) -> String {
+    format!("serving on http://{address}")
+}
+
+/// The status line of a gateway that shuts down.
+pub(crate) fn draining(in_flight: usize) -> String {
+    format!("shutting down; requests in flight: {in_flight}")
+}
 
 /// The process serves, or has finished a reload.
 pub(crate) fn ready(status: &str) {

@@ -1,8 +1,8 @@
-//! What the running gateway must do, by signals and over its control socket, one order at a time.
+//! The commands of users to a gateway without a master: by signals and over its control socket, one at a time.
 
 use std::future::pending;
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use actix_web::rt::time::sleep;
@@ -10,216 +10,196 @@ use actix_web::web;
 use futures_util::future::{Either, select};
 use tokio::sync::mpsc;
 
-use super::reload::Reloader;
+use super::Shutdown;
+use super::file_changes::FileChanges;
+use super::reload::{Reloader, log_reload};
 use crate::gateway::Gateway;
-use crate::process::control::listener::{self, Control, Observed, Order};
-use crate::process::control::{self, ControlCommand, ControlReply, Reloaded, State, Status};
-use crate::process::sessions::Sessions;
-use crate::process::{self, Notice, Signals, systemd};
+use crate::process::control::listener::{self, Caller, Control, Operator, Order, Submission};
+use crate::process::control::{self, ControlCommand, ControlReply, State, Status};
+use crate::process::{Notice, Signals};
 
-/// The longest log of a gateway for sessions, bytes.
-const LOG: u64 = 8 << 20;
-/// How often a gateway for sessions looks whether they are still there.
-const LOOK: Duration = Duration::from_millis(500);
+/// Orders that wait while one is carried out.
+const WAITING: usize = 16;
+/// How often callers that wait for the end get the number of requests in flight.
+const PROGRESS: Duration = Duration::from_millis(100);
 
-/// The orders that arrive over the control socket, if there is one.
+/// The orders that arrive over the control socket, if there is one, and by signals.
 pub(super) struct Orders {
     waiting: Option<mpsc::Receiver<Order>>,
-    sessions: Option<Sessions>,
+    signals: Signals,
+    changes: FileChanges,
     address: SocketAddr,
+    /// They wait for the end.
+    callers: Vec<Caller>,
+    _control: Option<Control>,
 }
 
 /// What ends the wait for the next order.
 enum Event {
     Order(Order),
-    /// The last session has exited.
-    SessionsOver,
-}
-
-/// How the gateway shuts down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shutdown {
-    Stop,
-    /// Without waiting for requests in flight.
-    StopNow,
-    Restart,
-}
-
-/// Opens the control socket. A gateway without one serves requests, unless it is for sessions, which could not join it.
-pub(super) fn open(
-    gateway: &web::Data<Gateway>,
-    address: SocketAddr,
-    sessions: Option<&str>,
-) -> Result<(Option<Control>, Orders), String> {
-    let (gateway, started, since) = (gateway.clone(), SystemTime::now(), Instant::now());
-    let site = Rc::new(Site { gateway, address, started, since, wrapped: sessions.is_some() });
-    let name = sessions.map_or_else(|| control::name(address), control::name_for_sessions);
-    let sessions = sessions.map(|_| Sessions::new(Instant::now()));
-    match listener::open(&name, site) {
-        Ok((control, waiting)) => Ok((Some(control), Orders { waiting: Some(waiting), sessions, address })),
-        Err(error) if sessions.is_some() => Err(format!("there is no control socket: {error}")),
-        Err(error) => {
-            log::warn!(
-                "without a control socket `vdm server` finds this gateway only by its signals: {error}"
-            );
-            Ok((None, Orders { waiting: None, sessions, address }))
-        }
-    }
+    Signal(Notice),
+    FilesChanged,
 }
 
 impl Orders {
+    /// Opens the control socket. A gateway without one serves requests.
+    pub(super) fn open(site: &Arc<Site>, changes: FileChanges) -> Result<Self, String> {
+        let signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
+        let (orders, waiting) = mpsc::channel(WAITING);
+        let address = site.address;
+        let users = Arc::new(Users { site: site.clone(), orders });
+        let (control, waiting) = match listener::open(&control::name(address), users) {
+            Ok(control) => (Some(control), Some(waiting)),
+            Err(error) => {
+                log::warn!(
+                    "without a control socket `vdm server` finds this gateway only by its signals: {error}"
+                );
+                (None, None)
+            }
+        };
+        Ok(Self { waiting, signals, changes, address, callers: vec![], _control: control })
+    }
+
     /// Executes orders until one of them shuts the gateway down.
-    pub(super) async fn until_shutdown(
-        &mut self,
-        gateway: &Gateway,
-        reloader: &mut Reloader,
-        signals: &mut Signals,
-    ) -> Shutdown {
-        let address = self.address;
+    pub(super) async fn until_shutdown(&mut self, gateway: &Gateway, reloader: &mut Reloader) -> Shutdown {
         loop {
-            let (signal, event) = (Box::pin(signals.next()), Box::pin(self.next()));
-            let Order { ask, process, reply } = match select(signal, event).await {
-                Either::Left((Notice::Stop, _)) | Either::Right((Event::SessionsOver, _)) => {
-                    return Shutdown::Stop;
-                }
-                Either::Left((Notice::Reload, _)) => {
-                    log_reload(&reload(gateway, reloader, address).await);
+            let Order { ask, reply, .. } = match self.next().await {
+                Event::Signal(Notice::Stop) => return Shutdown::Stop,
+                Event::Signal(Notice::Reload) | Event::FilesChanged => {
+                    log_reload(&reloader.reload(gateway).await);
                     continue;
                 }
-                Either::Right((Event::Order(order), _)) => order,
+                Event::Signal(Notice::Restart) => match reloader.check().await {
+                    Ok(()) => return Shutdown::Restart,
+                    Err(mistakes) => {
+                        mistakes.iter().for_each(|line| log::error!("not restarted: {line}"));
+                        continue;
+                    }
+                },
+                Event::Order(order) => order,
             };
-            let stopping = ControlReply::Stopping { in_flight: gateway.in_flight() };
-            let (said, shutdown) = match ask {
-                ControlCommand::Stop => (stopping, Some(Shutdown::Stop)),
-                ControlCommand::StopNow => (stopping, Some(Shutdown::StopNow)),
-                ControlCommand::Restart if self.sessions.is_some() => {
-                    let refusal = "a gateway that `vdm wrap` has started goes with its sessions, and is started by them";
-                    (ControlReply::Refused(vec![refusal.to_owned()]), None)
-                }
+            let shutdown = match ask {
+                ControlCommand::Stop => Shutdown::Stop,
+                ControlCommand::StopNow => Shutdown::StopNow,
                 ControlCommand::Restart => match reloader.check().await {
-                    Ok(()) => (stopping, Some(Shutdown::Restart)),
-                    Err(mistakes) => (ControlReply::Refused(mistakes), None),
+                    Ok(()) => Shutdown::Restart,
+                    Err(mistakes) => {
+                        reply.send(ControlReply::Refused(mistakes));
+                        continue;
+                    }
                 },
                 ControlCommand::Reload => {
-                    let reloaded = reload(gateway, reloader, address).await;
+                    let reloaded = reloader.reload(gateway).await;
                     log_reload(&reloaded);
-                    (reloaded.map_or_else(ControlReply::Refused, ControlReply::Reloaded), None)
+                    reply.send(reloaded.map_or_else(ControlReply::Refused, ControlReply::Reloaded));
+                    continue;
                 }
-                ControlCommand::Join => (self.join(process), None),
+                // A gateway that was started by hand does not depend on sessions.
+                ControlCommand::Join => {
+                    reply.send(ControlReply::Joined { address: self.address });
+                    continue;
+                }
                 // Answered before it becomes an order.
                 ControlCommand::Status => continue,
             };
-            // The sender may have exited.
-            drop(reply.send(said));
-            if let Some(shutdown) = shutdown {
-                return shutdown;
-            }
+            reply.send(ControlReply::Stopping { in_flight: gateway.in_flight() });
+            self.callers.push(reply);
+            return shutdown;
         }
     }
 
-    /// While the gateway stops: resolves when an order stops it at once.
+    /// While the gateway stops: resolves when a signal or an order stops it at once.
     pub(super) async fn hurry(&mut self, gateway: &Gateway) {
-        self.sessions = None;
+        let mut told = gateway.in_flight();
         loop {
-            let Event::Order(Order { ask, reply, .. }) = self.next().await else { continue };
-            let said = match ask {
+            let event = match select(Box::pin(self.next()), Box::pin(sleep(PROGRESS))).await {
+                Either::Left((event, _)) => Some(event),
+                Either::Right(_) => None,
+            };
+            let Order { ask, reply, .. } = match event {
+                Some(Event::Order(order)) => order,
+                Some(Event::Signal(Notice::Stop)) => return,
+                Some(Event::Signal(Notice::Reload | Notice::Restart) | Event::FilesChanged) => continue,
+                None => {
+                    let in_flight = gateway.in_flight();
+                    if in_flight != told {
+                        told = in_flight;
+                        self.callers
+                            .iter()
+                            .for_each(|caller| caller.send(ControlReply::Stopping { in_flight }));
+                    }
+                    continue;
+                }
+            };
+            match ask {
                 ControlCommand::Stop | ControlCommand::StopNow => {
-                    ControlReply::Stopping { in_flight: gateway.in_flight() }
+                    reply.send(ControlReply::Stopping { in_flight: gateway.in_flight() });
+                    self.callers.push(reply);
                 }
                 ControlCommand::Status
                 | ControlCommand::Join
                 | ControlCommand::Reload
                 | ControlCommand::Restart => {
-                    ControlReply::Refused(vec!["the gateway is stopping".to_owned()])
+                    reply.send(ControlReply::Refused(vec!["the gateway is stopping".to_owned()]));
                 }
-            };
-            drop(reply.send(said));
+            }
             if ask == ControlCommand::StopNow {
                 return;
             }
         }
     }
 
-    /// A gateway that was started by hand does not depend on sessions.
-    fn join(&mut self, process: Option<i32>) -> ControlReply {
-        let joined = match (&mut self.sessions, process) {
-            (Some(sessions), Some(process)) => sessions.join(process),
-            (Some(_), None) => Err("the system does not tell which process joins"),
-            (None, _) => Ok(()),
-        };
-        match joined {
-            Ok(()) => ControlReply::Joined { address: self.address },
-            Err(refusal) => ControlReply::Refused(vec![refusal.to_owned()]),
-        }
-    }
-
     async fn next(&mut self) -> Event {
-        let Self { waiting, sessions, .. } = self;
+        let Self { waiting, signals, changes, callers, .. } = self;
+        callers.retain(Caller::waits);
         let order = Box::pin(async {
-            match waiting {
-                Some(waiting) => waiting.recv().await,
-                None => None,
+            let Some(waiting) = waiting else { return pending().await };
+            match waiting.recv().await {
+                Some(order) => order,
+                // No order can arrive any more.
+                None => pending().await,
             }
         });
-        let over = Box::pin(async {
-            let Some(sessions) = sessions else { return pending().await };
-            while !sessions.are_over(Instant::now()) {
-                // If the file cannot be emptied, it grows.
-                let _ = process::bound_output(LOG);
-                sleep(LOOK).await;
-            }
-        });
-        match select(order, over).await {
-            Either::Left((Some(order), _)) => Event::Order(order),
-            // No order can arrive any more.
-            Either::Left((None, over)) => {
-                over.await;
-                Event::SessionsOver
-            }
-            Either::Right(((), _)) => Event::SessionsOver,
+        let others = select(order, Box::pin(changes.next()));
+        match select(Box::pin(signals.next()), others).await {
+            Either::Left((notice, _)) => Event::Signal(notice),
+            Either::Right((Either::Left((order, _)), _)) => Event::Order(order),
+            Either::Right((Either::Right(_), _)) => Event::FilesChanged,
         }
     }
 }
 
-/// Reloads, and notifies the service manager before and after.
-async fn reload(
-    gateway: &Gateway,
-    reloader: &mut Reloader,
-    address: SocketAddr,
-) -> Result<Reloaded, Vec<String>> {
-    systemd::reloading("reloading the configuration");
-    let reloaded = reloader.reload(gateway).await;
-    systemd::ready(&super::serving_status(address));
-    reloaded
+/// The users at the control socket.
+struct Users {
+    site: Arc<Site>,
+    orders: mpsc::Sender<Order>,
 }
 
-fn log_reload(reloaded: &Result<Reloaded, Vec<String>>) {
-    match reloaded {
-        Ok(Reloaded { changed, needs_restart, warnings }) => {
-            if changed.is_empty() && needs_restart.is_empty() {
-                log::info!("reloaded: nothing has changed");
-            }
-            changed.iter().for_each(|line| log::info!("reloaded: {line}"));
-            needs_restart.iter().for_each(|line| log::warn!("not reloaded, needs a restart: {line}"));
-            warnings.iter().for_each(|line| log::warn!("{line}"));
-        }
-        Err(mistakes) => {
-            mistakes.iter().for_each(|line| log::error!("not reloaded, nothing has changed: {line}"));
-        }
+impl Operator for Users {
+    fn status(&self) -> Option<Status> {
+        Some(self.site.status())
+    }
+
+    fn submit(&self, order: Order) -> Submission {
+        self.orders.try_send(order).map_or(Submission::Refused, |()| Submission::Taken)
     }
 }
 
-/// The running gateway as the control socket shows it.
-struct Site {
+/// The running gateway as `vdm server status` describes it.
+pub(super) struct Site {
     gateway: web::Data<Gateway>,
     address: SocketAddr,
     started: SystemTime,
     since: Instant,
-    wrapped: bool,
 }
 
-impl Observed for Site {
-    fn status(&self) -> Status {
+impl Site {
+    pub(super) fn new(gateway: &web::Data<Gateway>, address: SocketAddr) -> Arc<Self> {
+        let (started, since) = (SystemTime::now(), Instant::now());
+        Arc::new(Self { gateway: gateway.clone(), address, started, since })
+    }
+
+    pub(super) fn status(&self) -> Status {
         let live = self.gateway.live_config();
         let settings = &live.settings;
         let started = self.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -233,7 +213,8 @@ impl Observed for Site {
             in_flight: self.gateway.in_flight(),
             providers: settings.providers.iter().map(|provider| provider.name.to_string()).collect(),
             default_provider: settings.default_provider.as_ref().map(ToString::to_string),
-            wrapped: self.wrapped,
+            wrapped: false,
+            worker: None,
         }
     }
 }

@@ -13,6 +13,7 @@ use vandamme_actors::settings::{ProviderSettings, Settings};
 use crate::config::{Config, ConfigValue, Overrides};
 use crate::gateway::Gateway;
 use crate::process::control::Reloaded;
+use crate::process::systemd;
 
 /// The longest time for reading the files. A network file system may hang.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 static READING: AtomicBool = AtomicBool::new(false);
 
 /// Keys that apply at the start only. A reload applies every other key.
-const ONCE: [&str; 11] = [
+const ONCE: [&str; 12] = [
     "host",
     "port",
     "log-level",
@@ -33,6 +34,7 @@ const ONCE: [&str; 11] = [
     "limits.thoughts-sweep",
     "limits.watch-interval",
     "limits.watch-patience",
+    "limits.worker-liveness",
 ];
 
 /// The sources of the configuration, and its last values.
@@ -54,8 +56,18 @@ impl Reloader {
         load(self.origin.clone()).await.map(drop)
     }
 
-    /// The error has one line for each mistake, the same as `vdm config validate`.
+    /// Notifies the service manager before and after. The error has one line for each mistake, the same as `vdm config
+    /// validate`.
     pub(super) async fn reload(&mut self, gateway: &Gateway) -> Result<Reloaded, Vec<String>> {
+        systemd::reloading(systemd::RELOADING);
+        let reloaded = self.apply(gateway).await;
+        if let Some(listener) = gateway.listener() {
+            systemd::ready(&systemd::serving(listener.address));
+        }
+        reloaded
+    }
+
+    async fn apply(&mut self, gateway: &Gateway) -> Result<Reloaded, Vec<String>> {
         let asked = load(self.origin.clone()).await?;
         let said = asked.values.clone();
         let config = if (&asked.host, asked.port) == (&self.host, self.port) {
@@ -111,6 +123,22 @@ async fn load(origin: Overrides) -> Result<Config, Vec<String>> {
             "the configuration could not be read within {} s; is one of its files on a disk that hangs?",
             PATIENCE.as_secs()
         )]),
+    }
+}
+
+pub(super) fn log_reload(reloaded: &Result<Reloaded, Vec<String>>) {
+    match reloaded {
+        Ok(Reloaded { changed, needs_restart, warnings }) => {
+            if changed.is_empty() && needs_restart.is_empty() {
+                log::info!("reloaded: nothing has changed");
+            }
+            changed.iter().for_each(|line| log::info!("reloaded: {line}"));
+            needs_restart.iter().for_each(|line| log::warn!("not reloaded, needs a restart: {line}"));
+            warnings.iter().for_each(|line| log::warn!("{line}"));
+        }
+        Err(mistakes) => {
+            mistakes.iter().for_each(|line| log::error!("not reloaded, nothing has changed: {line}"));
+        }
     }
 }
 

@@ -11,7 +11,7 @@ const MIB: usize = 1 << 20;
 
 /// Resident memory of the gateway, in MiB.
 fn resident(gateway: &Gateway) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.run.pid())).expect("Linux");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.worker())).expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a running process");
     let kib: usize = line.trim().trim_end_matches("kB").trim().parse().expect("a number");
     kib / 1024

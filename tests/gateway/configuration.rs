@@ -264,6 +264,7 @@ fn every_limit_can_be_set() {
         "alias-chain",
         "models-ttl",
         "drain",
+        "worker-liveness",
         "watch-interval",
         "watch-patience",
     ];

@@ -31,6 +31,7 @@ mod help;
 mod hostile_clients;
 mod keys;
 mod liveness;
+mod master;
 mod metrics;
 mod model_names;
 mod models;

@@ -94,8 +94,6 @@ fn the_originals_command_line_is_answered_with_what_takes_its_place() {
     for (line, words) in [
         ("oauth login chatgpt", "OAuth subscriptions are refused"),
         ("oauth status chatgpt", "OAuth subscriptions are refused"),
-        ("server start --daemon", "runs in the foreground"),
-        ("server start --pid-file x", "control socket"),
         ("config reload-profiles", "vdm server reload"),
     ] {
         let output = vdm(line, &[("OPENAI_API_KEY", "k")]);

@@ -38,7 +38,7 @@ impl Ended {
 }
 
 /// A stream that stands still after its first word until the test says so.
-fn paused() -> (Upstream, Vec<Vec<u8>>) {
+pub(crate) fn paused() -> (Upstream, Vec<Vec<u8>>) {
     let events = anthropic::text(&["first", "second"]);
     let mut pieces: Vec<Piece> = events[..4].iter().cloned().map(Piece::Bytes).collect();
     pieces.push(Piece::Permit);
@@ -47,7 +47,7 @@ fn paused() -> (Upstream, Vec<Vec<u8>>) {
 }
 
 /// A provider as it stands in a file.
-fn provider(name: &str, upstream: &Upstream, keys: &str) -> String {
+pub(crate) fn provider(name: &str, upstream: &Upstream, keys: &str) -> String {
     let format = match upstream.dialect() {
         Dialect::Anthropic => "anthropic",
         Dialect::OpenAi => "openai",

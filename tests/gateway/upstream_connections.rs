@@ -465,7 +465,7 @@ fn a_lack_of_descriptors_here_is_no_failure_of_the_provider() {
         let gateway = before(Dialect::Anthropic, upstream.address())
             .env("MINE_BASE_URL", format!("http://{host}:{port}"))
             .start();
-        let pid = gateway.run.pid();
+        let pid = gateway.worker();
         let mut client = connect(gateway.address);
         let mut wire = Wire::new(client.try_clone().expect("a descriptor"));
         let mut ask = |text: &str| {

@@ -5,6 +5,7 @@ use std::ops::AddAssign;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use vandamme_protocol::vocabulary::Usage;
 
 use super::{End, Record, UNKNOWN};
@@ -19,7 +20,7 @@ const OTHER: &str = "(other)";
 pub struct Rows(BTreeMap<(Arc<str>, Arc<str>), Totals>);
 
 /// The totals of one model of one provider.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     pub streamed: Counts,
     pub whole: Counts,
@@ -28,7 +29,7 @@ pub struct Totals {
 }
 
 /// Sums over requests that have ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub requests: u64,
     pub failed: u64,
@@ -52,14 +53,31 @@ impl Rows {
     pub(super) fn count(&mut self, record: &Record, now: Millis) {
         let unknown = || Arc::from(UNKNOWN);
         let provider = record.provider.clone().unwrap_or_else(unknown);
-        let mut row = (provider, record.model.clone().unwrap_or_else(unknown));
+        let row = (provider, record.model.clone().unwrap_or_else(unknown));
+        let counts = Counts::from_record(record);
+        let (streamed, whole) =
+            if record.asked.streamed { (counts, Counts::default()) } else { (Counts::default(), counts) };
+        self.add(row, &Totals { streamed, whole, last: now });
+    }
+
+    pub(super) fn add(&mut self, mut row: (Arc<str>, Arc<str>), more: &Totals) {
         if self.0.len() >= MAX_ROWS && !self.0.contains_key(&row) {
             row = (OTHER.into(), OTHER.into());
         }
         let totals = self.0.entry(row).or_default();
-        let counts = if record.asked.streamed { &mut totals.streamed } else { &mut totals.whole };
-        *counts += Counts::from_record(record);
-        totals.last = totals.last.max(now);
+        totals.streamed += more.streamed;
+        totals.whole += more.whole;
+        totals.last = totals.last.max(more.last);
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (row, totals) in &other.0 {
+            self.add(row.clone(), totals);
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 }
 

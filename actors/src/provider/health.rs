@@ -6,6 +6,7 @@
 
 mod choice;
 mod condition;
+mod exported;
 mod models;
 mod view;
 
@@ -16,6 +17,7 @@ pub use self::choice::Alternatives;
 pub use self::choice::Session;
 pub(super) use self::choice::{Choice, Chosen, Patience, Request, preferred_index};
 use self::condition::{Condition, Evidence, Pauses};
+pub(super) use self::exported::ExportedHealth;
 use self::models::ModelConditions;
 pub use self::view::{ConditionView, KeyView, ModelView};
 use crate::clock::{Millis, millis};
@@ -192,6 +194,16 @@ impl Health {
         let Some(since) = self.ramp.filter(|&since| since <= now) else { return 1.0 };
         let passed = (now - since) as f64 / RAMP.as_millis() as f64;
         (0.1 + 0.9 * passed).min(1.0)
+    }
+
+    /// The number of rests and of failures in a row that the result of this call may change.
+    pub(super) fn failures(&self, report: &Report) -> usize {
+        let Report { key, model, .. } = report;
+        let key = self.keys.iter().find(|known| known.key.id() == *key);
+        let of_key = key.map(|key| [Some(&key.whole), key.models.get(model)]);
+        let of_target = [self.models.get(model), Some(&self.host)];
+        let conditions = of_key.into_iter().flatten().chain(of_target).flatten();
+        conditions.map(Condition::failures).sum::<usize>() + self.host_faults.len()
     }
 
     /// Applies the result of a call, and releases what its lease has marked. Returns the changes of state.

@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use vandamme_protocol::compat::Fixup;
 
-use crate::clock::{self, Millis};
+use crate::clock::{self, ImportClock, Millis, Offset};
 
 /// The most models; beyond that, the model whose rules expire next is removed.
 const MAX_MODELS: usize = 64;
@@ -42,6 +43,20 @@ pub struct LearnedRuleView {
     pub fixup: Fixup,
     /// The time until it expires.
     pub left: Duration,
+}
+
+/// The rules of one model, as exported. Expired rules are included, since they have been logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ExportedRules {
+    model: String,
+    /// The oldest first.
+    rules: Vec<ExportedRule>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct ExportedRule {
+    fixup: Fixup,
+    until: Offset,
 }
 
 /// Whether a rule has been logged before.
@@ -102,6 +117,37 @@ impl LearnedRules {
         let mut all: Vec<_> = all.collect();
         all.sort_by(|one, other| one.model.cmp(&other.model));
         all
+    }
+
+    pub(super) fn export(&self, now: Millis) -> Vec<ExportedRules> {
+        let export = |(model, model_rules): (&Arc<str>, &ModelRules)| {
+            let rules = model_rules.rules.iter().map(|rule| ExportedRule {
+                fixup: rule.fixup.clone(),
+                until: Offset::from_time(rule.until, now),
+            });
+            ExportedRules { model: model.to_string(), rules: rules.collect() }
+        };
+        let mut all: Vec<_> = self.models.iter().map(export).collect();
+        all.sort_by(|one, other| one.model.cmp(&other.model));
+        all
+    }
+
+    /// Adds the rules of models that have none yet, as long as there is room.
+    pub(super) fn import(&mut self, exported: Vec<ExportedRules>, clock: ImportClock) {
+        for ExportedRules { model, rules } in exported {
+            if self.models.len() >= MAX_MODELS {
+                return;
+            }
+            let rules = rules.into_iter().filter(|rule| rule.fixup.is_complete()).take(MAX_FIXUPS);
+            let rules: Vec<_> = rules
+                .map(|rule| Rule { until: clock.until(rule.until, self.ttl), fixup: rule.fixup })
+                .collect();
+            self.models.entry(model.into()).or_insert_with(|| {
+                let mut model_rules = ModelRules { rules, ..ModelRules::default() };
+                model_rules.refresh(clock.now());
+                model_rules
+            });
+        }
     }
 
     fn make_room_for(&mut self, model: &Arc<str>) {

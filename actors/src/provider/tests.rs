@@ -1,5 +1,7 @@
 //! Tests the provider as an actor: leases, permits, the queue, and the state of a new incarnation.
 
+mod exported;
+
 use actix::Addr;
 use actix_rt::Arbiter;
 use futures_util::future::join;
@@ -62,7 +64,7 @@ async fn lease(provider: &Addr<Provider>, tried: &[KeyId]) -> Result<Lease, Refu
 }
 
 async fn view(provider: &Addr<Provider>) -> ProviderView {
-    provider.send(Observe::new()).await.unwrap()
+    provider.send(Observe::<ProviderView>::new()).await.unwrap()
 }
 
 #[actix_rt::test]

@@ -1,9 +1,10 @@
 //! Stores facts by age, bounded in number and in bytes.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Scope;
+use crate::clock::{Millis, millis};
 
 /// The most bytes in total; a signature has a few thousand.
 const MAX_BYTES: usize = 64 << 20;
@@ -19,10 +20,19 @@ pub(super) struct Store {
     bytes: usize,
 }
 
+/// A fact with its place, as it is exported.
+#[derive(Debug)]
+pub(super) struct StoredFact {
+    pub(super) scope: Scope,
+    pub(super) key: String,
+    pub(super) text: String,
+    pub(super) stored_at: Millis,
+}
+
 struct Fact {
     text: String,
     number: u64,
-    stored_at: Instant,
+    stored_at: Millis,
 }
 
 impl Store {
@@ -31,7 +41,7 @@ impl Store {
     }
 
     /// Stores a fact and keeps the total at `most` facts or fewer.
-    pub(super) fn keep(&mut self, scope: Scope, key: String, text: String, now: Instant, most: usize) {
+    pub(super) fn keep(&mut self, scope: Scope, key: String, text: String, now: Millis, most: usize) {
         self.forget(&scope, &key);
         let size = size(&key, &text);
         if size > MAX_FACT_BYTES {
@@ -51,13 +61,34 @@ impl Store {
         self.facts.entry(scope).or_default().insert(key, Fact { text, number, stored_at: now });
     }
 
-    pub(super) fn forget_older(&mut self, now: Instant, ttl: Duration) {
+    pub(super) fn forget_older(&mut self, now: Millis, ttl: Duration) {
         while let Some((_, (scope, key))) = self.order.first_key_value() {
             let stored_at = self.facts.get(scope).and_then(|facts| facts.get(key)).map(|fact| fact.stored_at);
-            if stored_at.is_some_and(|stored_at| now.duration_since(stored_at) < ttl) {
+            if stored_at.is_some_and(|stored_at| now.saturating_sub(stored_at) < millis(ttl)) {
                 break;
             }
             self.forget_oldest(1);
+        }
+    }
+
+    /// All facts, the oldest first.
+    pub(super) fn all(&self) -> Vec<StoredFact> {
+        let stored = self.order.values().filter_map(|(scope, key)| {
+            let Fact { text, stored_at, .. } = self.facts.get(scope)?.get(key)?;
+            let (scope, key) = (scope.clone(), key.clone());
+            Some(StoredFact { scope, key, text: text.clone(), stored_at: *stored_at })
+        });
+        stored.collect()
+    }
+
+    /// Adds facts whose keys are not stored yet, by age.
+    pub(super) fn merge(&mut self, facts: Vec<StoredFact>, most: usize) {
+        let mut facts = facts;
+        facts.retain(|fact| self.find(&fact.scope, &fact.key).is_none());
+        facts.extend(std::mem::take(self).all());
+        facts.sort_by_key(|fact| fact.stored_at);
+        for StoredFact { scope, key, text, stored_at } in facts {
+            self.keep(scope, key, text, stored_at, most);
         }
     }
 
@@ -91,19 +122,20 @@ mod tests {
     use super::*;
 
     const TTL: Duration = Duration::from_secs(10);
+    const NOW: Millis = 1_000_000;
 
     fn scope(caller: u8, provider: &str) -> Scope {
         Scope { caller: CallerId([caller; 16]), provider: provider.into() }
     }
 
-    fn keep(store: &mut Store, key: &str, text: &str, at: (Instant, usize)) {
+    fn keep(store: &mut Store, key: &str, text: &str, at: (Millis, usize)) {
         store.keep(scope(1, "p"), key.to_owned(), text.to_owned(), at.0, at.1);
     }
 
     #[test]
     fn a_fact_is_visible_to_its_caller_and_provider_only() {
         let mut store = Store::default();
-        keep(&mut store, "k", "fact", (Instant::now(), 10));
+        keep(&mut store, "k", "fact", (NOW, 10));
         assert_eq!(store.find(&scope(1, "p"), "k"), Some("fact"));
         assert_eq!(store.find(&scope(2, "p"), "k"), None);
         assert_eq!(store.find(&scope(1, "q"), "k"), None);
@@ -112,7 +144,7 @@ mod tests {
     /// Requirement: TTL, size limit with eviction of the oldest tenth, most recent match wins.
     #[test]
     fn the_oldest_tenth_goes_when_it_is_full() {
-        let (mut store, now) = (Store::default(), Instant::now());
+        let (mut store, now) = (Store::default(), NOW);
         for at in 0..20 {
             keep(&mut store, &at.to_string(), "x", (now, 20));
         }
@@ -129,18 +161,18 @@ mod tests {
     /// Requirement: TTL, size limit with eviction of the oldest tenth, most recent match wins.
     #[test]
     fn a_fact_is_forgotten_in_time_and_leaves_nothing_behind() {
-        let (mut store, now) = (Store::default(), Instant::now());
+        let (mut store, now) = (Store::default(), NOW);
         keep(&mut store, "a", "x", (now, 10));
-        keep(&mut store, "b", "x", (now + TTL / 2, 10));
-        store.forget_older(now + TTL, TTL);
+        keep(&mut store, "b", "x", (now + millis(TTL) / 2, 10));
+        store.forget_older(now + millis(TTL), TTL);
         assert_eq!((store.find(&scope(1, "p"), "a"), store.find(&scope(1, "p"), "b")), (None, Some("x")));
-        store.forget_older(now + 2 * TTL, TTL);
+        store.forget_older(now + 2 * millis(TTL), TTL);
         assert!(store.facts.is_empty() && store.order.is_empty() && store.bytes == 0);
     }
 
     #[test]
     fn total_bytes_are_bounded_and_include_keys() {
-        let (mut store, now) = (Store::default(), Instant::now());
+        let (mut store, now) = (Store::default(), NOW);
         let large = "x".repeat(MAX_FACT_BYTES / 4);
         for at in 0..1_000 {
             keep(&mut store, &format!("{at}{large}"), &large, (now, 10_000));

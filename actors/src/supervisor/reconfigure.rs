@@ -115,7 +115,7 @@ mod tests {
     use crate::faults::{InjectedFault, inject};
     use crate::observe::Observe;
     use crate::outcome::Outcome;
-    use crate::provider::{Lease, Size};
+    use crate::provider::{Lease, ProviderView, Size};
     use crate::router::{self, Destination, Dispatch};
     use crate::routing::Unroutable;
     use crate::snapshot::Snapshot;
@@ -180,7 +180,7 @@ mod tests {
         supervisor.send(Reconfigure(quick(vec![provider("q").build()]))).await.unwrap();
         supervisor.send(Reconfigure(quick(vec![provider("p").build()]))).await.unwrap();
 
-        let view = registry.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
+        let view = registry.load().provider("p").unwrap().send(Observe::<ProviderView>::new()).await.unwrap();
         assert_eq!(view.in_flight, 0);
         lease(&registry, "p:m").await.unwrap();
         drop(held);
@@ -190,7 +190,7 @@ mod tests {
     async fn a_provider_that_hangs_during_a_reload_restarts_with_the_new_keys() {
         let (supervisor, registry) = tree(vec![provider("p").keys(&["a", "b"]).build()]);
         lease(&registry, "p:m").await.unwrap().finish(Outcome::KeyRejected);
-        registry.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
+        registry.load().provider("p").unwrap().send(Observe::<ProviderView>::new()).await.unwrap();
         inject(&registry.load(), &Name::Provider("p".into()), InjectedFault::Hang(Duration::from_secs(2)));
 
         let other = quick(vec![provider("p").keys(&["a", "c"]).build()]);
@@ -202,7 +202,7 @@ mod tests {
         };
         timeout(Duration::from_secs(5), replaced).await.expect("the provider is not replaced");
 
-        let view = registry.load().provider("p").unwrap().send(Observe::new()).await.unwrap();
+        let view = registry.load().provider("p").unwrap().send(Observe::<ProviderView>::new()).await.unwrap();
         let states: Vec<_> = view.keys.iter().map(|key| key.state).collect();
         assert_eq!((view.incarnation, states), (2, vec!["rejected", "ready"]));
         let key = crate::secret::ApiKey::new("c").id();

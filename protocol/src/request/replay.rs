@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::cursor::{Cursor, Walk};
 use super::schemas::{each_object, skip};
 use super::{Splice, spliced};
 
 /// The filler for missing reasoning.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Filler {
     /// An empty `reasoning_content` in messages that call tools.
     Empty,

@@ -76,12 +76,12 @@ pub(in crate::api) async fn watch(request: HttpRequest, gateway: web::Data<Gatew
 impl Watcher {
     /// The next words, and who says the ones after.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
-        while !self.over && self.gateway.is_ready() {
+        while !self.over && self.gateway.accepts_connections() {
             let words = match self.told.rows {
                 None => self.look().await,
                 Some(_) => {
                     sleep(self.pause()).await;
-                    if self.gateway.is_ready() { self.look().await } else { None }
+                    if self.gateway.accepts_connections() { self.look().await } else { None }
                 }
             };
             if let Some(words) = words {

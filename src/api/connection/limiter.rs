@@ -68,6 +68,11 @@ impl ConnectionLimiter {
         self.exhausted.swap(exhausted, Ordering::AcqRel) != exhausted
     }
 
+    /// How many connections are open.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
     pub(super) fn claim(self: &Arc<Self>, peer: Option<IpAddr>, limits: &Limits) -> Claim {
         let address = peer.map(counted_as);
         if let Some(address) = address

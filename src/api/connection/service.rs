@@ -17,6 +17,7 @@ use futures_util::Stream;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::limiter::Class;
+use super::worker;
 use super::{Connection, Held, Interim};
 use crate::api::render_error;
 use crate::api::unmatched;
@@ -58,7 +59,7 @@ where
         match outcome {
             Ok(mut response) => {
                 // Nobody can tell whether a body comes that was not asked for, or what it was that was thrown away.
-                if unasked || overrun || reserved {
+                if unasked || overrun || reserved || worker::is_retired() {
                     response.head_mut().set_connection_type(ConnectionType::Close);
                 }
                 Ok(response.map_body(|_, body| ReplyBody { body, connection: Some(connection) }))

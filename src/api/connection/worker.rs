@@ -38,6 +38,8 @@ struct Worker {
     now: Cell<Instant>,
     swept: Cell<bool>,
     turns: Cell<u64>,
+    /// Replies close their connections, since another process accepts new ones.
+    retired: Cell<bool>,
 }
 
 thread_local! {
@@ -46,6 +48,7 @@ thread_local! {
         now: Cell::new(Instant::now()),
         swept: Cell::new(false),
         turns: Cell::new(0),
+        retired: Cell::new(false),
     };
 }
 
@@ -59,6 +62,15 @@ pub(super) fn next_turn() -> u64 {
         here.turns.set(here.turns.get() + 1);
         here.turns.get()
     })
+}
+
+/// From now on, each reply of this thread closes its connection.
+pub(crate) fn retire_here() {
+    HERE.with(|here| here.retired.set(true));
+}
+
+pub(super) fn is_retired() -> bool {
+    HERE.with(|here| here.retired.get())
 }
 
 /// Sets a new connection up, or refuses it.

@@ -1,8 +1,7 @@
 //! `vdm server status`, `stop`, `reload` and `restart`: commands for a running gateway, over its control socket.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,11 +11,12 @@ use rustix::process::Pid;
 use serde::Serialize;
 use serde_json::json;
 
+use super::description::{described, reload_report, requests, url};
 use crate::cli::exit_code::Exit;
 use crate::cli::say;
 use crate::config::{Config, Overrides};
 use crate::process::control::client::{self, Answers, Running};
-use crate::process::control::{self, ControlCommand, ControlReply, Reloaded, State};
+use crate::process::control::{self, ControlCommand, ControlReply};
 use crate::process::sessions::Member;
 
 /// Between two checks whether a gateway is back.
@@ -108,7 +108,18 @@ impl Order {
     }
 
     fn ask(&self, running: &Running, ask: ControlCommand) -> Result<(Answers, ControlReply), Exit> {
+        self.ask_within(running, ask, None)
+    }
+
+    /// With the longest wait for the answer, other than the usual one.
+    fn ask_within(
+        &self,
+        running: &Running,
+        ask: ControlCommand,
+        patience: Option<Duration>,
+    ) -> Result<(Answers, ControlReply), Exit> {
         let answer = client::ask(&running.socket, ask).and_then(|mut answers| {
+            patience.map_or(Ok(()), |patience| answers.wait_at_most(patience))?;
             let said = answers.next()?;
             Ok((answers, said))
         });
@@ -156,6 +167,7 @@ impl Order {
                 ControlReply::Status(_)
                 | ControlReply::Joined { .. }
                 | ControlReply::Stopping { .. }
+                | ControlReply::Restarted(_)
                 | ControlReply::Refused(_),
                 running,
             )) => self.lost(&running, "unexpected answer"),
@@ -251,28 +263,44 @@ impl Restart {
     }
 
     fn restart(&self) -> Result<(), Exit> {
-        let until = Instant::now() + Duration::from_secs(self.timeout.into());
+        let patience = Duration::from_secs(self.timeout.into());
+        let until = Instant::now() + patience;
         let running = self.order.find()?;
-        let (mut answers, said) = self.order.ask(&running, ControlCommand::Restart)?;
-        report_in_flight(&running, &said);
-        self.order.await_end(&running, &mut answers, until)?;
-        let until = until.max(Instant::now() + PATIENCE);
-        while Instant::now() < until {
-            // By its process: it may listen on another port now.
-            let is_back = |new: &control::Status| {
-                new.pid == running.status.pid && new.started != running.status.started
-            };
-            if let Some(new) = client::running().into_iter().find(|new| is_back(&new.status)) {
-                self.order.print_json(&Shown { running: true, status: &new.status });
-                self.order.print(&described(&new.status));
-                return Ok(());
+        let (mut answers, said) = self.order.ask_within(&running, ControlCommand::Restart, Some(patience))?;
+        let status = match said {
+            ControlReply::Restarted(status) => *status,
+            said @ (ControlReply::Stopping { .. }
+            | ControlReply::Status(_)
+            | ControlReply::Joined { .. }
+            | ControlReply::Reloaded(_)
+            | ControlReply::Refused(_)) => {
+                // A gateway without a master stops first.
+                report_in_flight(&running, &said);
+                self.order.await_end(&running, &mut answers, until)?;
+                await_return(&running, until)?
             }
-            sleep(PAUSE);
-        }
-        let url = url(running.status.address);
-        say(format_args!("vdm: {url} has stopped and did not start again; see its log\n"));
-        Err(Exit::Failed)
+        };
+        self.order.print_json(&Shown { running: true, status: &status });
+        self.order.print(&described(&status));
+        Ok(())
     }
+}
+
+/// Waits until a gateway without a master serves again.
+fn await_return(running: &Running, until: Instant) -> Result<control::Status, Exit> {
+    let until = until.max(Instant::now() + PATIENCE);
+    while Instant::now() < until {
+        // By its process: it may listen on another port now.
+        let is_back =
+            |new: &control::Status| new.pid == running.status.pid && new.started != running.status.started;
+        if let Some(new) = client::running().into_iter().find(|new| is_back(&new.status)) {
+            return Ok(new.status);
+        }
+        sleep(PAUSE);
+    }
+    let url = url(running.status.address);
+    say(format_args!("vdm: {url} has stopped and did not start again; see its log\n"));
+    Err(Exit::Failed)
 }
 
 fn report_in_flight(running: &Running, said: &ControlReply) {
@@ -282,40 +310,6 @@ fn report_in_flight(running: &Running, said: &ControlReply) {
     }
 }
 
-fn described(status: &control::Status) -> String {
-    let control::Status { pid, address, version, uptime_seconds, state, in_flight, .. } = status;
-    let state = match state {
-        State::Running => "is running",
-        State::Stopping => "is stopping",
-    };
-    let mut text = format!(
-        "{} {state}: vdm {version}, pid {pid}, for {}, {} in flight",
-        url(*address),
-        duration(*uptime_seconds),
-        requests(*in_flight)
-    );
-    let is_default = |name: &String| status.default_provider.as_ref() == Some(name);
-    let providers = status.providers.iter();
-    let providers: Vec<_> = providers
-        .map(|name| if is_default(name) { format!("{name} (default)") } else { name.clone() })
-        .collect();
-    let providers = if providers.is_empty() { "none".to_owned() } else { providers.join(", ") };
-    // Writing to a string cannot fail.
-    let _ = write!(text, "\nproviders: {providers}");
-    text
-}
-
-fn reload_report(reloaded: &Reloaded, running: &Running) -> String {
-    let Reloaded { changed, needs_restart, .. } = reloaded;
-    let mut lines: Vec<String> = changed.iter().map(|line| format!("changed: {line}")).collect();
-    lines.extend(needs_restart.iter().map(|line| format!("needs a restart: {line}")));
-    if lines.is_empty() {
-        lines.push(format!("{} has reloaded; nothing has changed", url(running.status.address)));
-    }
-    lines.join("\n")
-}
-
-/// The other gateways of this user, one of which may be meant.
 /// Reports that a command uses another gateway than the configured one.
 pub(in crate::cli) fn say_only_other(host: &str, port: u16, running: &Running) {
     let control::Status { pid, address, .. } = running.status;
@@ -337,23 +331,6 @@ pub(in crate::cli) fn others() -> String {
     } else {
         format!("; running: {}; choose one with --port", urls.join(", "))
     }
-}
-
-fn requests(count: usize) -> String {
-    if count == 1 { "1 request".to_owned() } else { format!("{count} requests") }
-}
-
-fn duration(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..86400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
-        86400.. => format!("{} d {} h", seconds / 86400, seconds / 3600 % 24),
-    }
-}
-
-fn url(address: SocketAddr) -> String {
-    format!("http://{address}")
 }
 
 /// A closed pipe is not an error.

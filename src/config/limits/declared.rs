@@ -289,6 +289,13 @@ pub(in crate::config) static LIMITS: [Limit; COUNT] = [
         "Time for requests in flight to finish when vdm stops."
     ),
     limit!(
+        "worker-liveness",
+        Pause,
+        "60",
+        |limits, n| limits.worker_liveness = n.duration(),
+        "Time that the worker process may be unresponsive. After that the master process kills and replaces it."
+    ),
+    limit!(
         "watch-interval",
         Pause,
         "0.25",

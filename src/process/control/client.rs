@@ -14,6 +14,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The longest that a gateway may take to read and check a configuration.
 const LONG_PATIENCE: Duration = Duration::from_secs(30);
 
+/// The longest time for a new worker to serve, or to be refused.
+const RESTART_PATIENCE: Duration = Duration::from_secs(45);
+
 /// A gateway that has been found.
 #[derive(Clone, Debug)]
 pub(crate) struct Running {
@@ -86,6 +89,7 @@ pub(crate) fn at(socket: &Path) -> Option<Running> {
         ControlReply::Joined { .. }
         | ControlReply::Reloaded(_)
         | ControlReply::Stopping { .. }
+        | ControlReply::Restarted(_)
         | ControlReply::Refused(_) => None,
     }
 }
@@ -98,9 +102,13 @@ pub(crate) fn join(socket: &Path) -> Result<SocketAddr> {
     match ask(socket, ControlCommand::Join)?.next()? {
         Some(ControlReply::Joined { address }) => Ok(address),
         Some(ControlReply::Refused(lines)) => Err(Error::other(lines.join("; "))),
-        Some(ControlReply::Status(_) | ControlReply::Reloaded(_) | ControlReply::Stopping { .. }) | None => {
-            Err(Error::other("the gateway is about to go"))
-        }
+        Some(
+            ControlReply::Status(_)
+            | ControlReply::Reloaded(_)
+            | ControlReply::Stopping { .. }
+            | ControlReply::Restarted(_),
+        )
+        | None => Err(Error::other("the gateway is about to go")),
     }
 }
 
@@ -113,9 +121,8 @@ pub(crate) fn ask(socket: &Path, ask: ControlCommand) -> Result<Answers> {
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_read_timeout(Some(match ask {
         ControlCommand::Status | ControlCommand::Join => PATIENCE,
-        ControlCommand::Reload | ControlCommand::Stop | ControlCommand::StopNow | ControlCommand::Restart => {
-            LONG_PATIENCE
-        }
+        ControlCommand::Reload | ControlCommand::Stop | ControlCommand::StopNow => LONG_PATIENCE,
+        ControlCommand::Restart => RESTART_PATIENCE,
     }))?;
     let mut question = serde_json::to_vec(&Question { version: VERSION, ask })?;
     question.push(b'\n');

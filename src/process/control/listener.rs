@@ -1,69 +1,104 @@
-//! The gateway's end of the control socket.
+//! The gateway's end of the control socket: a thread that accepts connections, and one for each of them.
 
-use std::cell::Cell;
 use std::fs::{self, Permissions};
-use std::io::{Error, Result};
+use std::io::{BufRead as _, BufReader, Error, ErrorKind, Read as _, Result, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use std::rc::Rc;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use actix_web::rt;
-use actix_web::rt::time::{sleep, timeout};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use rustix::net::{RecvFlags, recv};
+use tokio::runtime::{Builder, Runtime};
 
 use super::{Answer, ControlCommand, ControlReply, QUESTION, Question, Status, VERSION};
 use crate::process::directory;
 
 /// A question must come within this, and an answer must be taken.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Who asks at the same time.
+/// Connections at the same time.
 const CONNECTIONS: usize = 32;
-/// How often those who wait for the end are told what it waits for.
+/// How often a connection is checked for a client that has given up.
 const PROGRESS: Duration = Duration::from_millis(100);
-/// Orders that wait while one is carried out.
-const ORDERS: usize = 16;
+/// Answers that wait to be sent over one connection.
+const ANSWERS: usize = 16;
 /// After an accept that failed: out of descriptors, for now.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The socket's file. It goes with this value, unless it is another gateway's by then.
+/// The socket's file. It is removed with this value, unless it is another gateway's by then.
 pub(crate) struct Control {
     path: PathBuf,
     inode: u64,
+    listener: UnixListener,
+    open: Arc<AtomicUsize>,
 }
 
-/// What one who may says is to be done, and who is told.
+/// A command of a user who may give it.
 pub(crate) struct Order {
     pub(crate) ask: ControlCommand,
     /// The process that asks.
     pub(crate) process: Option<i32>,
-    pub(crate) reply: oneshot::Sender<ControlReply>,
+    pub(crate) reply: Caller,
 }
 
-/// What answers without being carried out.
-pub(crate) trait Observed {
-    fn status(&self) -> Status;
+/// The one who gave an order.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    answers: SyncSender<ControlReply>,
+    stream: Arc<UnixStream>,
 }
 
-/// Listens at the socket of this name. Whoever had it before has lost the address, too, or is about to go.
+/// What the socket commands.
+pub(crate) trait Operator: Send + Sync {
+    /// `None` if nothing is known at the moment.
+    fn status(&self) -> Option<Status>;
+
+    /// Takes the order, unless too many wait.
+    fn submit(&self, order: Order) -> Submission;
+}
+
+/// Whether an order was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Submission {
+    Taken,
+    /// Too many wait.
+    Refused,
+}
+
+/// Listens at the socket of this name. Whoever had it before has lost the address, too, or is about to exit.
 ///
 /// # Errors
-/// When there is no place for a socket of this user alone.
-pub(crate) fn open<O>(name: &str, observed: Rc<O>) -> Result<(Control, mpsc::Receiver<Order>)>
-where
-    O: Observed + 'static,
-{
-    let path = directory::create()?.join(name);
-    let (listener, control) = bind(path)?;
-    let (orders, waiting) = mpsc::channel(ORDERS);
-    rt::spawn(accept(listener, observed, orders));
-    Ok((control, waiting))
+/// If there is no place for a socket of this user alone.
+pub(crate) fn open(name: &str, operator: Arc<dyn Operator>) -> Result<Control> {
+    let control = bind(directory::create()?.join(name))?;
+    control.accept(operator)?;
+    Ok(control)
+}
+
+/// Continues to listen at a socket that an earlier program of this process has opened.
+///
+/// # Errors
+/// If no thread can be started.
+pub(crate) fn resume(path: PathBuf, listener: OwnedFd, operator: Arc<dyn Operator>) -> Result<Control> {
+    let inode = fs::symlink_metadata(&path).map_or(0, |metadata| metadata.ino());
+    let control = Control { path, inode, listener: listener.into(), open: Arc::default() };
+    control.accept(operator)?;
+    Ok(control)
+}
+
+/// Answers a caller whose connection an earlier program of this process has accepted.
+pub(crate) fn answer(caller: OwnedFd, said: ControlReply) -> Result<()> {
+    let stream = UnixStream::from(caller);
+    stream.set_write_timeout(Some(PATIENCE))?;
+    say(&stream, said)
 }
 
 /// Under a name of its own first, so that there is no moment without a socket or with one that others may open.
-fn bind(path: PathBuf) -> Result<(UnixListener, Control)> {
+fn bind(path: PathBuf) -> Result<Control> {
     let fresh = path.with_extension(format!("{}.new", std::process::id()));
     let _left_over = fs::remove_file(&fresh);
     let named = |error: Error| Error::new(error.kind(), format!("{}: {error}", fresh.display()));
@@ -71,7 +106,31 @@ fn bind(path: PathBuf) -> Result<(UnixListener, Control)> {
     fs::set_permissions(&fresh, Permissions::from_mode(0o600))?;
     let inode = fs::symlink_metadata(&fresh)?.ino();
     fs::rename(&fresh, &path)?;
-    Ok((listener, Control { path, inode }))
+    Ok(Control { path, inode, listener, open: Arc::default() })
+}
+
+impl Control {
+    pub(crate) fn path(&self) -> &PathBuf {
+        &self.path
+    }
+
+    /// How many connections are open.
+    pub(crate) fn conversations(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    fn accept(&self, operator: Arc<dyn Operator>) -> Result<()> {
+        let (listener, open) = (self.listener.try_clone()?, self.open.clone());
+        let runtime = Builder::new_current_thread().enable_io().build()?;
+        let thread = thread::Builder::new().name("control".to_owned());
+        thread.spawn(move || accept_for_ever(&listener, &runtime, &open, &operator)).map(drop)
+    }
+}
+
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
 }
 
 impl Drop for Control {
@@ -82,67 +141,133 @@ impl Drop for Control {
     }
 }
 
-async fn accept<O: Observed + 'static>(listener: UnixListener, observed: Rc<O>, orders: mpsc::Sender<Order>) {
-    let open = Rc::new(Cell::new(0_usize));
+impl Caller {
+    /// Passes an answer on; one that cannot be taken is dropped, since its receiver has given up or reads too slowly.
+    pub(crate) fn send(&self, said: ControlReply) {
+        let _ = self.answers.try_send(said);
+    }
+
+    /// Whether the connection is still open at the other end.
+    pub(crate) fn waits(&self) -> bool {
+        !has_hung_up(&self.stream)
+    }
+}
+
+impl AsFd for Caller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+fn accept_for_ever(
+    listener: &UnixListener,
+    runtime: &Runtime,
+    open: &Arc<AtomicUsize>,
+    operator: &Arc<dyn Operator>,
+) {
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            sleep(PAUSE).await;
+        let Ok((stream, _)) = listener.accept() else {
+            thread::sleep(PAUSE);
             continue;
         };
-        let theirs = stream.peer_cred().ok().map(|peer| peer.uid());
-        let is_trusted = theirs.is_some_and(|user| user == 0 || user == directory::user());
-        if !is_trusted || open.get() >= CONNECTIONS {
+        let Ok(peer) = Peer::new(&stream, runtime) else { continue };
+        let is_trusted = peer.user == 0 || peer.user == directory::user();
+        if !is_trusted || open.load(Ordering::Acquire) >= CONNECTIONS {
             continue;
         }
-        open.set(open.get() + 1);
-        let (observed, orders, open) = (observed.clone(), orders.clone(), open.clone());
-        rt::spawn(async move {
-            // A command line that has gone is nobody's fault.
-            let _ = converse(stream, &*observed, &orders).await;
-            open.set(open.get() - 1);
+        let place = Place::take(open);
+        let operator = operator.clone();
+        let thread = thread::Builder::new().name("control".to_owned());
+        // Without a thread the connection is closed.
+        let _ = thread.spawn(move || {
+            let _place = place;
+            // A command line that has exited is nobody's fault.
+            let _ = converse(stream, peer.process, &*operator);
         });
     }
 }
 
-async fn converse<O: Observed>(
-    mut stream: UnixStream,
-    observed: &O,
-    orders: &mpsc::Sender<Order>,
-) -> Result<()> {
-    let ask = match timeout(PATIENCE, question(&mut stream)).await.map_err(Error::other)?? {
-        Ok(ask) => ask,
-        Err(refusal) => return say(&mut stream, ControlReply::Refused(vec![refusal])).await,
-    };
-    let process = stream.peer_cred().ok().and_then(|peer| peer.pid());
-    if ask == ControlCommand::Status {
-        return say(&mut stream, ControlReply::Status(Box::new(observed.status()))).await;
+/// One of the connections; its drop frees the place.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::AcqRel);
+        Self(open.clone())
     }
-    let (reply, answer) = oneshot::channel();
-    let busy = || ControlReply::Refused(vec!["the gateway is busy with other orders; try again".to_owned()]);
-    let said = match orders.try_send(Order { ask, process, reply }) {
-        Ok(()) => {
-            answer.await.unwrap_or_else(|_| ControlReply::Stopping { in_flight: observed.status().in_flight })
-        }
-        Err(_) => busy(),
-    };
-    let ControlReply::Stopping { mut in_flight } = said else { return say(&mut stream, said).await };
-    say(&mut stream, said).await?;
-    // Until the process ends, and the connection with it, or whoever waits for that gives up.
-    while timeout(PROGRESS, stream.read(&mut [0])).await.is_err() {
-        let left = observed.status().in_flight;
-        if left != in_flight {
-            in_flight = left;
-            say(&mut stream, ControlReply::Stopping { in_flight }).await?;
-        }
-    }
-    Ok(())
 }
 
-async fn question(stream: &mut UnixStream) -> Result<std::result::Result<ControlCommand, String>> {
-    let mut line = String::new();
-    let limit = u64::try_from(QUESTION).unwrap_or(u64::MAX);
-    BufReader::new(stream.take(limit)).read_line(&mut line).await?;
-    Ok(match serde_json::from_str::<Question>(&line) {
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Who is at the other end.
+struct Peer {
+    user: u32,
+    process: Option<i32>,
+}
+
+impl Peer {
+    /// tokio asks the system in the way of each platform; it needs a runtime for that.
+    fn new(stream: &UnixStream, runtime: &Runtime) -> Result<Self> {
+        let _context = runtime.enter();
+        stream.set_nonblocking(true)?;
+        let peer = tokio::net::UnixStream::from_std(stream.try_clone()?)?.peer_cred()?;
+        stream.set_nonblocking(false)?;
+        Ok(Self { user: peer.uid(), process: peer.pid() })
+    }
+}
+
+fn converse(stream: UnixStream, process: Option<i32>, operator: &dyn Operator) -> Result<()> {
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let ask = match question(&stream)? {
+        Ok(ask) => ask,
+        Err(refusal) => return say(&stream, ControlReply::Refused(vec![refusal])),
+    };
+    if ask == ControlCommand::Status {
+        let Some(status) = operator.status() else { return Ok(()) };
+        return say(&stream, ControlReply::Status(Box::new(status)));
+    }
+    let (answers, waiting) = sync_channel(ANSWERS);
+    let stream = Arc::new(stream);
+    let reply = Caller { answers, stream: stream.clone() };
+    if operator.submit(Order { ask, process, reply }) == Submission::Refused {
+        let busy = "the gateway is busy with other orders; try again".to_owned();
+        return say(&stream, ControlReply::Refused(vec![busy]));
+    }
+    // While it stops, until the process ends, and the connection with it.
+    loop {
+        match waiting.recv_timeout(PROGRESS) {
+            Ok(said @ ControlReply::Stopping { .. }) => say(&stream, said)?,
+            Ok(said) => return say(&stream, said),
+            Err(RecvTimeoutError::Timeout) if !has_hung_up(&stream) => {}
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+    }
+}
+
+fn has_hung_up(stream: &UnixStream) -> bool {
+    recv(stream, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok_and(|(_, read)| read == 0)
+}
+
+fn question(stream: &UnixStream) -> Result<std::result::Result<ControlCommand, String>> {
+    let until = Instant::now() + PATIENCE;
+    let mut line = Vec::new();
+    let mut reader = BufReader::with_capacity(QUESTION, stream);
+    while line.len() < QUESTION && !line.ends_with(b"\n") {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        let limit = u64::try_from(reader.fill_buf()?.len().max(1)).unwrap_or(1);
+        if reader.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+    }
+    Ok(match serde_json::from_slice::<Question>(&line) {
         Ok(Question { version: VERSION, ask }) => Ok(ask),
         Ok(_) | Err(_) => Err(format!(
             "vdm {} does not understand this command: the command line is of another version",
@@ -151,8 +276,8 @@ async fn question(stream: &mut UnixStream) -> Result<std::result::Result<Control
     })
 }
 
-async fn say(stream: &mut UnixStream, said: ControlReply) -> Result<()> {
+fn say(mut stream: &UnixStream, said: ControlReply) -> Result<()> {
     let mut line = serde_json::to_vec(&Answer { version: VERSION, said })?;
     line.push(b'\n');
-    timeout(PATIENCE, stream.write_all(&line)).await.map_err(Error::other)?
+    stream.write_all(&line)
 }

@@ -9,8 +9,8 @@ use listenfd::ListenFd;
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
 use socket2::SockRef;
 
-/// The most sockets that are accepted.
-const MOST: usize = 64;
+/// The most sockets that are accepted. All of them are passed between processes in one message.
+const MOST: usize = 16;
 /// Descriptors for the next program begin here, beyond those that are usually open.
 const FIRST: i32 = 100;
 /// How often a sequence of free descriptors is searched.

@@ -26,7 +26,7 @@ fn soft_and_hard(pid: u32) -> (String, String) {
 fn the_soft_limit_is_raised_at_start() {
     let upstream = Upstream::anthropic();
     let gateway = Gateway::before(&upstream).after_shell("ulimit -Sn 256").start();
-    let (soft, hard) = soft_and_hard(gateway.run.pid());
+    let (soft, hard) = soft_and_hard(gateway.worker());
     assert_eq!(soft, hard);
 }
 
@@ -55,7 +55,7 @@ fn a_hard_limit_that_is_too_low_is_told_and_kept() {
 fn health_answers_when_no_more_files_can_be_opened() {
     let upstream = Upstream::anthropic().always(Answer::silence());
     let gateway = Gateway::before(&upstream).start();
-    let pid = gateway.run.pid();
+    let pid = gateway.worker();
     let held: Vec<_> = (0..10).map(|_| gateway.messages(&prompt(MODEL, "hi")).send()).collect();
     upstream.request(9);
     let open = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("Linux").count();

@@ -83,7 +83,7 @@ fn a_stream_that_nobody_reads_costs_little_memory() {
         let gateway = Gateway::before(&upstream).start();
         let resident = || {
             let status =
-                std::fs::read_to_string(format!("/proc/{}/status", gateway.run.pid())).expect("Linux");
+                std::fs::read_to_string(format!("/proc/{}/status", gateway.worker())).expect("Linux");
             let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line");
             line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number")
         };

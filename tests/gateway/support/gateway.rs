@@ -30,7 +30,18 @@ pub(crate) struct Setup {
     files: BTreeMap<String, String>,
     config: Option<String>,
     shell: Option<String>,
+    program: Option<PathBuf>,
+    port: PortSource,
     stdin: Option<Arc<OwnedFd>>,
+}
+
+/// Where the port is set.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum PortSource {
+    #[default]
+    CommandLine,
+    /// `vandamme-config.toml` of the working directory, which a test can change.
+    File,
 }
 
 impl Setup {
@@ -99,6 +110,18 @@ impl Setup {
         self
     }
 
+    /// Another file than the `vdm` that was built.
+    pub(crate) fn program(mut self, path: &Path) -> Self {
+        self.program = Some(path.to_owned());
+        self
+    }
+
+    /// The port is set in `vandamme-config.toml` of the working directory.
+    pub(crate) fn port_in_file(mut self) -> Self {
+        self.port = PortSource::File;
+        self
+    }
+
     pub(crate) fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
@@ -158,18 +181,24 @@ impl Setup {
             std::fs::write(path, content).expect("a writable directory");
         }
         let file = self.config.as_ref().map_or(file, PathBuf::from);
+        let program = self.program.as_deref().unwrap_or(Path::new(env!("CARGO_BIN_EXE_vdm")));
         let mut command = match &self.shell {
-            None => Command::new(env!("CARGO_BIN_EXE_vdm")),
+            None => Command::new(program),
             Some(line) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("{line} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_vdm")]);
+                shell.args(["-c", &format!("{line} && exec \"$0\" \"$@\"")]).arg(program);
                 shell
             }
         };
-        command
-            .args(["server", "start", "--port", &port.to_string(), "--config"])
-            .arg(&file)
-            .args(&self.arguments);
+        command.args(["server", "start"]);
+        match self.port {
+            PortSource::CommandLine => drop(command.args(["--port", &port.to_string()])),
+            PortSource::File => {
+                let text = format!("port = {port}\n");
+                std::fs::write(directory.join("vandamme-config.toml"), text).expect("a writable directory");
+            }
+        }
+        command.arg("--config").arg(&file).args(&self.arguments);
         command.current_dir(&directory).env_clear().env("HOME", &directory);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         let runtime = Runtime::new();
@@ -289,6 +318,10 @@ impl Run {
         assert!(made.expect("mkfifo is there").success());
     }
 
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.directory.join(path)
+    }
+
     pub(crate) fn rename(&self, from: &str, to: &str) {
         std::fs::rename(self.directory.join(from), self.directory.join(to)).expect("a writable directory");
     }
@@ -402,6 +435,22 @@ impl Gateway {
         let mut command = self.run.vdm(&["server"]);
         command.args(arguments).args(["--port", &self.address.port().to_string()]);
         command
+    }
+
+    /// What `vdm server status --json` reports.
+    pub(crate) fn status(&self) -> Value {
+        let output = self.server(&["status", "--json"]).output().expect("vdm is built");
+        serde_json::from_slice(&output.stdout).unwrap_or_default()
+    }
+
+    /// The process that serves; waits until there is one.
+    pub(crate) fn worker(&self) -> u32 {
+        let mut worker = None;
+        super::await_that("a worker serves", || {
+            worker = self.status()["worker"]["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+            worker.is_some()
+        });
+        worker.expect("just found")
     }
 
     /// Ends it, and hands over all that it ever said.

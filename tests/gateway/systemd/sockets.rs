@@ -23,12 +23,19 @@ fn serving(run: Run, address: SocketAddr) -> Gateway {
 }
 
 /// Requirement: a passed TCP socket is served; it takes precedence over --port and HOST, and a line says so; clients that
-/// connected before the gateway ran are served; a restart in the same process keeps the socket.
+/// connected before the gateway ran are served; a restart keeps the socket, with a master and without.
 #[test]
 fn a_passed_socket_is_served_instead_of_host_and_port() {
+    for arguments in [&[][..], &["--no-master"]] {
+        serves_a_passed_socket(arguments);
+    }
+}
+
+fn serves_a_passed_socket(arguments: &[&str]) {
     let (listener, address) = listener();
     let waiting = Call::new(address, "GET", "/health").send();
     let setup = Gateway::bare().env("HOST", "192.0.2.1").stdin(listener).after_shell(PASS_STDIN);
+    let setup = arguments.iter().fold(setup, |setup, argument| setup.argument(argument));
     let port = free_port();
     let gateway = serving(setup.run(port), address);
     drop(setup);
@@ -75,8 +82,8 @@ fn other_sockets_are_refused() {
         "use ListenStream=ADDRESS:PORT",
     );
     refused(Gateway::bare().stdin(connection()), "set Accept=no");
-    let many = Gateway::bare().after_shell("export LISTEN_FDS=65 LISTEN_PID=$$").run_to_end();
-    assert!(many.output.contains("passes 65 sockets"), "{}", many.output);
+    let many = Gateway::bare().after_shell("export LISTEN_FDS=17 LISTEN_PID=$$").run_to_end();
+    assert!(many.output.contains("passes 17 sockets"), "{}", many.output);
 }
 
 /// Requirement: all passed sockets are served.

@@ -11,7 +11,7 @@ const FLOOD: usize = 24 << 20;
 /// What the gateway uses of memory, and the most it ever used, bytes.
 #[cfg(target_os = "linux")]
 fn memory(gateway: &Gateway) -> (usize, usize) {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.run.pid())).expect("it runs");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.worker())).expect("it runs");
     let kilobytes = |name: &str| -> usize {
         let line = status.lines().find(|line| line.starts_with(name)).expect("there");
         line.split_whitespace().nth(1).expect("a number").parse().expect("a number")

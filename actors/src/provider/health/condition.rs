@@ -1,9 +1,12 @@
 //! Tracks the health of one thing that requests depend on: a key, a key with one model, a model, or the provider's
 //! host.
 
+mod exported;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(in crate::provider) use self::exported::ExportedCondition;
 use super::Size;
 use crate::clock::{Millis, millis};
 use crate::outcome::Outcome;
@@ -150,6 +153,11 @@ impl Condition {
 
     pub(super) fn rest(&self) -> Option<&Rest> {
         self.rest.as_ref()
+    }
+
+    /// The number of rests and of failures in a row. A success sets it to zero.
+    pub(super) fn failures(&self) -> usize {
+        usize::from(self.rest.is_some()) + self.failed.len()
     }
 
     /// Whether a lease is probing the condition.

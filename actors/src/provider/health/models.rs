@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::condition::Condition;
-use crate::clock::Millis;
+use super::exported::ExportedModel;
+use crate::clock::{ImportClock, Millis, Offset};
 
 /// Clients choose model names, so their number must be bounded.
 const MOST: usize = 256;
@@ -45,6 +47,30 @@ impl ModelConditions {
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Condition> {
         self.0.values_mut().map(|entry| &mut entry.condition)
+    }
+
+    /// The models, the most recently used first.
+    pub(super) fn export(&self, now: Millis) -> Vec<ExportedModel> {
+        let mut models: Vec<_> = self.0.iter().collect();
+        models.sort_by(|(one, of_one), (other, of_other)| (of_other.used, one).cmp(&(of_one.used, other)));
+        let export = |(model, entry): (&Arc<str>, &Entry)| ExportedModel {
+            model: model.to_string(),
+            used: Offset::from_time(entry.used, now),
+            condition: entry.condition.export(now),
+        };
+        models.into_iter().map(export).collect()
+    }
+
+    /// Adds the models that are not known yet, as long as the map has room.
+    pub(super) fn import(&mut self, models: Vec<ExportedModel>, clock: ImportClock, cap: Duration) {
+        for ExportedModel { model, used, condition } in models {
+            if self.0.len() >= MOST {
+                return;
+            }
+            self.0
+                .entry(model.into())
+                .or_insert_with(|| Entry { condition: condition.import(clock, cap), used: clock.past(used) });
+        }
     }
 
     pub(super) fn are_clear(&self) -> bool {

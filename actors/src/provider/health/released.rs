@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::condition::Availability;
 use super::*;
+use crate::clock::ImportClock;
 use crate::outcome::LimitScope;
 use crate::testing::{limits, provider};
 
@@ -13,6 +14,8 @@ const KEYS: [&str; 3] = ["one", "two", "three"];
 const MODELS: [&str; 3] = ["m0", "m1", "m2"];
 /// Longer than any rest and the ramp after it.
 const PAST_EVERY_REST: Millis = 400_000;
+/// The time on the boot clock at which another process starts, some minutes after its boot.
+const ANOTHER_BOOT: Millis = 500_000;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -26,6 +29,8 @@ enum Step {
     Reload(Vec<&'static str>),
     /// The provider's actor is replaced. Its leases report to the new one.
     Replace,
+    /// Another process continues with the exported state, on another boot clock. No lease reports to it.
+    NewProcess(Millis),
 }
 
 #[derive(Clone, Debug)]
@@ -148,6 +153,16 @@ impl Bench {
                 self.incarnation += 1;
                 self.health.release_all();
             }
+            Step::NewProcess(elapsed) => {
+                let exported = self.health.export("p", self.now);
+                let keys: Vec<_> = self.health.keys.iter().map(|key| key.key.clone()).collect();
+                self.health = Health::new(&keys, &limits());
+                self.leases.clear();
+                self.count = 0;
+                self.incarnation += 1;
+                self.now = ANOTHER_BOOT + self.now % 1_000;
+                self.health.import(exported, "p", ImportClock::new(self.now, *elapsed));
+            }
         }
     }
 
@@ -211,6 +226,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => prop_oneof![0..3_000_u64, 3_000..90_000_u64, 90_000..400_000_u64].prop_map(Step::Delay),
         1 => proptest::sample::subsequence(KEYS.to_vec(), 1..=3).prop_map(Step::Reload),
         1 => Just(Step::Replace),
+        1 => (0..100_000_u64).prop_map(Step::NewProcess),
     ]
 }
 

@@ -1,0 +1,117 @@
+//! The part of the ledger that outlives its actor: the event queue and the totals.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crossbeam_queue::SegQueue;
+
+use super::{Event, Rows};
+use crate::clock::{self, Millis};
+use crate::snapshot::Snapshot;
+
+/// Up to this number of rows, the totals are saved after each batch of events.
+const FEW_ROWS: usize = 1_000;
+/// The interval at which more rows are saved: a copy of 10,000 rows takes milliseconds.
+const SAVE_INTERVAL: Millis = 1_000;
+
+/// The queue that tells a ledger which requests have started and ended. It holds the events of one batch, and those of
+/// a ledger that hangs until it is replaced.
+#[derive(Clone, Default)]
+pub(crate) struct EventQueue {
+    events: Arc<SegQueue<Event>>,
+    awake: Arc<AtomicBool>,
+}
+
+/// The totals of this process, and those of the process before it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SavedTotals {
+    pub(super) own: Rows,
+    /// Replaced as a whole by each import, so that a repeated import counts no request twice.
+    pub(super) imported: Rows,
+}
+
+/// What each ledger passes to the one that replaces it.
+#[derive(Clone, Default)]
+pub(crate) struct LedgerSlot {
+    queue: EventQueue,
+    saved: Snapshot<SavedTotals>,
+    /// The incarnation that reads the queue. A replaced one may still be running.
+    current: Arc<AtomicU64>,
+}
+
+/// One ledger's access to its slot.
+pub(super) struct SlotAccess {
+    slot: LedgerSlot,
+    incarnation: u64,
+    saved_at: Millis,
+}
+
+impl EventQueue {
+    /// Marks the ledger as awake; whether it was asleep, so that the caller must wake it.
+    pub(crate) fn must_wake(&self) -> bool {
+        !self.awake.swap(true, Ordering::AcqRel)
+    }
+
+    /// Marks the ledger as asleep: the next event wakes it.
+    pub(super) fn sleep(&self) {
+        // A store may become visible only after the queue has been read.
+        self.awake.swap(false, Ordering::AcqRel);
+    }
+
+    pub(crate) fn write(&self, event: Event) {
+        self.events.push(event);
+    }
+}
+
+impl SavedTotals {
+    /// The sums of both.
+    pub(super) fn rows(&self) -> Rows {
+        let mut rows = self.imported.clone();
+        rows.merge(&self.own);
+        rows
+    }
+}
+
+impl LedgerSlot {
+    pub(crate) fn queue(&self) -> &EventQueue {
+        &self.queue
+    }
+
+    /// Makes a new ledger the reader of the queue.
+    pub(super) fn take_over(&self) -> SlotAccess {
+        let incarnation = self.current.fetch_add(1, Ordering::AcqRel) + 1;
+        // Its predecessor may have been awake.
+        self.queue.sleep();
+        SlotAccess { slot: self.clone(), incarnation, saved_at: 0 }
+    }
+}
+
+impl SlotAccess {
+    pub(super) fn queue(&self) -> &EventQueue {
+        &self.slot.queue
+    }
+
+    /// The totals that the predecessor has saved.
+    pub(super) fn saved(&self) -> SavedTotals {
+        self.slot.saved.load().as_ref().clone()
+    }
+
+    /// The next event, for the current ledger only.
+    pub(super) fn next_event(&self) -> Option<Event> {
+        self.is_current().then(|| self.slot.queue.events.pop()).flatten()
+    }
+
+    /// Saves the totals for a replacement, unless there are many rows and the last save is recent.
+    pub(super) fn save(&mut self, totals: &SavedTotals) {
+        let now = clock::boot();
+        let is_due = totals.own.len() <= FEW_ROWS || now >= self.saved_at.saturating_add(SAVE_INTERVAL);
+        if is_due && self.is_current() {
+            self.slot.saved.store(totals.clone());
+            self.saved_at = now;
+        }
+    }
+
+    fn is_current(&self) -> bool {
+        self.slot.current.load(Ordering::Acquire) == self.incarnation
+    }
+}

@@ -1,0 +1,107 @@
+//! `vdm server start --daemon`: starts the master in the background, and waits until the gateway serves.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Result as IoResult;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use super::{Start, failed};
+use crate::cli::exit_code::Exit;
+use crate::cli::say;
+use crate::config::{Config, Overrides};
+use crate::master::Program;
+use crate::process::channel::Channel;
+use crate::process::channel::messages::StartFailure;
+
+impl Start {
+    pub(super) fn daemonize(self, program: &Program) -> Exit {
+        let (log, pid_file) = match self.files() {
+            Ok(files) => files,
+            Err(line) => return failed(&line, Exit::Failed),
+        };
+        match start(program, &log, pid_file.filter(|_| self.pid_file.is_none()).as_deref()) {
+            Ok((child, channel)) => await_gateway(child, &channel, &log),
+            Err(error) => failed(
+                &format!("the daemon cannot be started with the log file {}: {error}", log.display()),
+                Exit::Failed,
+            ),
+        }
+    }
+
+    /// The log file and the PID file.
+    fn files(&self) -> Result<(PathBuf, Option<PathBuf>), String> {
+        if let (Some(log), Some(pid_file)) = (&self.log_file, &self.pid_file) {
+            return Ok((log.clone(), Some(pid_file.clone())));
+        }
+        let directory =
+            directory().ok_or("no home directory is known; use --log-file FILE and --pid-file FILE")?;
+        fs::create_dir_all(&directory).map_err(|error| {
+            format!("cannot create {}: {error}; use --log-file FILE and --pid-file FILE", directory.display())
+        })?;
+        let name = self.name();
+        let file = |given: &Option<PathBuf>, extension: &str| {
+            given.clone().unwrap_or_else(|| directory.join(format!("{name}.{extension}")))
+        };
+        Ok((file(&self.log_file, "log"), Some(file(&self.pid_file, "pid"))))
+    }
+
+    /// Gateways at several addresses have files of their own.
+    fn name(&self) -> String {
+        let overrides = Overrides {
+            host: self.host.clone(),
+            port: self.port,
+            config: self.config.clone(),
+            ..Overrides::of_process()
+        };
+        // The daemon reports what is wrong with the configuration.
+        let (host, port) = Config::listener(&overrides).unwrap_or_else(|| ("127.0.0.1".to_owned(), 8082));
+        format!("{}-{port}", host.replace('/', "_"))
+    }
+}
+
+/// `$XDG_STATE_HOME/vandamme` or `~/.local/state/vandamme`
+fn directory() -> Option<PathBuf> {
+    let state = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = state.or_else(|| std::env::home_dir().map(|home| home.join(".local/state")));
+    state.map(|state| state.join("vandamme"))
+}
+
+fn start(program: &Program, log: &Path, pid_file: Option<&Path>) -> IoResult<(Child, Channel)> {
+    let log: File = OpenOptions::new().create(true).append(true).mode(0o600).open(log)?;
+    let (channel, theirs) = Channel::pair()?;
+    let mut command = Command::new(program.running());
+    command.arg0(program.name());
+    command.args(std::env::args_os().skip(1)).arg("--detached");
+    if let Some(pid_file) = pid_file {
+        command.arg("--pid-file").arg(pid_file);
+    }
+    command.stdin(Stdio::from(theirs)).stdout(log.try_clone()?).stderr(log);
+    Ok((command.spawn()?, channel))
+}
+
+fn await_gateway(mut child: Child, channel: &Channel, log: &Path) -> Exit {
+    let pid = child.id();
+    match channel.receive::<Result<(), StartFailure>>() {
+        Ok(Some(packet)) => match packet.message {
+            Some(Ok(())) => {
+                say(format_args!(
+                    "vdm: the gateway runs in the background (pid {pid}); its log is {}\n",
+                    log.display()
+                ));
+                Exit::Ok
+            }
+            Some(Err(failure)) => {
+                failure.lines.iter().for_each(|line| say(format_args!("vdm: {line}\n")));
+                Exit::from_number(failure.exit_code)
+            }
+            None => failed("the daemon is of another version", Exit::Internal),
+        },
+        Ok(None) | Err(_) => {
+            // It is this process's own, and has closed its channel.
+            let _ = child.kill().and_then(|()| child.wait());
+            failed(&format!("the gateway did not start; see {}", log.display()), Exit::Internal)
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The end of the gateway: all workers drain, then the master exits.
+
+use std::time::{Duration, Instant};
+
+use super::worker::{DrainLimit, Role};
+use super::{Master, refused};
+use crate::process::control::ControlReply;
+use crate::process::control::listener::Caller;
+
+/// The longest silence of a worker while the gateway stops: it must not keep the gateway from stopping.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+/// After an order to end at once, error events reach the clients within this time.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+/// A caller gets the last known number of requests in flight when the worker does not report it by then.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// The threads of the control socket send the last answers within this time.
+const LAST_ANSWER: Duration = Duration::from_millis(100);
+
+/// A shutdown in progress.
+pub(super) struct Shutdown {
+    /// Those who wait for the end, with what they have been answered, and since when they wait.
+    callers: Vec<(Caller, Option<usize>, Instant)>,
+    /// When what still runs is killed.
+    deadline: Option<Instant>,
+}
+
+impl Master {
+    /// Stops for a caller that waits for the end.
+    pub(super) fn stop_for(&mut self, caller: Caller, limit: DrainLimit) {
+        let is_new = self.shutdown.is_none();
+        self.stop(limit);
+        let in_flight = self.in_flight();
+        if let Some(shutdown) = &mut self.shutdown {
+            shutdown.callers.retain(|(caller, ..)| caller.waits());
+            let mut told = None;
+            // The number of a worker that drains already is known.
+            if !is_new {
+                caller.send(ControlReply::Stopping { in_flight });
+                told = Some(in_flight);
+            }
+            shutdown.callers.push((caller, told, Instant::now()));
+        }
+    }
+
+    /// Drains all workers within this limit. A later call can only shorten it.
+    pub(super) fn stop(&mut self, limit: DrainLimit) {
+        if self.shutdown.is_none() {
+            self.notify_stopping();
+            if let Some(caller) = self.restart.take().and_then(super::Restart::into_caller) {
+                caller.send(refused("the gateway is stopping"));
+            }
+            self.respawn.cancel();
+            // New connections are refused.
+            self.bound = None;
+            self.shutdown = Some(Shutdown { callers: vec![], deadline: None });
+        }
+        for worker in &mut self.workers {
+            match worker.role {
+                Role::Starting(_) => worker.discard(),
+                Role::Serving => worker.drain(limit),
+                Role::Draining(DrainLimit::Now) => {}
+                Role::Draining(_) if limit == DrainLimit::Now => worker.drain(limit),
+                Role::Draining(DrainLimit::Unlimited) => worker.drain(limit),
+                Role::Draining(DrainLimit::Configured) => {}
+            }
+        }
+        if let Some(shutdown) = &mut self.shutdown
+            && limit == DrainLimit::Now
+        {
+            shutdown.deadline.get_or_insert(Instant::now() + LAST_WORDS);
+        }
+        if self.workers.is_empty() {
+            self.end = Some(Ok(()));
+        }
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.workers.iter().map(|worker| worker.in_flight).sum()
+    }
+
+    /// A worker has reported what it still serves.
+    pub(super) fn report_progress(&mut self) {
+        let in_flight = self.in_flight();
+        let Some(shutdown) = &mut self.shutdown else { return };
+        for (caller, told, _) in &mut shutdown.callers {
+            if *told != Some(in_flight) {
+                *told = Some(in_flight);
+                caller.send(ControlReply::Stopping { in_flight });
+            }
+        }
+    }
+
+    /// Before the process ends: callers that have had no answer get one.
+    pub(super) fn answer_callers(&mut self) {
+        let Some(shutdown) = &mut self.shutdown else { return };
+        let unanswered: Vec<_> = shutdown.callers.iter().filter(|(_, told, _)| told.is_none()).collect();
+        unanswered.iter().for_each(|(caller, ..)| caller.send(ControlReply::Stopping { in_flight: 0 }));
+        if !unanswered.is_empty() {
+            std::thread::sleep(LAST_ANSWER);
+        }
+    }
+
+    pub(super) fn check_shutdown(&mut self, now: Instant) {
+        let in_flight = self.in_flight();
+        let Some(shutdown) = &mut self.shutdown else { return };
+        for (caller, told, since) in &mut shutdown.callers {
+            if told.is_none() && now.saturating_duration_since(*since) >= ANSWER {
+                *told = Some(in_flight);
+                caller.send(ControlReply::Stopping { in_flight });
+            }
+        }
+        if shutdown.deadline.is_some_and(|deadline| deadline <= now) {
+            shutdown.deadline = None;
+            for worker in self.workers.iter().filter(|worker| worker.exited.is_none()) {
+                log::warn!("worker {} has not ended and is killed", worker.raw_pid());
+                worker.kill();
+            }
+        }
+    }
+}
