@@ -83,16 +83,16 @@ enum Commands {
     Master(MasterLink),
 }
 
-/// Serves on `listener` until a command ends it, then drains: requests in flight may finish within `limits.drain`; a second
-/// command ends them at once.
+/// Serves on `listeners`, which must not be empty, until a command ends it, then drains: requests in flight may finish within
+/// `limits.drain`; a second command ends them at once.
 ///
 /// # Errors
 /// One line for the user who started it.
-pub(crate) fn serve(listener: TcpListener, config: Config, origin: Origin) -> Result<Ending, String> {
-    System::new().block_on(run(listener, config, origin))
+pub(crate) fn serve(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Result<Ending, String> {
+    System::new().block_on(run(listeners, config, origin))
 }
 
-async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<Ending, String> {
+async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Result<Ending, String> {
     let changes = match origin.reload {
         ReloadOn::Command => FileChanges::none(),
         ReloadOn::FileChange => FileChanges::watch(origin.overrides.files())
@@ -101,12 +101,13 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
     let mut reloader = Reloader::new(&config, origin.overrides);
     let (host, limits) = (config.host.clone(), config.settings.limits.clone());
     let gateway = web::Data::new(Gateway::start(config)?);
-    let address = listener.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
+    let first = listeners.first().ok_or("there is no listener")?;
+    let address = first.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
     gateway.listens(Listener { address, host });
     let descriptors = Descriptors::raise(&limits);
     let limiter = Arc::new(ConnectionLimiter::new(descriptors.connections()));
     let mut commands = Commands::open(origin.supervision, &gateway, address, changes).await?;
-    let server = server::server(listener, &gateway, &limiter)
+    let server = server::server(listeners, &gateway, &limiter)
         .map_err(|error| format!("the server cannot start: {error}"))?;
     actix_web::rt::spawn(exhaustion::watch(gateway.clone().into_inner(), limiter.clone()));
     let handle = server.handle();

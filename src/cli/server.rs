@@ -5,6 +5,7 @@ mod description;
 mod running;
 
 use std::ffi::OsString;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
@@ -48,7 +49,7 @@ pub(super) struct Start {
     #[arg(long, value_name = "FILE", requires = "daemon")]
     log_file: Option<PathBuf>,
     /// Write the process id of the gateway to this file
-    #[arg(long, visible_alias = "pidfile", value_name = "FILE")]
+    #[arg(long, visible_alias = "pidfile", value_name = "FILE", overrides_with = "pid_file")]
     pid_file: Option<PathBuf>,
     /// Serve in one process, without a master that replaces a failed worker
     #[arg(long, conflicts_with_all = ["daemon", "pid_file", "sessions"])]
@@ -143,15 +144,16 @@ impl Start {
         };
         // If the master is gone, no order follows.
         let _ = channel.send(&WorkerMessage::Hello(hello), &[], &[]);
-        let Some((reason, listener, state)) = await_start(&channel) else { return Exit::Failed };
+        let Some(assignment) = await_start(&channel) else { return Exit::Failed };
+        let Assignment { reason, listeners, state } = assignment;
         let logs = telemetry::start(config.log_level);
         // The replacement of a failed worker has no news for the user.
-        if let (StartReason::First | StartReason::Restart, Ok(bound)) = (reason, listener.local_addr()) {
-            say(format_args!("{}", summary(&config, bound, Style::of_stderr())));
+        if reason != StartReason::Respawn {
+            announce(&config, &listeners);
         }
         let Ok(reporting) = channel.try_clone() else { return Exit::Internal };
         let supervision = Supervision::Master { channel, state };
-        let served = serve::serve(listener, config, Origin { overrides, supervision, reload });
+        let served = serve::serve(listeners, config, Origin { overrides, supervision, reload });
         drop(logs);
         match served {
             Ok(_) => Exit::Ok,
@@ -168,16 +170,13 @@ impl Start {
             Err(errors) => return tell(&errors),
         };
         let logs = telemetry::start(config.log_level);
-        let listener = match Bound::new(&config.host, config.port) {
-            Ok(bound) => bound.listener,
+        let listeners = match Bound::new(&config.host, config.port) {
+            Ok(bound) => bound.listeners,
             Err(refusal) => return failed(&refusal, Exit::Bind),
         };
-        match listener.local_addr() {
-            Ok(bound) => say(format_args!("{}", summary(&config, bound, Style::of_stderr()))),
-            Err(error) => log::warn!("cannot determine the listener's address: {error}"),
-        }
-        let served =
-            serve::serve(listener, config, Origin { overrides, supervision: Supervision::Users, reload });
+        announce(&config, &listeners);
+        let supervision = Supervision::Users;
+        let served = serve::serve(listeners, config, Origin { overrides, supervision, reload });
         drop(logs);
         match served {
             Ok(Ending::Stopped) => Exit::Ok,
@@ -212,14 +211,31 @@ fn arguments() -> Vec<OsString> {
     std::env::args_os().skip(1).filter(|argument| !own(argument)).collect()
 }
 
+/// What the master gives a worker that may serve.
+struct Assignment {
+    reason: StartReason,
+    /// At least one.
+    listeners: Vec<TcpListener>,
+    /// Of an earlier worker.
+    state: Vec<u8>,
+}
+
 /// Waits until the master lets this worker serve; `None` if it does not.
-fn await_start(channel: &Channel) -> Option<(StartReason, std::net::TcpListener, Vec<u8>)> {
+fn await_start(channel: &Channel) -> Option<Assignment> {
     loop {
         let packet = channel.receive::<WorkerOrder>().ok()??;
         if let Some(WorkerOrder::Start(reason)) = packet.message {
-            let listener = packet.descriptors.into_iter().next()?;
-            return Some((reason, listener.into(), packet.attachment));
+            let listeners = packet.descriptors.into_iter().map(TcpListener::from).collect();
+            return Some(Assignment { reason, listeners, state: packet.attachment });
         }
+    }
+}
+
+/// Prints the start message.
+fn announce(config: &Config, listeners: &[TcpListener]) {
+    match listeners.first().map(TcpListener::local_addr) {
+        Some(Ok(bound)) => say(format_args!("{}", summary(config, bound, Style::of_stderr()))),
+        Some(Err(_)) | None => log::warn!("cannot determine the listener's address"),
     }
 }
 

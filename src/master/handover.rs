@@ -2,6 +2,7 @@
 //! program has as its stdin. The process keeps its number, its children and its sockets.
 
 use std::io::Result;
+use std::net::TcpListener;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -112,7 +113,8 @@ impl Master {
         let (ours, theirs) = Channel::pair()?;
         let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
         let mut descriptors: Vec<(Slot, BorrowedFd<'_>)> = vec![(Slot::Stdin, stdin.as_fd())];
-        descriptors.extend(self.bound.as_ref().map(|bound| (Slot::Listener, bound.listener.as_fd())));
+        let listeners = self.bound.iter().flat_map(|bound| &bound.listeners);
+        descriptors.extend(listeners.map(|listener| (Slot::Listener, listener.as_fd())));
         descriptors.extend(self.control.as_ref().map(|control| (Slot::Control, control.as_fd())));
         let caller = self.restart.as_ref().and_then(super::Restart::caller);
         descriptors.extend(caller.map(|caller| (Slot::Caller, caller.as_fd())));
@@ -167,14 +169,17 @@ impl Master {
             state.descriptors.iter().copied().zip(packet.descriptors).collect();
         let mut take = |slot: Slot| {
             let at = descriptors.iter().position(|(known, _)| *known == slot)?;
-            Some(descriptors.swap_remove(at).1)
+            Some(descriptors.remove(at).1)
         };
         if let Some(stdin) = take(Slot::Stdin) {
             rustix::stdio::dup2_stdin(&stdin).map_err(|error| failed(&error.to_string()))?;
         }
         let mut master = Self::new(launch, sender);
-        let listener = take(Slot::Listener).ok_or_else(|| failed("it has no listener"))?;
-        master.bound = Some(Bound { host: state.host, port: state.port, listener: listener.into() });
+        let listeners: Vec<_> = std::iter::from_fn(|| take(Slot::Listener)).map(TcpListener::from).collect();
+        if listeners.is_empty() {
+            return Err(failed("it has no listener"));
+        }
+        master.bound = Some(Bound { host: state.host, port: state.port, listeners });
         (master.queries.last, master.restarts) = (state.status, state.restarts);
         if let Some(hello) = state.hello {
             master.start_logs(&hello);

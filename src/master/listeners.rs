@@ -2,16 +2,18 @@
 
 use std::io::{Error, ErrorKind};
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 
 /// Connections that wait to be accepted, while a worker starts for example. The system may have a lower limit.
 const BACKLOG: i32 = 4096;
 
-/// A listener and the configured address that it belongs to.
+/// The listeners, and the configured address that they belong to.
 pub(crate) struct Bound {
     pub(crate) host: String,
     /// Zero for any free one.
     pub(crate) port: u16,
-    pub(crate) listener: TcpListener,
+    /// At least one.
+    pub(crate) listeners: Vec<TcpListener>,
 }
 
 impl Bound {
@@ -22,10 +24,15 @@ impl Bound {
         if let Err(error) = rustix::net::listen(&listener, BACKLOG) {
             log::debug!("the backlog of the listener keeps its length: {error}");
         }
-        Ok(Self { host: host.to_owned(), port, listener })
+        Ok(Self { host: host.to_owned(), port, listeners: vec![listener] })
     }
 
-    /// Whether it is the listener of this configured address.
+    /// The descriptors for a worker.
+    pub(super) fn descriptors(&self) -> std::io::Result<Vec<OwnedFd>> {
+        self.listeners.iter().map(|listener| Ok(listener.try_clone()?.into())).collect()
+    }
+
+    /// Whether it belongs to this configured address.
     pub(super) fn is_at(&self, host: &str, port: u16) -> bool {
         self.host == host && self.port == port
     }
@@ -65,7 +72,7 @@ mod tests {
     #[test]
     fn port_zero_takes_any_free_one() {
         let bound = Bound::new("127.0.0.1", 0).unwrap();
-        assert_ne!(bound.listener.local_addr().unwrap().port(), 0);
+        assert_ne!(bound.listeners[0].local_addr().unwrap().port(), 0);
         assert!(bound.is_at("127.0.0.1", 0));
     }
 }

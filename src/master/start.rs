@@ -37,13 +37,11 @@ impl Master {
     /// Lets a worker serve on the listener.
     pub(super) fn start(&mut self, pid: Pid, reason: StartReason) {
         let bound = self.restart.as_ref().and_then(Restart::bound).or(self.bound.as_ref());
-        let listener = bound.map(|bound| bound.listener.try_clone());
+        let descriptors = bound.map(Bound::descriptors);
         let state = if reason == StartReason::First { vec![] } else { self.state.clone() };
         let Some(worker) = self.workers.iter().find(|worker| worker.pid == pid) else { return };
-        match listener {
-            Some(Ok(listener)) => {
-                worker.send_with(WorkerOrder::Start(reason), state, Some(listener.into()));
-            }
+        match descriptors {
+            Some(Ok(descriptors)) => worker.send_with(WorkerOrder::Start(reason), state, descriptors),
             Some(Err(error)) => {
                 log::error!("worker {} cannot be given the listener: {error}", worker.raw_pid());
                 worker.kill();

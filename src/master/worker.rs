@@ -57,7 +57,7 @@ pub(super) enum Closed {
 struct Outgoing {
     order: WorkerOrder,
     attachment: Vec<u8>,
-    descriptor: Option<OwnedFd>,
+    descriptors: Vec<OwnedFd>,
 }
 
 /// A worker process with the threads of its channel.
@@ -163,12 +163,12 @@ impl Worker {
     }
 
     pub(super) fn send(&self, order: WorkerOrder) {
-        self.send_with(order, vec![], None);
+        self.send_with(order, vec![], vec![]);
     }
 
     /// A worker that takes no more orders hangs, and is killed when it has been silent for too long.
-    pub(super) fn send_with(&self, order: WorkerOrder, attachment: Vec<u8>, descriptor: Option<OwnedFd>) {
-        let _ = self.outgoing.try_send(Outgoing { order, attachment, descriptor });
+    pub(super) fn send_with(&self, order: WorkerOrder, attachment: Vec<u8>, descriptors: Vec<OwnedFd>) {
+        let _ = self.outgoing.try_send(Outgoing { order, attachment, descriptors });
     }
 
     /// It drains within this limit from now on.
@@ -252,8 +252,8 @@ fn pass_on(mut event: Event, wake: &UnixStream, events: &SyncSender<Event>) {
 }
 
 fn write(channel: &Channel, orders: &Receiver<Outgoing>) {
-    for Outgoing { order, attachment, descriptor } in orders {
-        let descriptors: Vec<_> = descriptor.iter().map(|descriptor| descriptor.as_fd()).collect();
+    for Outgoing { order, attachment, descriptors } in orders {
+        let descriptors: Vec<_> = descriptors.iter().map(|descriptor| descriptor.as_fd()).collect();
         if channel.send(&order, &attachment, &descriptors).is_err() {
             return;
         }

@@ -1,4 +1,4 @@
-//! The HTTP server: connections from the listener to the application.
+//! The HTTP server: connections from the listeners to the application.
 //!
 //! It is what `actix_web::HttpServer` builds, with a stream of our own between TCP and HTTP (`src/api/connection.rs`).
 
@@ -10,7 +10,7 @@ use actix_http::error::DispatchError;
 use actix_http::{HttpService, KeepAlive};
 use actix_rt::Arbiter;
 use actix_rt::net::TcpStream;
-use actix_server::Server;
+use actix_server::{Server, ServerBuilder};
 use actix_service::{ServiceFactoryExt as _, apply_fn_factory, fn_service, map_config};
 use actix_web::dev::AppConfig;
 use actix_web::{App, web};
@@ -25,21 +25,38 @@ const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2 * 366 * 86_400);
 
 pub(super) fn server(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     gateway: &web::Data<Gateway>,
     limiter: &Arc<ConnectionLimiter>,
 ) -> std::io::Result<Server> {
-    let builder = Server::build()
+    let mut builder = Server::build()
         .disable_signals()
         .workers(workers())
         // The limiter decides, which can also refuse and make room.
         .max_concurrent_connections(i32::MAX.unsigned_abs() as usize)
         .shutdown_timeout(SHUTDOWN_TIMEOUT.as_secs());
+    for (number, listener) in listeners.into_iter().enumerate() {
+        builder = listen(builder, number, listener, gateway, limiter)?;
+    }
+    Ok(builder.run())
+}
+
+/// Adds a listener.
+fn listen(
+    builder: ServerBuilder,
+    number: usize,
+    listener: TcpListener,
+    gateway: &web::Data<Gateway>,
+    limiter: &Arc<ConnectionLimiter>,
+) -> std::io::Result<ServerBuilder> {
     let draining = builder.graceful_shutdown_signal();
     let (gateway, limiter) = (gateway.clone(), limiter.clone());
-    let server = builder.listen("http", listener, move || {
-        gateway.enlist(Arbiter::current());
-        connection::start_sweeps(gateway.clone().into_inner());
+    builder.listen(format!("http-{number}"), listener, move || {
+        // Each thread starts a service for every listener.
+        if number == 0 {
+            gateway.enlist(Arbiter::current());
+            connection::start_sweeps(gateway.clone().into_inner());
+        }
         let shared = gateway.clone();
         let app = App::new()
             .configure(api::endpoints(&gateway))
@@ -68,8 +85,7 @@ pub(super) fn server(
             async move { connection::accept(io, &gateway, &limiter).await.map_err(DispatchError::Io) }
         })
         .and_then(http)
-    })?;
-    Ok(server.run())
+    })
 }
 
 fn workers() -> usize {
