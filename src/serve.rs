@@ -85,8 +85,8 @@ enum Commands {
     Master(MasterLink),
 }
 
-/// Serves on `listeners`, which must not be empty, until a command ends it, then drains: requests in flight may finish within `limits.drain`; a second
-/// command ends them at once.
+/// Serves on `listeners`, which must not be empty, until a command ends it, then drains: requests in flight may finish within
+/// `limits.drain`; a second command ends them at once.
 ///
 /// # Errors
 /// One line for the user who started it.

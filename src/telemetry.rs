@@ -68,12 +68,12 @@ pub fn start(level: LevelFilter, requested: LogTarget) -> Logs {
         LogTarget::Stderr if !journal::has_stderr() => None,
         LogTarget::Stderr | LogTarget::Journal => Some(Journal::open(Path::new(journal::SOCKET))),
     };
-    let (format, (sink, logs), error) = match opened {
-        None => (LogFormat::Console, writer::start(Lines(io::stderr())), None),
-        Some(Ok(journal)) => (LogFormat::Journal, writer::start(journal), None),
-        Some(Err(error)) => {
+    let (format, (sink, logs)) = match opened {
+        None => (LogFormat::Console, writer::start(Lines(io::stderr()))),
+        Some(Ok(journal)) => (LogFormat::Journal, writer::start(journal)),
+        Some(Err(_)) => {
             let format = if journal::has_stderr() { LogFormat::Prioritized } else { LogFormat::Console };
-            (format, writer::start(Lines(io::stderr())), Some(error))
+            (format, writer::start(Lines(io::stderr())))
         }
     };
     let style = Style::of_stderr();
@@ -86,13 +86,21 @@ pub fn start(level: LevelFilter, requested: LogTarget) -> Logs {
         }
         Err(_) => log::debug!("logging has been started before"),
     }
-    if let Some(error) = error.filter(|_| requested == LogTarget::Journal) {
+    logs
+}
+
+/// Logs a warning if `--systemd` was given but there is no journal. Of a master and its workers, the master calls it.
+pub fn report_missing_journal() {
+    let output = LogOutput::current();
+    if output.requested == LogTarget::Journal
+        && output.format != LogFormat::Journal
+        && let Err(error) = Journal::open(Path::new(journal::SOCKET))
+    {
         log::warn!(
             "--systemd: the log goes to stderr, because the journal's socket {} cannot be reached: {error}; start vdm where systemd-journald runs, or remove --systemd",
             journal::SOCKET
         );
     }
-    logs
 }
 
 fn write_record(

@@ -57,7 +57,7 @@ pub(super) struct Start {
     #[arg(long, value_name = "FILE", requires = "daemon")]
     log_file: Option<PathBuf>,
     /// Write the process id of the gateway to this file
-    #[arg(long, visible_alias = "pidfile", value_name = "FILE")]
+    #[arg(long, visible_alias = "pidfile", value_name = "FILE", overrides_with = "pid_file")]
     pid_file: Option<PathBuf>,
     /// Serve in one process, without a master that replaces a failed worker
     #[arg(long, conflicts_with_all = ["daemon", "pid_file", "sessions"])]
@@ -167,12 +167,12 @@ impl Start {
         };
         // If the master is gone, no order follows.
         let _ = channel.send(&WorkerMessage::Hello(hello), &[], &[]);
-        let Some((reason, listeners, state)) = await_start(&channel) else { return Exit::Failed };
+        let Some(assignment) = await_start(&channel) else { return Exit::Failed };
+        let Assignment { reason, listeners, state } = assignment;
         let logs = telemetry::start(config.log_level, log_target);
         // The replacement of a failed worker has no news for the user.
-        match reason {
-            StartReason::First | StartReason::Restart => announce(&config, &listeners, passed),
-            StartReason::Respawn => {}
+        if reason != StartReason::Respawn {
+            announce(&config, &listeners, passed);
         }
         let Ok(reporting) = channel.try_clone() else { return Exit::Internal };
         let supervision = Supervision::Master { channel, state };
@@ -198,13 +198,14 @@ impl Start {
             Err(errors) => return tell(&errors),
         };
         let logs = telemetry::start(config.log_level, log_target);
+        telemetry::report_missing_journal();
         let listeners = match passed.map_or_else(|| Bound::new(&config.host, config.port), Ok) {
             Ok(bound) => bound.listeners,
             Err(refusal) => return failed(&refusal, Exit::Bind),
         };
         announce(&config, &listeners, kept.address());
-        let served =
-            serve::serve(listeners, config, Origin { overrides, supervision: Supervision::Users, reload });
+        let supervision = Supervision::Users;
+        let served = serve::serve(listeners, config, Origin { overrides, supervision, reload });
         drop(logs);
         match served {
             Ok(Ending::Stopped) => Exit::Ok,
@@ -274,13 +275,22 @@ fn arguments() -> Vec<OsString> {
     std::env::args_os().skip(1).filter(|argument| !own(argument)).collect()
 }
 
+/// What the master gives a worker that may serve.
+struct Assignment {
+    reason: StartReason,
+    /// At least one.
+    listeners: Vec<TcpListener>,
+    /// Of an earlier worker.
+    state: Vec<u8>,
+}
+
 /// Waits until the master lets this worker serve; `None` if it does not.
-fn await_start(channel: &Channel) -> Option<(StartReason, Vec<TcpListener>, Vec<u8>)> {
+fn await_start(channel: &Channel) -> Option<Assignment> {
     loop {
         let packet = channel.receive::<WorkerOrder>().ok()??;
         if let Some(WorkerOrder::Start(reason)) = packet.message {
-            let listeners: Vec<_> = packet.descriptors.into_iter().map(TcpListener::from).collect();
-            return (!listeners.is_empty()).then_some((reason, listeners, packet.attachment));
+            let listeners = packet.descriptors.into_iter().map(TcpListener::from).collect();
+            return Some(Assignment { reason, listeners, state: packet.attachment });
         }
     }
 }

@@ -51,7 +51,7 @@ struct WorkerState {
 #[serde(rename_all = "kebab-case")]
 enum Slot {
     Stdin,
-    Listener(usize),
+    Listener,
     Control,
     /// The one who requested the restart waits here.
     Caller,
@@ -113,8 +113,8 @@ impl Master {
         let (ours, theirs) = Channel::pair()?;
         let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
         let mut descriptors: Vec<(Slot, BorrowedFd<'_>)> = vec![(Slot::Stdin, stdin.as_fd())];
-        let listeners = self.bound.iter().flat_map(|bound| &bound.listeners).enumerate();
-        descriptors.extend(listeners.map(|(place, listener)| (Slot::Listener(place), listener.as_fd())));
+        let listeners = self.bound.iter().flat_map(|bound| &bound.listeners);
+        descriptors.extend(listeners.map(|listener| (Slot::Listener, listener.as_fd())));
         descriptors.extend(self.control.as_ref().map(|control| (Slot::Control, control.as_fd())));
         let caller = self.restart.as_ref().and_then(super::Restart::caller);
         descriptors.extend(caller.map(|caller| (Slot::Caller, caller.as_fd())));
@@ -169,14 +169,13 @@ impl Master {
             state.descriptors.iter().copied().zip(packet.descriptors).collect();
         let mut take = |slot: Slot| {
             let at = descriptors.iter().position(|(known, _)| *known == slot)?;
-            Some(descriptors.swap_remove(at).1)
+            Some(descriptors.remove(at).1)
         };
         if let Some(stdin) = take(Slot::Stdin) {
             rustix::stdio::dup2_stdin(&stdin).map_err(|error| failed(&error.to_string()))?;
         }
         let mut master = Self::new(launch, sender);
-        let listeners: Vec<TcpListener> =
-            (0..).map_while(|place| take(Slot::Listener(place))).map(TcpListener::from).collect();
+        let listeners: Vec<_> = std::iter::from_fn(|| take(Slot::Listener)).map(TcpListener::from).collect();
         if listeners.is_empty() {
             return Err(failed("it has no listener"));
         }

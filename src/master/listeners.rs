@@ -15,7 +15,7 @@ pub(crate) struct Bound {
     pub(crate) host: String,
     /// Zero for any free one.
     pub(crate) port: u16,
-    /// Several only if the service manager has passed several.
+    /// At least one.
     pub(crate) listeners: Vec<TcpListener>,
 }
 
@@ -47,13 +47,12 @@ impl Bound {
         self.listeners.first()?.local_addr().ok()
     }
 
-    /// Copies of the listeners for a worker.
-    pub(super) fn descriptors(&self) -> Result<Vec<OwnedFd>, Error> {
-        let copy = |listener: &TcpListener| listener.try_clone().map(OwnedFd::from);
-        self.listeners.iter().map(copy).collect()
+    /// The descriptors for a worker.
+    pub(super) fn descriptors(&self) -> std::io::Result<Vec<OwnedFd>> {
+        self.listeners.iter().map(|listener| Ok(listener.try_clone()?.into())).collect()
     }
 
-    /// Whether it is the listener of this configured address.
+    /// Whether it belongs to this configured address.
     pub(super) fn is_at(&self, host: &str, port: u16) -> bool {
         self.host == host && self.port == port
     }

@@ -122,6 +122,7 @@ impl Master {
             match Bound::new(&hello.host, hello.port) {
                 Ok(bound) => restart.bound = Some(bound),
                 Err(line) => {
+                    let line = self.bind_refusal(&hello, line);
                     self.kill_candidate();
                     self.abort_restart(Some(StartFailure { lines: vec![line], exit_code: 3 }), "");
                     return;
@@ -133,6 +134,17 @@ impl Master {
         match self.serving() {
             Some(worker) => worker.send(WorkerOrder::ExportState),
             None => self.continue_restart(),
+        }
+    }
+
+    /// The gateway itself may be the program that uses the port.
+    fn bind_refusal(&self, hello: &Hello, line: String) -> String {
+        match &self.bound {
+            Some(bound) if bound.port == hello.port => format!(
+                "the gateway cannot move from host {} to {} while it uses port {}; stop it and start it again",
+                bound.host, hello.host, bound.port
+            ),
+            Some(_) | None => line,
         }
     }
 

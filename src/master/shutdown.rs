@@ -19,10 +19,26 @@ const LAST_ANSWER: Duration = Duration::from_millis(100);
 
 /// A shutdown in progress.
 pub(super) struct Shutdown {
-    /// Those who wait for the end, with what they have been answered, and since when they wait.
-    callers: Vec<(Caller, Option<usize>, Instant)>,
+    callers: Vec<Waiting>,
     /// When what still runs is killed.
     deadline: Option<Instant>,
+}
+
+/// A caller that waits for the end.
+struct Waiting {
+    caller: Caller,
+    since: Instant,
+    /// The number of requests in flight that it was last sent.
+    reported: Option<usize>,
+}
+
+impl Waiting {
+    fn report(&mut self, in_flight: usize) {
+        if self.reported != Some(in_flight) {
+            self.reported = Some(in_flight);
+            self.caller.send(ControlReply::Stopping { in_flight });
+        }
+    }
 }
 
 impl Master {
@@ -32,14 +48,13 @@ impl Master {
         self.stop(limit);
         let in_flight = self.in_flight();
         if let Some(shutdown) = &mut self.shutdown {
-            shutdown.callers.retain(|(caller, ..)| caller.waits());
-            let mut told = None;
+            shutdown.callers.retain(|waiting| waiting.caller.waits());
+            let mut waiting = Waiting { caller, since: Instant::now(), reported: None };
             // The number of a worker that drains already is known.
             if !is_new {
-                caller.send(ControlReply::Stopping { in_flight });
-                told = Some(in_flight);
+                waiting.report(in_flight);
             }
-            shutdown.callers.push((caller, told, Instant::now()));
+            shutdown.callers.push(waiting);
         }
     }
 
@@ -83,20 +98,14 @@ impl Master {
     pub(super) fn report_progress(&mut self) {
         let in_flight = self.in_flight();
         let Some(shutdown) = &mut self.shutdown else { return };
-        for (caller, told, _) in &mut shutdown.callers {
-            if *told != Some(in_flight) {
-                *told = Some(in_flight);
-                caller.send(ControlReply::Stopping { in_flight });
-            }
-        }
+        shutdown.callers.iter_mut().for_each(|waiting| waiting.report(in_flight));
     }
 
     /// Before the process ends: callers that have had no answer get one.
     pub(super) fn answer_callers(&mut self) {
         let Some(shutdown) = &mut self.shutdown else { return };
-        let unanswered: Vec<_> = shutdown.callers.iter().filter(|(_, told, _)| told.is_none()).collect();
-        unanswered.iter().for_each(|(caller, ..)| caller.send(ControlReply::Stopping { in_flight: 0 }));
-        if !unanswered.is_empty() {
+        if shutdown.callers.iter().any(|waiting| waiting.reported.is_none()) {
+            shutdown.callers.iter_mut().for_each(|waiting| waiting.report(0));
             std::thread::sleep(LAST_ANSWER);
         }
     }
@@ -104,10 +113,9 @@ impl Master {
     pub(super) fn check_shutdown(&mut self, now: Instant) {
         let in_flight = self.in_flight();
         let Some(shutdown) = &mut self.shutdown else { return };
-        for (caller, told, since) in &mut shutdown.callers {
-            if told.is_none() && now.saturating_duration_since(*since) >= ANSWER {
-                *told = Some(in_flight);
-                caller.send(ControlReply::Stopping { in_flight });
+        for waiting in &mut shutdown.callers {
+            if waiting.reported.is_none() && now.saturating_duration_since(waiting.since) >= ANSWER {
+                waiting.report(in_flight);
             }
         }
         if shutdown.deadline.is_some_and(|deadline| deadline <= now) {

@@ -38,11 +38,11 @@ impl Master {
     /// Lets a worker serve on the listeners.
     pub(super) fn start(&mut self, pid: Pid, reason: StartReason) {
         let bound = self.restart.as_ref().and_then(Restart::bound).or(self.bound.as_ref());
-        let listeners = bound.map(Bound::descriptors);
+        let descriptors = bound.map(Bound::descriptors);
         let state = if reason == StartReason::First { vec![] } else { self.state.clone() };
         let Some(worker) = self.workers.iter().find(|worker| worker.pid == pid) else { return };
-        match listeners {
-            Some(Ok(listeners)) => worker.send_with(WorkerOrder::Start(reason), state, listeners),
+        match descriptors {
+            Some(Ok(descriptors)) => worker.send_with(WorkerOrder::Start(reason), state, descriptors),
             Some(Err(error)) => {
                 log::error!("worker {} cannot be given the listener: {error}", worker.raw_pid());
                 worker.kill();
@@ -100,5 +100,6 @@ impl Master {
     pub(super) fn start_logs(&mut self, hello: &Hello) {
         let level = hello.log_level.parse().unwrap_or(LevelFilter::Info);
         self.logs = Some(telemetry::start(level, self.launch.log_target));
+        telemetry::report_missing_journal();
     }
 }

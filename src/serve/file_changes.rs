@@ -1,6 +1,6 @@
 //! `--reload`: notices that a file of the configuration has changed.
 //!
-//! It compares what the system reports about each file, once a second. That works for every way to replace a file (an editor
+//! It compares what the system reports about each file, twice a second. That works for every way to replace a file (an editor
 //! that renames a new one, a link that is pointed elsewhere, a network file system), without a list of cases.
 
 use std::os::unix::fs::MetadataExt as _;
@@ -16,8 +16,14 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// Reports changes of files; never, if none are watched.
 pub(super) struct FileChanges(Option<mpsc::Receiver<()>>);
 
-/// What identifies the content of a file without reading it; `None` for a file that does not exist.
-type Fingerprint = Option<(u64, u64, i64, i64, u64)>;
+/// What identifies the content of a file without reading it.
+#[derive(Clone, PartialEq, Eq)]
+struct Fingerprint {
+    device: u64,
+    inode: u64,
+    changed: (i64, i64),
+    length: u64,
+}
 
 impl FileChanges {
     pub(super) fn none() -> Self {
@@ -60,7 +66,13 @@ fn watch(files: &[PathBuf], report: &mpsc::Sender<()>) {
     }
 }
 
-fn fingerprint(file: &Path) -> Fingerprint {
+/// `None` for a file that does not exist.
+fn fingerprint(file: &Path) -> Option<Fingerprint> {
     let metadata = std::fs::metadata(file).ok()?;
-    Some((metadata.dev(), metadata.ino(), metadata.mtime(), metadata.mtime_nsec(), metadata.len()))
+    Some(Fingerprint {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        changed: (metadata.mtime(), metadata.mtime_nsec()),
+        length: metadata.len(),
+    })
 }

@@ -15,14 +15,21 @@ use crate::master::Program;
 use crate::process::channel::Channel;
 use crate::process::channel::messages::StartFailure;
 
+/// The files of a daemon.
+struct Files {
+    log: PathBuf,
+    pid_file: PathBuf,
+}
+
 impl Start {
     pub(super) fn daemonize(self, program: &Program) -> Exit {
-        let (log, pid_file) = match self.files() {
+        let files = match self.files() {
             Ok(files) => files,
             Err(line) => return failed(&line, Exit::Failed),
         };
-        match start(program, &log, pid_file.filter(|_| self.pid_file.is_none()).as_deref()) {
-            Ok((child, channel)) => await_gateway(child, &channel, &log),
+        let log = &files.log;
+        match start(program, &files) {
+            Ok((child, channel)) => await_gateway(child, &channel, log),
             Err(error) => failed(
                 &format!("the daemon cannot be started with the log file {}: {error}", log.display()),
                 Exit::Failed,
@@ -30,10 +37,9 @@ impl Start {
         }
     }
 
-    /// The log file and the PID file.
-    fn files(&self) -> Result<(PathBuf, Option<PathBuf>), String> {
+    fn files(&self) -> Result<Files, String> {
         if let (Some(log), Some(pid_file)) = (&self.log_file, &self.pid_file) {
-            return Ok((log.clone(), Some(pid_file.clone())));
+            return Ok(Files { log: log.clone(), pid_file: pid_file.clone() });
         }
         let directory =
             directory().ok_or("no home directory is known; use --log-file FILE and --pid-file FILE")?;
@@ -44,7 +50,7 @@ impl Start {
         let file = |given: &Option<PathBuf>, extension: &str| {
             given.clone().unwrap_or_else(|| directory.join(format!("{name}.{extension}")))
         };
-        Ok((file(&self.log_file, "log"), Some(file(&self.pid_file, "pid"))))
+        Ok(Files { log: file(&self.log_file, "log"), pid_file: file(&self.pid_file, "pid") })
     }
 
     /// Gateways at several addresses have files of their own.
@@ -68,15 +74,14 @@ fn directory() -> Option<PathBuf> {
     state.map(|state| state.join("vandamme"))
 }
 
-fn start(program: &Program, log: &Path, pid_file: Option<&Path>) -> IoResult<(Child, Channel)> {
-    let log: File = OpenOptions::new().create(true).append(true).mode(0o600).open(log)?;
+fn start(program: &Program, files: &Files) -> IoResult<(Child, Channel)> {
+    let log: File = OpenOptions::new().create(true).append(true).mode(0o600).open(&files.log)?;
     let (channel, theirs) = Channel::pair()?;
     let mut command = Command::new(program.running());
     command.arg0(program.name());
     command.args(std::env::args_os().skip(1)).arg("--detached");
-    if let Some(pid_file) = pid_file {
-        command.arg("--pid-file").arg(pid_file);
-    }
+    // It overrides the one of the command line, which is the same.
+    command.arg("--pid-file").arg(&files.pid_file);
     command.stdin(Stdio::from(theirs)).stdout(log.try_clone()?).stderr(log);
     Ok((command.spawn()?, channel))
 }

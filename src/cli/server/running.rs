@@ -63,7 +63,7 @@ pub(in crate::cli) struct Stop {
 pub(in crate::cli) struct Restart {
     #[command(flatten)]
     order: Order,
-    /// How long to wait for the gateway to stop and start
+    /// How long to wait for the new program to serve
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u32,
 }

@@ -8,7 +8,7 @@ use crate::process::control::{ControlReply, Status};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum WorkerOrder {
-    /// Serve on the listener that is the message's descriptor, beginning with the attached state of an earlier worker.
+    /// Serve on the listeners that are the message's descriptors, beginning with the attached state of an earlier worker.
     Start(StartReason),
     /// Answer with [`WorkerMessage::Pong`], if all threads run.
     Ping,

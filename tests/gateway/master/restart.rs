@@ -150,6 +150,12 @@ fn what_cannot_start_changes_nothing() {
     let output = gateway.server(&["restart"]).output().expect("vdm is built");
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.contains(&format!("port {other} on 127.0.0.1 is already in use")), "{told}");
+    config(&format!("host = '0.0.0.0'\nport = {port}\n"));
+    let told = refused_restart(&gateway);
+    assert!(
+        told.contains(&format!("cannot move from host 127.0.0.1 to 0.0.0.0 while it uses port {port}")),
+        "{told}"
+    );
     config(&format!("port = {port}\n"));
     let replace = |content: &str| {
         let new = directory.join("new");

@@ -100,7 +100,7 @@ fn the_watchdog_is_not_notified_while_no_worker_serves() {
         status["worker"]["pid"].as_u64()
     };
     let until = Instant::now() + crate::support::PATIENCE;
-    while !gateway.log().contains("starting another in 2 s") {
+    while !gateway.log().contains("starting another in 1.6 s") {
         assert!(Instant::now() < until, "{}", gateway.log());
         let Some(pid) = worker() else { continue };
         let _killed = Command::new("kill").args(["-s", "KILL", &pid.to_string()]).status();
