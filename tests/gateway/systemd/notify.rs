@@ -102,6 +102,7 @@ fn the_watchdog_is_not_notified_while_no_worker_serves() {
     let until = Instant::now() + crate::support::PATIENCE;
     while !gateway.log().contains("starting another in 1.6 s") {
         assert!(Instant::now() < until, "{}", gateway.log());
+        while manager.receive_within(Duration::from_millis(1)).is_some() {}
         let Some(pid) = worker() else { continue };
         let _killed = Command::new("kill").args(["-s", "KILL", &pid.to_string()]).status();
         std::thread::sleep(Duration::from_millis(50));
