@@ -38,6 +38,7 @@ use futures_util::FutureExt as _;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
+use self::health::probes;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
 
@@ -73,9 +74,7 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
             let test = web::get().to(test_connection::test);
             app.service(web::resource(path).route(test).default_service(web::to(|r| wrong_method(r, "GET"))));
         }
-        for path in ["/health", "/health/"] {
-            app.service(only_get(path, [web::get().to(health::health), web::head().to(health::health)]));
-        }
+        health_endpoints(app);
         for path in ["/metrics/running-totals", "/metrics/running-totals/"] {
             let totals = running_totals::running_totals;
             app.service(only_get(path, [web::get().to(totals), web::head().to(totals)]));
@@ -107,6 +106,21 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         #[cfg(feature = "faults")]
         app.service(web::resource("/faults/{what}").route(web::post().to(faults::inject)));
         app.default_service(web::to(unmatched::serve));
+    }
+}
+
+/// The report and the probes.
+fn health_endpoints(app: &mut web::ServiceConfig) {
+    for path in ["/health", "/health/"] {
+        app.service(only_get(path, [web::get().to(health::health), web::head().to(health::health)]));
+    }
+    for path in ["/health/live", "/health/live/"] {
+        let live = probes::live;
+        app.service(only_get(path, [web::get().to(live), web::head().to(live)]));
+    }
+    for path in ["/health/ready", "/health/ready/"] {
+        let ready = probes::ready;
+        app.service(only_get(path, [web::get().to(ready), web::head().to(ready)]));
     }
 }
 

@@ -1,5 +1,7 @@
 //! The running gateway: its assembly, and what its threads share.
 
+mod liveness;
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -42,6 +44,8 @@ pub(crate) struct Gateway {
     pub(crate) failures: RecentFailures,
     /// The calls for lists of models that run now.
     pub(crate) listings: SingleFlight<ListingKey, Result<Listing, Failure>>,
+    /// The check of `GET /health/live` that runs now.
+    pub(crate) liveness: SingleFlight<(), Vec<String>>,
     /// The demo provider. Once started it stays, since requests to it may be in flight.
     demo: Mutex<Option<Demo>>,
     in_flight: Arc<AtomicUsize>,
@@ -146,6 +150,7 @@ impl Gateway {
             wiring,
             failures: RecentFailures::default(),
             listings: SingleFlight::default(),
+            liveness: SingleFlight::default(),
             demo: Mutex::new(demo),
             in_flight: Arc::default(),
             watchers: Arc::default(),

@@ -25,6 +25,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 pub(crate) use self::handover::TAKEOVER_FLAG;
+use self::lifecycle::Notices;
 pub(crate) use self::listeners::Bound;
 use self::orders::Queries;
 pub(crate) use self::pid_file::PidFile;
@@ -40,7 +41,7 @@ use crate::process::control::listener::{Control, Order};
 use crate::process::control::{ControlReply, Status};
 use crate::process::sessions::Sessions;
 use crate::process::{self, Notice, Terminal};
-use crate::telemetry::LogGuard;
+use crate::telemetry::{LogGuard, LogTarget};
 
 /// Events that wait.
 const EVENTS: usize = 1024;
@@ -65,6 +66,9 @@ pub(crate) struct Launch {
     pub(crate) starter: Option<Channel>,
     /// Whether the log is emptied when it is too long.
     pub(crate) log: LogFile,
+    pub(crate) log_target: LogTarget,
+    /// Sockets that the service manager has passed.
+    pub(crate) passed: Option<Bound>,
     /// Whether this program replaces another one in the same process.
     pub(crate) takeover: Takeover,
 }
@@ -105,6 +109,7 @@ struct Master {
     restart: Option<Restart>,
     shutdown: Option<Shutdown>,
     queries: Queries,
+    notices: Notices,
     /// What the serving worker reported at its start.
     hello: Option<Hello>,
     /// What the next worker begins with.
@@ -167,6 +172,7 @@ impl Master {
             restart: None,
             shutdown: None,
             queries: Queries::default(),
+            notices: Notices::new(),
             hello: None,
             state: vec![],
             restarts: 0,
@@ -201,7 +207,8 @@ impl Master {
         if self.restart.as_ref().is_some_and(Restart::is_committed) {
             return Duration::from_millis(1);
         }
-        self.respawn.wait(Instant::now()).map_or(TICK, |wait| wait.min(TICK))
+        let wait = self.respawn.wait(Instant::now()).map_or(TICK, |wait| wait.min(TICK));
+        wait.min(self.notices.wait())
     }
 
     fn handle(&mut self, event: Event) {
@@ -280,6 +287,7 @@ impl Master {
         self.check_restart(now);
         self.check_shutdown(now);
         self.check_queries(now);
+        self.check_notices(now);
         if self.launch.log == LogFile::Own {
             // If the file cannot be emptied, it grows.
             let _ = process::bound_output(LOG);

@@ -6,6 +6,7 @@ pub(crate) mod control;
 pub(crate) mod descriptors;
 pub(crate) mod directory;
 pub(crate) mod sessions;
+pub(crate) mod systemd;
 
 use std::fs::File;
 use std::io::IsTerminal as _;

@@ -7,6 +7,7 @@ mod master_link;
 mod orders;
 mod reload;
 mod server;
+mod watchdog;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::config::{Config, Overrides};
 use crate::gateway::{Gateway, Listener};
 use crate::process::channel::Channel;
 use crate::process::descriptors::Descriptors;
+use crate::process::systemd;
 
 /// The pause after the error events, so that they reach the clients.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -113,11 +115,19 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     actix_web::rt::spawn(exhaustion::watch(gateway.clone().into_inner(), limiter.clone()));
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
+    actix_web::rt::spawn(watchdog::watch(gateway.clone().into_inner()));
+    systemd::ready(&systemd::serving(address));
     let mut shutdown = commands.until_shutdown(&gateway, &mut reloader).await;
     commands.report_progress(&limiter);
     let ending = if shutdown == Shutdown::Restart { Ending::Restart } else { Ending::Stopped };
     if shutdown == Shutdown::Retire {
         shutdown = retire(&gateway, &handle, &mut commands, &limiter).await;
+    }
+    match shutdown {
+        Shutdown::Restart => systemd::reloading(&systemd::draining(gateway.in_flight())),
+        Shutdown::Stop | Shutdown::StopNow | Shutdown::Retire => {
+            systemd::stopping(&systemd::draining(gateway.in_flight()));
+        }
     }
     log::info!(
         "shutting down; waiting up to {} s for {} requests",
@@ -165,9 +175,18 @@ async fn drain(gateway: &Gateway, handle: &ServerHandle, commands: &mut Commands
         gateway.end_replies();
         sleep(LAST_WORDS).await;
     };
-    select(Box::pin(stopping), Box::pin(impatient)).await;
+    let ending = select(Box::pin(stopping), Box::pin(impatient));
+    select(ending, Box::pin(notify_of_drain(gateway))).await;
     // Drops what is left.
     drop(handle.stop(false));
+}
+
+/// Keeps the service manager from ending the drain. Does not return.
+async fn notify_of_drain(gateway: &Gateway) {
+    loop {
+        systemd::extend_timeout(2 * systemd::DRAIN_NOTICE, &systemd::draining(gateway.in_flight()));
+        sleep(systemd::DRAIN_NOTICE).await;
+    }
 }
 
 impl Commands {

@@ -1,33 +1,122 @@
 //! Logging: the format, the level of each part of the program, and the thread that writes the lines.
 
+mod journal;
 mod line;
 mod writer;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::OnceLock;
 
 use env_logger::{Builder, Target, WriteStyle};
-use log::LevelFilter;
+use log::{LevelFilter, Record};
 
-use writer::LineSink;
-pub use writer::LogGuard;
+use self::journal::Journal;
+use self::line::Style;
+pub use self::writer::LogGuard;
+use self::writer::{LineSink, Lines};
 
 /// The prefix of the names of our crates.
 const OURS: [&str; 2] = ["vandamme", "vdm"];
 
-/// Starts logging to stderr. Our crates log at `level`; libraries at WARN at most, because below that the HTTP stack
-/// logs whole request heads, which contain keys. Dropping the returned guard writes the remaining lines.
+/// Where the log of this process goes. It is one for the whole process, as the logger is.
+static LOG_OUTPUT: OnceLock<LogOutput> = OnceLock::new();
+
+/// Where log lines are requested to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// stderr. If that is a stream to systemd's journal, the journal.
+    Stderr,
+    /// systemd's journal. If there is none, stderr.
+    Journal,
+}
+
+/// Where log lines go, and what was requested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogOutput {
+    pub requested: LogTarget,
+    pub format: LogFormat,
+}
+
+/// How a record is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines on stderr.
+    Console,
+    /// Lines on stderr that begin with their priority, `<4>`: stderr is a stream to the journal, but the journal's own socket
+    /// cannot be reached.
+    Prioritized,
+    /// Entries with fields, sent to the journal's own socket.
+    Journal,
+}
+
+impl LogOutput {
+    /// Where the log of this process goes; stderr before it has been started.
+    pub fn current() -> Self {
+        let console = Self { requested: LogTarget::Stderr, format: LogFormat::Console };
+        LOG_OUTPUT.get().copied().unwrap_or(console)
+    }
+}
+
+/// Starts logging. Our crates log at `level`; all others at WARN at most, because the HTTP stack prints whole request heads,
+/// and so keys, below that. When the returned value is dropped, the last lines are written.
 ///
-/// A second call has no effect.
-pub fn start(level: LevelFilter) -> LogGuard {
-    let (sink, logs) = writer::start(std::io::stderr());
-    let style = line::Style::of_stderr();
+/// A second call changes nothing and logs nothing.
+pub fn start(level: LevelFilter, requested: LogTarget) -> LogGuard {
+    let opened = match requested {
+        LogTarget::Stderr if !journal::has_stderr() => None,
+        LogTarget::Stderr | LogTarget::Journal => Some(Journal::open(Path::new(journal::SOCKET))),
+    };
+    let (format, (sink, logs)) = match opened {
+        None => (LogFormat::Console, writer::start(Lines(io::stderr()))),
+        Some(Ok(journal)) => (LogFormat::Journal, writer::start(journal)),
+        Some(Err(_)) => {
+            let format = if journal::has_stderr() { LogFormat::Prioritized } else { LogFormat::Console };
+            (format, writer::start(Lines(io::stderr())))
+        }
+    };
+    let style = Style::of_stderr();
     let mut builder = builder(level, sink);
-    builder.format(move |out, record| line::write(out, record, style));
+    builder.format(move |out, record| write_record(out, record, format, style));
     match builder.try_init() {
-        Ok(()) => log_panics(),
+        Ok(()) => {
+            LOG_OUTPUT.get_or_init(|| LogOutput { requested, format });
+            log_panics();
+        }
         Err(_) => log::debug!("logging has been started before"),
     }
     logs
+}
+
+/// Logs a warning if `--systemd` was given but there is no journal. Of a master and its workers, the master calls it.
+pub fn report_missing_journal() {
+    let output = LogOutput::current();
+    if output.requested == LogTarget::Journal
+        && output.format != LogFormat::Journal
+        && let Err(error) = Journal::open(Path::new(journal::SOCKET))
+    {
+        log::warn!(
+            "--systemd: the log goes to stderr, because the journal's socket {} cannot be reached: {error}; start vdm where systemd-journald runs, or remove --systemd",
+            journal::SOCKET
+        );
+    }
+}
+
+fn write_record(
+    out: &mut impl Write,
+    record: &Record<'_>,
+    format: LogFormat,
+    style: Style,
+) -> io::Result<()> {
+    match format {
+        LogFormat::Console => line::write(out, record, style),
+        LogFormat::Prioritized => {
+            write!(out, "<{}>", journal::priority(record.level()))?;
+            line::write(out, record, style)
+        }
+        LogFormat::Journal => journal::write(out, record),
+    }
 }
 
 /// Logs a panic as an ordinary line, so that it never blocks a worker. With `RUST_BACKTRACE`, Rust's own hook prints it.
@@ -59,7 +148,7 @@ mod tests {
     use super::*;
 
     fn is_logged(level: LevelFilter, target: &str, at: Level) -> bool {
-        let (sink, _logs) = writer::start(std::io::sink());
+        let (sink, _logs) = writer::start(Lines(std::io::sink()));
         builder(level, sink).build().enabled(&Metadata::builder().target(target).level(at).build())
     }
 

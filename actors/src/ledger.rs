@@ -189,11 +189,29 @@ impl Ledger {
             record.elapsed.as_secs_f64(),
             record.upstream_calls,
         );
-        match &record.end {
-            RequestEnd::Succeeded => log::log!(level, "{line}"),
-            RequestEnd::Cancelled => log::log!(level, "{line} client disconnected"),
-            RequestEnd::Failed { kind, message } => log::log!(level, "{line} {kind}: {}", printable(message)),
-        }
+        let (error, line) = match &record.end {
+            RequestEnd::Succeeded => ("", line),
+            RequestEnd::Cancelled => ("", format!("{line} client disconnected")),
+            RequestEnd::Failed { kind, message } => (*kind, format!("{line} {kind}: {}", printable(message))),
+        };
+        // The journal's fields. They repeat parts of the line.
+        log::log!(
+            level,
+            REQUEST_ID:% = record.request_id,
+            REQUESTED_MODEL:% = printable(&record.request.model),
+            PROVIDER = record.provider.as_deref().unwrap_or_default(),
+            MODEL = record.model.as_deref().unwrap_or_default(),
+            KEY = record.key.map(|key| key.to_string()).unwrap_or_default().as_str(),
+            STATUS = record.status,
+            ERROR_TYPE = error,
+            DURATION_MS:% = record.elapsed.as_millis(),
+            UPSTREAM_CALLS = record.upstream_calls,
+            INPUT_TOKENS = input,
+            OUTPUT_TOKENS = output,
+            CACHE_READ_TOKENS = cache_read,
+            CACHE_CREATION_TOKENS = cache_creation;
+            "{line}"
+        );
     }
 }
 

@@ -27,4 +27,4 @@ impl<V: 'static> Message for Observe<V> {
 /// Checks whether an actor still handles messages.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Ping;
+pub struct Ping;

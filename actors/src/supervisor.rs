@@ -277,6 +277,12 @@ impl Actor for Supervisor {
     }
 }
 
+impl Handler<Ping> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
+}
+
 impl Handler<Reconfigure> for Supervisor {
     type Result = ();
 

@@ -1,5 +1,7 @@
 //! `GET /health`: YAML as the Python original writes it, JSON on request. Callers without access see only the status.
 
+pub(super) mod probes;
+
 use std::time::{Duration, SystemTime};
 
 use actix_web::{HttpRequest, HttpResponse, web};

@@ -16,6 +16,7 @@ use super::render_error;
 use super::report;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
+use crate::telemetry::{LogFormat, LogOutput, LogTarget};
 
 /// A ledger that does not answer within this time is restarting.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -30,7 +31,7 @@ struct LogReport {
     traces: Vec<LogRow>,
 }
 
-/// The destination of log lines, which is always stderr.
+/// Where log lines go: whether `--systemd` was given, whether the journal gets them, and its name or `console`.
 #[derive(Serialize)]
 struct Handler {
     requested: bool,
@@ -64,6 +65,16 @@ struct LogRow {
 struct Wanted {
     errors: usize,
     traces: usize,
+}
+
+impl Handler {
+    fn new(output: LogOutput) -> Self {
+        let (effective, handler) = match output.format {
+            LogFormat::Journal => (true, "journal"),
+            LogFormat::Console | LogFormat::Prioritized => (false, "console"),
+        };
+        Self { requested: output.requested == LogTarget::Journal, effective, handler }
+    }
 }
 
 impl Wanted {
@@ -125,7 +136,7 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
         traces.iter().take(most).map(|trace| LogRow::new(trace, &live.secrets)).collect()
     };
     report::uncached(HttpResponse::Ok().json(LogReport {
-        systemd: Handler { requested: false, effective: false, handler: "console" },
+        systemd: Handler::new(LogOutput::current()),
         errors: rows(&view.errors, wanted.errors),
         traces: rows(&view.traces, wanted.traces),
     }))

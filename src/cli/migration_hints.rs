@@ -16,7 +16,6 @@ const MOVED: &[(&[&str], &str)] = &[
         &["config", "reload-profiles"],
         "use `vdm server reload`: it reads the whole configuration, profiles included",
     ),
-    (&["server", "start", "--systemd"], "remove --systemd: systemd writes stderr to the journal"),
     (&["models", "top", "--base-url"], "remove --base-url: `vdm models top` queries the catalogue itself"),
     (&["--config"], "put --config FILE after the subcommand: `vdm server start --config FILE`"),
     (&["-c"], "put --config FILE after the subcommand: `vdm server start --config FILE`"),

@@ -5,7 +5,7 @@ mod description;
 mod running;
 
 use std::ffi::OsString;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
@@ -14,16 +14,21 @@ use clap::Args;
 
 pub(super) use self::running::{GatewayArgs, RestartArgs, StatusArgs, StopArgs, others, say_only_other};
 use super::exit_code::Exit;
-use super::summary::summary;
+use super::summary::{log_summary, summary};
 use super::{print_to_stderr, report_errors};
 use crate::config::{Config, ConfigError, ConfigErrorKind, Overrides, Verbose};
 use crate::master::{self, Bound, Launch, LogFile, PidFile, Program, TAKEOVER_FLAG, Takeover, WORKER_FLAG};
 use crate::process::channel::Channel;
 use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerMessage, WorkerOrder};
 use crate::process::sessions::Sessions;
+use crate::process::systemd::PassedSockets;
 use crate::serve::{self, Ending, Origin, ReloadOn, Supervision};
+use crate::telemetry::{LogFormat, LogOutput, LogTarget};
 use crate::terminal::Style;
 use crate::{process, telemetry};
+
+/// Tells a worker, and the program that replaces a master, the address of the passed socket.
+const PASSED_FLAG: &str = "--passed";
 
 #[derive(Args, Debug)]
 pub(super) struct Start {
@@ -39,6 +44,9 @@ pub(super) struct Start {
     /// Log at DEBUG level; overrides LOG_LEVEL
     #[arg(short, long)]
     verbose: bool,
+    /// Log to systemd's journal, as vandamme-proxy
+    #[arg(long)]
+    systemd: bool,
     /// Reload the configuration when one of its files changes
     #[arg(long)]
     reload: bool,
@@ -60,6 +68,9 @@ pub(super) struct Start {
     /// Run as the daemon that another process has started
     #[arg(long, hide = true)]
     detached: bool,
+    /// The address of a socket that the service manager has passed; it takes the place of the configured one
+    #[arg(long, hide = true, value_name = "ADDRESS")]
+    passed: Option<SocketAddr>,
     /// Run as the worker of a master
     #[arg(long, hide = true)]
     worker: bool,
@@ -95,15 +106,26 @@ impl Start {
             process::leave_terminal();
         }
         let takeover = if self.takeover { Takeover::Yes } else { Takeover::No };
+        let log_target = self.log_target();
+        let passed = match Bound::passed() {
+            Ok(passed) => passed,
+            Err(refusal) => return failed(&refusal, Exit::Bind),
+        };
+        let mut arguments = arguments();
+        if let Some(address) = passed.as_ref().and_then(Bound::address) {
+            arguments.extend([PASSED_FLAG.into(), address.to_string().into()]);
+        }
         let starter = if self.detached && !self.takeover { Channel::from_stdin().ok() } else { None };
         let log = if self.sessions.is_some() || self.detached { LogFile::Own } else { LogFile::Users };
         let launch = Launch {
             program,
-            arguments: arguments(),
+            arguments,
             sessions: self.sessions.map(|name| Sessions::new(name, Instant::now())),
             pid_file: self.pid_file.map(PidFile::new),
             starter: starter.as_ref().and_then(|starter| starter.try_clone().ok()),
             log,
+            log_target,
+            passed,
             takeover,
         };
         match master::run(launch) {
@@ -127,6 +149,7 @@ impl Start {
         };
         let is_free = self.takes_any_port();
         let reload = self.reload_on();
+        let (log_target, passed) = (self.log_target(), self.passed);
         let overrides = self.overrides();
         let config = match Config::load(&overrides) {
             Ok(config) => config,
@@ -146,10 +169,10 @@ impl Start {
         let _ = channel.send(&WorkerMessage::Hello(hello), &[], &[]);
         let Some(assignment) = await_start(&channel) else { return Exit::Failed };
         let Assignment { reason, listeners, state } = assignment;
-        let logs = telemetry::start(config.log_level);
+        let logs = telemetry::start(config.log_level, log_target);
         // The replacement of a failed worker has no news for the user.
         if reason != StartReason::Respawn {
-            announce(&config, &listeners);
+            announce(&config, &listeners, passed);
         }
         let Ok(reporting) = channel.try_clone() else { return Exit::Internal };
         let supervision = Supervision::Master { channel, state };
@@ -162,25 +185,31 @@ impl Start {
     }
 
     /// Serves without a master.
-    fn serve_alone(self, program: &Program) -> Exit {
-        let reload = self.reload_on();
+    fn serve_alone(mut self, program: &Program) -> Exit {
+        let (reload, log_target) = (self.reload_on(), self.log_target());
+        let (passed, kept) = match passed_and_kept() {
+            Ok(passed) => passed,
+            Err(refusal) => return failed(&refusal, Exit::Bind),
+        };
+        self.passed = kept.address();
         let overrides = self.overrides();
         let config = match Config::load(&overrides) {
             Ok(config) => config,
             Err(errors) => return report_errors(&errors),
         };
-        let logs = telemetry::start(config.log_level);
-        let listeners = match Bound::new(&config.host, config.port) {
+        let logs = telemetry::start(config.log_level, log_target);
+        telemetry::report_missing_journal();
+        let listeners = match passed.map_or_else(|| Bound::new(&config.host, config.port), Ok) {
             Ok(bound) => bound.listeners,
             Err(refusal) => return failed(&refusal, Exit::Bind),
         };
-        announce(&config, &listeners);
+        announce(&config, &listeners, kept.address());
         let supervision = Supervision::Users;
         let served = serve::serve(listeners, config, Origin { overrides, supervision, reload });
         drop(logs);
         match served {
             Ok(Ending::Stopped) => Exit::Ok,
-            Ok(Ending::Restart) => again(program),
+            Ok(Ending::Restart) => again(program, &kept),
             Err(refusal) => failed(&refusal, Exit::Internal),
         }
     }
@@ -194,14 +223,49 @@ impl Start {
         if self.reload { ReloadOn::FileChange } else { ReloadOn::Command }
     }
 
+    fn log_target(&self) -> LogTarget {
+        if self.systemd { LogTarget::Journal } else { LogTarget::Stderr }
+    }
+
     fn overrides(self) -> Overrides {
+        // What follows from the address (own requests, trusted names) follows from the one in use.
+        let passed = self.passed;
         Overrides {
-            host: self.host,
-            port: self.port,
+            host: passed.map(|address| address.ip().to_string()).or(self.host),
+            port: passed.map(|address| address.port()).or(self.port),
             config: self.config,
             verbose: self.verbose.then_some(Verbose),
             ..Overrides::of_process()
         }
+    }
+}
+
+/// The sockets that the service manager has passed, and copies for a program that replaces this one.
+fn passed_and_kept() -> Result<(Option<Bound>, PassedSockets), String> {
+    let passed = Bound::passed()?;
+    let listeners = passed.as_ref().map(|bound| &bound.listeners[..]).unwrap_or_default();
+    let kept = PassedSockets::new(listeners)
+        .map_err(|error| format!("a socket of LISTEN_FDS cannot be used: {error}"))?;
+    Ok((passed, kept))
+}
+
+/// Prints the start message, or logs it if the log goes to the journal.
+fn announce(config: &Config, listeners: &[TcpListener], passed: Option<SocketAddr>) {
+    let bound: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+    if passed.is_some() {
+        let addresses: Vec<_> = bound.iter().map(ToString::to_string).collect();
+        log::info!(
+            "serving on {}, passed by the service manager (LISTEN_FDS); the configured host and port have no effect",
+            addresses.join(", ")
+        );
+    }
+    let Some(&bound) = bound.first() else {
+        log::warn!("cannot determine the listener's address");
+        return;
+    };
+    match LogOutput::current().format {
+        LogFormat::Console => print_to_stderr(format_args!("{}", summary(config, bound, Style::of_stderr()))),
+        LogFormat::Journal | LogFormat::Prioritized => log_summary(config, bound),
     }
 }
 
@@ -231,14 +295,6 @@ fn await_start(channel: &Channel) -> Option<Assignment> {
     }
 }
 
-/// Prints the start message.
-fn announce(config: &Config, listeners: &[TcpListener]) {
-    match listeners.first().map(TcpListener::local_addr) {
-        Some(Ok(bound)) => print_to_stderr(format_args!("{}", summary(config, bound, Style::of_stderr()))),
-        Some(Err(_)) | None => log::warn!("cannot determine the listener's address"),
-    }
-}
-
 /// Reports to the master why this worker cannot start.
 fn report(channel: &Channel, lines: Vec<String>, exit: Exit) -> Exit {
     let failure = StartFailure { lines, exit_code: exit.number() };
@@ -258,8 +314,12 @@ fn failed(line: &str, exit: Exit) -> Exit {
 }
 
 /// Replaces this program by a new one with the same arguments; process, terminal and supervisor stay the same.
-fn again(program: &Program) -> Exit {
-    let failed = process::become_program(Command::new(program.on_disk()).args(std::env::args_os().skip(1)));
+fn again(program: &Program, kept: &PassedSockets) -> Exit {
+    let mut command = Command::new(program.on_disk());
+    let failed = match kept.pass_on(command.args(std::env::args_os().skip(1))) {
+        Ok(_passed) => process::become_program(&mut command),
+        Err(error) => error,
+    };
     print_to_stderr(format_args!("vdm: the gateway has stopped and cannot be restarted: {failed}\n"));
     Exit::Internal
 }

@@ -29,6 +29,24 @@ pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
     text
 }
 
+/// Logs the same without the hint for a terminal: a line for the address and the providers, and one for each warning.
+pub(super) fn log_summary(config: &Config, bound: SocketAddr) {
+    let settings = &config.settings;
+    let names: Vec<_> = settings.providers.iter().map(|provider| provider.name.to_string()).collect();
+    let providers =
+        if names.is_empty() { String::new() } else { format!("; providers: {}", names.join(", ")) };
+    let default = settings.default_provider.as_ref().map(|name| format!("; default provider: {name}"));
+    let (version, default) = (env!("CARGO_PKG_VERSION"), default.unwrap_or_default());
+    log::info!("vdm {version} listens on {}{providers}{default}", url(bound));
+    let level = if is_anyone_there(config) { log::Level::Info } else { log::Level::Warn };
+    for line in nobody_or_demo(config).lines() {
+        log::log!(level, "{line}");
+    }
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+}
+
 fn is_anyone_there(config: &Config) -> bool {
     !config.settings.providers.is_empty() || config.demo != DemoMode::Off
 }

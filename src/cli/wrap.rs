@@ -19,6 +19,7 @@ use self::settings::Effect;
 use super::exit_code::Exit;
 use super::{configured, print_to_stderr};
 use crate::process;
+use crate::telemetry::LogTarget;
 
 /// The name under which `vdm` wraps Claude Code.
 const CLAUDE_VDM: &str = "claude.vdm";
@@ -37,6 +38,9 @@ pub(super) struct Wrap {
     /// Read this configuration file as well; it overrides the other files
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// If a gateway is started: log to systemd's journal, as vandamme-proxy
+    #[arg(long)]
+    systemd: bool,
     /// Print the command and its environment without running it
     #[arg(long)]
     dry_run: bool,
@@ -100,7 +104,7 @@ fn with_separator(called: &[OsString]) -> Option<Vec<OsString>> {
         let (name, value) = argument.split_once('=').unzip();
         match (name.unwrap_or(&argument), value) {
             ("--host" | "--port" | "--config" | "-c", None) => index += 1,
-            ("--host" | "--port" | "--config" | "--openai" | "--dry-run" | "--help", _) => {}
+            ("--host" | "--port" | "--config" | "--openai" | "--systemd" | "--dry-run" | "--help", _) => {}
             ("--", _) => return None,
             _ if is_short && !has_tool => {}
             _ if has_tool => return None,
@@ -121,7 +125,8 @@ impl Wrap {
         let program = program(&self.tool)?;
         let config = configured(self.config.clone())?;
         let (host, port, file) = (self.host.as_deref(), self.port, self.config.as_deref());
-        let selector = GatewaySelector { host, port, file, config: &config };
+        let log = if self.systemd { LogTarget::Journal } else { LogTarget::Stderr };
+        let selector = GatewaySelector { host, port, file, log, config: &config };
         let url = if self.dry_run { selector.expected() } else { selector.reach()? };
         let changes = match tool {
             WrappedTool::ClaudeCode => Changes::for_claude_code(&url, &config, &read),

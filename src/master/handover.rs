@@ -13,7 +13,7 @@ use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::worker::{DrainLimit, Role, Worker};
-use super::{Bound, Event, Launch, Master, lifecycle};
+use super::{Bound, Event, Launch, Master};
 use crate::process::channel::Channel;
 use crate::process::channel::messages::{Hello, StartFailure, WorkerOrder};
 use crate::process::control::listener::{self, Control};
@@ -226,7 +226,7 @@ impl Master {
             }
         }
         log::info!("restarted: vdm {}, master process {}", env!("CARGO_PKG_VERSION"), std::process::id());
-        lifecycle::ready(std::process::id());
+        self.notify_ready();
         if let (Some(caller), Some(status)) = (caller, self.status(State::Running)) {
             // The caller may have given up.
             let _ = listener::answer(caller, ControlReply::Restarted(Box::new(status)));

@@ -1,13 +1,16 @@
 //! The sockets on which the gateway listens. The master owns them, so that they stay open while workers are replaced.
 
 use std::io::{Error, ErrorKind};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+
+use crate::process::systemd;
 
 /// Connections that wait to be accepted, while a worker starts for example. The system may have a lower limit.
 const BACKLOG: i32 = 4096;
 
-/// The listeners, and the configured address that they belong to.
+/// Listeners and the address that they belong to: the configured one, or that of the first socket that the service manager has
+/// passed.
 pub(crate) struct Bound {
     pub(crate) host: String,
     /// Zero for any free one.
@@ -25,6 +28,23 @@ impl Bound {
             log::debug!("the backlog of the listener keeps its length: {error}");
         }
         Ok(Self { host: host.to_owned(), port, listeners: vec![listener] })
+    }
+
+    /// The sockets that the service manager has passed; `None` if there are none.
+    ///
+    /// # Errors
+    /// One line for the user who starts the gateway.
+    pub(crate) fn passed() -> Result<Option<Self>, String> {
+        let listeners = systemd::passed_listeners()?;
+        let Some(first) = listeners.first() else { return Ok(None) };
+        let address =
+            first.local_addr().map_err(|error| format!("a passed socket has no address: {error}"))?;
+        Ok(Some(Self { host: address.ip().to_string(), port: address.port(), listeners }))
+    }
+
+    /// The address of the first listener.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.listeners.first()?.local_addr().ok()
     }
 
     /// The descriptors for a worker.

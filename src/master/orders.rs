@@ -6,12 +6,13 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::worker::{DrainLimit, Role};
-use super::{Event, Master, lifecycle, refused};
+use super::{Event, Master, refused};
 use crate::process::channel::messages::{StartFailure, WorkerOrder};
 use crate::process::control::listener::{self, Caller, Operator, Order, Submission};
 use crate::process::control::{
     self, ControlCommand, ControlReply, DrainingWorker, State, Status, WorkerStatus,
 };
+use crate::process::systemd;
 
 /// A worker answers a question about its status within this time; the command line waits longer.
 const STATUS_PATIENCE: Duration = Duration::from_millis(1500);
@@ -77,7 +78,7 @@ impl Master {
             Some(_) if is_full => "the gateway is busy with other orders; try again",
             Some(worker) => {
                 worker.send(WorkerOrder::Reload);
-                lifecycle::reloading();
+                systemd::reloading(systemd::RELOADING);
                 self.queries.reloads.push_back(caller);
                 return;
             }
@@ -90,7 +91,7 @@ impl Master {
     }
 
     pub(super) fn answer_reload(&mut self, reply: ControlReply) {
-        lifecycle::ready(std::process::id());
+        self.notify_ready();
         if let Some(Some(caller)) = self.queries.reloads.pop_front() {
             caller.send(reply);
         }

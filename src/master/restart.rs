@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use rustix::process::Pid;
 
 use super::worker::{DrainLimit, Role, Worker};
-use super::{Bound, Master, START_TIMEOUT, lifecycle, refused};
+use super::{Bound, Master, START_TIMEOUT, refused};
 use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerOrder};
 use crate::process::control::listener::Caller;
 use crate::process::control::{ControlReply, State};
+use crate::process::systemd;
 
 /// The longest time for the old worker to hand its state over.
 const STATE_PATIENCE: Duration = Duration::from_secs(2);
@@ -91,7 +92,7 @@ impl Master {
         let restart = Restart { caller, step, hello: None, bound: None };
         match self.spawn(StartReason::Restart) {
             Ok(()) => {
-                lifecycle::reloading();
+                systemd::reloading("restarting");
                 self.restart = Some(restart);
             }
             Err(failure) => restart.refuse(failure.lines),
@@ -190,7 +191,7 @@ impl Master {
         let Some(restart) = self.restart.take() else { return };
         let unknown = || vec![format!("the new worker {end} before it served")];
         restart.refuse(failure.map_or_else(unknown, |failure| failure.lines));
-        lifecycle::ready(std::process::id());
+        self.notify_ready();
     }
 
     pub(super) fn check_restart(&mut self, now: Instant) {
@@ -216,7 +217,7 @@ impl Master {
     /// The restart has ended, though the master still executes the old program.
     pub(super) fn finish_restart(&mut self) {
         let caller = self.restart.take().and_then(|restart| restart.caller);
-        lifecycle::ready(std::process::id());
+        self.notify_ready();
         if let (Some(caller), Some(status)) = (caller, self.status(State::Running)) {
             caller.send(ControlReply::Restarted(Box::new(status)));
         }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::worker::{DrainLimit, Role};
-use super::{Master, lifecycle, refused};
+use super::{Master, refused};
 use crate::process::control::ControlReply;
 use crate::process::control::listener::Caller;
 
@@ -61,7 +61,7 @@ impl Master {
     /// Drains all workers within this limit. A later call can only shorten it.
     pub(super) fn stop(&mut self, limit: DrainLimit) {
         if self.shutdown.is_none() {
-            lifecycle::stopping();
+            self.notify_stopping();
             if let Some(caller) = self.restart.take().and_then(super::Restart::into_caller) {
                 caller.send(refused("the gateway is stopping"));
             }

@@ -5,7 +5,7 @@ use rustix::process::Pid;
 
 use super::restart::Restart;
 use super::worker::{Role, Worker};
-use super::{Bound, Launch, Master, PidFile, lifecycle};
+use super::{Bound, Launch, Master, PidFile};
 use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerOrder};
 use crate::process::control::Status;
 use crate::telemetry;
@@ -16,7 +16,8 @@ impl Master {
         match reason {
             StartReason::First => {
                 self.start_logs(&hello);
-                match Bound::new(&hello.host, hello.port) {
+                let bound = self.launch.passed.take().map_or_else(|| Bound::new(&hello.host, hello.port), Ok);
+                match bound {
                     Ok(bound) => self.bound = Some(bound),
                     Err(line) => {
                         self.end = Some(Err(StartFailure { lines: vec![line], exit_code: 3 }));
@@ -34,7 +35,7 @@ impl Master {
         }
     }
 
-    /// Lets a worker serve on the listener.
+    /// Lets a worker serve on the listeners.
     pub(super) fn start(&mut self, pid: Pid, reason: StartReason) {
         let bound = self.restart.as_ref().and_then(Restart::bound).or(self.bound.as_ref());
         let descriptors = bound.map(Bound::descriptors);
@@ -65,11 +66,11 @@ impl Master {
                     return;
                 }
                 self.report_start();
-                lifecycle::ready(std::process::id());
+                self.notify_ready();
             }
             StartReason::Respawn => {
                 log::info!("worker {} serves", pid.as_raw_nonzero());
-                lifecycle::ready(std::process::id());
+                self.notify_ready();
             }
             StartReason::Restart => self.commit_restart(pid),
         }
@@ -101,6 +102,7 @@ impl Master {
 
     pub(super) fn start_logs(&mut self, hello: &Hello) {
         let level = hello.log_level.parse().unwrap_or(LevelFilter::Info);
-        self.logs = Some(telemetry::start(level));
+        self.logs = Some(telemetry::start(level, self.launch.log_target));
+        telemetry::report_missing_journal();
     }
 }

@@ -18,6 +18,7 @@ use super::Event;
 use super::program::Program;
 use crate::process::channel::Channel;
 use crate::process::channel::messages::{StartFailure, StartReason, WorkerMessage, WorkerOrder};
+use crate::process::systemd;
 
 /// The flag with which a master starts its workers.
 pub(crate) const WORKER_FLAG: &str = "--worker";
@@ -105,6 +106,10 @@ impl Worker {
         let (channel, theirs) = Channel::pair()?;
         let mut command = Command::new(file);
         command.arg0(program.name()).args(arguments).arg(WORKER_FLAG).stdin(theirs);
+        // The master alone notifies the service manager.
+        for name in systemd::VARIABLES {
+            command.env_remove(name);
+        }
         let child = command.spawn()?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| std::io::Error::other("the system gave the process no number"))?;

@@ -12,6 +12,10 @@ const ENTRIES: usize = 16 << 10;
 /// Sockets among them.
 const SOCKETS: usize = 512;
 
+/// The sockets of the system service (scripts/systemd/vandamme-proxy.service), which runs as a user of its own. Only root can
+/// create it, and only root may use the sockets of another user.
+const OF_SERVICE: &str = "/run/vandamme-proxy/vandamme";
+
 /// A socket that is older is nobody's who has just started.
 const SETTLED: Duration = Duration::from_secs(60);
 
@@ -38,13 +42,18 @@ pub(crate) fn create() -> Result<PathBuf> {
     Err(Error::new(ErrorKind::PermissionDenied, message))
 }
 
-/// The directories in which gateways of this user may be found: the environment of a shell need not be that of a service.
+/// The directories in which gateways of this user may be found: the environment of a shell need not be that of a service. For
+/// root, these include the directory of the system service.
 pub(crate) fn existing() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for place in places() {
         if !found.contains(&place) && is_ours(&place) {
             found.push(place);
         }
+    }
+    let of_service = Path::new(OF_SERVICE);
+    if user() == 0 && !is_ours(of_service) && is_closed(of_service) {
+        found.push(of_service.to_owned());
     }
     found
 }
@@ -65,7 +74,8 @@ pub(crate) fn remove_dead(socket: &Path) {
         || UnixStream::connect(socket).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
     let age = |metadata: Metadata| metadata.modified().ok()?.elapsed().ok();
     let is_old = fs::symlink_metadata(socket).ok().and_then(age).is_some_and(|age| age > SETTLED);
-    if is_old && is_dead() {
+    // What another user's service has left behind is not ours to remove.
+    if is_old && socket.parent().is_some_and(is_ours) && is_dead() {
         let _gone_anyway = fs::remove_file(socket);
     }
 }
@@ -95,7 +105,10 @@ fn is_users(path: &Path) -> bool {
 
 /// A directory, and not a link to one, that nobody else can read or write.
 fn is_ours(path: &Path) -> bool {
-    let ours =
-        |metadata: Metadata| metadata.is_dir() && metadata.uid() == user() && metadata.mode() & 0o077 == 0;
-    fs::symlink_metadata(path).is_ok_and(ours)
+    is_closed(path) && fs::symlink_metadata(path).is_ok_and(|metadata| metadata.uid() == user())
+}
+
+/// A directory, and not a link to one, that only its owner can read or write.
+fn is_closed(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir() && metadata.mode() & 0o077 == 0)
 }

@@ -252,9 +252,15 @@ impl ProxyRun<'_> {
         let level = if is_ours { log::Level::Warn } else { log::Level::Info };
         if failed.is_sent {
             let key = lease.key.id();
-            log::log!(level, "{id} call {call} to {provider}:{model} with key {key} failed: {summary}");
+            log::log!(
+                level, REQUEST_ID:% = id, PROVIDER = provider.as_ref(), MODEL = model, KEY:% = key;
+                "{id} call {call} to {provider}:{model} with key {key} failed: {summary}"
+            );
         } else {
-            log::info!("{id} not sent to {provider}:{model}: {summary}");
+            log::info!(
+                REQUEST_ID:% = id, PROVIDER = provider.as_ref(), MODEL = model;
+                "{id} not sent to {provider}:{model}: {summary}"
+            );
         }
         lease.report(self.request.endpoint.reported(failed.outcome), &failed.answer.fault.message);
     }

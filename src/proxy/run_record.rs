@@ -42,6 +42,7 @@ impl<'r> RunRecord<'r> {
     pub(super) fn fall_back(&mut self, from: &RunTarget<'_>, to: &RunTarget<'_>, failure: &Failure) {
         let (provider, model) = (&from.provider.name, from.model);
         log::info!(
+            REQUEST_ID:% = self.id, PROVIDER = provider.as_ref(), MODEL = model;
             "{} falls back from {provider}:{model} to {}:{}: {} {}",
             self.id,
             to.provider.name,

@@ -13,6 +13,7 @@ use vandamme_actors::settings::{ProviderSettings, Settings};
 use crate::config::{self, Config, ConfigValue, Overrides};
 use crate::gateway::Gateway;
 use crate::process::control::Reloaded;
+use crate::process::systemd;
 
 /// The longest time for reading the files. A network file system may hang.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -39,8 +40,18 @@ impl Reloader {
         load(self.origin.clone()).await.map(drop)
     }
 
-    /// The error has one line for each mistake, the same as `vdm config validate`.
+    /// Notifies the service manager before and after. The error has one line for each mistake, the same as `vdm config
+    /// validate`.
     pub(super) async fn reload(&mut self, gateway: &Gateway) -> Result<Reloaded, Vec<String>> {
+        systemd::reloading(systemd::RELOADING);
+        let reloaded = self.apply(gateway).await;
+        if let Some(listener) = gateway.listener() {
+            systemd::ready(&systemd::serving(listener.address));
+        }
+        reloaded
+    }
+
+    async fn apply(&mut self, gateway: &Gateway) -> Result<Reloaded, Vec<String>> {
         let asked = load(self.origin.clone()).await?;
         let said = asked.values.clone();
         let config = if (&asked.host, asked.port) == (&self.host, self.port) {

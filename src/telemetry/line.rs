@@ -12,6 +12,8 @@ pub(super) use crate::terminal::Style;
 const LONGEST: usize = 8 << 10;
 
 /// Writes the line. Untrusted text, such as an upstream's error, cannot start a new line.
+///
+/// Key-values whose key is in upper case repeat parts of the message for the journal, so the line omits them.
 pub(super) fn write(out: &mut impl Write, record: &Record<'_>, style: Style) -> io::Result<()> {
     let level = level(record.level(), style);
     write!(out, "{} {level} {} ", timestamp(SystemTime::now()), record.target())?;
@@ -30,11 +32,19 @@ struct Pairs<'a, W> {
 
 impl<'kvs, W: Write> VisitSource<'kvs> for Pairs<'_, W> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), log::kv::Error> {
+        if is_journal_field(key.as_str()) {
+            return Ok(());
+        }
         if let Err(error) = write!(self.out, " {key}={}", word(&value.to_string())) {
             self.failed = Some(error);
         }
         Ok(())
     }
+}
+
+/// Whether a key is the name of a journal field, such as `REQUEST_ID`.
+fn is_journal_field(key: &str) -> bool {
+    !key.contains(|c: char| c.is_ascii_lowercase())
 }
 
 fn level(level: Level, style: Style) -> String {
@@ -54,7 +64,7 @@ fn word(text: &str) -> String {
 }
 
 /// Text with control characters escaped, and truncated, because lines wait in memory for a slow reader.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(LONGEST));
     for c in text.chars() {
         if line.len() >= LONGEST {
@@ -114,7 +124,7 @@ mod tests {
     #[test]
     fn any_record_is_one_line() {
         let mut out = Vec::new();
-        let pairs = [("model", "a b"), ("key", "k1"), ("empty", "")];
+        let pairs = [("model", "a b"), ("key", "k1"), ("empty", ""), ("REQUEST_ID", "r1")];
         let args = format_args!("it said \"hi\"\nERROR forged\x1b[31m");
         let record =
             Record::builder().level(Level::Warn).target("vandamme::x").args(args).key_values(&pairs).build();

@@ -19,6 +19,32 @@ enum WriterCommand {
     Confirm(SyncSender<()>),
 }
 
+/// Where the thread writes. A failure is no reason to stop.
+pub(super) trait Destination: Send + 'static {
+    /// Writes one formatted record.
+    fn write(&mut self, record: &[u8]);
+    /// Reports how many records have been dropped because they came too fast.
+    fn report_dropped(&mut self, count: u64);
+    fn flush(&mut self);
+}
+
+/// A stream of lines, such as stderr.
+pub(super) struct Lines<W>(pub(super) W);
+
+impl<W: Write + Send + 'static> Destination for Lines<W> {
+    fn write(&mut self, record: &[u8]) {
+        let _ = self.0.write_all(record);
+    }
+
+    fn report_dropped(&mut self, count: u64) {
+        let _ = writeln!(self.0, "{count} log lines dropped: stderr was read too slowly");
+    }
+
+    fn flush(&mut self) {
+        let _ = self.0.flush();
+    }
+}
+
 /// Queues lines, and never blocks.
 pub(super) struct LineSink {
     orders: SyncSender<WriterCommand>,
@@ -32,7 +58,7 @@ pub struct LogGuard {
 }
 
 /// Starts the thread. If the system cannot start one, lines are dropped.
-pub(super) fn start(to: impl Write + Send + 'static) -> (LineSink, LogGuard) {
+pub(super) fn start(to: impl Destination) -> (LineSink, LogGuard) {
     let (orders, waiting) = sync_channel(WAITING);
     let dropped = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&dropped);
@@ -47,25 +73,25 @@ pub(super) fn start(to: impl Write + Send + 'static) -> (LineSink, LogGuard) {
 }
 
 /// Runs until all senders are dropped. A closed stderr does not stop it.
-fn write_all(mut to: impl Write, waiting: &Receiver<WriterCommand>, dropped: &AtomicU64) {
+fn write_all(mut to: impl Destination, waiting: &Receiver<WriterCommand>, dropped: &AtomicU64) {
     while let Ok(order) = waiting.recv() {
         match order {
             WriterCommand::Write(line) => {
                 report(&mut to, dropped.swap(0, Ordering::Relaxed));
-                let _ = to.write_all(&line);
+                to.write(&line);
             }
             WriterCommand::Confirm(written) => {
                 report(&mut to, dropped.swap(0, Ordering::Relaxed));
-                let _ = to.flush();
+                to.flush();
                 let _ = written.send(());
             }
         }
     }
 }
 
-fn report(to: &mut impl Write, dropped: u64) {
+fn report(to: &mut impl Destination, dropped: u64) {
     if dropped > 0 {
-        let _ = writeln!(to, "{dropped} log lines dropped: stderr was read too slowly");
+        to.report_dropped(dropped);
     }
 }
 
@@ -123,7 +149,7 @@ mod tests {
     fn a_slow_reader_blocks_no_worker_and_receives_the_count_of_dropped_lines() {
         let (let_write, may_write) = mpsc::channel();
         let written = Arc::new(Mutex::new(Vec::new()));
-        let (mut sink, logs) = start(SlowReader { may_write, written: Arc::clone(&written) });
+        let (mut sink, logs) = start(Lines(SlowReader { may_write, written: Arc::clone(&written) }));
 
         for n in 0..WAITING + 100 {
             sink.write_all(format!("{n}\n").as_bytes()).unwrap();
@@ -147,7 +173,7 @@ mod tests {
         let (let_write, may_write) = mpsc::channel();
         drop(let_write);
         let written = Arc::new(Mutex::new(Vec::new()));
-        let (mut sink, logs) = start(SlowReader { may_write, written: Arc::clone(&written) });
+        let (mut sink, logs) = start(Lines(SlowReader { may_write, written: Arc::clone(&written) }));
 
         sink.write_all(b"last\n").unwrap();
         drop(logs);

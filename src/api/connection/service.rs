@@ -83,7 +83,7 @@ fn readable_in(version: Version, mut response: Response<BoxBody>) -> Response<Bo
 }
 
 fn is_health(path: &str) -> bool {
-    path.trim_end_matches('/') == "/health"
+    matches!(path.trim_end_matches('/'), "/health" | "/health/live" | "/health/ready")
 }
 
 fn refusal(request: &Request) -> Response<BoxBody> {

@@ -19,7 +19,8 @@ use crate::cli::exit_code::Exit;
 use crate::cli::print_to_stderr;
 use crate::config::Config;
 use crate::process::control::{self, State, client};
-use crate::process::directory;
+use crate::process::{directory, systemd};
+use crate::telemetry::LogTarget;
 
 /// How long to wait for a connection. A local gateway accepts at once.
 const PROBE: Duration = Duration::from_secs(1);
@@ -53,6 +54,8 @@ pub(super) struct GatewaySelector<'a> {
     pub(super) port: Option<u16>,
     /// `--config`
     pub(super) file: Option<&'a Path>,
+    /// Where a new gateway logs to.
+    pub(super) log: LogTarget,
     pub(super) config: &'a Config,
 }
 
@@ -132,7 +135,7 @@ impl GatewaySelector<'_> {
         };
         add(env!("CARGO_PKG_VERSION"));
         add(&std::env::current_exe().unwrap_or_default().to_string_lossy());
-        add(&format!("{:?} {:?} {:?}", self.host, self.port, self.file));
+        add(&format!("{:?} {:?} {:?} {:?}", self.host, self.port, self.file, self.log));
         for setting in &self.config.values {
             add(&setting.key);
             add(&setting.value);
@@ -198,6 +201,13 @@ impl GatewaySelector<'_> {
         }
         if let Some(file) = self.file {
             command.arg("--config").arg(file);
+        }
+        if self.log == LogTarget::Journal {
+            command.arg("--systemd");
+        }
+        // If this process is a service, the gateway is another one's.
+        for name in systemd::VARIABLES {
+            command.env_remove(name);
         }
         command.env_remove(URL).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()
     }

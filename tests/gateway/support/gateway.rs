@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -31,6 +32,7 @@ pub(crate) struct Setup {
     shell: Option<String>,
     program: Option<PathBuf>,
     port: PortSource,
+    stdin: Option<Arc<OwnedFd>>,
 }
 
 /// Where the port is set.
@@ -46,6 +48,12 @@ impl Setup {
     /// Starts it from a shell after these commands, such as `ulimit`.
     pub(crate) fn after_shell(mut self, line: &str) -> Self {
         self.shell = Some(line.to_owned());
+        self
+    }
+
+    /// With this open as standard input.
+    pub(crate) fn stdin(mut self, file: impl Into<OwnedFd>) -> Self {
+        self.stdin = Some(Arc::new(file.into()));
         self
     }
 
@@ -195,6 +203,8 @@ impl Setup {
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         let runtime = Runtime::new();
         command.env("XDG_RUNTIME_DIR", &runtime.0).envs(&self.environment);
+        let stdin = self.stdin.as_ref().map(|file| file.try_clone().expect("a descriptor"));
+        command.stdin(stdin.map_or_else(Stdio::null, Stdio::from));
         Run::spawn(command, (directory, runtime, self.environment.clone()))
     }
 
@@ -251,7 +261,7 @@ impl Run {
         mut command: Command,
         (directory, runtime, environment): (PathBuf, Runtime, BTreeMap<String, String>),
     ) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("vdm is built");
         let log = Arc::default();
         let deaf = Arc::default();
