@@ -107,12 +107,12 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     let descriptors = Descriptors::raise(&limits);
     let limiter = Arc::new(ConnectionLimiter::new(descriptors.connections()));
     let mut commands = Commands::open(origin.supervision, &gateway, address, changes).await?;
+    commands.ready().await?;
     let server = server::server(listeners, &gateway, &limiter)
         .map_err(|error| format!("the server cannot start: {error}"))?;
     actix_web::rt::spawn(exhaustion::watch(gateway.clone().into_inner(), limiter.clone()));
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
-    commands.ready();
     let mut shutdown = commands.until_shutdown(&gateway, &mut reloader).await;
     commands.report_progress(&limiter);
     let ending = if shutdown == Shutdown::Restart { Ending::Restart } else { Ending::Stopped };
@@ -187,10 +187,11 @@ impl Commands {
         }
     }
 
-    fn ready(&self) {
+    /// Returns when connections may be accepted.
+    async fn ready(&mut self) -> Result<(), String> {
         match self {
-            Self::Users(_) => {}
-            Self::Master(link) => link.ready(),
+            Self::Users(_) => Ok(()),
+            Self::Master(link) => link.ready().await,
         }
     }
 

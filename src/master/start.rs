@@ -50,7 +50,7 @@ impl Master {
         }
     }
 
-    /// A worker serves.
+    /// A worker can serve. It accepts connections when the master is prepared for commands to it.
     pub(super) fn serve(&mut self, pid: Pid, reason: StartReason, status: Status) {
         if let Some(worker) = self.worker(pid) {
             worker.enter(Role::Serving);
@@ -72,6 +72,9 @@ impl Master {
                 lifecycle::ready(std::process::id());
             }
             StartReason::Restart => self.commit_restart(pid),
+        }
+        if let Some(worker) = self.worker(pid) {
+            worker.send(WorkerOrder::Serve);
         }
     }
 

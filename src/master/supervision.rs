@@ -38,7 +38,11 @@ impl Master {
                     lines.iter().for_each(|line| log::error!("the new worker cannot start: {line}"));
                     self.schedule_respawn(&worker, &end, Duration::ZERO);
                 }
-                Role::Serving => self.schedule_respawn(&worker, &end, served),
+                Role::Serving => {
+                    let lines = failure.map_or_else(Vec::new, |failure| failure.lines);
+                    lines.iter().for_each(|line| log::error!("the worker cannot serve: {line}"));
+                    self.schedule_respawn(&worker, &end, served);
+                }
                 Role::Draining(_) => log::info!("worker {} {end}", worker.raw_pid()),
             }
         }

@@ -93,9 +93,19 @@ impl MasterLink {
         Ok(Self { orders, changes, messages, site, gateway, _signals: signals, checking })
     }
 
-    /// Reports that requests are served, and sends the state from time to time.
-    pub(super) fn ready(&self) {
+    /// Reports that requests can be served, and waits until the master orders it. From then on, sends the state from time to
+    /// time.
+    pub(super) async fn ready(&mut self) -> Result<(), String> {
         self.messages.send(WorkerMessage::Ready(Box::new(self.site.status())));
+        loop {
+            match self.orders.recv().await {
+                Some(WorkerOrder::Serve) => break,
+                Some(WorkerOrder::Stop | WorkerOrder::StopNow | WorkerOrder::Retire) | None => {
+                    return Err("the master has ended this worker before it served".to_owned());
+                }
+                Some(order) => self.answer(&order),
+            }
+        }
         let (gateway, messages) = (self.gateway.clone(), self.messages.clone());
         rt::spawn(async move {
             let mut last = Vec::new();
@@ -108,6 +118,7 @@ impl MasterLink {
                 }
             }
         });
+        Ok(())
     }
 
     /// Executes orders until one of them ends this worker.
@@ -135,6 +146,7 @@ impl MasterLink {
                 WorkerOrder::Stop => return Shutdown::Stop,
                 WorkerOrder::StopNow => return Shutdown::StopNow,
                 order @ (WorkerOrder::Start(_)
+                | WorkerOrder::Serve
                 | WorkerOrder::Ping
                 | WorkerOrder::Status
                 | WorkerOrder::ExportState) => self.answer(&order),
@@ -207,7 +219,11 @@ impl MasterLink {
                 let refusal = "this worker is finishing its requests".to_owned();
                 self.messages.send(WorkerMessage::Reloaded(ControlReply::Refused(vec![refusal])));
             }
-            WorkerOrder::Start(_) | WorkerOrder::Retire | WorkerOrder::Stop | WorkerOrder::StopNow => {}
+            WorkerOrder::Start(_)
+            | WorkerOrder::Serve
+            | WorkerOrder::Retire
+            | WorkerOrder::Stop
+            | WorkerOrder::StopNow => {}
         }
     }
 

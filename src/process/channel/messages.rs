@@ -8,8 +8,11 @@ use crate::process::control::{ControlReply, Status};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum WorkerOrder {
-    /// Serve on the listeners that are the message's descriptors, beginning with the attached state of an earlier worker.
+    /// Prepare to serve on the listeners that are the message's descriptors, beginning with the attached state of an earlier
+    /// worker. Answer with [`WorkerMessage::Ready`].
     Start(StartReason),
+    /// Accept connections. The master is prepared for commands to this worker.
+    Serve,
     /// Answer with [`WorkerMessage::Pong`], if all threads run.
     Ping,
     /// Answer with [`WorkerMessage::Status`].
@@ -46,7 +49,7 @@ pub(crate) enum WorkerMessage {
     Hello(Hello),
     /// The worker cannot start, and exits.
     Failed(StartFailure),
-    /// It serves.
+    /// It can serve, and waits for [`WorkerOrder::Serve`].
     Ready(Box<Status>),
     Pong,
     Status(Box<Status>),
