@@ -45,7 +45,8 @@ impl Arguments {
                 "--seed" => arguments.seed = number()?,
                 "--binary" => {
                     let path = words.next().ok_or("--binary requires a path")?;
-                    arguments.binary = std::fs::canonicalize(&path).map_err(|error| format!("{path}: {error}"))?;
+                    arguments.binary =
+                        std::fs::canonicalize(&path).map_err(|error| format!("{path}: {error}"))?;
                 }
                 _ => return Err(format!("unknown option '{word}'").into()),
             }

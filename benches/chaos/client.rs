@@ -21,7 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(100);
 pub(crate) enum Outcome {
     Complete,
     /// An error status with a JSON error.
-    Refused { status: u16, waits: Waits },
+    Refused {
+        status: u16,
+        waits: Waits,
+    },
     /// A stream that ended with an error event.
     Broken,
     /// The client disconnected, as the order says.
@@ -43,6 +46,8 @@ pub(crate) enum Waits {
 pub(crate) struct Kept {
     stream: TcpStream,
     pub(crate) opened: Instant,
+    /// How often the gateway had been restarted then: an old worker serves with the configuration of its time.
+    pub(crate) worker: u64,
     read: BytesMut,
 }
 
@@ -54,14 +59,14 @@ struct Reply {
 }
 
 impl Kept {
-    async fn open(address: SocketAddr) -> io::Result<Self> {
+    async fn open(address: SocketAddr, worker: u64) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, opened: Instant::now(), read: BytesMut::new() })
+        Ok(Self { stream, opened: Instant::now(), worker, read: BytesMut::new() })
     }
 
     /// Whether the gateway has closed it.
-    fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         let mut byte = [0];
         !matches!(self.stream.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
@@ -69,28 +74,27 @@ impl Kept {
 
 /// Sends an order, and returns what came and the connection if it can be used again.
 pub(crate) async fn perform(
-    address: SocketAddr,
+    (address, worker): (SocketAddr, u64),
     order: &Order,
     kept: Option<Kept>,
 ) -> (Outcome, Option<Kept>) {
-    let kept = kept.filter(|kept| !kept.is_closed());
     let reused = kept.is_some();
-    match timeout(PATIENCE, exchange(address, order, kept)).await {
+    let kept = match kept {
+        Some(kept) => Ok(kept),
+        None => Kept::open(address, worker).await,
+    };
+    let kept = match kept {
+        Ok(kept) => kept,
+        Err(error) => return (Outcome::Lost(format!("connect: {error}")), None),
+    };
+    match timeout(PATIENCE, exchange(order, kept)).await {
         Err(_) => (Outcome::Lost(format!("no end within {} s", PATIENCE.as_secs())), None),
         Ok(Err(trouble)) => (Outcome::Lost(format!("{trouble}; reused connection: {reused}")), None),
         Ok(Ok((outcome, kept))) => (outcome, kept),
     }
 }
 
-async fn exchange(
-    address: SocketAddr,
-    order: &Order,
-    kept: Option<Kept>,
-) -> Result<(Outcome, Option<Kept>), Trouble> {
-    let mut kept = match kept {
-        Some(kept) => kept,
-        None => Kept::open(address).await.map_err(|error| format!("connect: {error}"))?,
-    };
+async fn exchange(order: &Order, mut kept: Kept) -> Result<(Outcome, Option<Kept>), Trouble> {
     kept.stream.write_all(&order.bytes()).await.map_err(|error| format!("send: {error}"))?;
     let head = loop {
         if let Some(end) = memchr::memmem::find(&kept.read, b"\r\n\r\n") {
@@ -135,11 +139,15 @@ impl Reply {
             Outcome::Wrong(format!("{why}: status {}, {body:?}", self.status))
         };
         if self.status != 200 {
-            let is_error = serde_json::from_str(&text)
-                .is_ok_and(|value: serde_json::Value| value.get("error").is_some_and(|error| !error.is_null()));
-            let waits =
-                if self.head.contains("\r\nretry-after: ") { Waits::Stated } else { Waits::Unstated };
-            return if is_error { Outcome::Refused { status: self.status, waits } } else { wrong("no error body") };
+            let is_error = serde_json::from_str(&text).is_ok_and(|value: serde_json::Value| {
+                value.get("error").is_some_and(|error| !error.is_null())
+            });
+            let waits = if self.head.contains("\r\nretry-after: ") { Waits::Stated } else { Waits::Unstated };
+            return if is_error {
+                Outcome::Refused { status: self.status, waits }
+            } else {
+                wrong("no error body")
+            };
         }
         if !order.endpoint.reaches_upstream() || order.endpoint == Endpoint::CountTokens {
             return match self.is_list_or_count(order, &text) {
@@ -153,7 +161,9 @@ impl Reply {
         }
         let is_whole = numbers.len() == order.events;
         match order.form {
-            Form::Whole if is_whole && serde_json::from_str::<serde_json::Value>(&text).is_ok() => Outcome::Complete,
+            Form::Whole if is_whole && serde_json::from_str::<serde_json::Value>(&text).is_ok() => {
+                Outcome::Complete
+            }
             Form::Whole => wrong("an incomplete whole reply"),
             Form::Stream => match (ended(order.endpoint, &text), is_whole) {
                 (StreamEnd::Regular, true) => Outcome::Complete,
@@ -167,7 +177,9 @@ impl Reply {
     fn is_list_or_count(&self, order: &Order, text: &str) -> bool {
         let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else { return false };
         match order.endpoint {
-            Endpoint::CountTokens => value["input_tokens"] == order.id || self.head.contains("x-vdm-estimate"),
+            Endpoint::CountTokens => {
+                value["input_tokens"] == order.id || self.head.contains("x-vdm-estimate")
+            }
             Endpoint::Models => value["data"].is_array(),
             Endpoint::Health
             | Endpoint::Metrics

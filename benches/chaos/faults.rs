@@ -14,9 +14,9 @@ use crate::load::{Load, World};
 use crate::order::Mix;
 
 /// Until an actor that panicked or hangs is replaced and serves.
-const ACTOR_RECOVERY: Duration = Duration::from_secs(4);
-/// Until no provider is in a cooldown after the upstream has returned.
-const UPSTREAM_RECOVERY: Duration = Duration::from_secs(8);
+const ACTOR_RECOVERY: Duration = Duration::from_millis(2500);
+/// Until the calls that failed have ended. Health refuses no request.
+const UPSTREAM_RECOVERY: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -76,7 +76,8 @@ impl Fault {
         ];
         if actor_faults == ActorFaults::Possible {
             faults.push(Self::PanicConverter);
-            let actors = ["router", "ledger", "catalog", "signatures", "provider:anthropic", "provider:openai"];
+            let actors =
+                ["router", "ledger", "catalog", "signatures", "provider:anthropic", "provider:openai"];
             faults.push(Self::PanicActor(actors[rng.usize(..actors.len())]));
             faults.push(Self::HangActor(["ledger", "provider:openai"][rng.usize(..2)]));
         }
@@ -96,7 +97,9 @@ impl Driver<'_> {
             Fault::KillWorker => self.kill_worker(),
             Fault::PauseWorker => self.pause_worker(),
             Fault::PanicActor(actor) => self.strike(&format!("panic?actor={actor}"), Excuse::ActorFault),
-            Fault::HangActor(actor) => self.strike(&format!("hang?actor={actor}&seconds=600"), Excuse::ActorFault),
+            Fault::HangActor(actor) => {
+                self.strike(&format!("hang?actor={actor}&seconds=600"), Excuse::ActorFault)
+            }
             Fault::PanicConverter => self.strike("panic?actor=converter", Excuse::OneReply),
             Fault::UpstreamDown => self.upstream_down(),
             Fault::SlowHeads => self.slow_heads(),
@@ -105,6 +108,9 @@ impl Driver<'_> {
             Fault::BrokenConfiguration => self.broken_configuration(),
         };
         self.world.history.count("faults");
+        if matches!(fault, Fault::PanicActor(_) | Fault::PanicConverter) {
+            self.world.history.count("panics");
+        }
         if let Err(trouble) = caused {
             let at = began.elapsed().as_secs_f64();
             self.world.history.violate(format!("{fault:?} failed after {at:.1} s: {trouble}"));

@@ -43,7 +43,12 @@ impl Gateway {
         let log = File::create(directory.join("log"))?;
         // The master ends with the thread that starts it, which is the main thread.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM"]).arg(binary).args(["server", "start", "--port", &port.to_string()]);
+        command.args(["--pdeathsig", "TERM"]).arg(binary).args([
+            "server",
+            "start",
+            "--port",
+            &port.to_string(),
+        ]);
         command.args(["--config", "chaos.toml"]).stdout(log.try_clone()?).stderr(log);
         let master = environment(&mut command, &directory).stdin(Stdio::null()).spawn()?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -167,7 +172,9 @@ fn environment<'a>(command: &'a mut Command, directory: &Path) -> &'a mut Comman
 
 fn configuration(generation: u64, port: u16) -> String {
     let provider = |name: &str, rest: &str| {
-        format!("[{name}]\napi-key = \"sk-chaos-{generation}\"\nbase-url = \"http://127.0.0.1:{port}{rest}\"\n")
+        format!(
+            "[{name}]\napi-key = \"sk-chaos-{generation}\"\nbase-url = \"http://127.0.0.1:{port}{rest}\"\n"
+        )
     };
     let extra = if generation % 2 == 1 { provider("extra", "/v1") } else { String::new() };
     let limits = format!("[limits]\nin-flight = {IN_FLIGHT}\nidle-timeout = 6\ndrain = 60\nbody-grace = 5\n");

@@ -148,7 +148,11 @@ impl History {
         let mut single_replies =
             inner.windows.iter().filter(|window| window.excuse == Excuse::OneReply).count();
         for suspect in suspects {
-            let excused = inner.windows.iter().find(|window| window.excuses(&suspect)).map(|window| window.excuse);
+            // The excuse for a single reply is the last one.
+            let mut excuses: Vec<_> =
+                inner.windows.iter().filter(|window| window.excuses(&suspect)).collect();
+            excuses.sort_by_key(|window| window.excuse == Excuse::OneReply);
+            let excused = excuses.first().map(|window| window.excuse);
             let excused = match excused {
                 Some(Excuse::OneReply) if single_replies == 0 => None,
                 Some(Excuse::OneReply) => {
@@ -207,9 +211,10 @@ impl Excuse {
         match (&suspect.outcome, self) {
             (Outcome::Lost(_), Self::Killed) => true,
             (Outcome::Refused { status: 503, waits: Waits::Stated }, Self::Overload) => true,
-            (Outcome::Refused { status: 500.., .. }, Self::UpstreamDown | Self::ActorFault | Self::OneReply) => {
-                true
-            }
+            (
+                Outcome::Refused { status: 500.., .. },
+                Self::UpstreamDown | Self::ActorFault | Self::OneReply,
+            ) => true,
             (Outcome::Broken, Self::UpstreamDown | Self::OneReply) => true,
             // The reply is right, but the upstream was called more than once.
             (Outcome::Complete | Outcome::Left, Self::UpstreamDown) => true,

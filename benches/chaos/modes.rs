@@ -43,6 +43,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict, Trouble> {
     let after = before.await_return(&gateway, &world.history)?;
     verdict::check_rest(&gateway, &world);
     let summary = world.history.conclude();
+    if !summary.violations.is_empty() {
+        let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/chaos.log");
+        std::fs::write(path, gateway.log())?;
+        println!("the log of the gateway is in {path}");
+    }
     println!("seed {}\n", arguments.seed);
     verdict::print(&summary, (&before, &after));
     Ok(if summary.violations.is_empty() { Verdict::Held } else { Verdict::Violated })
@@ -50,7 +55,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict, Trouble> {
 
 /// Every code path once, so that the baseline contains what is allocated once.
 fn warm_up(world: &World, seed: u64) -> Result<(), Trouble> {
-    let load = Load { mix: Mix::Soak, clients: 50, seed, pause: Duration::from_millis(50), requests: usize::MAX };
+    let load =
+        Load { mix: Mix::Soak, clients: 50, seed, pause: Duration::from_millis(50), requests: usize::MAX };
     let crowd = load.start(world);
     sleep(WARM_UP);
     crowd.stop()?;
@@ -88,7 +94,8 @@ fn chaos(driver: &mut Driver<'_>, arguments: &Arguments) -> Result<(), Trouble> 
 /// Reloads and restarts in turn, until the required numbers are reached.
 fn hand_over(driver: &mut Driver<'_>, seed: u64) -> Result<(), Trouble> {
     let short = Load { mix: Mix::Short, clients: 16, seed, pause: Duration::ZERO, requests: usize::MAX };
-    let streams = Load { mix: Mix::Streams, clients: 12, seed: !seed, pause: Duration::ZERO, requests: usize::MAX };
+    let streams =
+        Load { mix: Mix::Streams, clients: 12, seed: !seed, pause: Duration::ZERO, requests: usize::MAX };
     let crowds = [short.start(driver.world), streams.start(driver.world)];
     let history = Arc::clone(&driver.world.history);
     let before = history.counted("requests");

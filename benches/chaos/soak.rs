@@ -51,7 +51,9 @@ pub(crate) fn run(gateway: &Gateway, world: &World, arguments: &Arguments) -> Re
     }
     crowd.stop()?;
     let second_half = &samples[samples.len() / 2..];
-    for (name, usage) in [("master", (|sample| sample.master) as fn(&Sample) -> Usage), ("worker", |s| s.worker)] {
+    for (name, usage) in
+        [("master", (|sample| sample.master) as fn(&Sample) -> Usage), ("worker", |s| s.worker)]
+    {
         let points: Vec<_> =
             second_half.iter().map(|sample| (sample.minutes, usage(sample).resident_kib as f64)).collect();
         let slope = Slope::of(&points).ok_or("too few samples: run for at least 2 minutes")?;
