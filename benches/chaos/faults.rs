@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
@@ -32,6 +32,11 @@ pub(crate) enum Fault {
     Garbage,
     RequestFlood,
     BrokenConfiguration,
+    /// The serving worker is killed while `restart` runs.
+    KillDuringRestart,
+    /// The serving worker is paused while `restart` runs.
+    RestartWhilePaused,
+    ReloadDuringRestart,
 }
 
 /// Causes the faults, one after the other.
@@ -41,6 +46,8 @@ pub(crate) struct Driver<'a> {
     pub(crate) rng: Rng,
     pub(crate) generation: u64,
     pub(crate) actor_faults: ActorFaults,
+    /// When the worker of now may have accepted its first connection.
+    pub(crate) serves_since: Instant,
 }
 
 /// Whether the binary has the feature `faults`.
@@ -73,6 +80,9 @@ impl Fault {
             Self::Garbage,
             Self::RequestFlood,
             Self::BrokenConfiguration,
+            Self::KillDuringRestart,
+            Self::RestartWhilePaused,
+            Self::ReloadDuringRestart,
         ];
         if actor_faults == ActorFaults::Possible {
             faults.push(Self::PanicConverter);
@@ -106,6 +116,9 @@ impl Driver<'_> {
             Fault::Garbage => self.garbage(),
             Fault::RequestFlood => self.request_flood(),
             Fault::BrokenConfiguration => self.broken_configuration(),
+            Fault::KillDuringRestart => self.kill_during_restart(),
+            Fault::RestartWhilePaused => self.restart_while_paused(),
+            Fault::ReloadDuringRestart => self.reload_during_restart(),
         };
         self.world.history.count("faults");
         if matches!(fault, Fault::PanicActor(_) | Fault::PanicConverter) {
@@ -130,6 +143,7 @@ impl Driver<'_> {
         self.generation += 1;
         self.gateway.configure(self.generation)?;
         let before = self.gateway.worker()?;
+        self.serves_since = Instant::now();
         self.gateway.server(&["restart"])?;
         let after = self.gateway.worker()?;
         if before == after {
@@ -146,12 +160,89 @@ impl Driver<'_> {
     fn kill_worker(&mut self) -> Result<(), Trouble> {
         let (worker, began) = (self.gateway.worker()?, Instant::now());
         signal(worker, "KILL")?;
-        // The kernel closes the sockets after the signal.
-        self.world.history.excuse(Excuse::Killed, began, Duration::from_millis(300));
+        self.world.history.excuse_kill(began, self.serves_since);
+        self.serves_since = began;
         let other = self.gateway.await_other_worker(worker)?;
         let after = began.elapsed().as_secs_f64();
         self.world.history.note(&format!("worker {worker} killed, {other} serves after {after:.2} s"));
         self.world.history.count("kills");
+        Ok(())
+    }
+
+    /// The restart may fail, but then its output must say so, and a worker must serve in the end.
+    fn kill_during_restart(&mut self) -> Result<(), Trouble> {
+        let (worker, began) = (self.gateway.worker()?, Instant::now());
+        let delay = Duration::from_millis(self.rng.u64(20..600));
+        let gateway = self.gateway;
+        let (restarted, killed) = thread::scope(|scope| {
+            let restart = scope.spawn(|| gateway.server(&["restart"]));
+            sleep(delay);
+            let killed = Instant::now();
+            // The worker may have ended by then.
+            let sent = signal(worker, "KILL").is_ok();
+            (restart.join(), sent.then_some(killed))
+        });
+        if let Some(killed) = killed {
+            self.world.history.excuse_kill(killed, self.serves_since);
+        }
+        self.serves_since = began;
+        let restarted = restarted.map_err(|_| "the thread of the restart panicked")?;
+        let outcome = restarted.map_or_else(|error| error.to_string(), |_| "restarted".to_owned());
+        let other = self.gateway.await_other_worker(worker)?;
+        let words = format!("worker {worker} killed after {delay:?} of a restart: {outcome}; {other} serves");
+        self.world.history.note(&words);
+        Ok(())
+    }
+
+    fn restart_while_paused(&mut self) -> Result<(), Trouble> {
+        let worker = self.gateway.worker()?;
+        let pause = Duration::from_millis(self.rng.u64(1000..4000));
+        self.generation += 1;
+        self.gateway.configure(self.generation)?;
+        self.serves_since = Instant::now();
+        let gateway = self.gateway;
+        signal(worker, "STOP")?;
+        let (restarted, continued) = thread::scope(|scope| {
+            let restart = scope.spawn(|| gateway.server(&["restart"]));
+            sleep(pause);
+            let continued = signal(worker, "CONT");
+            (restart.join(), continued)
+        });
+        continued?;
+        restarted.map_err(|_| "the thread of the restart panicked")??;
+        self.gateway.await_other_worker(worker)?;
+        self.world.history.count("restarts");
+        self.world.history.set_applied(self.generation);
+        Ok(())
+    }
+
+    /// Both commands must end; one of them may be refused, but the configuration must be applied.
+    fn reload_during_restart(&mut self) -> Result<(), Trouble> {
+        self.generation += 1;
+        self.gateway.configure(self.generation)?;
+        self.serves_since = Instant::now();
+        let delay = Duration::from_millis(self.rng.u64(0..500));
+        let gateway = self.gateway;
+        let (reloaded, restarted) = thread::scope(|scope| {
+            let restart = scope.spawn(|| gateway.server(&["restart"]));
+            sleep(delay);
+            (gateway.server(&["reload"]), restart.join())
+        });
+        let restarted = restarted.map_err(|_| "the thread of the restart panicked")?;
+        let text = |result: Result<String, Trouble>| {
+            result.map_or_else(|error| error.to_string(), |_| "done".to_owned())
+        };
+        let is_applied = restarted.is_ok() || reloaded.is_ok();
+        if restarted.is_ok() {
+            self.world.history.count("restarts");
+        }
+        let words =
+            format!("reload {delay:?} after a restart: {}; restart: {}", text(reloaded), text(restarted));
+        self.world.history.note(&words);
+        if !is_applied {
+            return Err("neither was done".into());
+        }
+        self.world.history.set_applied(self.generation);
         Ok(())
     }
 

@@ -31,6 +31,8 @@ struct Window {
     excuse: Excuse,
     from: Instant,
     until: Instant,
+    /// Earlier connections belong to a worker that is not concerned.
+    connected_since: Option<Instant>,
 }
 
 /// A request that did not end as its order says.
@@ -108,7 +110,16 @@ impl History {
 
     /// A fault from `from` until now, whose effects last for `after`.
     pub(crate) fn excuse(&self, excuse: Excuse, from: Instant, after: Duration) {
-        self.lock().windows.push(Window { excuse, from, until: Instant::now() + after });
+        let until = Instant::now() + after;
+        self.lock().windows.push(Window { excuse, from, until, connected_since: None });
+    }
+
+    /// A kill since `from` of the worker that accepts connections since `connected_since`.
+    pub(crate) fn excuse_kill(&self, from: Instant, connected_since: Instant) {
+        // The kernel closes the sockets after the signal.
+        let until = Instant::now() + Duration::from_millis(300);
+        let connected_since = Some(connected_since);
+        self.lock().windows.push(Window { excuse: Excuse::Killed, from, until, connected_since });
     }
 
     pub(crate) fn violate(&self, words: String) {
@@ -192,7 +203,9 @@ impl History {
 impl Window {
     fn excuses(&self, suspect: &Suspect) -> bool {
         let overlaps = suspect.started <= self.until + TOLERANCE && suspect.ended + TOLERANCE >= self.from;
-        overlaps && self.excuse.permits(suspect)
+        let connected = suspect.opened.unwrap_or(suspect.started);
+        let concerned = self.connected_since.is_none_or(|since| connected + TOLERANCE >= since);
+        overlaps && concerned && self.excuse.permits(suspect)
     }
 }
 

@@ -33,7 +33,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict, Trouble> {
     warm_up(&world, arguments.seed)?;
     let before = Baseline::of(&gateway)?;
     let rng = Rng::with_seed(arguments.seed);
-    let mut driver = Driver { gateway: &gateway, world: &world, rng, generation: 0, actor_faults };
+    let mut driver = Driver {
+        gateway: &gateway,
+        world: &world,
+        rng,
+        generation: 0,
+        actor_faults,
+        serves_since: Instant::now(),
+    };
     match arguments.mode {
         Mode::Chaos => chaos(&mut driver, arguments)?,
         Mode::HandOver => hand_over(&mut driver, arguments.seed)?,
