@@ -8,7 +8,7 @@ default:
 start *arguments:
     cargo run --release --locked -- server start {{ arguments }}
 
-# Run every check that CI runs, or only some: tools clients format lint test faults docs deny.
+# Run every check that CI runs, or only some: tools clients format lint test faults chaos docs deny.
 check *steps:
     scripts/check {{ steps }}
 
@@ -36,6 +36,14 @@ fuzz *arguments:
 # Compare the gateway with nginx; takes four minutes on a quiet machine.
 bench *arguments:
     scripts/bench {{ arguments }}
+
+# Kill, flood, reload and restart the gateway under load, and check every reply.
+chaos *arguments:
+    scripts/chaos {{ arguments }}
+
+# Measure whether memory grows under constant load; takes ten minutes.
+soak *arguments:
+    scripts/soak {{ arguments }}
 
 # Record a fixture from a live API; the request is read from stdin.
 record provider name:
