@@ -170,7 +170,7 @@ impl Master {
             match worker.role {
                 Role::Starting(_) => worker.discard(),
                 Role::Serving if worker.pid != pid => worker.drain(DrainLimit::Unlimited),
-                Role::Draining(DrainLimit::Unlimited) => worker.drain(DrainLimit::Configured),
+                Role::Draining(DrainLimit::Unlimited) => worker.limit_drain(),
                 Role::Serving | Role::Draining(DrainLimit::Configured | DrainLimit::Now) => {}
             }
         }

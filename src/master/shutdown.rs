@@ -75,9 +75,8 @@ impl Master {
                 Role::Starting(_) => worker.discard(),
                 Role::Serving => worker.drain(limit),
                 Role::Draining(DrainLimit::Now) => {}
-                Role::Draining(_) if limit == DrainLimit::Now => worker.drain(limit),
-                Role::Draining(DrainLimit::Unlimited) => worker.drain(limit),
-                Role::Draining(DrainLimit::Configured) => {}
+                // After a second restart it still serves idle connections; the order ends that.
+                Role::Draining(DrainLimit::Unlimited | DrainLimit::Configured) => worker.drain(limit),
             }
         }
         if let Some(shutdown) = &mut self.shutdown

@@ -187,6 +187,12 @@ impl Worker {
         self.enter(Role::Draining(limit));
     }
 
+    /// It already drains without a limit, and has `limits.drain` from now on.
+    pub(super) fn limit_drain(&mut self) {
+        self.send(WorkerOrder::Retire);
+        self.enter(Role::Draining(DrainLimit::Configured));
+    }
+
     /// Kills it. The end of the process follows as an event.
     pub(super) fn kill(&self) {
         // It may have exited already; its number is its own until it is waited for.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::rt;
 use actix_web::rt::time::sleep;
@@ -154,12 +154,17 @@ impl MasterLink {
         }
     }
 
-    /// Serves the open connections until all are closed, or until the master sets a limit.
+    /// Serves the open connections until all are closed, or until `limits.drain` has passed since the master set that limit. Until
+    /// then no connection is closed whose client has not been notified, since it may be sending a request.
     pub(super) async fn until_unused(&mut self, limiter: &ConnectionLimiter) -> Shutdown {
         sleep(PAUSE).await;
+        let mut deadline = None;
         loop {
             if limiter.open() == 0 {
                 return Shutdown::Stop;
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Shutdown::StopNow;
             }
             let order = match select(Box::pin(self.orders.recv()), Box::pin(sleep(PROGRESS))).await {
                 Either::Left((order, _)) => order,
@@ -168,6 +173,10 @@ impl MasterLink {
             match order {
                 None | Some(WorkerOrder::Stop) => return Shutdown::Stop,
                 Some(WorkerOrder::StopNow) => return Shutdown::StopNow,
+                Some(WorkerOrder::Retire) => {
+                    let drain = self.gateway.live_config().settings.limits.drain;
+                    deadline.get_or_insert(Instant::now() + drain);
+                }
                 Some(order) => self.answer(&order),
             }
         }

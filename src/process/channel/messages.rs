@@ -21,7 +21,8 @@ pub(crate) enum WorkerOrder {
     Reload,
     /// Answer with [`WorkerMessage::State`].
     ExportState,
-    /// Accept no more connections, serve the open ones without a limit of time, then exit.
+    /// Accept no more connections, serve the open ones without a limit of time, then exit. The second one limits the time to
+    /// `limits.drain`.
     Retire,
     /// Drain within `limits.drain`, then exit.
     Stop,

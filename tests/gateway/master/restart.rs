@@ -1,6 +1,8 @@
 //! `vdm server restart`: another program, or another configuration, without a lost request.
 
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::thread;
@@ -9,10 +11,11 @@ use std::time::Duration;
 use super::load::{Load, Reuse};
 use super::{refused_restart, restart, runs, signal};
 use crate::process_control::{paused, provider};
-use crate::support::await_that;
 use crate::support::client::prompt;
-use crate::support::gateway::{Gateway, MODEL, free_port, fresh_directory};
+use crate::support::gateway::{Gateway, MODEL, free_port, fresh_directory, whole_prompt};
 use crate::support::upstream::{Answer, Upstream};
+use crate::support::wire::{Framing, Wire};
+use crate::support::{PATIENCE, await_that};
 
 const VDM: &str = env!("CARGO_BIN_EXE_vdm");
 
@@ -191,6 +194,52 @@ fn a_second_restart_bounds_the_first_drain() {
 
     assert!(!exchange.finish().error_type().is_empty());
     await_that("the first worker exits", || !runs(first));
+}
+
+/// Requirement: a connection whose stream spans two restarts can be used again, since its client was not notified of an end.
+#[test]
+fn a_second_restart_closes_no_connection_without_notice() {
+    let (upstream, _) = paused();
+    let quick = Upstream::openai();
+    let gateway = Gateway::before(&upstream).provider("quick", &quick).start();
+    let mut stream = TcpStream::connect(gateway.address).expect("it listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let mut wire = Wire::new(stream.try_clone().expect("a descriptor"));
+    stream.write_all(&gateway.ask_bytes("hi")).expect("sent");
+    let head = wire.head().expect("a reply").expect("a head");
+    assert_eq!((head.second_word(), head.header("connection")), ("200", None));
+
+    restart(&gateway);
+    restart(&gateway);
+    upstream.permit();
+    wire.body(Framing::of_reply(&head)).expect("the whole stream");
+    thread::sleep(Duration::from_millis(300));
+
+    stream.write_all(&gateway.messages(&whole_prompt("quick:m", "hi")).bytes()).expect("still open");
+    let head = wire.head().expect("a reply").expect("a head");
+    assert_eq!((head.second_word(), head.header("connection")), ("200", Some("close")));
+}
+
+/// Requirement: `stop` ends a worker that serves idle connections after a second restart at once.
+#[test]
+fn stop_does_not_wait_for_idle_connections_of_an_old_worker() {
+    let quick = Upstream::openai();
+    let mut gateway = Gateway::before(&quick).start();
+    let first = gateway.worker();
+    let mut stream = TcpStream::connect(gateway.address).expect("it listens");
+    let mut wire = Wire::new(stream.try_clone().expect("a descriptor"));
+    stream.write_all(&gateway.messages(&whole_prompt(MODEL, "hi")).bytes()).expect("sent");
+    let head = wire.head().expect("a reply").expect("a head");
+    wire.body(Framing::of_reply(&head)).expect("a reply");
+    restart(&gateway);
+    restart(&gateway);
+    assert!(runs(first), "its connection is idle");
+    let began = std::time::Instant::now();
+
+    gateway.run.signal("TERM");
+
+    assert_eq!(gateway.run.wait().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(10), "limits.drain is 25 s");
 }
 
 /// Requirement: a restart reads the configuration again, and requests that began before keep theirs.
