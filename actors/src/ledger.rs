@@ -22,7 +22,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, Supervised};
-use actix_rt::Arbiter;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use vandamme_protocol::vocabulary::Usage;
 
@@ -31,6 +30,7 @@ pub use self::in_flight::{Active, RequestSummary};
 pub use self::totals::{RequestTotals, Rows, Totals};
 use self::traces::Traces;
 pub use self::traces::{Trace, TraceError};
+use crate::actor_thread::ActorThread;
 use crate::clock;
 use crate::excerpt::{self, one_line};
 use crate::observe::{Observe, Ping};
@@ -143,11 +143,11 @@ impl EventQueue {
 }
 
 /// Starts an empty ledger.
-pub(crate) fn start(arbiter: &Arbiter) -> (Addr<Ledger>, EventQueue) {
+pub(crate) fn start(thread: &dyn ActorThread) -> (Addr<Ledger>, EventQueue) {
     let (sender, events) = unbounded_channel();
     let awake = Arc::<AtomicBool>::default();
     let event_queue = EventQueue { events: sender, awake: awake.clone() };
-    let address = panic_guard::start(&arbiter.handle(), "ledger", MAILBOX, move || Ledger {
+    let address = panic_guard::start(thread, "ledger", MAILBOX, move || Ledger {
         rows: Rows::default(),
         traces: Traces::default(),
         running: HashMap::new(),
