@@ -41,7 +41,7 @@ const PROVIDERS: [&str; 3] = ["p", "q", "r"];
 const KEYS: usize = 3;
 const MODELS: [&str; 3] = ["m0", "m1", "m2"];
 /// The time in which requests start and faults happen.
-const HORIZON: Millis = 6_000;
+const HORIZON: Millis = 5_000;
 /// The number of seeds if `SIM_SEEDS` names none.
 const SEEDS: u64 = 1_000;
 
@@ -93,7 +93,8 @@ impl World {
             return;
         }
         let mut trace = self.trace.0.borrow_mut();
-        writeln!(trace, "{:>6} {event}", clock::boot().saturating_sub(self.start)).expect("a string takes every text");
+        writeln!(trace, "{:>6} {event}", clock::boot().saturating_sub(self.start))
+            .expect("a string takes every text");
     }
 
     fn draw<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
@@ -148,17 +149,15 @@ fn number_from(variable: &str) -> Option<u64> {
 /// permit and no waiting request is left, a replaced provider keeps its knowledge, no request is refused
 /// unnecessarily, and the ledger counts each request once.
 ///
-/// `SIM_SEEDS=20000` runs more schedules, `SIM_SEED=7` one.
+/// `SIM_SEEDS=20000` runs more schedules, `SIM_SEED=7` one; both together name the first seed and their number.
 #[test]
 fn random_schedules_break_no_rule() {
-    let (first, count) = match number_from("SIM_SEED") {
-        Some(seed) => (seed, 1),
-        None => (0, number_from("SIM_SEEDS").unwrap_or(SEEDS)),
-    };
+    let first = number_from("SIM_SEED");
+    let count = number_from("SIM_SEEDS").unwrap_or(if first.is_some() { 1 } else { SEEDS });
+    let seeds = first.unwrap_or_default()..first.unwrap_or_default() + count;
     let halves = [0, 1].map(|half| {
-        std::thread::spawn(move || (first..first + count).filter(|seed| seed % 2 == half).for_each(|seed| {
-            simulate(seed);
-        }))
+        let seeds = seeds.clone().filter(move |seed| seed % 2 == half);
+        std::thread::spawn(move || seeds.for_each(|seed| drop(simulate(seed))))
     });
     for half in halves {
         if let Err(panic) = half.join() {
@@ -170,7 +169,7 @@ fn random_schedules_break_no_rule() {
 /// A failure can be repeated: the same seed gives the same events at the same times.
 #[test]
 fn the_same_seed_gives_the_same_trace() {
-    for seed in 0..40 {
+    for seed in 0..25 {
         let (one, other) = (simulate(seed), simulate(seed));
         let differs = one.lines().zip(other.lines()).find(|(one, other)| one != other);
         assert_eq!(differs, None, "seed {seed}");
@@ -181,11 +180,28 @@ fn the_same_seed_gives_the_same_trace() {
 /// The schedules reach what they are for.
 #[test]
 fn the_schedules_contain_every_kind_of_event() {
-    let traces: String = (0..200).map(simulate).collect();
+    let traces: String = (0..100).map(simulate).collect();
     for event in [
-        "served", "refused", "disconnects", "rate limited", "busy", "passed over", "another key", "repeats",
-        "next target", "panics", "hangs", "restarts", "reload", "removed", "is given up", "floods", "recalls",
-        "keeps its state", "unroutable", "no lease",
+        "served",
+        "refused",
+        "disconnects",
+        "rate limited",
+        "busy",
+        "passed over",
+        "another key",
+        "repeats",
+        "next target",
+        "panics",
+        "hangs",
+        "restarts",
+        "reload",
+        "removed",
+        "is given up",
+        "floods",
+        "recalls",
+        "keeps its state",
+        "unroutable",
+        "no lease",
     ] {
         assert!(traces.contains(event), "no schedule has: {event}");
     }

@@ -265,9 +265,7 @@ impl ProviderSlot {
 
 fn start_signatures(thread: &dyn ActorThread, settings: &Settings) -> Addr<SignatureStore> {
     let retention = settings.limits.signatures;
-    panic_guard::start(thread, "signatures", signatures::MAILBOX, move || {
-        SignatureStore::new(retention)
-    })
+    panic_guard::start(thread, "signatures", signatures::MAILBOX, move || SignatureStore::new(retention))
 }
 
 fn reason(error: MailboxError) -> &'static str {

@@ -203,7 +203,11 @@ async fn check_released(world: &World) {
     let registry = world.registry.load();
     for (name, address) in registry.providers() {
         let view = address.send(Observe::new()).await.expect("the supervisor has replaced it");
-        assert_eq!((view.waiting, view.in_flight), (0, 0), "{name} has waiting requests or requests in flight");
+        assert_eq!(
+            (view.waiting, view.in_flight),
+            (0, 0),
+            "{name} has waiting requests or requests in flight"
+        );
     }
     let checks = world.checks.borrow();
     for permits in &checks.permits {
@@ -216,7 +220,8 @@ async fn check_released(world: &World) {
 
 async fn check_ledger(world: &World) {
     let registry = world.registry.load();
-    let view: LedgerView = registry.ledger.send(Observe::new()).await.expect("the supervisor has replaced it");
+    let view: LedgerView =
+        registry.ledger.send(Observe::new()).await.expect("the supervisor has replaced it");
     assert!(view.active.is_empty(), "requests are left in flight: {:?}", view.active);
     let counted: BTreeMap<_, _> = view
         .rows

@@ -217,8 +217,7 @@ impl<'r> Run<'r> {
                 return Err(Stopped::GiveUp);
             };
             let left = rest.len() + passed_over.len();
-            let alternatives =
-                if left > 0 && is_fresh { Alternatives::Left } else { Alternatives::None };
+            let alternatives = if left > 0 && is_fresh { Alternatives::Left } else { Alternatives::None };
             let leased = match first.take() {
                 Some(lease) => self.leasing.first(lease, &target, alternatives).await,
                 None => {
@@ -228,7 +227,9 @@ impl<'r> Run<'r> {
             };
             let called = match leased {
                 Ok(lease) => self.call_target(&target, lease, left, &mut attempts, record).await,
-                Err(error) => Err(self.without_lease(&target, alternatives, &error, attempts.elsewhere(left))),
+                Err(error) => {
+                    Err(self.without_lease(&target, alternatives, &error, attempts.elsewhere(left)))
+                }
             };
             match called {
                 Ok(()) => return Ok(()),
@@ -321,10 +322,19 @@ impl<'r> Run<'r> {
             return next;
         }
         self.tried.is_over_budget = true;
-        if retry == Retry::NextKey && !lease.is_known_to_fail { Next::NextKey } else { attempts.elsewhere(left) }
+        if retry == Retry::NextKey && !lease.is_known_to_fail {
+            Next::NextKey
+        } else {
+            attempts.elsewhere(left)
+        }
     }
 
-    async fn another_key(&mut self, target: &Target, lease: Lease, tried: &[crate::secret::KeyId]) -> Option<Lease> {
+    async fn another_key(
+        &mut self,
+        target: &Target,
+        lease: Lease,
+        tried: &[crate::secret::KeyId],
+    ) -> Option<Lease> {
         let earlier = Earlier { tried, held: lease.held() };
         match self.leasing.lease(target, lease.alternatives, &earlier).await {
             Ok(next) => {

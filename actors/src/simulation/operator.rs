@@ -18,7 +18,7 @@ use crate::supervisor::{ActorName, Reconfigure, Restart};
 use crate::testing::{limits, provider, settings};
 
 /// The longest time until the supervisor has replaced a hung actor: a watch interval and a ping.
-const REPLACED_WITHIN: Duration = Duration::from_millis(250 + 500);
+const REPLACED_WITHIN: Duration = Duration::from_millis(500 + 500);
 pub(super) const QUEUE: usize = 3;
 pub(super) const QUEUE_WAIT: Duration = Duration::from_millis(800);
 
@@ -51,7 +51,8 @@ impl ConfiguredProvider {
         let names: Vec<_> = self.keys.iter().map(|&key| key_name(number, key)).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();
         // `m0` has a chain of all providers, `m1` of two, `m2` has no fallback.
-        let next = |step: usize, model: &str| format!("{}:{model}", PROVIDERS[(number + step) % PROVIDERS.len()]);
+        let next =
+            |step: usize, model: &str| format!("{}:{model}", PROVIDERS[(number + step) % PROVIDERS.len()]);
         let (first, second, other) = (next(1, "m0"), next(2, "m0"), next(1, "m1"));
         let chain: [&str; 2] = [&first, &second];
         let built = provider(PROVIDERS[number]).keys(&names).fallbacks(&[("m0", &chain), ("m1", &[&other])]);
@@ -91,7 +92,7 @@ impl Configuration {
         let providers = providers.filter_map(|(number, known)| Some(known.as_ref()?.settings(number)));
         let mut settings = settings(providers.collect());
         settings.limits = Limits {
-            watch_interval: Duration::from_millis(250),
+            watch_interval: Duration::from_millis(500),
             watch_patience: Duration::from_millis(500),
             provider_in_flight: self.in_flight,
             provider_queue: QUEUE,

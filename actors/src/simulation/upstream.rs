@@ -73,10 +73,8 @@ impl SimulatedFault {
         let of_key = outcome.without_key() != outcome;
         let provider = rng.usize(0..PROVIDERS.len());
         let key = of_key.then(|| ApiKey::new(key_name(provider, rng.usize(0..KEYS))).id());
-        let is_of_model = matches!(
-            outcome,
-            Outcome::RateLimited { scope: LimitScope::Model, .. } | Outcome::KeyForbidden
-        );
+        let is_of_model =
+            matches!(outcome, Outcome::RateLimited { scope: LimitScope::Model, .. } | Outcome::KeyForbidden);
         let model = (is_of_model || !of_key && rng.bool()).then(|| rng.usize(0..MODELS.len()));
         let from = start + rng.u64(0..HORIZON);
         let longest = if of_key { 3_000 } else { 6_000 };

@@ -117,7 +117,8 @@ impl Leasing<'_> {
                 reply,
             };
             if provider.try_send(request).is_ok()
-                && let Some(answer) = self.awaited::<Result<Lease, NoLease>>(answer, registry.generation).await
+                && let Some(answer) =
+                    self.awaited::<Result<Lease, NoLease>>(answer, registry.generation).await
             {
                 return answer.map_err(Unleased::Refused);
             }

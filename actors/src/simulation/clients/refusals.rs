@@ -25,7 +25,8 @@ impl Run<'_> {
         match refusal {
             LeaseRefusal::RateLimited { .. } => {
                 let upstream = world.upstream.borrow();
-                let is_limited = untried.iter().any(|&key| upstream.is_limited(self.target(target, key), now));
+                let is_limited =
+                    untried.iter().any(|&key| upstream.is_limited(self.target(target, key), now));
                 assert!(is_limited, "refused for a wait that the upstream does not require: {target:?}");
             }
             LeaseRefusal::AllTried => assert!(untried.is_empty(), "a key is left: {untried:?}"),
@@ -47,7 +48,10 @@ impl Run<'_> {
         let own = Target { provider: route.provider.clone(), model: route.model.clone() };
         for target in std::iter::once(&own).chain(&route.fallbacks) {
             if let Some(key) = self.served_by(target) {
-                panic!("{}:{} would have served the request with {key}: {:?}", target.provider.name, target.model, self.tried);
+                panic!(
+                    "{}:{} would have served the request with {key}: {:?}",
+                    target.provider.name, target.model, self.tried
+                );
             }
         }
     }
