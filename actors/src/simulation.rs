@@ -33,9 +33,11 @@ use self::operator::Configuration;
 use self::upstream::SimulatedUpstream;
 use crate::clock::virtual_time::{self, VirtualTime};
 use crate::clock::{self, Millis};
+use crate::faults::{InjectedFault, inject};
 use crate::registry::Registry;
 use crate::snapshot::Snapshot;
-use crate::supervisor::Supervisor;
+use crate::supervisor::{ActorName, Supervisor};
+use crate::testing::{provider, settings};
 
 const PROVIDERS: [&str; 3] = ["p", "q", "r"];
 const KEYS: usize = 3;
@@ -121,15 +123,16 @@ async fn run_schedule(seed: u64, trace: Trace) {
     checks::check_end(&world).await;
 }
 
+fn paused_runtime() -> tokio::runtime::Runtime {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().start_paused(true).build().expect("a runtime without I/O starts")
+}
+
 /// Runs one schedule and returns its trace. A panic carries the seed and the trace.
 fn simulate(seed: u64) -> String {
     let trace = Trace::default();
-    let runtime = || {
-        let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_time().start_paused(true).build().expect("a runtime without I/O starts")
-    };
     let schedule = std::panic::catch_unwind(AssertUnwindSafe(|| {
-        System::with_tokio_rt(runtime).block_on(run_schedule(seed, trace.clone()));
+        System::with_tokio_rt(paused_runtime).block_on(run_schedule(seed, trace.clone()));
     }));
     let events = std::mem::take(&mut *trace.0.borrow_mut());
     if let Err(panic) = schedule {
@@ -205,4 +208,21 @@ fn the_schedules_contain_every_kind_of_event() {
     ] {
         assert!(traces.contains(event), "no schedule has: {event}");
     }
+}
+
+/// A hung actor is replaced after the watch interval and the patience for one ping, however many others hang.
+#[test]
+fn actors_that_hang_together_are_replaced_together() {
+    System::with_tokio_rt(paused_runtime).block_on(async {
+        let _virtual = VirtualTime::start();
+        let settings = settings(PROVIDERS.map(|name| provider(name).build()).to_vec());
+        let replaced_within = settings.limits.watch_interval + settings.limits.watch_patience;
+        let (_supervisor, registry) = Supervisor::start_tree_on(settings, threads::start_threads(1));
+        for name in PROVIDERS {
+            let name = ActorName::Provider(name.into());
+            inject(&registry.load(), &name, InjectedFault::Hang(Duration::from_secs(10)));
+        }
+        sleep(replaced_within + Duration::from_millis(1)).await;
+        assert_eq!(registry.load().generation, 3);
+    });
 }

@@ -169,25 +169,40 @@ impl Supervisor {
 
     fn watch(&mut self, context: &mut Context<Self>) {
         self.stop_retired();
-        let registry = self.registry.load();
-        self.ping(ActorName::Ledger, &registry.ledger, context);
-        self.ping(ActorName::Catalog, &registry.catalog, context);
-        self.ping(ActorName::SignatureStore, &registry.signatures, context);
-        for (name, provider) in registry.providers() {
-            self.ping(ActorName::Provider(name.clone()), provider, context);
+        self.ping(ActorName::Ledger, |registry| Some(&registry.ledger), context);
+        self.ping(ActorName::Catalog, |registry| Some(&registry.catalog), context);
+        self.ping(ActorName::SignatureStore, |registry| Some(&registry.signatures), context);
+        for name in self.providers.keys() {
+            let provider = name.clone();
+            self.ping(
+                ActorName::Provider(name.clone()),
+                move |registry| registry.provider(&provider),
+                context,
+            );
         }
     }
 
-    fn ping<A>(&self, name: ActorName, address: &Addr<A>, context: &mut Context<Self>)
-    where
+    /// Pings the actor that has this name. `address_in` finds its address in a registry.
+    fn ping<A>(
+        &self,
+        name: ActorName,
+        address_in: impl Fn(&Registry) -> Option<&Addr<A>> + 'static,
+        context: &mut Context<Self>,
+    ) where
         A: Actor<Context = Context<A>> + Handler<Ping>,
     {
-        let generation = self.registry.load().generation;
+        let registry = self.registry.load();
+        let Some(address) = address_in(&registry) else { return };
+        // Weak, since the actor of a removed provider ends with its last lease.
+        let pinged = address.downgrade();
         let answer = address.send(Ping).timeout(self.settings.limits.watch_patience);
         context.spawn(answer.into_actor(self).map(move |answer, supervisor, _| {
             let Err(error) = answer else { return };
-            // If an actor was replaced after the ping was sent, this answer is stale: ping again before acting on it.
-            if supervisor.registry.load().generation == generation {
+            // The answer says nothing about an actor that has taken the place of the pinged one. The replacement of
+            // another actor does not matter: otherwise actors that fail together would be replaced one after the other.
+            let registry = supervisor.registry.load();
+            let Some(current) = address_in(&registry) else { return };
+            if pinged.upgrade().is_some_and(|pinged| pinged == *current) {
                 supervisor.replace(&name, reason(error));
             }
         }));
