@@ -193,8 +193,8 @@ impl Supervisor {
     {
         let registry = self.registry.load();
         let Some(address) = address_in(&registry) else { return };
-        // Weak, since the actor of a removed provider ends with its last lease.
-        let pinged = address.downgrade();
+        // The actor of a removed provider ends after its last ping. A weak address of a closed actor could not be compared.
+        let pinged = address.clone();
         let answer = address.send(Ping).timeout(self.settings.limits.watch_patience);
         context.spawn(answer.into_actor(self).map(move |answer, supervisor, _| {
             let Err(error) = answer else { return };
@@ -202,7 +202,7 @@ impl Supervisor {
             // another actor does not matter: otherwise actors that fail together would be replaced one after the other.
             let registry = supervisor.registry.load();
             let Some(current) = address_in(&registry) else { return };
-            if pinged.upgrade().is_some_and(|pinged| pinged == *current) {
+            if pinged == *current {
                 supervisor.replace(&name, reason(error));
             }
         }));
