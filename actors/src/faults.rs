@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use actix::{Handler, Message};
+use actix::{Actor, Context, Handler, Message};
 
 use crate::catalog::Catalog;
 use crate::ledger::Ledger;
@@ -54,49 +54,66 @@ pub fn inject_into_router(registry: &Snapshot<Registry>, fault: InjectedFault) {
     router::thread_router(registry).do_send(fault);
 }
 
-fn perform(fault: InjectedFault) {
+fn perform<A: Actor<Context = Context<A>>>(fault: InjectedFault, context: &mut Context<A>) {
+    #[cfg(test)]
+    if crate::clock::virtual_time::now().is_some() {
+        return perform_in_virtual_time(fault, context);
+    }
+    #[cfg(not(test))]
+    let _ = context;
     match fault {
         InjectedFault::Panic => panic!("injected panic"),
         InjectedFault::Hang(time) => std::thread::sleep(time),
     }
 }
 
+/// A hung actor handles no message and no timer; the simulation's thread continues. The panic is not printed.
+#[cfg(test)]
+fn perform_in_virtual_time<A: Actor<Context = Context<A>>>(fault: InjectedFault, context: &mut Context<A>) {
+    use actix::AsyncContext as _;
+
+    match fault {
+        InjectedFault::Panic => std::panic::resume_unwind(Box::new("injected panic")),
+        InjectedFault::Hang(time) => context.wait(actix::fut::wrap_future(tokio::time::sleep(time))),
+    }
+}
+
 impl Handler<InjectedFault> for Router {
     type Result = ();
 
-    fn handle(&mut self, fault: InjectedFault, _: &mut Self::Context) {
-        perform(fault);
+    fn handle(&mut self, fault: InjectedFault, context: &mut Self::Context) {
+        perform(fault, context);
     }
 }
 
 impl Handler<InjectedFault> for Ledger {
     type Result = ();
 
-    fn handle(&mut self, fault: InjectedFault, _: &mut Self::Context) {
-        perform(fault);
+    fn handle(&mut self, fault: InjectedFault, context: &mut Self::Context) {
+        perform(fault, context);
     }
 }
 
 impl Handler<InjectedFault> for Catalog {
     type Result = ();
 
-    fn handle(&mut self, fault: InjectedFault, _: &mut Self::Context) {
-        perform(fault);
+    fn handle(&mut self, fault: InjectedFault, context: &mut Self::Context) {
+        perform(fault, context);
     }
 }
 
 impl Handler<InjectedFault> for SignatureStore {
     type Result = ();
 
-    fn handle(&mut self, fault: InjectedFault, _: &mut Self::Context) {
-        perform(fault);
+    fn handle(&mut self, fault: InjectedFault, context: &mut Self::Context) {
+        perform(fault, context);
     }
 }
 
 impl Handler<InjectedFault> for Provider {
     type Result = ();
 
-    fn handle(&mut self, fault: InjectedFault, _: &mut Self::Context) {
-        perform(fault);
+    fn handle(&mut self, fault: InjectedFault, context: &mut Self::Context) {
+        perform(fault, context);
     }
 }

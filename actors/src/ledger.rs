@@ -25,7 +25,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, Supervised};
-use actix_rt::Arbiter;
 use vandamme_protocol::vocabulary::Usage;
 
 pub use self::exported::ExportedTotals;
@@ -37,6 +36,7 @@ use self::slot::{SavedTotals, SlotAccess};
 pub use self::totals::{RequestTotals, Rows, Totals};
 use self::traces::Traces;
 pub use self::traces::{Trace, TraceError};
+use crate::actor_thread::ActorThread;
 use crate::clock;
 use crate::excerpt::{self, one_line};
 use crate::observe::{Observe, Ping};
@@ -129,9 +129,9 @@ pub(crate) enum LedgerEvent {
 pub(crate) struct WakeUp;
 
 /// Starts a ledger that continues with the totals in this slot.
-pub(crate) fn start(arbiter: &Arbiter, slot: &LedgerSlot) -> Addr<Ledger> {
+pub(crate) fn start(thread: &dyn ActorThread, slot: &LedgerSlot) -> Addr<Ledger> {
     let slot = slot.take_over();
-    panic_guard::start(&arbiter.handle(), "ledger", MAILBOX, move || Ledger {
+    panic_guard::start(thread, "ledger", MAILBOX, move || Ledger {
         totals: slot.saved(),
         traces: Traces::default(),
         running: HashMap::new(),

@@ -14,6 +14,7 @@
 //! Messages travel down this table, never up, with two exceptions: a lease reports to its provider, and every part
 //! reports to the ledger. No actor waits for the network inside its mailbox.
 
+mod actor_thread;
 mod api_format;
 pub mod catalog;
 pub mod clock;
@@ -35,6 +36,8 @@ pub mod routing;
 pub mod secret;
 pub mod settings;
 pub mod signatures;
+#[cfg(test)]
+mod simulation;
 pub mod snapshot;
 pub mod supervisor;
 #[cfg(test)]

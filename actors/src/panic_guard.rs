@@ -11,21 +11,23 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context as Task, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::dev::ContextFut;
 use actix::dev::channel::channel;
 use actix::{Actor, Addr, Context, Supervised};
-use actix_rt::ArbiterHandle;
+use tokio::time::Instant;
+
+use crate::actor_thread::ActorThread;
 
 /// The guard gives an actor up after more than this many panics within [`PANIC_WINDOW`].
 const PANIC_LIMIT: usize = 5;
 const PANIC_WINDOW: Duration = Duration::from_secs(10);
 
-/// Starts `build()` on `arbiter` behind a mailbox of `capacity` messages and keeps it alive when it panics. `name`
+/// Starts `build()` on `thread` behind a mailbox of `capacity` messages and keeps it alive when it panics. `name`
 /// identifies the actor in the log.
 pub(crate) fn start<A, F>(
-    arbiter: &ArbiterHandle,
+    thread: &(impl ActorThread + ?Sized),
     name: impl Into<Box<str>>,
     capacity: usize,
     build: F,
@@ -36,14 +38,14 @@ where
 {
     let (sender, receiver) = channel(capacity);
     let name = name.into();
-    arbiter.spawn_fn(move || {
+    thread.run(Box::new(move || {
         let context = Context::with_receiver(receiver);
         actix_rt::spawn(PanicGuard {
             name,
             actor: Box::pin(context.into_future(build())),
             panics: VecDeque::new(),
         });
-    });
+    }));
     Addr::new(sender)
 }
 

@@ -348,6 +348,8 @@ impl Actor for Provider {
     type Context = Context<Self>;
 
     fn started(&mut self, context: &mut Self::Context) {
+        // The requests that waited for an earlier incarnation ask again.
+        self.permits.set_waiting(0);
         self.publish_source(context);
     }
 }
@@ -356,6 +358,7 @@ impl Supervised for Provider {
     fn restarting(&mut self, _: &mut Self::Context) {
         self.known = self.saved.load().for_next_incarnation(&self.settings, &self.limits);
         self.waiting = Queue::default();
+        self.permits.set_waiting(0);
         self.set_fast_path();
     }
 }

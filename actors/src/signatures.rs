@@ -66,22 +66,28 @@ impl SignatureStore {
     pub fn new(retention: Retention) -> Self {
         Self { retention, store: FactStore::default() }
     }
-}
 
-impl Actor for SignatureStore {
-    type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Self::Context) {
+    /// Removes expired facts regularly, even if no message arrives.
+    fn schedule_sweeps(&self, context: &mut Context<Self>) {
         context.run_interval(self.retention.sweep, |signatures, _| {
             signatures.store.forget_older(clock::boot(), signatures.retention.ttl);
         });
     }
 }
 
+impl Actor for SignatureStore {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        self.schedule_sweeps(context);
+    }
+}
+
 impl Supervised for SignatureStore {
-    /// A message that panicked may have left the store inconsistent.
-    fn restarting(&mut self, _: &mut Self::Context) {
+    /// A message that panicked may have left the store inconsistent. The panic has cancelled the timer.
+    fn restarting(&mut self, context: &mut Self::Context) {
         self.store = FactStore::default();
+        self.schedule_sweeps(context);
     }
 }
 
@@ -114,4 +120,49 @@ impl Handler<Ping> for SignatureStore {
     type Result = ();
 
     fn handle(&mut self, _: Ping, _: &mut Self::Context) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use actix_rt::time::sleep;
+    use actix_rt::{Arbiter, System};
+
+    use super::*;
+    use crate::faults::InjectedFault;
+    use crate::panic_guard;
+
+    /// Reads the number of stored facts, without removing expired ones.
+    #[derive(Message)]
+    #[rtype(result = "usize")]
+    struct CountFacts;
+
+    impl Handler<CountFacts> for SignatureStore {
+        type Result = usize;
+
+        fn handle(&mut self, _: CountFacts, _: &mut Self::Context) -> usize {
+            self.store.count()
+        }
+    }
+
+    /// An idle store frees expired facts, also after a panic.
+    #[test]
+    fn expired_facts_are_removed_after_a_panic() {
+        System::new().block_on(async {
+            let retention =
+                Retention { entries: 10, ttl: Duration::from_millis(20), sweep: Duration::from_millis(10) };
+            let build = move || SignatureStore::new(retention);
+            let store = panic_guard::start(&Arbiter::current(), "signatures", MAILBOX, build);
+            assert!(store.send(InjectedFault::Panic).await.is_err());
+            let scope = SignatureScope { caller: CallerId([1; 16]), provider: "p".into() };
+            store.send(Remember { scope, facts: vec![("key".into(), "fact".into())] }).await.unwrap();
+            let emptied = async {
+                while store.send(CountFacts).await.unwrap() > 0 {
+                    sleep(Duration::from_millis(5)).await;
+                }
+            };
+            actix_rt::time::timeout(Duration::from_secs(5), emptied).await.expect("a fact is kept");
+        });
+    }
 }

@@ -21,6 +21,7 @@ use actix::{
 };
 use actix_rt::Arbiter;
 
+use crate::actor_thread::{ActorThread, StartThread};
 use crate::catalog::{self, Catalog};
 use crate::ledger::{self, LedgerSlot};
 use crate::observe::Ping;
@@ -41,9 +42,10 @@ pub struct Supervisor {
     registry: Snapshot<Registry>,
     providers: BTreeMap<Arc<str>, ProviderSlot>,
     ledger: LedgerSlot,
-    arbiters: BTreeMap<ActorName, Arbiter>,
+    start_thread: StartThread,
+    threads: BTreeMap<ActorName, Box<dyn ActorThread>>,
     /// Providers that are no longer configured, kept while requests in flight hold leases of theirs.
-    retired: Vec<(WeakAddr<Provider>, Arbiter)>,
+    retired: Vec<(WeakAddr<Provider>, Box<dyn ActorThread>)>,
 }
 
 /// The part of a provider that outlives its actor.
@@ -100,6 +102,14 @@ impl std::fmt::Display for ActorName {
 impl Supervisor {
     /// Starts all actors. The supervisor itself runs on the current arbiter.
     pub fn start_tree(settings: Settings) -> (Addr<Self>, Snapshot<Registry>) {
+        Self::start_tree_on(settings, Box::new(|| Box::new(Arbiter::new())))
+    }
+
+    /// Starts all actors, each on a thread of its own.
+    pub(crate) fn start_tree_on(
+        settings: Settings,
+        start_thread: StartThread,
+    ) -> (Addr<Self>, Snapshot<Registry>) {
         let lists = Snapshot::new(Lists::new());
         let routes = Arc::new(Routes::new(&settings, lists.clone()));
         let mut providers: BTreeMap<_, _> = settings
@@ -107,24 +117,24 @@ impl Supervisor {
             .iter()
             .map(|provider| (provider.name.clone(), ProviderSlot::new(provider, &settings)))
             .collect();
-        let mut arbiters = BTreeMap::new();
+        let mut threads = BTreeMap::new();
         let mut addresses = BTreeMap::new();
         for (name, slot) in &mut providers {
-            let arbiter = Arbiter::new();
-            addresses.insert(name.clone(), slot.start(&arbiter, &settings));
-            arbiters.insert(ActorName::Provider(name.clone()), arbiter);
+            let thread = start_thread();
+            addresses.insert(name.clone(), slot.start(&*thread, &settings));
+            threads.insert(ActorName::Provider(name.clone()), thread);
         }
-        let (for_ledger, for_catalog) = (Arbiter::new(), Arbiter::new());
-        let for_signatures = Arbiter::new();
+        let (for_ledger, for_catalog) = (start_thread(), start_thread());
+        let for_signatures = start_thread();
         let ledger = LedgerSlot::default();
         let disk = Catalog::disk(settings.cache.as_deref());
-        let catalog = panic_guard::start(&for_catalog.handle(), "catalog", catalog::MAILBOX, {
+        let catalog = panic_guard::start(&*for_catalog, "catalog", catalog::MAILBOX, {
             let (lists, disk) = (lists.clone(), disk.clone());
             move || Catalog::new(lists, disk)
         });
-        let signatures = start_signatures(&for_signatures, &settings);
+        let signatures = start_signatures(&*for_signatures, &settings);
         let registry = Snapshot::new(Registry {
-            ledger: ledger::start(&for_ledger, &ledger),
+            ledger: ledger::start(&*for_ledger, &ledger),
             catalog,
             event_queue: ledger.queue().clone(),
             signatures,
@@ -132,7 +142,7 @@ impl Supervisor {
             providers: addresses,
             generation: 0,
         });
-        arbiters.extend([
+        threads.extend([
             (ActorName::Ledger, for_ledger),
             (ActorName::Catalog, for_catalog),
             (ActorName::SignatureStore, for_signatures),
@@ -145,7 +155,8 @@ impl Supervisor {
             registry: registry.clone(),
             providers,
             ledger,
-            arbiters,
+            start_thread,
+            threads,
             retired: Vec::new(),
         };
         supervisor.warm();
@@ -160,25 +171,40 @@ impl Supervisor {
 
     fn watch(&mut self, context: &mut Context<Self>) {
         self.stop_retired();
-        let registry = self.registry.load();
-        self.ping(ActorName::Ledger, &registry.ledger, context);
-        self.ping(ActorName::Catalog, &registry.catalog, context);
-        self.ping(ActorName::SignatureStore, &registry.signatures, context);
-        for (name, provider) in registry.providers() {
-            self.ping(ActorName::Provider(name.clone()), provider, context);
+        self.ping(ActorName::Ledger, |registry| Some(&registry.ledger), context);
+        self.ping(ActorName::Catalog, |registry| Some(&registry.catalog), context);
+        self.ping(ActorName::SignatureStore, |registry| Some(&registry.signatures), context);
+        for name in self.providers.keys() {
+            let provider = name.clone();
+            self.ping(
+                ActorName::Provider(name.clone()),
+                move |registry| registry.provider(&provider),
+                context,
+            );
         }
     }
 
-    fn ping<A>(&self, name: ActorName, address: &Addr<A>, context: &mut Context<Self>)
-    where
+    /// Pings the actor that has this name. `address_in` finds its address in a registry.
+    fn ping<A>(
+        &self,
+        name: ActorName,
+        address_in: impl Fn(&Registry) -> Option<&Addr<A>> + 'static,
+        context: &mut Context<Self>,
+    ) where
         A: Actor<Context = Context<A>> + Handler<Ping>,
     {
-        let generation = self.registry.load().generation;
+        let registry = self.registry.load();
+        let Some(address) = address_in(&registry) else { return };
+        // The actor of a removed provider ends after its last ping. A weak address of a closed actor could not be compared.
+        let pinged = address.clone();
         let answer = address.send(Ping).timeout(self.settings.limits.watch_patience);
         context.spawn(answer.into_actor(self).map(move |answer, supervisor, _| {
             let Err(error) = answer else { return };
-            // If an actor was replaced after the ping was sent, this answer is stale: ping again before acting on it.
-            if supervisor.registry.load().generation == generation {
+            // The answer says nothing about an actor that has taken the place of the pinged one. The replacement of
+            // another actor does not matter: otherwise actors that fail together would be replaced one after the other.
+            let registry = supervisor.registry.load();
+            let Some(current) = address_in(&registry) else { return };
+            if pinged == *current {
                 supervisor.replace(&name, reason(error));
             }
         }));
@@ -191,21 +217,21 @@ impl Supervisor {
             return false;
         }
         let old = self.registry.load();
-        let arbiter = Arbiter::new();
+        let thread = (self.start_thread)();
         let (mut ledger, mut catalog) = (old.ledger.clone(), old.catalog.clone());
         let (mut signatures, mut providers) = (old.signatures.clone(), old.providers.clone());
         match name {
-            ActorName::Ledger => ledger = ledger::start(&arbiter, &self.ledger),
+            ActorName::Ledger => ledger = ledger::start(&*thread, &self.ledger),
             ActorName::Catalog => {
                 let (lists, disk) = (self.lists.clone(), self.disk.clone());
-                catalog = panic_guard::start(&arbiter.handle(), "catalog", catalog::MAILBOX, move || {
+                catalog = panic_guard::start(&*thread, "catalog", catalog::MAILBOX, move || {
                     Catalog::new(lists, disk)
                 });
             }
-            ActorName::SignatureStore => signatures = start_signatures(&arbiter, &self.settings),
+            ActorName::SignatureStore => signatures = start_signatures(&*thread, &self.settings),
             ActorName::Provider(provider) => {
                 let Some(slot) = self.providers.get_mut(provider) else { return false };
-                providers.insert(provider.clone(), slot.start(&arbiter, &self.settings));
+                providers.insert(provider.clone(), slot.start(&*thread, &self.settings));
             }
         }
         let (routes, generation) = (self.routes.clone(), old.generation + 1);
@@ -221,7 +247,7 @@ impl Supervisor {
         if *name == ActorName::Catalog {
             self.warm();
         }
-        if let Some(left) = self.arbiters.insert(name.clone(), arbiter) {
+        if let Some(left) = self.threads.insert(name.clone(), thread) {
             left.stop();
         }
         log::error!("actor {name} {reason}; restarted");
@@ -239,25 +265,23 @@ impl ProviderSlot {
         }
     }
 
-    fn start(&mut self, arbiter: &Arbiter, settings: &Settings) -> ProviderHandle {
+    fn start(&mut self, thread: &dyn ActorThread, settings: &Settings) -> ProviderHandle {
         self.incarnation += 1;
         self.permits.set_incarnation(self.incarnation);
         let (provider, limits) = (self.settings.clone(), settings.limits.clone());
         let (permits, counted) = (self.permits.clone(), self.permits.clone());
         let (incarnation, saved) = (self.incarnation, self.health.clone());
         let name = ActorName::Provider(provider.name.clone()).to_string();
-        let address = panic_guard::start(&arbiter.handle(), name, provider::MAILBOX, move || {
+        let address = panic_guard::start(thread, name, provider::MAILBOX, move || {
             Provider::new(provider, limits, counted, incarnation, saved)
         });
         ProviderHandle { address, permits }
     }
 }
 
-fn start_signatures(arbiter: &Arbiter, settings: &Settings) -> Addr<SignatureStore> {
+fn start_signatures(thread: &dyn ActorThread, settings: &Settings) -> Addr<SignatureStore> {
     let retention = settings.limits.signatures;
-    panic_guard::start(&arbiter.handle(), "signatures", signatures::MAILBOX, move || {
-        SignatureStore::new(retention)
-    })
+    panic_guard::start(thread, "signatures", signatures::MAILBOX, move || SignatureStore::new(retention))
 }
 
 fn reason(error: MailboxError) -> &'static str {

@@ -77,7 +77,7 @@ impl Permits {
     }
 
     /// Whether a request waits for a permit.
-    pub(super) fn has_waiters(&self) -> bool {
+    pub(crate) fn has_waiters(&self) -> bool {
         self.has_waiters.load(Ordering::SeqCst)
     }
 

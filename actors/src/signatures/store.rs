@@ -103,6 +103,12 @@ impl FactStore {
         }
     }
 
+    /// The number of facts.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.order.len()
+    }
+
     fn forget_oldest(&mut self, count: usize) {
         for _ in 0..count {
             let Some((_, (scope, key))) = self.order.pop_first() else { return };

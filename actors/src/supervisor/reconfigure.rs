@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use actix_rt::Arbiter;
-
 use super::{ActorName, ProviderSlot, Supervisor};
 use crate::catalog::ForgetProvider;
 use crate::provider;
@@ -65,10 +63,10 @@ impl Supervisor {
         provider: &Arc<ProviderSettings>,
         settings: &Settings,
     ) -> (ProviderSlot, ProviderHandle) {
-        let arbiter = Arbiter::new();
+        let thread = (self.start_thread)();
         let mut slot = ProviderSlot::new(provider, settings);
-        let handle = slot.start(&arbiter, settings);
-        if let Some(left) = self.arbiters.insert(ActorName::Provider(provider.name.clone()), arbiter) {
+        let handle = slot.start(&*thread, settings);
+        if let Some(left) = self.threads.insert(ActorName::Provider(provider.name.clone()), thread) {
             left.stop();
         }
         (slot, handle)
@@ -76,18 +74,18 @@ impl Supervisor {
 
     /// Retires a provider: its actor ends with its last lease, and its thread is stopped afterwards.
     fn retire(&mut self, name: &Arc<str>, old: &Registry) {
-        let arbiter = self.arbiters.remove(&ActorName::Provider(name.clone()));
-        if let Some((arbiter, address)) = arbiter.zip(old.provider(name)) {
-            self.retired.push((address.downgrade(), arbiter));
+        let thread = self.threads.remove(&ActorName::Provider(name.clone()));
+        if let Some((thread, address)) = thread.zip(old.provider(name)) {
+            self.retired.push((address.downgrade(), thread));
         }
     }
 
     /// Stops the threads of retired providers whose actors have ended.
     pub(super) fn stop_retired(&mut self) {
-        self.retired.retain(|(address, arbiter)| {
+        self.retired.retain(|(address, thread)| {
             let is_running = address.upgrade().is_some_and(|address| address.connected());
             if !is_running {
-                arbiter.stop();
+                thread.stop();
             }
             is_running
         });

@@ -1,0 +1,79 @@
+//! Checks whether a request that was refused could have been served.
+
+use super::leasing::Unleased;
+use super::{Run, provider_number};
+use crate::clock;
+use crate::outcome::{Outcome, Retry};
+use crate::provider::{LeaseRefusal, NoLease};
+use crate::routing::{Route, Target};
+use crate::secret::KeyId;
+use crate::simulation::MODELS;
+use crate::simulation::upstream::CallTarget;
+
+impl Run<'_> {
+    fn target(&self, target: &Target, key: KeyId) -> CallTarget {
+        let model = MODELS.iter().position(|model| **model == *target.model).expect("a known model");
+        CallTarget { provider: provider_number(target), key, model }
+    }
+
+    /// Only the upstream's own wait, a bound, or a fault of the actor refuses a lease.
+    pub(super) fn check_no_lease(&self, target: &Target, tried: &[KeyId], error: &Unleased) {
+        let Unleased::Refused(NoLease { provider, refusal, .. }) = error else { return };
+        let (world, now) = (self.world, clock::boot());
+        let untried: Vec<_> =
+            provider.keys.iter().map(|key| key.id()).filter(|key| !tried.contains(key)).collect();
+        match refusal {
+            LeaseRefusal::RateLimited { .. } => {
+                let upstream = world.upstream.borrow();
+                let is_limited =
+                    untried.iter().any(|&key| upstream.is_limited(self.target(target, key), now));
+                assert!(is_limited, "refused for a wait that the upstream does not require: {target:?}");
+            }
+            LeaseRefusal::AllTried => assert!(untried.is_empty(), "a key is left: {untried:?}"),
+            LeaseRefusal::Busy => {
+                let registry = world.registry.load();
+                let permits = registry.handle(&provider.name).map(|handle| handle.permits.taken());
+                assert_ne!(permits, Some(0), "busy without a request in flight");
+            }
+            LeaseRefusal::PassedOver => {}
+        }
+    }
+
+    /// A request that failed for good: no other target of its route would have served it, or the design allows the
+    /// failure.
+    pub(super) fn check_refusal(&self, route: &Route) {
+        if self.request.own_fault.is_some() {
+            return;
+        }
+        let own = Target { provider: route.provider.clone(), model: route.model.clone() };
+        for target in std::iter::once(&own).chain(&route.fallbacks) {
+            if let Some(key) = self.served_by(target) {
+                panic!(
+                    "{}:{} would have served the request with {key}: {:?}",
+                    target.provider.name, target.model, self.tried
+                );
+            }
+        }
+    }
+
+    /// A key with which this target would serve the request, unless the design allows the failure.
+    fn served_by(&self, target: &Target) -> Option<KeyId> {
+        let provider = provider_number(target);
+        let mut calls = self.tried.calls.iter().filter(|call| call.target.provider == provider);
+        let is_refused = self.tried.refused.iter().any(|(refused, _)| *refused == provider);
+        let is_about_keys = |outcome: Outcome| outcome.treatment().retry == Retry::NextKey;
+        let is_allowed = is_refused
+            || self.tried.is_over_budget
+            || self.tried.calls.len() >= 6
+            || calls.any(|call| call.is_known_to_fail || !is_about_keys(call.outcome));
+        if is_allowed {
+            return None;
+        }
+        let upstream = self.world.upstream.borrow();
+        target.provider.keys.iter().map(|key| key.id()).find(|&key| {
+            let target = self.target(target, key);
+            let is_tried = self.tried.calls.iter().any(|call| call.target == target);
+            !is_tried && upstream.outcome(target, clock::boot()) == Outcome::Answered
+        })
+    }
+}
