@@ -113,7 +113,7 @@ async fn ask_gateway(config: &Config, naming: Naming) -> (String, Result<Vec<u8>
     };
     let only = if naming == Naming::Configuration { client::only_other(host, port) } else { None };
     if let Some(running) = only {
-        server::say_only_other(host, port, &running);
+        server::print_only_other(host, port, &running);
         let address = running.status.address;
         let url = format!("http://{}:{}", reachable(&address.ip().to_string()), address.port());
         let answer = fetch_report(&url, key).await;
