@@ -135,6 +135,8 @@ impl Provider {
             provider.serve_held(context);
             provider.serve_waiting(context);
             provider.refuse_expired(clock::boot());
+            // The lease of an earlier incarnation does not notify this actor, which would notice that nothing waits.
+            provider.permits.set_waiting(provider.waiting.waiters.len());
             if !provider.waiting.is_empty() {
                 provider.schedule_check(context);
             }

@@ -1,5 +1,6 @@
 //! The clients, and the loop of the proxy run for each request. It follows `src/proxy/run.rs`.
 
+mod facts;
 mod leasing;
 mod refusals;
 
@@ -11,7 +12,8 @@ use actix_rt::time::{sleep, timeout};
 use fastrand::Rng;
 use vandamme_protocol::compat::Fixup;
 
-use self::leasing::{Earlier, FirstLease, Leasing, Unleased};
+use self::facts::recall_own_facts;
+use self::leasing::{Earlier, FirstLease, Leasing, Unleased, describe};
 use super::upstream::{CallTarget, pick};
 use super::{HORIZON, MODELS, PROVIDERS, World};
 use crate::clock;
@@ -19,12 +21,9 @@ use crate::ledger::RequestEnd;
 use crate::outcome::{Outcome, Retry};
 use crate::provider::{AffinityHash, Alternatives, Lease, LeaseRefusal, NoLease, Size};
 use crate::recorder::RequestRecorder;
-use crate::registry::ScopedSignatures;
 use crate::retry::{Attempts, FailedCall, Fixable, Next, RetryContext};
 use crate::routing::{Route, Target};
 use crate::settings::Metrics;
-use crate::signatures::{CallerId, SignatureScope};
-use crate::supervisor::ActorName;
 
 /// A request of a client.
 #[derive(Clone, Debug)]
@@ -135,24 +134,6 @@ fn start_record<'w>(world: &'w World, request: &ClientRequest) -> CheckedRecord<
     let mut recorder = RequestRecorder::open(id, world.registry.clone(), Metrics::Kept);
     recorder.record.request.streamed = request.streamed;
     CheckedRecord { world, recorder }
-}
-
-/// Facts of another caller are never returned. The caller's own ones are, unless the store was disturbed.
-async fn recall_own_facts(world: &World, number: usize) {
-    let asked = clock::boot();
-    let caller = CallerId([u8::try_from(number).unwrap_or_default(); 16]);
-    let scope = SignatureScope { caller, provider: PROVIDERS[0].into() };
-    let signatures = ScopedSignatures { registry: world.registry.clone(), scope };
-    let fact = format!("fact of {number}");
-    signatures.keep(vec![("key".to_owned(), fact.clone())]);
-    let found = signatures.recall(vec!["key".to_owned()], Duration::from_millis(250)).await;
-    world.note(format_args!("client {number} recalls {found:?}"));
-    let is_disturbed = world.checks.borrow().is_disturbed(&ActorName::SignatureStore, asked);
-    assert!(clock::boot() <= asked + 251, "the signature store delays a request");
-    match found.get("key") {
-        Some(found) => assert_eq!(*found, fact, "a fact of another caller"),
-        None => assert!(is_disturbed, "the fact of client {number} is lost"),
-    }
 }
 
 struct Run<'r> {
@@ -411,17 +392,4 @@ fn stopped(next: Next) -> Stopped {
 
 fn provider_number(target: &Target) -> usize {
     PROVIDERS.iter().position(|name| **name == *target.provider.name).expect("a known provider")
-}
-
-fn describe(error: &Unleased) -> &'static str {
-    match error {
-        Unleased::Unroutable => "unroutable",
-        Unleased::NoAnswer => "no answer",
-        Unleased::Refused(none) => match none.refusal {
-            LeaseRefusal::RateLimited { .. } => "rate limited by the upstream's wait",
-            LeaseRefusal::PassedOver => "passed over",
-            LeaseRefusal::AllTried => "all tried",
-            LeaseRefusal::Busy => "busy",
-        },
-    }
 }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::ClientRequest;
 use crate::clock::{self, Millis};
-use crate::provider::{Alternatives, HeldPermit, Lease, LeaseKey, NoLease};
+use crate::provider::{Alternatives, HeldPermit, Lease, LeaseKey, LeaseRefusal, NoLease};
 use crate::router::{self, Destination, Dispatch, PendingLease, Routed};
 use crate::routing::{Route, Target, Unroutable};
 use crate::secret::KeyId;
@@ -154,5 +154,18 @@ impl Leasing<'_> {
         let is_replaced = self.world.registry.load().generation != generation;
         let is_disturbed = self.world.checks.borrow().is_disturbed(&actor, asked);
         assert!(is_replaced || is_disturbed, "{actor} loses {:?}", self.request);
+    }
+}
+
+pub(super) fn describe(error: &Unleased) -> &'static str {
+    match error {
+        Unleased::Unroutable => "unroutable",
+        Unleased::NoAnswer => "no answer",
+        Unleased::Refused(none) => match none.refusal {
+            LeaseRefusal::RateLimited { .. } => "rate limited by the upstream's wait",
+            LeaseRefusal::PassedOver => "passed over",
+            LeaseRefusal::AllTried => "all tried",
+            LeaseRefusal::Busy => "busy",
+        },
     }
 }
