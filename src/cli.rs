@@ -6,6 +6,7 @@ mod configuration;
 mod embedded;
 pub mod exit_code;
 mod explain;
+mod gateway_tls;
 mod health;
 mod man;
 mod migration_hints;

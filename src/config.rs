@@ -19,10 +19,12 @@ mod key_files;
 mod key_text;
 mod layer;
 mod limits;
+mod listener_tls;
 mod middleware;
 mod near_misses;
 mod other_programs;
 mod overrides;
+mod pem_files;
 mod profiles;
 mod provenance;
 mod provider_urls;
@@ -56,8 +58,10 @@ pub(crate) use input_checks::{check_base_url, check_key};
 use key_files::KeyFiles;
 use key_text::Finding;
 use layer::{Layer, LocatedText, Section};
+pub use listener_tls::ListenerTls;
+pub(crate) use listener_tls::{BUFFER as TLS_BUFFER, fingerprint};
 pub(crate) use near_misses::provider as near_provider;
-pub use overrides::{Overrides, Verbose};
+pub use overrides::{ForSessions, Overrides, Verbose};
 pub use provenance::{ConfigValue, VariableDoc};
 use providers::Builder;
 use variables::Variables;
@@ -75,6 +79,8 @@ pub struct Config {
     /// The key that clients must send; `None` for a gateway without one.
     pub proxy_api_key: Option<ApiKey>,
     pub settings: Settings,
+    /// The certificate of the listener; `None` for plain HTTP.
+    pub tls: Option<ListenerTls>,
     /// By the environment alone.
     pub proxies: Arc<ProxySettings>,
     pub demo: DemoMode,
@@ -135,6 +141,12 @@ impl Config {
             crate::demo::embed(&mut settings, NOWHERE);
         }
         settings
+    }
+
+    /// The scheme of the listener's URL.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     /// The configured address, even if the configuration is invalid elsewhere.
@@ -308,6 +320,9 @@ impl<'a> Reading<'a> {
         let limits = limits.map_err(|error| self.report.error("[limits]", error)).ok()?;
         let proxies = self.proxies();
         tls_files::check(&self.variables, self.overrides, &mut self.report);
+        let is_private = self.overrides.sessions.is_some() && listener.is_loopback();
+        let tls = listener_tls::read(root, &self.overrides.working_directory, &mut self.report);
+        let tls = tls.filter(|_| !is_private);
         let proxy_api_key = root.text("proxy-api-key").map(|key| self.gateway_key(key));
         let mut builder = Builder::new(&self.layers, merged, &listener, &self.variables);
         builder.build_all();
@@ -351,6 +366,7 @@ impl<'a> Reading<'a> {
             log_level_word,
             proxy_api_key,
             settings,
+            tls,
             proxies,
             demo,
             warnings,

@@ -18,7 +18,7 @@ use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::supervisor::{Reconfigure, Supervisor};
 use vandamme_actors::upstream::{ConnectionSettings, client_config};
 
-use crate::config::{Config, DemoMode};
+use crate::config::{Config, DemoMode, ListenerTls};
 use crate::demo::{self, Demo};
 use crate::failure::Failure;
 use crate::single_flight::SingleFlight;
@@ -31,6 +31,7 @@ const MOST_KEYS: usize = 10_000;
 /// One running gateway.
 pub(crate) struct Gateway {
     live: Snapshot<LiveConfig>,
+    tls: Snapshot<Option<ListenerTls>>,
     supervisor: Addr<Supervisor>,
     pub(crate) registry: Snapshot<Registry>,
     pub(crate) wiring: ConnectionSettings,
@@ -125,7 +126,7 @@ impl Gateway {
     /// # Errors
     /// One line for the user who started it.
     pub(crate) fn start(config: Config) -> Result<Self, String> {
-        let Config { mut settings, proxies, proxy_api_key, demo, .. } = config;
+        let Config { mut settings, proxies, proxy_api_key, demo, tls, .. } = config;
         let demo = match demo {
             DemoMode::Off => None,
             DemoMode::Forced | DemoMode::Fallback => Some(with_demo(None, &mut settings)?),
@@ -135,6 +136,7 @@ impl Gateway {
         let (supervisor, registry) = Supervisor::start_tree(settings.clone());
         Ok(Self {
             live: Snapshot::new(LiveConfig::new(settings, proxy_api_key, None)),
+            tls: Snapshot::new(tls),
             supervisor,
             registry,
             wiring,
@@ -155,7 +157,7 @@ impl Gateway {
     /// # Errors
     /// One line for the user who reloads.
     pub(crate) async fn apply(&self, config: Config) -> Result<(), String> {
-        let Config { mut settings, proxy_api_key, demo, .. } = config;
+        let Config { mut settings, proxy_api_key, demo, tls, .. } = config;
         match demo {
             DemoMode::Off => {}
             DemoMode::Forced | DemoMode::Fallback => {
@@ -164,6 +166,7 @@ impl Gateway {
             }
         }
         let before = self.live_config();
+        self.tls.store(tls);
         let obsolete = obsolete_addresses(&before.settings, &settings);
         self.live.store(LiveConfig::new(settings.clone(), proxy_api_key, Some(&before)));
         let stopped = |_| "the supervisor has stopped; restart the gateway".to_owned();
@@ -185,6 +188,16 @@ impl Gateway {
     /// The configuration that holds now. Load it once for values that belong together.
     pub(crate) fn live_config(&self) -> Arc<LiveConfig> {
         self.live.load()
+    }
+
+    /// The certificate of the listener; `None` for plain HTTP.
+    pub(crate) fn tls(&self) -> Arc<Option<ListenerTls>> {
+        self.tls.load()
+    }
+
+    /// Replaces the certificate of the listener, for connections that are accepted from now on.
+    pub(crate) fn set_tls(&self, tls: ListenerTls) {
+        self.tls.store(Some(tls));
     }
 
     /// How many requests are in flight.

@@ -1,5 +1,6 @@
 //! The gateway as a server, from start to shutdown.
 
+mod certificate;
 mod exhaustion;
 mod orders;
 mod reload;
@@ -65,6 +66,7 @@ async fn run(listener: TcpListener, config: Config, origin: Origin) -> Result<En
     let server = server::server(listener, &gateway, &limiter)
         .map_err(|error| format!("the server cannot start: {error}"))?;
     actix_web::rt::spawn(exhaustion::watch(gateway.clone().into_inner(), limiter));
+    actix_web::rt::spawn(certificate::watch(gateway.clone().into_inner()));
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
     let (_control, mut orders) = orders::open(&gateway, address, origin.sessions.as_deref())?;

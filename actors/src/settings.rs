@@ -211,6 +211,8 @@ pub struct Limits {
     pub body_grace: Duration,
     /// In bytes per second. Default 1024.
     pub body_min_rate: u64,
+    /// How often the files of the listener's certificate are checked for a change. Default 60 s.
+    pub certificate_check: Duration,
     /// Open client connections. Default 10,000.
     pub connections: usize,
     /// Open connections per client address. Default 8,000.

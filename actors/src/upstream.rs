@@ -29,7 +29,7 @@ pub use self::client::{Client, Request, SendError};
 use self::pool::Pool;
 pub use self::proxy::{ProxyAddress, ProxySettings, Tls};
 pub use self::reply_io::ConnectionFault;
-pub use self::tls::{CertificateFault, TlsFault, client_config};
+pub use self::tls::{CertificateFault, TlsFault, client_config, trusted_roots};
 use crate::panic_guard;
 
 /// One message per request of this thread to this provider.

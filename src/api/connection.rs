@@ -4,6 +4,7 @@
 //! when those fill its buffer. So its requests come through a [`ClientStream`], which hands it one request at a time and
 //! knows what the connection waits for; once in a while each worker thread looks at all of its connections ([`worker`]).
 
+mod client_io;
 mod framing;
 mod limiter;
 mod service;
@@ -48,6 +49,23 @@ pub(crate) struct Connection {
     flow: Cell<Outflow>,
     /// The reply has not been asked for more, since the client does not take what it has.
     paused: Cell<bool>,
+    security: Security,
+}
+
+/// Whether a connection is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Security {
+    Plain,
+    Tls,
+}
+
+/// A connection in the list of its worker thread. Its drop removes it.
+pub(crate) struct Registration(Rc<Connection>);
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        worker::forget(&self.0);
+    }
 }
 
 /// What a connection does.
@@ -140,7 +158,7 @@ impl Outflow {
 struct TooSlow;
 
 impl Connection {
-    fn new(slot: Slot, peer: Option<SocketAddr>) -> Self {
+    fn new(slot: Slot, peer: Option<SocketAddr>, security: Security) -> Self {
         Self {
             slot,
             peer,
@@ -156,6 +174,7 @@ impl Connection {
             interim: Cell::default(),
             flow: Cell::new(Outflow::START),
             paused: Cell::new(false),
+            security,
         }
     }
 
@@ -235,6 +254,11 @@ impl Connection {
             self.interim.set(Interim::Sending(0));
         }
     }
+}
+
+/// Whether the client's connection is encrypted up to this gateway.
+pub(super) fn security(request: &HttpRequest) -> Security {
+    request.conn_data::<Rc<Connection>>().map_or(Security::Plain, |connection| connection.security)
 }
 
 /// Whether the client keeps the body of its request back until it has read `100 Continue`.

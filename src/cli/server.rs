@@ -13,7 +13,7 @@ pub(super) use self::running::{Order, Restart, Status, Stop, others, say_only_ot
 use super::exit_code::Exit;
 use super::summary::summary;
 use super::{say, tell};
-use crate::config::{Config, Overrides, Verbose};
+use crate::config::{Config, ForSessions, Overrides, Verbose};
 use crate::terminal::Style;
 use crate::{Ending, Origin, process, telemetry};
 
@@ -81,6 +81,7 @@ impl Start {
             port: self.port,
             config: self.config,
             verbose: self.verbose.then_some(Verbose),
+            sessions: self.sessions.map(|_| ForSessions),
             ..Overrides::of_process()
         }
     }

@@ -13,7 +13,7 @@ const YELLOW: &str = "33";
 
 /// The whole message, with a line end. Of a key it shows the id only.
 pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
-    let mut text = format!("vdm {} listens on {}\n", env!("CARGO_PKG_VERSION"), url(bound));
+    let mut text = format!("vdm {} listens on {}\n", env!("CARGO_PKG_VERSION"), url(config, bound));
     text.push_str(&providers(&config.settings, style));
     text.push_str(&nobody_or_demo(config));
     for warning in &config.warnings {
@@ -22,7 +22,7 @@ pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
     if is_anyone_there(config) {
         // Without a credential Claude Code demands a login before it sends a request.
         let key = if config.proxy_api_key.is_some() { "$PROXY_API_KEY" } else { "any" };
-        let address = url(reachable(bound));
+        let address = url(config, reachable(bound));
         let command = format!("ANTHROPIC_BASE_URL={address} ANTHROPIC_AUTH_TOKEN={key} claude");
         push(&mut text, format_args!("Point Claude Code at it:  {}\n", style.paint(BOLD, &command)));
     }
@@ -107,8 +107,15 @@ fn reachable(bound: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, bound.port())
 }
 
-fn url(address: SocketAddr) -> String {
-    format!("http://{address}")
+/// With TLS a name is better than its address, since certificates are for names.
+fn url(config: &Config, address: SocketAddr) -> String {
+    match &config.tls {
+        None => format!("http://{address}"),
+        Some(_) if config.host.parse::<IpAddr>().is_err() => {
+            format!("https://{}:{}", config.host, address.port())
+        }
+        Some(_) => format!("https://{address}"),
+    }
 }
 
 /// Writing to a string cannot fail.

@@ -36,7 +36,7 @@ enum Number {
 }
 
 /// The number of limits.
-const COUNT: usize = 40;
+const COUNT: usize = 41;
 
 /// The keys of `[limits]` for the parser.
 pub(super) static KEYS: [(&str, KeyType); COUNT] = keys();

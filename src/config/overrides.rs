@@ -14,12 +14,18 @@ pub struct Overrides {
     pub config: Option<PathBuf>,
     /// `--verbose`: log at DEBUG.
     pub verbose: Option<Verbose>,
+    /// The gateway of `vdm wrap`: on a loopback address it speaks plain HTTP, whatever the files say.
+    pub sessions: Option<ForSessions>,
     pub environment: BTreeMap<String, String>,
     /// Where `.env` and `vandamme-config.toml` are looked for.
     pub working_directory: PathBuf,
     /// Where `.config/vandamme-proxy/vandamme-config.toml` is looked for.
     pub home: Option<PathBuf>,
 }
+
+/// The gateway serves the sessions of `vdm wrap`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForSessions;
 
 /// `--verbose` was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

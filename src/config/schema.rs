@@ -16,6 +16,8 @@ pub(super) type Keys = &'static [(&'static str, KeyType)];
 pub(super) const TOP: Keys = &[
     ("host", Value(Host)),
     ("port", Value(Port)),
+    ("tls-cert", Value(Text)),
+    ("tls-key", Value(Text)),
     ("log-level", Value(LogLevel)),
     ("proxy-api-key", Value(Secret)),
     ("proxy-api-key-file", Value(Text)),
@@ -107,9 +109,21 @@ pub(super) struct Variable {
 }
 
 /// The variables beside those of limits.
-pub(super) static GLOBAL: [Variable; 23] = [
+pub(super) static GLOBAL: [Variable; 25] = [
     Variable { name: "HOST", about: "address or name to listen on (127.0.0.1)", kind: Host, path: &["host"] },
     Variable { name: "PORT", about: "port to listen on (8082)", kind: Port, path: &["port"] },
+    Variable {
+        name: "VDM_TLS_CERT",
+        about: "PEM file with the listener's certificate chain; the gateway then speaks https",
+        kind: Text,
+        path: &["tls-cert"],
+    },
+    Variable {
+        name: "VDM_TLS_KEY",
+        about: "PEM file with the private key of that certificate",
+        kind: Text,
+        path: &["tls-key"],
+    },
     Variable {
         name: "LOG_LEVEL",
         about: "DEBUG, INFO, WARNING, ERROR or CRITICAL (INFO)",

@@ -72,6 +72,9 @@ pub(crate) enum ControlReply {
 pub(crate) struct Status {
     pub(crate) pid: u32,
     pub(crate) address: SocketAddr,
+    /// The SHA-256 of the listener's certificate, in hexadecimal; `None` for plain HTTP.
+    #[serde(default)]
+    pub(crate) certificate: Option<String>,
     pub(crate) version: String,
     /// When it started, in milliseconds since 1970.
     pub(crate) started: u64,
@@ -91,6 +94,16 @@ pub(crate) struct Reloaded {
     /// What has changed in the configuration and will only hold after a restart.
     pub(crate) needs_restart: Vec<String>,
     pub(crate) warnings: Vec<String>,
+}
+
+impl Status {
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.certificate.is_some() { "https" } else { "http" }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}", self.scheme(), self.address)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,6 +11,7 @@ use futures_util::future::{Either, select};
 use tokio::sync::mpsc;
 
 use super::reload::Reloader;
+use crate::config::ListenerTls;
 use crate::gateway::Gateway;
 use crate::process::control::listener::{self, Control, Observed, Order};
 use crate::process::control::{self, ControlCommand, ControlReply, Reloaded, State, Status};
@@ -213,6 +214,7 @@ impl Observed for Site {
         Status {
             pid: std::process::id(),
             address: self.address,
+            certificate: self.gateway.tls().as_ref().as_ref().map(ListenerTls::fingerprint),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: u64::try_from(started.as_millis()).unwrap_or_default(),
             uptime_seconds: self.since.elapsed().as_secs(),

@@ -30,6 +30,7 @@ mod health;
 mod help;
 mod hostile_clients;
 mod keys;
+mod listener_tls;
 mod liveness;
 mod metrics;
 mod model_names;

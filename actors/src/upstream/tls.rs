@@ -83,19 +83,24 @@ impl TlsFault {
 /// # Errors
 /// TLS cannot be set up; the text is meant for the operator.
 pub fn client_config() -> Result<Arc<ClientConfig>, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    let mut config = builder.with_root_certificates(trusted_roots()).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// The authorities that are trusted everywhere: the public ones, and those of this system.
+pub fn trusted_roots() -> RootCertStore {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let native = without_empty_variable(rustls_native_certs::load_native_certs());
     for error in &native.errors {
         log::warn!("cannot load a system certificate: {error}; continuing with the others");
     }
     add(&mut roots, native.certs);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    roots
 }
 
 /// The certificates of this system. An empty `SSL_CERT_FILE` counts as not set; the library reads a file without a name.

@@ -12,8 +12,9 @@ use actix_web::rt::time::{sleep, timeout};
 use tokio::sync::oneshot;
 use vandamme_actors::settings::Limits;
 
+use super::client_io::{self, ClientIo};
 use super::limiter::{Claim, Class};
-use super::{ClientStream, Closing, Connection, ConnectionLimiter, Phase};
+use super::{ClientStream, Closing, Connection, ConnectionLimiter, Phase, Registration, Security};
 use crate::gateway::Gateway;
 
 /// Clients keep their connections; balancers in front of us close theirs after a minute.
@@ -68,6 +69,8 @@ pub(crate) async fn accept(
     limiter: &Arc<ConnectionLimiter>,
 ) -> io::Result<(ClientStream, Option<SocketAddr>)> {
     let peer = io.peer_addr().ok();
+    let tls = gateway.tls();
+    let security = if tls.is_some() { Security::Tls } else { Security::Plain };
     let live = gateway.live_config();
     let limits = &live.settings.limits;
     let slot = match limiter.claim(peer.map(|peer| peer.ip()), limits) {
@@ -77,17 +80,35 @@ pub(crate) async fn accept(
             if !make_room(gateway).await && !slot.fits(limits) {
                 slot.class = Class::Reserved;
                 if slot.exceeds_reserve(limits) && !close_longest_waiting(Class::Reserved) {
-                    return Err(refuse(&io, "the gateway has as many client connections as it may have"));
+                    return Err(refuse(
+                        &io,
+                        security,
+                        "the gateway has as many client connections as it may have",
+                    ));
                 }
             }
             slot
         }
-        Claim::Refused => return Err(refuse(&io, "there are too many connections from this address")),
+        Claim::Refused => {
+            return Err(refuse(&io, security, "there are too many connections from this address"));
+        }
     };
     set_up(&io, limits);
-    let connection = Rc::new(Connection::new(slot, peer));
-    HERE.with(|here| here.add(&connection));
-    Ok((ClientStream::new(io, connection), peer))
+    let registration = HERE.with(|here| here.add(Connection::new(slot, peer, security)));
+    let io = match tls.as_ref() {
+        None => ClientIo::Plain(io),
+        Some(tls) => {
+            let connection = &registration.0;
+            let secured = client_io::secured(io, tls.server_config(), connection).await;
+            let secured = secured.inspect_err(|error| {
+                log::debug!("the TLS handshake with {} failed: {error}", connection.peer());
+            })?;
+            // The time for the first head begins now.
+            connection.enter(Phase::Idle, Instant::now());
+            secured
+        }
+    };
+    Ok((ClientStream::new(io, registration), peer))
 }
 
 fn set_up(io: &TcpStream, limits: &Limits) {
@@ -112,8 +133,12 @@ fn set_up(io: &TcpStream, limits: &Limits) {
     let _ = limits;
 }
 
-/// Says why as far as that is possible without waiting, and leaves the connection to be closed.
-fn refuse(io: &TcpStream, why: &str) -> io::Error {
+/// Says why as far as that is possible without waiting, and leaves the connection to be closed. Before a TLS handshake no
+/// answer can be sent.
+fn refuse(io: &TcpStream, security: Security, why: &str) -> io::Error {
+    if security == Security::Tls {
+        return io::ErrorKind::ConnectionRefused.into();
+    }
     let body = format!("{{\"type\":\"error\",\"error\":{{\"type\":\"api_error\",\"message\":\"{why}\"}}}}");
     let reply = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 5\r\n\
@@ -157,10 +182,12 @@ fn close_longest_waiting(class: Class) -> bool {
 }
 
 impl Worker {
-    fn add(&self, connection: &Rc<Connection>) {
+    fn add(&self, connection: Connection) -> Registration {
+        let connection = Rc::new(connection);
         let mut connections = self.connections.borrow_mut();
         connection.index.set(connections.len());
         connections.push(connection.clone());
+        Registration(connection)
     }
 
     fn remove(&self, index: usize) {
@@ -174,7 +201,7 @@ impl Worker {
     }
 }
 
-/// Its stream is gone.
+/// Called when a connection's registration is dropped.
 pub(super) fn forget(connection: &Connection) {
     // The thread may be on its way down.
     let _ = HERE.try_with(|here| here.remove(connection.index.get()));

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -125,7 +125,7 @@ impl Order {
     }
 
     fn lost(&self, running: &Running, why: &str) -> Exit {
-        say(format_args!("vdm: the gateway at {} does not answer: {why}\n", url(running.status.address)));
+        say(format_args!("vdm: the gateway at {} does not answer: {why}\n", running.status.url()));
         Exit::Failed
     }
 
@@ -170,8 +170,7 @@ impl Order {
 
     /// Waits until the stopping process has exited, and reports progress.
     fn await_end(&self, running: &Running, answers: &mut Answers, until: Instant) -> Result<(), Exit> {
-        let control::Status { pid, address, .. } = running.status;
-        let url = url(address);
+        let (pid, url) = (running.status.pid, running.status.url());
         let mut left = None;
         loop {
             let patience = until.saturating_duration_since(Instant::now());
@@ -231,7 +230,7 @@ impl Stop {
         let (mut answers, said) = self.order.ask(&running, ask)?;
         report_in_flight(&running, &said);
         self.order.await_end(&running, &mut answers, until)?;
-        let control::Status { pid, address, .. } = running.status;
+        let (pid, url) = (running.status.pid, running.status.url());
         while process.as_ref().is_some_and(Member::lives) {
             if Instant::now() >= until {
                 say(format_args!("vdm: process {pid} has closed its control socket but has not exited\n"));
@@ -240,7 +239,7 @@ impl Stop {
             sleep(PAUSE);
         }
         self.order.print_json(&json!({"stopped": true, "pid": pid}));
-        self.order.print(&format!("{} (pid {pid}) has stopped", url(address)));
+        self.order.print(&format!("{url} (pid {pid}) has stopped"));
         Ok(())
     }
 }
@@ -269,7 +268,7 @@ impl Restart {
             }
             sleep(PAUSE);
         }
-        let url = url(running.status.address);
+        let url = running.status.url();
         say(format_args!("vdm: {url} has stopped and did not start again; see its log\n"));
         Err(Exit::Failed)
     }
@@ -277,20 +276,20 @@ impl Restart {
 
 fn report_in_flight(running: &Running, said: &ControlReply) {
     if let ControlReply::Stopping { in_flight: left @ 1.. } = said {
-        let control::Status { pid, address, .. } = running.status;
-        say(format_args!("vdm: {} (pid {pid}) is stopping; {} in flight\n", url(address), requests(*left)));
+        let (pid, url) = (running.status.pid, running.status.url());
+        say(format_args!("vdm: {url} (pid {pid}) is stopping; {} in flight\n", requests(*left)));
     }
 }
 
 fn described(status: &control::Status) -> String {
-    let control::Status { pid, address, version, uptime_seconds, state, in_flight, .. } = status;
+    let control::Status { pid, version, uptime_seconds, state, in_flight, .. } = status;
     let state = match state {
         State::Running => "is running",
         State::Stopping => "is stopping",
     };
     let mut text = format!(
         "{} {state}: vdm {version}, pid {pid}, for {}, {} in flight",
-        url(*address),
+        status.url(),
         duration(*uptime_seconds),
         requests(*in_flight)
     );
@@ -310,7 +309,7 @@ fn reload_report(reloaded: &Reloaded, running: &Running) -> String {
     let mut lines: Vec<String> = changed.iter().map(|line| format!("changed: {line}")).collect();
     lines.extend(needs_restart.iter().map(|line| format!("needs a restart: {line}")));
     if lines.is_empty() {
-        lines.push(format!("{} has reloaded; nothing has changed", url(running.status.address)));
+        lines.push(format!("{} has reloaded; nothing has changed", running.status.url()));
     }
     lines.join("\n")
 }
@@ -318,10 +317,9 @@ fn reload_report(reloaded: &Reloaded, running: &Running) -> String {
 /// The other gateways of this user, one of which may be meant.
 /// Reports that a command uses another gateway than the configured one.
 pub(in crate::cli) fn say_only_other(host: &str, port: u16, running: &Running) {
-    let control::Status { pid, address, .. } = running.status;
+    let (pid, url) = (running.status.pid, running.status.url());
     say(format_args!(
-        "vdm: no gateway at {host}, port {port}; using the only one that runs: {} (pid {pid})\n",
-        url(address)
+        "vdm: no gateway at {host}, port {port}; using the only one that runs: {url} (pid {pid})\n"
     ));
 }
 
@@ -330,7 +328,7 @@ pub(in crate::cli) fn others() -> String {
     let running = client::running();
     let urls: Vec<_> = running
         .iter()
-        .map(|Running { status, .. }| format!("{} (pid {})", url(status.address), status.pid))
+        .map(|Running { status, .. }| format!("{} (pid {})", status.url(), status.pid))
         .collect();
     if urls.is_empty() {
         String::new()
@@ -350,10 +348,6 @@ fn duration(seconds: u64) -> String {
         3600..86400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
         86400.. => format!("{} d {} h", seconds / 86400, seconds / 3600 % 24),
     }
-}
-
-fn url(address: SocketAddr) -> String {
-    format!("http://{address}")
 }
 
 /// A closed pipe is not an error.

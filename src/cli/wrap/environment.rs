@@ -27,6 +27,8 @@ const CLOUDS: [&str; 6] = [
     "CLAUDE_CODE_USE_ANTHROPIC_AWS",
     "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD",
 ];
+/// Node.js and Bun trust the certificates of this file as well, so a self-signed gateway works.
+const EXTRA_CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
 const PROXIES: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
@@ -49,7 +51,7 @@ enum HasSecret {
 impl Changes {
     /// `read` returns a variable of this process's environment.
     pub(super) fn for_claude_code(url: &str, config: &Config, read: &dyn Fn(&str) -> Option<String>) -> Self {
-        let mut changes = Self::around(url, read);
+        let mut changes = Self::around(url, config, read);
         changes.set.insert("ANTHROPIC_BASE_URL", url.to_owned());
         changes.unset.extend(CLOUDS);
         if read(DISCOVERY).is_none() {
@@ -65,7 +67,7 @@ impl Changes {
     }
 
     pub(super) fn for_openai(url: &str, config: &Config, read: &dyn Fn(&str) -> Option<String>) -> Self {
-        let mut changes = Self::around(url, read);
+        let mut changes = Self::around(url, config, read);
         changes.set.insert("OPENAI_BASE_URL", format!("{url}/v1"));
         changes.set.insert("OPENAI_API_BASE", format!("{url}/v1"));
         let brings = brings_own(config) && read("OPENAI_API_KEY").is_some_and(|key| is_one_key(&key));
@@ -76,9 +78,15 @@ impl Changes {
         changes
     }
 
-    fn around(url: &str, read: &dyn Fn(&str) -> Option<String>) -> Self {
+    fn around(url: &str, config: &Config, read: &dyn Fn(&str) -> Option<String>) -> Self {
         let mut changes = Self::default();
         changes.set.insert(URL, url.to_owned());
+        if let Some(tls) = config.tls.as_ref().filter(|_| url.starts_with("https:"))
+            && read(EXTRA_CERTIFICATES).is_none()
+        {
+            let path = tls.certificate_path().to_string_lossy().into_owned();
+            changes.set.insert(EXTRA_CERTIFICATES, path);
+        }
         if PROXIES.iter().any(|name| read(name).is_some()) {
             // The gateway is on this side of the proxy.
             for name in ["NO_PROXY", "no_proxy"] {

@@ -46,6 +46,13 @@ pub(in crate::config) static LIMITS: [Limit; COUNT] = [
         "Time for the head of each request of a connection. After that the client gets 408."
     ),
     limit!(
+        "certificate-check",
+        Pause,
+        "60",
+        |limits, n| limits.certificate_check = n.duration(),
+        "How often the files of tls-cert and tls-key are checked for a change."
+    ),
+    limit!(
         "body-grace",
         Seconds,
         "10",
