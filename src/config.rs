@@ -5,6 +5,7 @@ mod azure;
 mod base_url;
 mod claude_names;
 mod client_access;
+mod client_keys;
 mod client_variables;
 mod default_provider;
 mod dialect;
@@ -27,6 +28,7 @@ mod overrides;
 mod pem_files;
 mod profiles;
 mod provenance;
+mod provider_tls;
 mod provider_urls;
 mod providers;
 mod references;
@@ -39,7 +41,6 @@ mod variables;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ::config::ValueKind;
 use log::LevelFilter;
 use vandamme_actors::routing::{Lists, Routes};
 use vandamme_actors::secret::ApiKey;
@@ -47,7 +48,9 @@ use vandamme_actors::settings::{Metrics, Settings};
 use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::ProxySettings;
 
+use crate::access_keys::AccessKeys;
 use base_url::Listener;
+pub(crate) use client_keys::is_name as is_client_name;
 use client_variables::Below;
 pub(crate) use environment::prefix as variable_prefix;
 use error::Diagnostics;
@@ -78,6 +81,8 @@ pub struct Config {
     pub log_level_word: String,
     /// The key that clients must send; `None` for a gateway without one.
     pub proxy_api_key: Option<ApiKey>,
+    /// The hashes of all keys that open the gateway.
+    pub access: AccessKeys,
     pub settings: Settings,
     /// The certificate of the listener; `None` for plain HTTP.
     pub tls: Option<ListenerTls>,
@@ -233,7 +238,7 @@ impl<'a> Reading<'a> {
             }
             Origin::GivenFile => self.given_file(),
             Origin::Variables => Some(self.variables()),
-            Origin::CommandLine => Some(command_line(self.overrides, &mut self.report)),
+            Origin::CommandLine => Some(overrides::command_line(self.overrides, &mut self.report)),
         };
         self.layers.extend(layer.map(|layer| layer.with_origin(origin)));
     }
@@ -258,7 +263,7 @@ impl<'a> Reading<'a> {
         let ignored = &mut Diagnostics::default();
         let mut layers = self.layers.clone();
         layers.push(environment::layer(&self.variables, &[], ignored));
-        layers.push(command_line(self.overrides, ignored));
+        layers.push(overrides::command_line(self.overrides, ignored));
         let Ok(merged) = Layer::merged(&layers) else { return };
         let keys = KeyFiles::read(&merged, &self.overrides.working_directory, ignored);
         let Some(listener) = Listener::new(merged.root()) else { return };
@@ -324,12 +329,14 @@ impl<'a> Reading<'a> {
         let tls = listener_tls::read(root, &self.overrides.working_directory, &mut self.report);
         let tls = tls.filter(|_| !is_private);
         let proxy_api_key = root.text("proxy-api-key").map(|key| self.gateway_key(key));
+        let access = client_keys::build(root, proxy_api_key.as_ref(), &mut self.report);
         let mut builder = Builder::new(&self.layers, merged, &listener, &self.variables);
+        builder.directory.clone_from(&self.overrides.working_directory);
         builder.build_all();
         let demo = demo_mode(root.flag("demo"), &builder, &listener);
         let default_provider = builder.default_provider(demo);
         builder.warn_of_variables(&self.variables);
-        if proxy_api_key.is_none() && !listener.is_loopback() {
+        if !access.are_required() && !listener.is_loopback() {
             builder.warnings.push(client_access::open_to_all(&listener.host));
         }
 
@@ -357,7 +364,7 @@ impl<'a> Reading<'a> {
         };
         let mut warnings = std::mem::take(&mut self.report.warnings);
         warnings.append(&mut builder.warnings);
-        let log_level = level(&log_level_word);
+        let log_level = overrides::level(&log_level_word);
         let values = provenance::all(merged);
         let mut config = Config {
             host: listener.host,
@@ -365,6 +372,7 @@ impl<'a> Reading<'a> {
             log_level,
             log_level_word,
             proxy_api_key,
+            access,
             settings,
             tls,
             proxies,
@@ -377,37 +385,11 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn command_line(overrides: &Overrides, report: &mut Diagnostics) -> Layer {
-    let mut layer = Layer::default();
-    if let Some(host) = &overrides.host {
-        match value_type::ValueType::Host.check_variable(host) {
-            Ok(value) => layer.put(&["host"], value, "--host"),
-            Err(refusal) => report.error("--host", refusal),
-        }
-    }
-    if let Some(port) = overrides.port {
-        layer.put(&["port"], ValueKind::I64(port.into()), "--port");
-    }
-    if overrides.verbose.is_some() {
-        layer.put(&["log-level"], ValueKind::from("DEBUG"), "--verbose");
-    }
-    layer
-}
-
 fn demo_mode(asked: Option<bool>, builder: &Builder<'_>, listener: &Listener) -> DemoMode {
     match asked {
         Some(true) => DemoMode::Forced,
         None if builder.registered.is_empty() && listener.is_loopback() => DemoMode::Fallback,
         Some(false) | None => DemoMode::Off,
-    }
-}
-
-fn level(word: &str) -> LevelFilter {
-    match word {
-        "DEBUG" => LevelFilter::Debug,
-        "WARNING" => LevelFilter::Warn,
-        "ERROR" | "CRITICAL" => LevelFilter::Error,
-        _ => LevelFilter::Info,
     }
 }
 

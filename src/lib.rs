@@ -1,5 +1,6 @@
 //! The binary crate's rooms: HTTP endpoints, configuration, command line and process.
 
+mod access_keys;
 mod api;
 mod caller;
 pub mod cli;

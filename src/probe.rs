@@ -141,6 +141,7 @@ async fn ask(gateway: &Arc<Gateway>, model: &str) -> Result<Option<String>, Prob
         headers: HeaderMap::new(),
         query: String::new(),
         peer: None,
+        caller: None,
         trace: RouteTrace::default(),
     };
     entry.set_summary(request.asked());

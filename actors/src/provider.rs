@@ -5,6 +5,7 @@
 //! | [`LeaseKey`] | router, proxy run | a [`Lease`] through the message's own channel, immediately or when a permit is free; or a [`Refusal`] |
 //! | `Freed` | a lease | – |
 //! | `Reconfigure` | supervisor | – |
+//! | [`ResetHealth`] | an operator's order | the keys that were reset |
 //! | [`Observe`] | supervisor, health page, tests | [`ProviderView`] |
 //!
 //! The actor never waits for the network: it lends keys and reads reports. After a panic it continues with the health
@@ -17,6 +18,7 @@ mod learned_rules;
 mod lease;
 mod queue;
 mod reconfigure;
+mod reset;
 
 /// What [`gate`] is built from; its model check replaces these by loom's types.
 mod sync {
@@ -30,7 +32,7 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, Super
 use tokio::sync::oneshot;
 use vandamme_protocol::compat::Fixup;
 
-pub use self::health::{Alternatives, ConditionView, KeyView, ModelView, Session, Size};
+pub use self::health::{Alternatives, ConditionView, KeyView, ModelView, ResetScope, Session, Size};
 use self::health::{Change, Choice, Chosen, Health, Patience, Request, RestKind, State, Subject};
 pub use self::learned_rules::LearnedRuleView;
 use self::learned_rules::{LearnedRules, Novelty};
@@ -39,6 +41,7 @@ use self::lease::{Event, LeaseSource, Permit};
 pub use self::lease::{HeldPermit, Lease};
 use self::queue::Queue;
 pub(crate) use self::reconfigure::{Reconfigure, is_another_upstream};
+pub use self::reset::ResetHealth;
 use crate::clock;
 use crate::observe::{Observe, Ping};
 use crate::secret::{ApiKey, KeyId};

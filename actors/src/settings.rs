@@ -12,6 +12,7 @@ use vandamme_protocol::compat::Rule;
 use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
 
+use crate::certificates::ProviderTls;
 use crate::secret::ApiKey;
 
 /// All settings that the actors start with.
@@ -89,6 +90,8 @@ pub struct ProviderSettings {
     pub dialect: Dialect,
     /// The middleware for its requests and replies; unused if the upstream speaks the Messages API.
     pub middleware: Chain,
+    /// Certificates of this provider alone; `None` uses those of all providers.
+    pub tls: Option<ProviderTls>,
     /// The web page that lists this provider's models.
     pub models_url: Option<String>,
 }

@@ -53,6 +53,9 @@ struct ActiveReport {
 #[derive(Serialize)]
 struct Row {
     request_id: String,
+    /// The name of the client's key, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
     provider: String,
     /// As the client named it, without a provider before it.
     model: String,
@@ -101,6 +104,7 @@ impl Row {
         };
         Self {
             request_id: active.request_id.to_string(),
+            client: active.asked.client.as_ref().map(ToString::to_string),
             provider: active.provider.to_string(),
             model,
             resolved_model: told(&active.model),

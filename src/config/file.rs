@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item, Key, TableLike};
 use vandamme_actors::settings::EVERY_NAME;
 
+use super::client_keys;
 use super::error::Diagnostics;
 use super::layer::Layer;
 use super::schema::{self, Keys};
@@ -110,11 +111,27 @@ impl Reader<'_> {
             match key.get() {
                 "defaults" => self.table(schema::DEFAULTS, &["defaults"], (key, item)),
                 "limits" => self.table(schema::LIMITS, &["limits"], (key, item)),
+                client_keys::TABLE => self.client_keys(key, item),
                 name if name.starts_with('#') => self.profile(key, item),
                 name if lookup(schema::TOP, name).is_some() || item.as_table_like().is_none() => {
                     self.entry(schema::TOP, &[], (key, item));
                 }
                 _ => self.provider(key, item),
+            }
+        }
+    }
+
+    fn client_keys(&mut self, key: &Key, item: &Item) {
+        let Some(table) = item.as_table_like() else {
+            let place = self.key(key, &[]);
+            return self.wrong(&place, "expected a table: [client-keys]");
+        };
+        for (key, item) in entries(table) {
+            let name = key.get().to_ascii_lowercase();
+            let place = self.placed(key, item.span().or_else(|| key.span()), &[client_keys::TABLE]);
+            match client_keys::entry(&name, item) {
+                Ok(text) => self.layer.put(&[client_keys::TABLE, &name], text.into(), &place),
+                Err(refusal) => self.wrong(&place, refusal),
             }
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use config::ValueKind;
 
+use super::client_keys;
 use super::environment::prefix;
 use super::error::{ConfigError, Diagnostics};
 use super::layer::{Layer, LocatedText, Section};
@@ -30,7 +31,9 @@ impl<'a> KeyFiles<'a> {
         for name in merged.providers() {
             files.of_provider(name);
         }
-        files.of_the_gateway();
+        files.of_the_gateway("proxy-api-key", "proxy-api-key-file");
+        files.of_the_gateway("admin-key", "admin-key-file");
+        files.of_clients();
         files.layer
     }
 
@@ -51,19 +54,29 @@ impl<'a> KeyFiles<'a> {
         }
     }
 
-    fn of_the_gateway(&mut self) {
+    fn of_the_gateway(&mut self, name: &str, in_file: &str) {
         let root = self.merged.root();
-        let Some(file) = root.text("proxy-api-key-file") else { return };
-        if let Some(error) = both(root, ("proxy-api-key", file)) {
+        let Some(file) = root.text(in_file) else { return };
+        if let Some(error) = both(root, (name, file)) {
             return self.report.errors.push(error);
         }
         match self.words(file.text) {
             Ok(key) if key.contains(' ') => {
-                let text = format!("{} holds several words, but the gateway has one key", file.text);
+                let text = format!("{} holds several words, but {name} is one key", file.text);
                 self.report.error(file.place, text);
             }
-            Ok(key) => self.layer.put(&["proxy-api-key"], ValueKind::from(key), file.text),
+            Ok(key) => self.layer.put(&[name], ValueKind::from(key), file.text),
             Err(refusal) => self.report.error(file.place, refusal),
+        }
+    }
+
+    fn of_clients(&mut self) {
+        for (name, entry) in self.merged.root().section(client_keys::TABLE).texts() {
+            let Some(path) = client_keys::file(entry.text) else { continue };
+            match self.words(path).and_then(|key| client_keys::hashed(&key)) {
+                Ok(hash) => self.layer.put(&[client_keys::TABLE, name], ValueKind::from(hash), path),
+                Err(refusal) => self.report.error(entry.place, refusal),
+            }
         }
     }
 

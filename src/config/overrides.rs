@@ -3,6 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use ::config::ValueKind;
+use log::LevelFilter;
+
+use super::error::Diagnostics;
+use super::layer::Layer;
+use super::value_type::ValueType;
+
 /// Everything outside the compiled-in file that a configuration depends on.
 #[derive(Clone, Default)]
 pub struct Overrides {
@@ -43,5 +50,33 @@ impl Overrides {
             home: std::env::home_dir(),
             ..Self::default()
         }
+    }
+}
+
+/// The layer of the command line.
+pub(super) fn command_line(overrides: &Overrides, report: &mut Diagnostics) -> Layer {
+    let mut layer = Layer::default();
+    if let Some(host) = &overrides.host {
+        match ValueType::Host.check_variable(host) {
+            Ok(value) => layer.put(&["host"], value, "--host"),
+            Err(refusal) => report.error("--host", refusal),
+        }
+    }
+    if let Some(port) = overrides.port {
+        layer.put(&["port"], ValueKind::I64(port.into()), "--port");
+    }
+    if overrides.verbose.is_some() {
+        layer.put(&["log-level"], ValueKind::from("DEBUG"), "--verbose");
+    }
+    layer
+}
+
+/// The level of a word that has been checked.
+pub(super) fn level(word: &str) -> LevelFilter {
+    match word {
+        "DEBUG" => LevelFilter::Debug,
+        "WARNING" => LevelFilter::Warn,
+        "ERROR" | "CRITICAL" => LevelFilter::Error,
+        _ => LevelFilter::Info,
     }
 }

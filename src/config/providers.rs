@@ -1,10 +1,12 @@
 //! Builds the providers from the merged layers, and reports why others are not usable.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
+use vandamme_actors::certificates::ProviderTls;
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
 use vandamme_protocol::middleware::Chain;
@@ -22,6 +24,7 @@ use super::key_text::{self, Finding, PASSTHROUGH, is_passthrough};
 use super::layer::{Layer, LocatedText, Section};
 use super::middleware;
 use super::near_misses;
+use super::provider_tls;
 use super::provider_urls::BaseUrl;
 use super::value_type::LONGEST;
 use super::variables::Variables;
@@ -32,6 +35,8 @@ pub(super) struct Builder<'a> {
     pub(super) merged: &'a Layer,
     pub(super) listener: &'a Listener,
     pub(super) variables: &'a Variables,
+    /// Where relative paths start.
+    pub(super) directory: PathBuf,
     pub(super) registered: Vec<Arc<ProviderSettings>>,
     pub(super) partial: Vec<PartialProvider>,
     pub(super) warnings: Vec<String>,
@@ -50,6 +55,7 @@ impl<'a> Builder<'a> {
             merged,
             listener,
             variables,
+            directory: PathBuf::new(),
             registered: Vec::new(),
             partial: Vec::new(),
             warnings: Vec::new(),
@@ -200,6 +206,7 @@ impl<'a> Builder<'a> {
         let api = self.api(section);
         let dialect = dialect::read(section, &base_url, self.merged.root());
         let azure = azure::read(api, (name, &base_url), section.text("api-version"), &mut self.warnings);
+        let tls = self.tls(section, &base_url);
         let passthrough = is_passthrough(keys.text) || section.text("auth-mode").is_some();
         let settings = ProviderSettings {
             name: name.into(),
@@ -221,6 +228,7 @@ impl<'a> Builder<'a> {
             demo: false,
             dialect,
             middleware: self.middleware(section),
+            tls,
             models_url: section.text("models-url").map(|url| url.text.to_owned()),
         };
         self.registered.push(Arc::new(settings));
@@ -240,6 +248,13 @@ impl<'a> Builder<'a> {
                 Api::ChatCompletions
             }
         }
+    }
+
+    pub(super) fn tls(&mut self, section: Section<'_>, base_url: &str) -> Option<ProviderTls> {
+        provider_tls::read(section, base_url, &self.directory).unwrap_or_else(|error| {
+            self.errors.push(error);
+            None
+        })
     }
 
     fn middleware(&mut self, section: Section<'_>) -> Chain {

@@ -21,6 +21,8 @@ pub(super) const TOP: Keys = &[
     ("log-level", Value(LogLevel)),
     ("proxy-api-key", Value(Secret)),
     ("proxy-api-key-file", Value(Text)),
+    ("admin-key", Value(Secret)),
+    ("admin-key-file", Value(Text)),
     ("allowed-hosts", Value(Hosts)),
     ("cors-origins", Value(Origins)),
     ("route-header", Value(Flag)),
@@ -68,6 +70,9 @@ pub(super) const PROVIDER: Keys = &[
     ("max-retries", Value(Count(0))),
     ("serves-claude", Value(Flag)),
     ("models-url", Value(Link)),
+    ("ca-file", Value(Text)),
+    ("client-cert", Value(Text)),
+    ("client-key", Value(Text)),
     ("drop-params", Value(Params)),
     ("set-params", Value(Settings)),
     ("limit-params", Value(Bounds)),
@@ -109,7 +114,7 @@ pub(super) struct Variable {
 }
 
 /// The variables beside those of limits.
-pub(super) static GLOBAL: [Variable; 25] = [
+pub(super) static GLOBAL: [Variable; 27] = [
     Variable { name: "HOST", about: "address or name to listen on (127.0.0.1)", kind: Host, path: &["host"] },
     Variable { name: "PORT", about: "port to listen on (8082)", kind: Port, path: &["port"] },
     Variable {
@@ -141,6 +146,18 @@ pub(super) static GLOBAL: [Variable; 25] = [
         about: "file that contains the key",
         kind: Text,
         path: &["proxy-api-key-file"],
+    },
+    Variable {
+        name: "VDM_ADMIN_KEY",
+        about: "key for admin actions over HTTP (POST /admin/…); without it there are none",
+        kind: Secret,
+        path: &["admin-key"],
+    },
+    Variable {
+        name: "VDM_ADMIN_KEY_FILE",
+        about: "file that contains the key for admin actions",
+        kind: Text,
+        path: &["admin-key-file"],
     },
     Variable {
         name: "VDM_ALLOWED_HOSTS",

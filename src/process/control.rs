@@ -32,7 +32,7 @@ struct Answer {
 }
 
 /// What a running gateway can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ControlCommand {
     /// How it is.
@@ -41,6 +41,8 @@ pub(crate) enum ControlCommand {
     Join,
     /// Read the configuration again, and go on with it.
     Reload,
+    /// Make providers as good as new.
+    ResetHealth(ResetTarget),
     /// Finish what is in flight, and go.
     Stop,
     /// End what is in flight, and go.
@@ -63,6 +65,7 @@ pub(crate) enum ControlReply {
         address: SocketAddr,
     },
     Reloaded(Reloaded),
+    HealthReset(HealthReset),
     /// It does not do what was asked: one line each for a person.
     Refused(Vec<String>),
 }
@@ -85,6 +88,37 @@ pub(crate) struct Status {
     pub(crate) default_provider: Option<String>,
     /// It was started by `vdm wrap`, and goes with its last session.
     pub(crate) wrapped: bool,
+}
+
+/// The providers and keys whose health is reset. Without a provider all of them are, without a key the whole provider is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResetTarget {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) provider: Option<String>,
+    /// The id of a key, as logs and reports show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+}
+
+impl ResetTarget {
+    /// Reads a JSON object. An empty text means everything.
+    pub(crate) fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
+        if bytes.trim_ascii().is_empty() { Ok(Self::default()) } else { serde_json::from_slice(bytes) }
+    }
+}
+
+/// The providers whose health was reset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HealthReset {
+    pub(crate) reset: Vec<ResetProvider>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ResetProvider {
+    pub(crate) provider: String,
+    /// The ids of the keys.
+    pub(crate) keys: Vec<String>,
 }
 
 /// What a reload has done, one line each for a person.

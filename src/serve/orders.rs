@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use super::reload::Reloader;
 use crate::config::ListenerTls;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, ReloadReply};
 use crate::process::control::listener::{self, Control, Observed, Order};
 use crate::process::control::{self, ControlCommand, ControlReply, Reloaded, State, Status};
 use crate::process::sessions::Sessions;
@@ -26,6 +26,8 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The orders that arrive over the control socket, if there is one.
 pub(super) struct Orders {
     waiting: Option<mpsc::Receiver<Order>>,
+    /// Reloads that were ordered over HTTP.
+    reloads: mpsc::Receiver<ReloadReply>,
     sessions: Option<Sessions>,
     address: SocketAddr,
 }
@@ -33,6 +35,8 @@ pub(super) struct Orders {
 /// What ends the wait for the next order.
 enum Event {
     Order(Order),
+    /// `POST /admin/reload`
+    HttpReload(ReloadReply),
     /// The last session has exited.
     SessionsOver,
 }
@@ -56,14 +60,17 @@ pub(super) fn open(
     let site = Rc::new(Site { gateway, address, started, since, wrapped: sessions.is_some() });
     let name = sessions.map_or_else(|| control::name(address), control::name_for_sessions);
     let sessions = sessions.map(|_| Sessions::new(Instant::now()));
+    let reloads = site.gateway.take_reloads();
     match listener::open(&name, site) {
-        Ok((control, waiting)) => Ok((Some(control), Orders { waiting: Some(waiting), sessions, address })),
+        Ok((control, waiting)) => {
+            Ok((Some(control), Orders { waiting: Some(waiting), reloads, sessions, address }))
+        }
         Err(error) if sessions.is_some() => Err(format!("there is no control socket: {error}")),
         Err(error) => {
             log::warn!(
                 "without a control socket `vdm server` finds this gateway only by its signals: {error}"
             );
-            Ok((None, Orders { waiting: None, sessions, address }))
+            Ok((None, Orders { waiting: None, reloads, sessions, address }))
         }
     }
 }
@@ -81,6 +88,13 @@ impl Orders {
             let Order { ask, process, reply } = match select(signal, event).await {
                 Either::Left((Notice::Stop, _)) | Either::Right((Event::SessionsOver, _)) => {
                     return Shutdown::Stop;
+                }
+                Either::Right((Event::HttpReload(reply), _)) => {
+                    let reloaded = reloader.reload(gateway).await;
+                    log_reload(&reloaded);
+                    // The client may have disconnected.
+                    drop(reply.send(reloaded));
+                    continue;
                 }
                 Either::Left((Notice::Reload, _)) => {
                     log_reload(&reloader.reload(gateway).await);
@@ -105,6 +119,11 @@ impl Orders {
                     log_reload(&reloaded);
                     (reloaded.map_or_else(ControlReply::Refused, ControlReply::Reloaded), None)
                 }
+                ControlCommand::ResetHealth(target) => {
+                    let reset = gateway.reset_health(&target).await;
+                    let refused = |text| ControlReply::Refused(vec![text]);
+                    (reset.map_or_else(refused, ControlReply::HealthReset), None)
+                }
                 ControlCommand::Join => (self.join(process), None),
                 // Answered before it becomes an order.
                 ControlCommand::Status => continue,
@@ -122,19 +141,21 @@ impl Orders {
         self.sessions = None;
         loop {
             let Event::Order(Order { ask, reply, .. }) = self.next().await else { continue };
+            let is_now = ask == ControlCommand::StopNow;
             let said = match ask {
                 ControlCommand::Stop | ControlCommand::StopNow => {
                     ControlReply::Stopping { in_flight: gateway.in_flight() }
                 }
                 ControlCommand::Status
                 | ControlCommand::Join
+                | ControlCommand::ResetHealth(_)
                 | ControlCommand::Reload
                 | ControlCommand::Restart => {
                     ControlReply::Refused(vec!["the gateway is stopping".to_owned()])
                 }
             };
             drop(reply.send(said));
-            if ask == ControlCommand::StopNow {
+            if is_now {
                 return;
             }
         }
@@ -154,7 +175,7 @@ impl Orders {
     }
 
     async fn next(&mut self) -> Event {
-        let Self { waiting, sessions, .. } = self;
+        let Self { waiting, reloads, sessions, .. } = self;
         let order = Box::pin(async {
             match waiting {
                 Some(waiting) => waiting.recv().await,
@@ -169,14 +190,21 @@ impl Orders {
                 sleep(LOOK).await;
             }
         });
-        match select(order, over).await {
-            Either::Left((Some(order), _)) => Event::Order(order),
+        let reload = Box::pin(async {
+            match reloads.recv().await {
+                Some(reply) => reply,
+                None => pending().await,
+            }
+        });
+        match select(reload, select(order, over)).await {
+            Either::Left((reply, _)) => Event::HttpReload(reply),
+            Either::Right((Either::Left((Some(order), _)), _)) => Event::Order(order),
             // No order can arrive any more.
-            Either::Left((None, over)) => {
+            Either::Right((Either::Left((None, over)), _)) => {
                 over.await;
                 Event::SessionsOver
             }
-            Either::Right(((), _)) => Event::SessionsOver,
+            Either::Right((Either::Right(((), _)), _)) => Event::SessionsOver,
         }
     }
 }

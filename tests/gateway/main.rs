@@ -2,6 +2,7 @@
 //! told. A file per story.
 
 mod access;
+mod admin;
 mod asking_commands;
 mod azure;
 mod base_urls;
@@ -9,6 +10,7 @@ mod bounds;
 mod broken_bodies;
 mod built_in_providers;
 mod chat_completions;
+mod client_keys;
 mod coming_from_python;
 mod command_line;
 mod compat;
@@ -45,6 +47,7 @@ mod routing;
 mod running_totals;
 mod scripted_upstream;
 mod secrets;
+mod security;
 mod setup;
 mod side_by_side;
 mod slips;

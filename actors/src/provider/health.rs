@@ -7,6 +7,7 @@
 mod choice;
 mod condition;
 mod models;
+mod reset;
 mod view;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ pub use self::choice::Session;
 pub(super) use self::choice::{Choice, Chosen, Patience, Request, preferred_index};
 use self::condition::{Condition, Evidence, Pauses};
 use self::models::ModelConditions;
+pub use self::reset::ResetScope;
 pub use self::view::{ConditionView, KeyView, ModelView};
 use crate::clock::{Millis, millis};
 use crate::outcome::{HealthEffect, KeyEffect, Outcome};
@@ -107,6 +109,8 @@ pub(super) struct Health {
     /// When the host's last pause ended; traffic ramps up from then on.
     ramp: Option<Millis>,
     pauses: Pauses,
+    /// When an operator last reset everything; 0 for never.
+    reset: Millis,
 }
 
 #[derive(Clone, Debug)]
@@ -114,6 +118,8 @@ struct Key {
     key: ApiKey,
     whole: Condition,
     models: ModelConditions,
+    /// When an operator last reset this key; 0 for never.
+    reset: Millis,
 }
 
 impl Health {
@@ -123,6 +129,7 @@ impl Health {
             key: key.clone(),
             whole: Condition::default(),
             models: ModelConditions::default(),
+            reset: 0,
         };
         Self {
             keys: keys.iter().map(key).collect(),
@@ -132,6 +139,7 @@ impl Health {
             host_faults: vec![],
             ramp: None,
             pauses: Pauses { guess: limits.cooldown, cap: limits.cooldown_cap },
+            reset: 0,
         }
     }
 
@@ -149,6 +157,7 @@ impl Health {
         health.host = self.host.clone();
         health.host_faults.clone_from(&self.host_faults);
         health.ramp = self.ramp;
+        health.reset = self.reset;
         health
     }
 
@@ -197,6 +206,9 @@ impl Health {
     /// Applies the result of a call, and releases what its lease has marked. Returns the changes of state.
     pub(super) fn note(&mut self, report: &Report, jitter: f64) -> Vec<Change> {
         self.conditions().for_each(|condition| condition.release(report.lease));
+        if self.is_from_before_reset(report) {
+            return vec![];
+        }
         let evidence = Evidence {
             now: report.at,
             began: report.began,

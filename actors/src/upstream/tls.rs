@@ -1,13 +1,8 @@
-//! Builds the TLS settings that all upstream connections share.
+//! Says why a TLS handshake with an upstream failed.
 
 use std::io;
-use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
-use rustls::{CertificateError, ClientConfig, RootCertStore};
-use rustls_native_certs::CertificateResult;
-#[cfg(all(unix, not(target_vendor = "apple")))]
-use rustls_native_certs::{Error, ErrorKind};
+use rustls::CertificateError;
 use thiserror::Error;
 
 /// Why a TLS handshake failed.
@@ -77,57 +72,6 @@ impl TlsFault {
     }
 }
 
-/// Builds the client configuration: the public roots, the system's roots (including a company's own authority or
-/// `SSL_CERT_FILE`), and HTTP/1.1 only, because awc's HTTP/2 has defects (measured).
-///
-/// # Errors
-/// TLS cannot be set up; the text is meant for the operator.
-pub fn client_config() -> Result<Arc<ClientConfig>, String> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
-    let mut config = builder.with_root_certificates(trusted_roots()).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
-}
-
-/// The authorities that are trusted everywhere: the public ones, and those of this system.
-pub fn trusted_roots() -> RootCertStore {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let native = without_empty_variable(rustls_native_certs::load_native_certs());
-    for error in &native.errors {
-        log::warn!("cannot load a system certificate: {error}; continuing with the others");
-    }
-    add(&mut roots, native.certs);
-    roots
-}
-
-/// The certificates of this system. An empty `SSL_CERT_FILE` counts as not set; the library reads a file without a name.
-#[cfg(all(unix, not(target_vendor = "apple")))]
-fn without_empty_variable(native: CertificateResult) -> CertificateResult {
-    let is_nameless =
-        |error: &Error| matches!(&error.kind, ErrorKind::Io { path, .. } if path.as_os_str().is_empty());
-    if !native.certs.is_empty() || !native.errors.iter().any(is_nameless) {
-        return native;
-    }
-    let found = openssl_probe::probe();
-    let directory = found.cert_dir.first().map(std::path::PathBuf::as_path);
-    rustls_native_certs::load_certs_from_paths(found.cert_file.as_deref(), directory)
-}
-
-#[cfg(not(all(unix, not(target_vendor = "apple"))))]
-fn without_empty_variable(native: CertificateResult) -> CertificateResult {
-    native
-}
-
-fn add(roots: &mut RootCertStore, certificates: Vec<CertificateDer<'static>>) {
-    let (_, ignored) = roots.add_parsable_certificates(certificates);
-    if ignored > 0 {
-        log::debug!("{ignored} system certificates cannot be parsed and are not trusted");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rustls::{CertificateError, Error, InvalidMessage};
@@ -153,20 +97,5 @@ mod tests {
         );
         assert_eq!(of(Error::DecryptError), None);
         assert_eq!(TlsFault::of(&io::Error::from(io::ErrorKind::ConnectionRefused)), None);
-    }
-}
-
-#[cfg(all(test, unix, not(target_vendor = "apple")))]
-mod variable_tests {
-    use super::*;
-
-    #[test]
-    fn an_empty_variable_for_certificates_is_one_that_is_not_set() {
-        let system = rustls_native_certs::load_native_certs();
-        let nameless = || rustls_native_certs::load_certs_from_paths(Some(std::path::Path::new("")), None);
-        assert!(!nameless().errors.is_empty(), "so it is without the rule");
-        let empty = without_empty_variable(nameless());
-        assert!(empty.errors.is_empty(), "{:?}", empty.errors);
-        assert_eq!(empty.certs.is_empty(), system.certs.is_empty());
     }
 }

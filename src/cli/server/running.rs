@@ -16,7 +16,9 @@ use crate::cli::exit_code::Exit;
 use crate::cli::say;
 use crate::config::{Config, Overrides};
 use crate::process::control::client::{self, Answers, Running};
-use crate::process::control::{self, ControlCommand, ControlReply, Reloaded, State};
+use crate::process::control::{
+    self, ControlCommand, ControlReply, Reloaded, ResetProvider, ResetTarget, State,
+};
 use crate::process::sessions::Member;
 
 /// Between two checks whether a gateway is back.
@@ -155,6 +157,7 @@ impl Order {
             Ok((
                 ControlReply::Status(_)
                 | ControlReply::Joined { .. }
+                | ControlReply::HealthReset(_)
                 | ControlReply::Stopping { .. }
                 | ControlReply::Refused(_),
                 running,
@@ -165,6 +168,30 @@ impl Order {
                 }
                 exit
             }
+        }
+    }
+
+    pub(in crate::cli) fn reset_health(&self, target: ResetTarget) -> Exit {
+        let answer = self
+            .find()
+            .and_then(|running| Ok((self.ask(&running, ControlCommand::ResetHealth(target))?.1, running)));
+        match answer {
+            Ok((ControlReply::HealthReset(reset), _)) => {
+                self.print_json(&reset);
+                for ResetProvider { provider, keys } in &reset.reset {
+                    self.print(&format!("{provider}: reset{}", listed(keys)));
+                }
+                Exit::Ok
+            }
+            Ok((
+                ControlReply::Status(_)
+                | ControlReply::Joined { .. }
+                | ControlReply::Reloaded(_)
+                | ControlReply::Stopping { .. }
+                | ControlReply::Refused(_),
+                running,
+            )) => self.lost(&running, "unexpected answer"),
+            Err(exit) => exit,
         }
     }
 
@@ -335,6 +362,11 @@ pub(in crate::cli) fn others() -> String {
     } else {
         format!("; running: {}; choose one with --port", urls.join(", "))
     }
+}
+
+/// The ids of keys, for the end of a line.
+fn listed(keys: &[String]) -> String {
+    if keys.is_empty() { String::new() } else { format!(" (keys {})", keys.join(", ")) }
 }
 
 fn requests(count: usize) -> String {

@@ -85,6 +85,7 @@ pub(crate) fn at(socket: &Path) -> Option<Running> {
         ControlReply::Status(status) => Some(Running { socket: socket.to_owned(), status: *status }),
         ControlReply::Joined { .. }
         | ControlReply::Reloaded(_)
+        | ControlReply::HealthReset(_)
         | ControlReply::Stopping { .. }
         | ControlReply::Refused(_) => None,
     }
@@ -98,9 +99,13 @@ pub(crate) fn join(socket: &Path) -> Result<SocketAddr> {
     match ask(socket, ControlCommand::Join)?.next()? {
         Some(ControlReply::Joined { address }) => Ok(address),
         Some(ControlReply::Refused(lines)) => Err(Error::other(lines.join("; "))),
-        Some(ControlReply::Status(_) | ControlReply::Reloaded(_) | ControlReply::Stopping { .. }) | None => {
-            Err(Error::other("the gateway is about to go"))
-        }
+        Some(
+            ControlReply::Status(_)
+            | ControlReply::Reloaded(_)
+            | ControlReply::HealthReset(_)
+            | ControlReply::Stopping { .. },
+        )
+        | None => Err(Error::other("the gateway is about to go")),
     }
 }
 
@@ -113,9 +118,11 @@ pub(crate) fn ask(socket: &Path, ask: ControlCommand) -> Result<Answers> {
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_read_timeout(Some(match ask {
         ControlCommand::Status | ControlCommand::Join => PATIENCE,
-        ControlCommand::Reload | ControlCommand::Stop | ControlCommand::StopNow | ControlCommand::Restart => {
-            LONG_PATIENCE
-        }
+        ControlCommand::ResetHealth(_)
+        | ControlCommand::Reload
+        | ControlCommand::Stop
+        | ControlCommand::StopNow
+        | ControlCommand::Restart => LONG_PATIENCE,
     }))?;
     let mut question = serde_json::to_vec(&Question { version: VERSION, ask })?;
     question.push(b'\n');

@@ -512,3 +512,33 @@ fn a_new_wait_restarts_its_checks() {
     bench.advance(10);
     bench.take_with(MODEL, |_| {}).expect("the first check comes after ten seconds");
 }
+
+/// Requirement: a reset makes a provider or one key as good as new, and calls from before it carry no evidence.
+#[test]
+fn a_reset_makes_keys_as_good_as_new() {
+    let mut bench = bench(&["a", "b"]);
+    for _ in 0..2 {
+        bench.fail(MODEL, limited(100));
+    }
+    assert!(matches!(bench.take_with(MODEL, |_| {}), Err(Choice::RateLimited { .. })));
+    let from_before = bench.count;
+    assert_eq!(bench.health.reset(ResetScope::Key(id("b")), bench.now), [id("b")]);
+    bench.advance(1);
+    assert_eq!(bench.take().key, id("b"));
+    assert!(bench.take_without(id("b")).is_err(), "the other key still waits");
+    assert_eq!(bench.health.reset(ResetScope::Provider, bench.now), [id("a"), id("b")]);
+    assert!(bench.health.is_clear(bench.now));
+    bench.advance(1);
+    let late = LeasedCall {
+        key: id("a"),
+        model: MODEL,
+        began: bench.now - 2_000,
+        number: from_before,
+        is_known_to_fail: false,
+        size: Size { body: 1000, max_tokens: 100 },
+    };
+    assert_eq!(bench.report(&late, limited(100)), []);
+    assert!(bench.health.is_clear(bench.now));
+    bench.fail(MODEL, limited(100));
+    assert!(!bench.health.is_clear(bench.now), "later calls count");
+}
