@@ -316,6 +316,13 @@ impl<'a> Reading<'a> {
         ApiKey::new(key.text)
     }
 
+    /// A gateway that only its sessions reach speaks plain HTTP: its certificate is for other names.
+    fn listener_tls(&mut self, root: Section<'_>, listener: &Listener) -> Option<ListenerTls> {
+        let is_private = self.overrides.sessions.is_some() && listener.is_loopback();
+        let tls = listener_tls::read(root, &self.overrides.working_directory, &mut self.report);
+        tls.filter(|_| !is_private)
+    }
+
     /// `None` if a value of the built-in file is missing because a user's value for it is invalid.
     fn config(&mut self, merged: &Layer) -> Option<Config> {
         let root = merged.root();
@@ -325,9 +332,7 @@ impl<'a> Reading<'a> {
         let limits = limits.map_err(|error| self.report.error("[limits]", error)).ok()?;
         let proxies = self.proxies();
         tls_files::check(&self.variables, self.overrides, &mut self.report);
-        let is_private = self.overrides.sessions.is_some() && listener.is_loopback();
-        let tls = listener_tls::read(root, &self.overrides.working_directory, &mut self.report);
-        let tls = tls.filter(|_| !is_private);
+        let tls = self.listener_tls(root, &listener);
         let proxy_api_key = root.text("proxy-api-key").map(|key| self.gateway_key(key));
         let access = client_keys::build(root, proxy_api_key.as_ref(), &mut self.report);
         let mut builder = Builder::new(&self.layers, merged, &listener, &self.variables);
@@ -364,12 +369,10 @@ impl<'a> Reading<'a> {
         };
         let mut warnings = std::mem::take(&mut self.report.warnings);
         warnings.append(&mut builder.warnings);
-        let log_level = overrides::level(&log_level_word);
-        let values = provenance::all(merged);
         let mut config = Config {
             host: listener.host,
             port: listener.port,
-            log_level,
+            log_level: overrides::level(&log_level_word),
             log_level_word,
             proxy_api_key,
             access,
@@ -378,7 +381,7 @@ impl<'a> Reading<'a> {
             proxies,
             demo,
             warnings,
-            values,
+            values: provenance::all(merged),
         };
         config.warn_of_routes();
         Some(config)

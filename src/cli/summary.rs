@@ -21,7 +21,11 @@ pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
     }
     if is_anyone_there(config) {
         // Without a credential Claude Code demands a login before it sends a request.
-        let key = if config.proxy_api_key.is_some() { "$PROXY_API_KEY" } else { "any" };
+        let key = match (&config.proxy_api_key, config.access.are_required()) {
+            (Some(_), _) => "$PROXY_API_KEY",
+            (None, true) => "CLIENT_KEY",
+            (None, false) => "any",
+        };
         let address = url(config, reachable(bound));
         let command = format!("ANTHROPIC_BASE_URL={address} ANTHROPIC_AUTH_TOKEN={key} claude");
         push(&mut text, format_args!("Point Claude Code at it:  {}\n", style.paint(BOLD, &command)));
@@ -128,6 +132,7 @@ fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access_keys::{ClientKey, KeyHash};
     use crate::config::Overrides;
 
     fn told(variables: &[(&str, &str)], bound: &str) -> String {
@@ -206,6 +211,19 @@ mod tests {
             "{told}"
         );
         assert!(!told.contains("canary"), "{told}");
+    }
+
+    /// Requirement: with `[client-keys]` the command for a client has a place for its key.
+    #[test]
+    fn a_command_names_the_key_of_the_client() {
+        let environment = [("OPENAI_API_KEY".to_owned(), "k".to_owned())].into();
+        let overrides =
+            Overrides { environment, working_directory: "/absent".into(), ..Overrides::default() };
+        let mut config = Config::load(&overrides).unwrap();
+        let hash = KeyHash::from_key(b"canary");
+        config.access.clients.push(ClientKey { name: Some("me".into()), hash });
+        let told = summary(&config, "127.0.0.1:1".parse().unwrap(), Style::Plain);
+        assert!(told.contains("ANTHROPIC_AUTH_TOKEN=CLIENT_KEY claude\n"), "{told}");
     }
 
     #[test]

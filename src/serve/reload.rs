@@ -10,7 +10,7 @@ use actix_web::rt::time::timeout;
 use tokio::sync::oneshot;
 use vandamme_actors::settings::{ProviderSettings, Settings};
 
-use crate::config::{Config, ConfigValue, Overrides};
+use crate::config::{Config, ConfigValue, ListenerTls, Overrides};
 use crate::gateway::Gateway;
 use crate::process::control::Reloaded;
 
@@ -66,12 +66,17 @@ impl Reloader {
             load(Overrides { host, port, ..self.origin.clone() }).await?
         };
         let warnings = config.warnings.clone();
-        let before = gateway.live_config();
+        let (before, certificate) = (gateway.live_config(), fingerprint(gateway));
         gateway.apply(config).await.map_err(|error| vec![error])?;
         let after = gateway.live_config();
         let mut reloaded = changes(&self.said, &said);
         let more = provider_changes(&before.settings, &after.settings, &reloaded.changed);
         reloaded.changed.extend(more);
+        if let (Some(old), Some(new)) = (certificate, fingerprint(gateway))
+            && old != new
+        {
+            reloaded.changed.push("the certificate of tls-cert is new".to_owned());
+        }
         reloaded.warnings = warnings;
         self.remember(said);
         Ok(reloaded)
@@ -83,6 +88,11 @@ impl Reloader {
         self.said.retain(is_once);
         self.said.extend(said.into_iter().filter(|said| !is_once(said)));
     }
+}
+
+/// The fingerprint of the listener's certificate.
+fn fingerprint(gateway: &Gateway) -> Option<String> {
+    gateway.tls().as_ref().as_ref().map(ListenerTls::fingerprint)
 }
 
 /// On its own thread: the end of the process does not wait for it, as it would for a thread of the runtime.
@@ -145,6 +155,9 @@ fn provider_changes(before: &Settings, after: &Settings, told: &[String]) -> Vec
             None => lines.push(format!("provider '{}' is new", provider.name)),
             Some(known) if ids(known) != ids(provider) && !is_told(&provider.name) => {
                 lines.push(format!("provider '{}' has other keys", provider.name));
+            }
+            Some(known) if known.tls != provider.tls => {
+                lines.push(format!("provider '{}' has other certificates", provider.name));
             }
             Some(_) => {}
         }

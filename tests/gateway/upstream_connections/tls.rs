@@ -123,7 +123,9 @@ fn a_provider_presents_its_client_certificate() {
     let told = reload();
     assert!(!told.status.success(), "the key belongs to the old certificate");
     gateway.run.write("client.key", &new.key);
-    assert!(reload().status.success());
+    let told = reload();
+    let text = String::from_utf8_lossy(&told.stdout);
+    assert!(told.status.success() && text.contains("provider 'mine' has other certificates"), "{text}");
     let served = gateway.ask_whole("hi");
     assert_eq!((served.status(), upstream.count()), (200, 1), "{served}");
     assert!(!gateway.log().contains("PRIVATE KEY"));
