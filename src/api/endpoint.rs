@@ -91,15 +91,14 @@ pub(super) struct Admitted {
 pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admitted, Refused> {
     let headers = request.headers();
     let live = gateway.live_config();
-    let caller = caller::identify(headers, &live.access);
-    if live.access.are_required() && caller.is_none() {
-        return Err(Refused(401, ErrorKind::Authentication, INVALID_KEY.to_owned()));
-    }
-    if !live.access.are_required()
-        && let Some(message) = access::refusal(request, gateway)
-    {
-        return Err(Refused(403, ErrorKind::Permission, message));
-    }
+    let caller = if live.access.are_required() {
+        let caller = caller::identify(headers, &live.access);
+        let unknown = || Refused(401, ErrorKind::Authentication, INVALID_KEY.to_owned());
+        Some(caller.ok_or_else(unknown)?)
+    } else {
+        let refusal = access::refusal(request, gateway);
+        refusal.map_or(Ok(None), |message| Err(Refused(403, ErrorKind::Permission, message)))?
+    };
     if headers.contains_key(HOP) {
         let message =
             "this request has already passed through a gateway: the base URL of a provider leads back here";

@@ -99,9 +99,7 @@ impl<'a> KeyFiles<'a> {
         if words.is_empty() {
             return Err(format!("the key file {path} contains no key; write a key into it, or several"));
         }
-        if is_open_to_all(&metadata) && !MOUNTED.iter().any(|mounted| full.starts_with(mounted)) {
-            self.report.warnings.push(format!("everybody on this machine can read {path}; chmod 600 {path}"));
-        }
+        self.report.warnings.extend(open_to_all(path, &full, &metadata));
         Ok(words.join(" "))
     }
 }
@@ -110,6 +108,13 @@ fn both(section: Section<'_>, (key, file): (&str, LocatedText<'_>)) -> Option<Co
     let stated = section.text(key).filter(|stated| !stated.text.trim().is_empty())?;
     let text = format!("the key is set twice: here as a file and by {}; take one away", stated.place);
     Some(ConfigError::new(file.place, text))
+}
+
+/// A warning, if every user of this machine can read the file.
+pub(super) fn open_to_all(name: &str, full: &Path, metadata: &Metadata) -> Option<String> {
+    let is_mounted = MOUNTED.iter().any(|mounted| full.starts_with(mounted));
+    let is_open = is_open_to_all(metadata) && !is_mounted;
+    is_open.then(|| format!("everybody on this machine can read {name}; chmod 600 {name}"))
 }
 
 #[cfg(unix)]

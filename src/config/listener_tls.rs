@@ -26,6 +26,8 @@ pub struct ListenerTls {
     key: String,
     /// When the two files last changed.
     modified: [Option<SystemTime>; 2],
+    /// A warning, if every user of this machine can read the private key.
+    open_to_all: Option<String>,
     leaf: CertificateDer<'static>,
     config: Arc<ServerConfig>,
 }
@@ -65,7 +67,10 @@ pub(super) fn read(root: Section<'_>, directory: &Path, report: &mut Diagnostics
         }
     };
     match ListenerTls::load(directory, certificate.text, key.text) {
-        Ok(tls) => Some(tls),
+        Ok(tls) => {
+            report.warnings.extend(tls.open_to_all.clone());
+            Some(tls)
+        }
         Err(Unusable { file, text }) => {
             report.error(if file == Named::Key { key.place } else { certificate.place }, text);
             None
@@ -94,6 +99,7 @@ impl ListenerTls {
             certificate: certificate.to_owned(),
             key: key.to_owned(),
             modified: [certificates.modified, secret.modified],
+            open_to_all: secret.open_to_all,
             leaf,
             config: Arc::new(config),
         })

@@ -8,6 +8,8 @@ use std::time::SystemTime;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::key_files;
+
 /// The largest file, in bytes. A bundle of all public authorities has a quarter of it.
 const LARGEST: u64 = 1 << 20;
 const ENCRYPTED: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,ENCRYPTED"];
@@ -16,6 +18,8 @@ const ENCRYPTED: [&[u8]; 2] = [b"BEGIN ENCRYPTED PRIVATE KEY", b"Proc-Type: 4,EN
 pub(super) struct PemFile {
     pub(super) bytes: Vec<u8>,
     pub(super) modified: Option<SystemTime>,
+    /// A warning, if every user of this machine can read the file; it matters for private keys.
+    pub(super) open_to_all: Option<String>,
     /// The file as the configuration names it, for messages.
     name: String,
 }
@@ -35,7 +39,8 @@ impl PemFile {
         if bytes.len() as u64 > LARGEST {
             return Err(format!("{name} has more than {LARGEST} bytes; is it the right file?"));
         }
-        Ok(Self { bytes, modified: metadata.modified().ok(), name: name.to_owned() })
+        let open_to_all = key_files::open_to_all(name, &path, &metadata);
+        Ok(Self { bytes, modified: metadata.modified().ok(), open_to_all, name: name.to_owned() })
     }
 
     /// All certificates of the file, in its order.

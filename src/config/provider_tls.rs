@@ -13,6 +13,7 @@ pub(super) fn read(
     section: Section<'_>,
     base_url: &str,
     directory: &Path,
+    warnings: &mut Vec<String>,
 ) -> Result<Option<ProviderTls>, ConfigError> {
     let keys = ["ca-file", "client-cert", "client-key"];
     let [authorities, certificate, key] = keys.map(|key| section.text(key));
@@ -28,7 +29,7 @@ pub(super) fn read(
             read.map_err(|error| ConfigError::new(place, error))?
         }
     };
-    let identity = identity(certificate, key, directory)?;
+    let identity = identity(certificate, key, directory, warnings)?;
     let place = key.map_or(first.place, |key| key.place);
     let tls = ProviderTls::new(&trusted, identity);
     tls.map(Some).map_err(|error| ConfigError::new(place, pem_files::mismatch(&error)))
@@ -38,6 +39,7 @@ fn identity(
     certificate: Option<LocatedText<'_>>,
     key: Option<LocatedText<'_>>,
     directory: &Path,
+    warnings: &mut Vec<String>,
 ) -> Result<Option<ClientIdentity>, ConfigError> {
     let (certificate, key) = match (certificate, key) {
         (None, None) => return Ok(None),
@@ -53,7 +55,9 @@ fn identity(
     };
     let chain = PemFile::read(directory, certificate.text).and_then(|file| file.certificates());
     let chain = chain.map_err(|error| ConfigError::new(certificate.place, error))?;
-    let secret = PemFile::read(directory, key.text).and_then(|file| file.private_key());
-    let key = secret.map_err(|error| ConfigError::new(key.place, error))?;
+    let secret = PemFile::read(directory, key.text);
+    let secret = secret.and_then(|file| file.private_key().map(|secret| (secret, file.open_to_all)));
+    let (key, open_to_all) = secret.map_err(|error| ConfigError::new(key.place, error))?;
+    warnings.extend(open_to_all);
     Ok(Some(ClientIdentity { chain, key }))
 }

@@ -251,7 +251,8 @@ impl<'a> Builder<'a> {
     }
 
     pub(super) fn tls(&mut self, section: Section<'_>, base_url: &str) -> Option<ProviderTls> {
-        provider_tls::read(section, base_url, &self.directory).unwrap_or_else(|error| {
+        let read = provider_tls::read(section, base_url, &self.directory, &mut self.warnings);
+        read.unwrap_or_else(|error| {
             self.errors.push(error);
             None
         })

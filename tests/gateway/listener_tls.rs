@@ -188,6 +188,8 @@ fn commands_speak_tls_to_their_own_gateway() {
     let gateway = with_identity(Gateway::before(&upstream), &identity).start();
     let url = format!("https://127.0.0.1:{}", gateway.address.port());
     assert!(gateway.log().contains(&format!("listens on {url}")), "{}", gateway.log());
+    // The tests write it for everybody.
+    assert!(gateway.log().contains("everybody on this machine can read tls/key.pem; chmod 600"));
     let port = gateway.address.port().to_string();
     let vdm = |arguments: &[&str]| {
         let output = gateway.run.vdm(arguments).output().expect("vdm is built");
