@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustls::CertificateError;
+use rustls::{AlertDescription, CertificateError};
 use thiserror::Error;
 
 /// Why a TLS handshake failed.
@@ -13,6 +13,9 @@ pub enum TlsFault {
     NotTls,
     #[error("the server's certificate is refused")]
     Certificate(CertificateFault),
+    /// The server requires a certificate of the client, or refuses the one that it got.
+    #[error("the server requires a client certificate that it trusts")]
+    ClientCertificate,
 }
 
 /// Why a server's certificate is refused.
@@ -67,9 +70,30 @@ impl TlsFault {
         match error.get_ref()?.downcast_ref::<rustls::Error>()? {
             rustls::Error::InvalidMessage(_) => Some(Self::NotTls),
             rustls::Error::InvalidCertificate(reason) => Some(Self::Certificate(reason.into())),
+            rustls::Error::AlertReceived(alert) => {
+                concerns_certificate(*alert).then_some(Self::ClientCertificate)
+            }
             _ => None,
         }
     }
+}
+
+/// Whether a server's alert is about the client's certificate.
+fn concerns_certificate(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::AccessDenied
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRequired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            // A signature cannot be verified (RFC 8446, section 6.2): that of the client's certificate.
+            | AlertDescription::DecryptError
+            | AlertDescription::NoCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::UnsupportedCertificate
+    )
 }
 
 #[cfg(test)]
@@ -96,6 +120,10 @@ mod tests {
             CertificateFault::OtherName(vec!["other.example".to_owned(), "10.0.0.1".to_owned()])
         );
         assert_eq!(of(Error::DecryptError), None);
+        let alert = |alert| of(Error::AlertReceived(alert));
+        assert_eq!(alert(AlertDescription::CertificateRequired), Some(TlsFault::ClientCertificate));
+        assert_eq!(alert(AlertDescription::UnknownCA), Some(TlsFault::ClientCertificate));
+        assert_eq!(alert(AlertDescription::InternalError), None);
         assert_eq!(TlsFault::of(&io::Error::from(io::ErrorKind::ConnectionRefused)), None);
     }
 }

@@ -118,6 +118,7 @@ fn a_provider_presents_its_client_certificate() {
     let gateway = setup.file("client.pem", &old.certificate).file("client.key", &old.key).toml(files).start();
     let refused = gateway.ask_whole("hi");
     assert_eq!((refused.status(), upstream.count()), (502, 0), "{refused}");
+    assert!(refused.error_message().contains("requires a client certificate that it trusts"), "{refused}");
     gateway.run.write("client.pem", &new.certificate);
     let reload = || gateway.server(&["reload"]).output().expect("vdm is built");
     let told = reload();
