@@ -16,6 +16,7 @@
 
 mod api_format;
 pub mod catalog;
+pub mod certificates;
 pub mod clock;
 pub mod converter;
 pub mod excerpt;
