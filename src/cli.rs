@@ -163,7 +163,7 @@ fn report_errors(errors: &[ConfigError]) -> Exit {
     for error in errors {
         print_to_stderr(format_args!("vdm: {error}\n"));
     }
-    server::exit_code(errors)
+    Exit::from_config_errors(errors)
 }
 
 /// Prints to stderr; a closed pipe is not an error.

@@ -6,8 +6,8 @@
 //! refused as a whole.
 //!
 //! Imported state never overrides what the new process has learned itself, and it cannot refuse more requests than the
-//! gateway's own rules: rests are as long as the upstream named or the configuration allows, minus the time since the
-//! export.
+//! gateway's own rules: cooldowns are as long as the upstream named or the configuration allows, minus the time since
+//! the export.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

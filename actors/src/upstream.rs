@@ -11,6 +11,7 @@
 mod client;
 mod connector;
 mod forward;
+mod local_shortage;
 mod pool;
 mod proxy;
 mod reply_io;

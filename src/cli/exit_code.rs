@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::config::{ConfigError, ConfigErrorKind};
+
 /// How a command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -37,6 +39,11 @@ impl Exit {
     /// The exit code of another process of vdm.
     pub(super) fn from_number(number: u8) -> Self {
         Self::ALL.into_iter().find(|exit| exit.number() == number).unwrap_or(Self::Internal)
+    }
+
+    pub(super) fn from_config_errors(errors: &[ConfigError]) -> Self {
+        let refused = errors.iter().any(|error| error.kind() == ConfigErrorKind::Unsupported);
+        if refused { Self::Usage } else { Self::Failed }
     }
 
     pub fn number(self) -> u8 {

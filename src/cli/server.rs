@@ -16,7 +16,7 @@ pub(super) use self::running::{GatewayArgs, RestartArgs, StatusArgs, StopArgs, o
 use super::exit_code::Exit;
 use super::summary::{log_summary, summary};
 use super::{print_to_stderr, report_errors};
-use crate::config::{Config, ConfigError, ConfigErrorKind, ForSessions, Overrides, Verbose};
+use crate::config::{Config, ForSessions, Overrides, Verbose};
 use crate::master::{self, Bound, Launch, LogFile, PidFile, Program, TAKEOVER_FLAG, Takeover, WORKER_FLAG};
 use crate::process::channel::Channel;
 use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerMessage, WorkerOrder};
@@ -155,7 +155,7 @@ impl Start {
             Ok(config) => config,
             Err(errors) => {
                 let lines = errors.iter().map(ToString::to_string).collect();
-                return report(&channel, lines, exit_code(&errors));
+                return report(&channel, lines, Exit::from_config_errors(&errors));
             }
         };
         let hello = Hello {
@@ -302,11 +302,6 @@ fn report(channel: &Channel, lines: Vec<String>, exit: Exit) -> Exit {
     // Without a master nobody needs it.
     let _ = channel.send(&WorkerMessage::Failed(failure), &[], &[]);
     exit
-}
-
-pub(super) fn exit_code(errors: &[ConfigError]) -> Exit {
-    let refused = errors.iter().any(|error| error.kind() == ConfigErrorKind::Unsupported);
-    if refused { Exit::Usage } else { Exit::Failed }
 }
 
 fn failed(line: &str, exit: Exit) -> Exit {

@@ -176,7 +176,7 @@ impl Setup {
         for name in answers.to_try() {
             let outcome = key_check::run(&config, name);
             if let Some(why) = outcome.refusal() {
-                return Err(SetupError::Failed(format!("{why}; mend that, or say --no-test")));
+                return Err(SetupError::Failed(format!("{why}; fix this, or use --no-test")));
             }
             print_to_stderr(format_args!("{outcome}\n"));
             tried.push(outcome);

@@ -205,7 +205,7 @@ impl Health {
         (0.1 + 0.9 * passed).min(1.0)
     }
 
-    /// The number of rests and of failures in a row that the result of this call may change.
+    /// The number of cooldowns and of failures in a row that the result of this call may change.
     pub(super) fn failures(&self, report: &CallReport) -> usize {
         let CallReport { key, model, .. } = report;
         let key = self.keys.iter().find(|known| known.key.id() == *key);

@@ -16,14 +16,11 @@ use thiserror::Error;
 
 use super::ConnectionSettings;
 use super::connector::UpstreamConnector;
+use super::local_shortage::{is_local, resolver_shortage};
 use super::pool::Pool;
 use super::proxy::ProxyFault;
 use super::reply_io::ConnectionFault;
 use super::tls::TlsFault;
-
-/// `EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`, `EADDRNOTAVAIL`: this machine lacks a resource that every new connection
-/// needs.
-const LOCAL_SHORTAGES: [i32; 5] = [24, 23, 105, 12, 99];
 
 /// A lent client. It panics if it is used on another thread.
 #[derive(Clone)]
@@ -91,20 +88,6 @@ impl From<SendRequestError> for SendError {
             error => Self::Other(error),
         }
     }
-}
-
-/// The shortage that the resolver reports as a name without an address, if there is one: without a free descriptor it
-/// cannot ask.
-pub(super) fn resolver_shortage() -> Option<io::Error> {
-    new_socket().err().filter(is_local)
-}
-
-pub(super) fn is_local(error: &io::Error) -> bool {
-    error.raw_os_error().is_some_and(|code| LOCAL_SHORTAGES.contains(&code))
-}
-
-fn new_socket() -> io::Result<socket2::Socket> {
-    socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
 }
 
 impl Client {

@@ -19,8 +19,8 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 
-use super::client::{is_local, resolver_shortage};
 use super::forward::Forwarding;
+use super::local_shortage::{is_local, resolver_shortage};
 use super::pool::{ConnectionOrigin, Pool, UpstreamConnection as Pooled};
 use super::proxy::{ProxyAddress, ProxyFault, ProxyProblem, ProxySettings, Tls};
 use super::reply_io::{ConnectionHistory, ReplyIo};

@@ -91,10 +91,10 @@ pub(crate) fn resume(path: PathBuf, listener: OwnedFd, operator: Arc<dyn Operato
 }
 
 /// Answers a caller whose connection an earlier program of this process has accepted.
-pub(crate) fn answer(caller: OwnedFd, said: ControlReply) -> Result<()> {
+pub(crate) fn answer(caller: OwnedFd, reply: ControlReply) -> Result<()> {
     let stream = UnixStream::from(caller);
     stream.set_write_timeout(Some(PATIENCE))?;
-    say(&stream, said)
+    send(&stream, reply)
 }
 
 /// Under a name of its own first, so that there is no moment without a socket or with one that others may open.
@@ -143,8 +143,8 @@ impl Drop for Control {
 
 impl Caller {
     /// Passes an answer on; one that cannot be taken is dropped, since its receiver has given up or reads too slowly.
-    pub(crate) fn send(&self, said: ControlReply) {
-        let _ = self.answers.try_send(said);
+    pub(crate) fn send(&self, reply: ControlReply) {
+        let _ = self.answers.try_send(reply);
     }
 
     /// Whether the connection is still open at the other end.
@@ -224,24 +224,24 @@ fn converse(stream: UnixStream, process: Option<i32>, operator: &dyn Operator) -
     stream.set_write_timeout(Some(PATIENCE))?;
     let ask = match question(&stream)? {
         Ok(ask) => ask,
-        Err(refusal) => return say(&stream, ControlReply::Refused(vec![refusal])),
+        Err(refusal) => return send(&stream, ControlReply::Refused(vec![refusal])),
     };
     if ask == ControlCommand::Status {
         let Some(status) = operator.status() else { return Ok(()) };
-        return say(&stream, ControlReply::Status(Box::new(status)));
+        return send(&stream, ControlReply::Status(Box::new(status)));
     }
     let (answers, waiting) = sync_channel(ANSWERS);
     let stream = Arc::new(stream);
     let reply = Caller { answers, stream: stream.clone() };
     if operator.submit(Order { ask, process, reply }) == Submission::Refused {
         let busy = "the gateway is busy with other orders; try again".to_owned();
-        return say(&stream, ControlReply::Refused(vec![busy]));
+        return send(&stream, ControlReply::Refused(vec![busy]));
     }
     // While it stops, until the process ends, and the connection with it.
     loop {
         match waiting.recv_timeout(PROGRESS) {
-            Ok(said @ ControlReply::Stopping { .. }) => say(&stream, said)?,
-            Ok(said) => return say(&stream, said),
+            Ok(reply @ ControlReply::Stopping { .. }) => send(&stream, reply)?,
+            Ok(reply) => return send(&stream, reply),
             Err(RecvTimeoutError::Timeout) if !has_hung_up(&stream) => {}
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
         }
@@ -276,8 +276,8 @@ fn question(stream: &UnixStream) -> Result<std::result::Result<ControlCommand, S
     })
 }
 
-fn say(mut stream: &UnixStream, said: ControlReply) -> Result<()> {
-    let mut line = serde_json::to_vec(&Answer { version: VERSION, said })?;
+fn send(mut stream: &UnixStream, reply: ControlReply) -> Result<()> {
+    let mut line = serde_json::to_vec(&Answer { version: VERSION, said: reply })?;
     line.push(b'\n');
     stream.write_all(&line)
 }

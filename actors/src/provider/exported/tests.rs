@@ -112,7 +112,7 @@ fn extreme_times_end_with_the_longest_cooldown_and_do_not_hide_later_evidence() 
     for key in KEYS {
         new.health.note(&report(key, Outcome::Answered, end + 20), 0.0);
     }
-    assert!(new.health.is_clear(end + 20), "a success ends an imported rest");
+    assert!(new.health.is_clear(end + 20), "a success ends an imported cooldown");
 }
 
 /// Requirement (issue 15, 6): what the new process has learned itself is kept; a key or an upstream that the export does
@@ -158,7 +158,7 @@ fn imported_failures_count_and_are_no_repeats() {
     let mut new = imported(old.export(&settings(), START), START, 0);
     let third = CallReport { request: 0, ..report(KEYS[0], Outcome::ServerError, START) };
     let changes = new.health.note(&third, 0.0);
-    assert_eq!(changes.len(), 1, "the third failure in a row starts a rest: {changes:?}");
+    assert_eq!(changes.len(), 1, "the third failure in a row starts a cooldown: {changes:?}");
 }
 
 /// Requirement: exported state contains no key.

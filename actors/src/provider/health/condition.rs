@@ -155,7 +155,7 @@ impl HealthCondition {
         self.cooldown.as_ref()
     }
 
-    /// The number of rests and of failures in a row. A success sets it to zero.
+    /// The number of cooldowns and of failures in a row. A success sets it to zero.
     pub(super) fn failures(&self) -> usize {
         usize::from(self.cooldown.is_some()) + self.failed.len()
     }

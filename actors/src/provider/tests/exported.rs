@@ -3,7 +3,7 @@
 use super::*;
 use crate::faults::InjectedFault;
 
-/// Leaves every kind of state behind: a resting key, failures below the threshold of a rest, and a learned rule.
+/// Leaves every kind of state behind: a key in a cooldown, failures below its threshold, and a learned rule.
 async fn learn(provider: &Addr<Provider>) {
     let limited = Outcome::RateLimited { wait: Some(Duration::from_secs(60)), scope: LimitScope::Account };
     lease(provider, &[]).await.unwrap().finish_with(limited, "slow down");
