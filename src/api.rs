@@ -2,6 +2,7 @@
 
 mod access;
 mod active_requests;
+mod admin;
 mod aliases;
 mod body;
 mod chat_completions;
@@ -21,6 +22,7 @@ mod profiles;
 mod query;
 mod render_error;
 mod report;
+mod routes;
 mod running_totals;
 mod test_connection;
 mod top_models;
@@ -33,12 +35,14 @@ use std::sync::Arc;
 
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderValue};
-use actix_web::{HttpRequest, HttpResponse, Resource, Route, web};
+use actix_web::middleware::from_fn;
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 use futures_util::FutureExt as _;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use self::health::probes;
+use self::routes::{Access, Endpoint};
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
 
@@ -47,94 +51,66 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
     let gateway = gateway.clone();
     move |app| {
         app.app_data(gateway.clone());
-        // One resource for each path: several paths in one are a regular expression, which costs every request some 2 µs.
-        for path in ["/v1/messages", "/v1/messages/"] {
-            app.service(only_post(path, web::post().to(messages::create)));
-        }
-        for path in ["/v1/messages/count_tokens", "/v1/messages/count_tokens/"] {
-            app.service(only_post(path, web::post().to(count_tokens::count)));
-        }
-        for path in ["/v1/chat/completions", "/v1/chat/completions/"] {
-            app.service(only_post(path, web::post().to(chat_completions::create)));
-        }
-        for path in ["/v1/models", "/v1/models/"] {
-            app.service(only_get(path, [web::get().to(models::list), web::head().to(models::list)]));
-        }
-        for path in ["/v1/aliases", "/v1/aliases/"] {
-            app.service(only_get(path, [web::get().to(aliases::list), web::head().to(aliases::list)]));
-        }
-        for path in ["/v1/profiles", "/v1/profiles/", "/profiles", "/profiles/"] {
-            app.service(only_get(path, [web::get().to(profiles::list), web::head().to(profiles::list)]));
-        }
-        for path in ["/top-models", "/top-models/"] {
-            app.service(only_get(path, [web::get().to(top_models::list), web::head().to(top_models::list)]));
-        }
-        // It sends a request to a model, so HEAD is not accepted.
-        for path in ["/test-connection", "/test-connection/"] {
-            let test = web::get().to(test_connection::test);
-            app.service(web::resource(path).route(test).default_service(web::to(|r| wrong_method(r, "GET"))));
-        }
-        health_endpoints(app);
-        for path in ["/metrics/running-totals", "/metrics/running-totals/"] {
-            let totals = running_totals::running_totals;
-            app.service(only_get(path, [web::get().to(totals), web::head().to(totals)]));
-        }
-        for path in ["/metrics/logs", "/metrics/logs/"] {
-            app.service(only_get(path, [web::get().to(logs::list), web::head().to(logs::list)]));
-        }
-        for path in ["/metrics/active-requests", "/metrics/active-requests/"] {
-            let list = active_requests::list;
-            app.service(only_get(path, [web::get().to(list), web::head().to(list)]));
-        }
-        // The stream does not end, so HEAD is not accepted.
-        for path in ["/metrics/active-requests/stream", "/metrics/active-requests/stream/"] {
-            let watch = web::get().to(active_requests::stream::watch);
-            app.service(
-                web::resource(path).route(watch).default_service(web::to(|r| wrong_method(r, "GET"))),
-            );
-        }
+        register(app, &routes::MESSAGES, || [web::post().to(messages::create)]);
+        register(app, &routes::COUNT_TOKENS, || [web::post().to(count_tokens::count)]);
+        register(app, &routes::CHAT_COMPLETIONS, || [web::post().to(chat_completions::create)]);
+        register(app, &routes::MODELS, || reads(models::list));
+        register(app, &routes::ALIASES, || reads(aliases::list));
+        register(app, &routes::PROFILES, || reads(profiles::list));
+        register(app, &routes::SHORT_PROFILES, || reads(profiles::list));
+        register(app, &routes::TOP_MODELS, || reads(top_models::list));
+        register(app, &routes::TEST_CONNECTION, || [web::get().to(test_connection::test)]);
+        register(app, &routes::HEALTH, || reads(health::health));
+        register(app, &routes::LIVE, || reads(probes::live));
+        register(app, &routes::READY, || reads(probes::ready));
+        register(app, &routes::RUNNING_TOTALS, || reads(running_totals::running_totals));
+        register(app, &routes::LOGS, || reads(logs::list));
+        register(app, &routes::ACTIVE_REQUESTS, || reads(active_requests::list));
+        register(app, &routes::ACTIVE_STREAM, || [web::get().to(active_requests::stream::watch)]);
+        register(app, &routes::RELOAD, || [web::post().to(admin::reload)]);
+        register(app, &routes::RESET_HEALTH, || [web::post().to(admin::reset_health)]);
         // After the paths of requests. An id may contain slashes: `vendor/model`.
-        let one = [web::get().to(models::one), web::head().to(models::one)];
-        app.service(only_get("/v1/models/{id:.+}", one));
-        app.service(only_get("/", [web::get().to(welcome::welcome), web::head().to(HttpResponse::Ok)]));
-        // Claude Code opens its connection with this request; any answer is enough.
-        app.service(
-            web::resource("/api/hello")
-                .route(web::head().to(HttpResponse::Ok))
-                .default_service(web::to(|request| wrong_method(request, "HEAD"))),
-        );
+        register(app, &routes::MODEL, || reads(models::one));
+        register(app, &routes::WELCOME, || {
+            [web::get().to(welcome::welcome), web::head().to(HttpResponse::Ok)]
+        });
+        register(app, &routes::HELLO, || [web::head().to(HttpResponse::Ok)]);
         #[cfg(feature = "faults")]
         app.service(web::resource("/faults/{what}").route(web::post().to(faults::inject)));
         app.default_service(web::to(unmatched::serve));
     }
 }
 
-/// The report and the probes.
-fn health_endpoints(app: &mut web::ServiceConfig) {
-    for path in ["/health", "/health/"] {
-        app.service(only_get(path, [web::get().to(health::health), web::head().to(health::health)]));
-    }
-    for path in ["/health/live", "/health/live/"] {
-        let live = probes::live;
-        app.service(only_get(path, [web::get().to(live), web::head().to(live)]));
-    }
-    for path in ["/health/ready", "/health/ready/"] {
-        let ready = probes::ready;
-        app.service(only_get(path, [web::get().to(ready), web::head().to(ready)]));
+/// Registers an endpoint. Each path is a resource of its own: one with several paths is a regular expression, which costs
+/// every request some 2 µs.
+fn register<const N: usize>(
+    app: &mut web::ServiceConfig,
+    endpoint: &'static Endpoint,
+    handlers: impl Fn() -> [Route; N],
+) {
+    let slashed = format!("{}/", endpoint.path);
+    let takes_all = endpoint.path.ends_with(['/', '}']);
+    let paths = [endpoint.path, &slashed];
+    for path in &paths[..if takes_all { 1 } else { 2 }] {
+        let resource = handlers().into_iter().fold(web::resource(*path), Resource::route);
+        let wrong_method = web::to(|request| wrong_method(request, endpoint.methods));
+        let resource = resource.default_service(wrong_method);
+        match endpoint.access {
+            Access::Admin => app.service(resource.wrap(from_fn(admin::require_key))),
+            // Their handlers check, in the words of the client's API.
+            Access::Open | Access::Serve | Access::Read => app.service(resource),
+        };
     }
 }
 
-/// An endpoint that accepts GET and HEAD only.
-fn only_get(path: &str, [get, head]: [Route; 2]) -> Resource {
-    web::resource(path)
-        .route(get)
-        .route(head)
-        .default_service(web::to(|request| wrong_method(request, "GET, HEAD")))
-}
-
-/// An endpoint that accepts POST only.
-fn only_post(path: &'static str, route: Route) -> Resource {
-    web::resource(path).route(route).default_service(web::to(|request| wrong_method(request, "POST")))
+/// The same handler for GET and HEAD.
+fn reads<F, Args>(handler: F) -> [Route; 2]
+where
+    F: Handler<Args> + Clone,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    [web::get().to(handler.clone()), web::head().to(handler)]
 }
 
 /// Runs a handler so that a panic fails its own request only.

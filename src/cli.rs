@@ -6,7 +6,10 @@ mod configuration;
 mod embedded;
 pub mod exit_code;
 mod explain;
+mod gateway_tls;
 mod health;
+mod health_reset;
+mod key;
 mod man;
 mod migration_hints;
 mod models;
@@ -63,6 +66,9 @@ enum Command {
     /// Check the health of a gateway or its providers.
     #[command(subcommand, arg_required_else_help = true)]
     Health(HealthCommand),
+    /// Make keys for clients.
+    #[command(subcommand, arg_required_else_help = true)]
+    Key(key::KeyCommand),
     /// Generate shell completions.
     Completions(completions::Completions),
     /// Print the manual page, or write all manual pages.
@@ -98,6 +104,8 @@ enum ServerCommand {
 enum HealthCommand {
     /// Check the running gateway; exit code 0 if it is healthy, 1 if not.
     Server(health::HealthArgs),
+    /// Make providers and keys as good as new in the running gateway; requests go there first again.
+    Reset(health_reset::ResetArgs),
     /// Check that providers accept the configured keys; exit code 0 if they do, 1 if not.
     Upstream(upstream::UpstreamArgs),
 }
@@ -122,7 +130,9 @@ impl Command {
             Self::Aliases(aliases) => aliases.run(),
             Self::Test(test) => test.run(),
             Self::Health(HealthCommand::Server(server)) => server.run(),
+            Self::Health(HealthCommand::Reset(reset)) => reset.run(),
             Self::Health(HealthCommand::Upstream(upstream)) => upstream.run(),
+            Self::Key(key) => key.run(),
             Self::Completions(completions) => completions.run(),
             Self::Man(manual) => manual.run(),
             Self::Wrap(wrap) => wrap.run(),

@@ -6,6 +6,7 @@ mod base_url;
 mod builder;
 mod claude_names;
 mod client_access;
+mod client_keys;
 mod client_variables;
 mod default_provider;
 mod dialect;
@@ -20,12 +21,15 @@ mod key_files;
 mod key_text;
 mod layer;
 mod limits;
+mod listener_tls;
 mod middleware;
 mod near_misses;
 mod other_programs;
 mod overrides;
+mod pem_files;
 mod profiles;
 mod provenance;
+mod provider_tls;
 mod provider_urls;
 mod providers;
 mod raw;
@@ -48,8 +52,10 @@ use vandamme_actors::settings::{Metrics, Settings};
 use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::ProxySettings;
 
+use crate::access_keys::AccessKeys;
 use base_url::ListenAddress;
 use builder::Builder;
+pub(crate) use client_keys::is_name as is_client_name;
 use client_variables::Below;
 pub(crate) use environment::prefix as variable_prefix;
 use error::Diagnostics;
@@ -60,8 +66,10 @@ pub(crate) use input_checks::{check_base_url, check_key};
 use key_files::KeyFiles;
 use key_text::KeyFinding;
 use layer::{Layer, LocatedText, Section};
+pub use listener_tls::ListenerTls;
+pub(crate) use listener_tls::{BUFFER as TLS_BUFFER, fingerprint};
 pub(crate) use near_misses::near_provider;
-pub use overrides::{Overrides, Verbose};
+pub use overrides::{ForSessions, Overrides, Verbose};
 pub use provenance::{ConfigValue, VariableDoc};
 pub(crate) use schema::applies_at_start;
 use variables::Variables;
@@ -78,7 +86,11 @@ pub struct Config {
     pub log_level_word: String,
     /// The key that clients must send; `None` for a gateway without one.
     pub proxy_api_key: Option<ApiKey>,
+    /// The hashes of all keys that open the gateway.
+    pub access: AccessKeys,
     pub settings: Settings,
+    /// The certificate of the listener; `None` for plain HTTP.
+    pub tls: Option<ListenerTls>,
     /// By the environment alone.
     pub proxies: Arc<ProxySettings>,
     pub demo: DemoMode,
@@ -139,6 +151,12 @@ impl Config {
             crate::demo::embed(&mut settings, NOWHERE);
         }
         settings
+    }
+
+    /// The scheme of the listener's URL.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 
     /// The configured address, even if the configuration is invalid elsewhere.
@@ -303,6 +321,13 @@ impl<'a> LayerReading<'a> {
         ApiKey::new(key.text)
     }
 
+    /// A gateway that only its sessions reach speaks plain HTTP: its certificate is for other names.
+    fn listener_tls(&mut self, root: Section<'_>, listener: &ListenAddress) -> Option<ListenerTls> {
+        let is_private = self.overrides.sessions.is_some() && listener.is_loopback();
+        let tls = listener_tls::read(root, &self.overrides.working_directory, &mut self.report);
+        tls.filter(|_| !is_private)
+    }
+
     /// `None` if a value of the built-in file is missing because a user's value for it is invalid.
     fn config(&mut self, merged: &Layer) -> Option<Config> {
         let root = merged.root();
@@ -312,13 +337,16 @@ impl<'a> LayerReading<'a> {
         let limits = limits.map_err(|error| self.report.error("[limits]", error)).ok()?;
         let proxies = self.proxies();
         tls_files::check(&self.variables, self.overrides, &mut self.report);
+        let tls = self.listener_tls(root, &listener);
         let proxy_api_key = root.text("proxy-api-key").map(|key| self.gateway_key(key));
+        let access = client_keys::build(root, proxy_api_key.as_ref(), &mut self.report);
         let mut builder = Builder::new(&self.layers, merged, &listener, &self.variables);
+        builder.directory.clone_from(&self.overrides.working_directory);
         builder.build_all();
         let demo = demo_mode(root.flag("demo"), &builder, &listener);
         let default_provider = builder.default_provider(demo);
         builder.warn_of_variables(&self.variables);
-        if proxy_api_key.is_none() && !listener.is_loopback() {
+        if !access.are_required() && !listener.is_loopback() {
             builder.warnings.push(client_access::open_to_all(&listener.host));
         }
 
@@ -346,19 +374,19 @@ impl<'a> LayerReading<'a> {
         };
         let mut warnings = std::mem::take(&mut self.report.warnings);
         warnings.append(&mut builder.warnings);
-        let log_level = level(&log_level_word);
-        let values = provenance::all(merged);
         let mut config = Config {
             host: listener.host,
             port: listener.port,
-            log_level,
+            log_level: overrides::level(&log_level_word),
             log_level_word,
             proxy_api_key,
+            access,
             settings,
+            tls,
             proxies,
             demo,
             warnings,
-            values,
+            values: provenance::all(merged),
         };
         config.warn_of_routes();
         Some(config)
@@ -370,15 +398,6 @@ fn demo_mode(asked: Option<bool>, builder: &Builder<'_>, listener: &ListenAddres
         Some(true) => DemoMode::Forced,
         None if builder.registered.is_empty() && listener.is_loopback() => DemoMode::Fallback,
         Some(false) | None => DemoMode::Off,
-    }
-}
-
-fn level(word: &str) -> LevelFilter {
-    match word {
-        "DEBUG" => LevelFilter::Debug,
-        "WARNING" => LevelFilter::Warn,
-        "ERROR" | "CRITICAL" => LevelFilter::Error,
-        _ => LevelFilter::Info,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The running gateway: its assembly, and what its threads share.
 
+mod health_reset;
 mod liveness;
 
 use std::collections::HashSet;
@@ -11,8 +12,9 @@ use std::time::Duration;
 use actix::Addr;
 use actix_rt::ArbiterHandle;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use vandamme_actors::catalog::{Listing, ListingKey};
+use vandamme_actors::certificates::client_config;
 use vandamme_actors::exported_state::ExportedState;
 use vandamme_actors::registry::Registry;
 use vandamme_actors::retry::RecentFailures;
@@ -20,11 +22,14 @@ use vandamme_actors::secret::{self, ApiKey, Secrets};
 use vandamme_actors::settings::{ProviderSettings, Settings};
 use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::supervisor::{Reconfigure, Supervisor};
-use vandamme_actors::upstream::{ConnectionSettings, client_config};
+use vandamme_actors::upstream::ConnectionSettings;
 
-use crate::config::{Config, DemoMode};
+use crate::access_keys::{AccessKeys, KeyHash};
+use crate::caller::GatewayKeys;
+use crate::config::{Config, DemoMode, ListenerTls};
 use crate::demo::{self, Demo};
 use crate::failure::Failure;
+use crate::process::control::Reloaded;
 use crate::single_flight::SingleFlight;
 
 /// The most clients that may watch the running requests at once. Each of them gets all updates.
@@ -34,9 +39,13 @@ const MOST_KEYS: usize = 10_000;
 /// How long the export and the import of state wait for each actor.
 const STATE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Reloads over HTTP that may wait for the one that runs.
+const RELOADS: usize = 8;
+
 /// One running gateway.
 pub(crate) struct Gateway {
     live: Snapshot<LiveConfig>,
+    tls: Snapshot<Option<ListenerTls>>,
     supervisor: Addr<Supervisor>,
     pub(crate) registry: Snapshot<Registry>,
     pub(crate) wiring: ConnectionSettings,
@@ -56,7 +65,11 @@ pub(crate) struct Gateway {
     drain: watch::Sender<bool>,
     workers: Snapshot<Vec<ArbiterHandle>>,
     listener: OnceLock<Listener>,
+    reloads: OnceLock<mpsc::Sender<ReloadReply>>,
 }
+
+/// Where the result of a reload goes that was ordered over HTTP.
+pub(crate) type ReloadReply = oneshot::Sender<Result<Reloaded, Vec<String>>>;
 
 /// Where clients reach the gateway.
 #[derive(Clone, Debug)]
@@ -69,13 +82,16 @@ pub(crate) struct Listener {
 /// The configuration that holds now. A reload replaces it as a whole.
 pub(crate) struct LiveConfig {
     pub(crate) settings: Settings,
-    /// The key that clients must present, if any.
-    pub(crate) proxy_key: Option<ApiKey>,
+    /// The keys that open the gateway.
+    pub(crate) access: AccessKeys,
     /// All keys and credentials that this process has had. Requests in flight may still use those of an earlier configuration.
     pub(crate) secrets: Secrets,
-    /// All keys that clients have ever had to present, the oldest first. None of them is sent to an upstream: a reload may have
-    /// replaced the key that admitted a request in flight.
-    pub(crate) gateway_keys: Vec<ApiKey>,
+    /// All keys that have ever opened the gateway. None of them is sent to an upstream: a reload may have replaced the key that
+    /// admitted a request in flight.
+    pub(crate) gateway_keys: GatewayKeys,
+    /// What `gateway_keys` consists of, the oldest first.
+    key_texts: Vec<ApiKey>,
+    key_hashes: Vec<KeyHash>,
     /// What `secrets` searches for, the oldest first.
     known: Vec<ApiKey>,
 }
@@ -98,12 +114,29 @@ impl Drop for Admission {
 }
 
 impl LiveConfig {
-    fn new(settings: Settings, proxy_key: Option<ApiKey>, before: Option<&Self>) -> Self {
+    fn new(settings: Settings, keys: ConfiguredKeys, before: Option<&Self>) -> Self {
+        let ConfiguredKeys { proxy_key, access } = keys;
         let earlier = |of: fn(&Self) -> &[ApiKey]| before.map(of).unwrap_or_default().iter().cloned();
         let known = latest(earlier(|live| &live.known).chain(credentials(&settings, proxy_key.as_ref())));
-        let gateway_keys = latest(earlier(|live| &live.gateway_keys).chain(proxy_key.clone()));
-        Self { settings, proxy_key, secrets: Secrets::new(known.iter().cloned()), gateway_keys, known }
+        let key_texts = latest(earlier(|live| &live.key_texts).chain(proxy_key));
+        let earlier = before.map(|live| live.key_hashes.clone()).unwrap_or_default();
+        let key_hashes = latest_by(earlier.into_iter().chain(access.hashes()), |hash| *hash);
+        Self {
+            settings,
+            access,
+            secrets: Secrets::new(known.iter().cloned()),
+            gateway_keys: GatewayKeys::new(key_texts.clone(), key_hashes.iter().copied()),
+            key_texts,
+            key_hashes,
+            known,
+        }
     }
+}
+
+/// The keys of a configuration that open the gateway.
+struct ConfiguredKeys {
+    proxy_key: Option<ApiKey>,
+    access: AccessKeys,
 }
 
 /// All secrets of a configuration.
@@ -120,10 +153,14 @@ fn credentials(settings: &Settings, proxy_key: Option<&ApiKey>) -> Vec<ApiKey> {
 
 /// The most recent [`MOST_KEYS`], each once, at its last position.
 fn latest(keys: impl Iterator<Item = ApiKey>) -> Vec<ApiKey> {
+    latest_by(keys, |key| KeyHash::from_key(key.expose().as_bytes()))
+}
+
+fn latest_by<K>(keys: impl Iterator<Item = K>, hash: impl Fn(&K) -> KeyHash) -> Vec<K> {
     let all: Vec<_> = keys.collect();
     let mut seen = HashSet::new();
-    let last_first = all.iter().rev().filter(|key| seen.insert(key.expose())).take(MOST_KEYS);
-    let mut latest: Vec<_> = last_first.cloned().collect();
+    let mut latest: Vec<_> =
+        all.into_iter().rev().filter(|key| seen.insert(hash(key))).take(MOST_KEYS).collect();
     latest.reverse();
     latest
 }
@@ -135,7 +172,7 @@ impl Gateway {
     /// # Errors
     /// One line for the user who started it.
     pub(crate) fn start(config: Config) -> Result<Self, String> {
-        let Config { mut settings, proxies, proxy_api_key, demo, .. } = config;
+        let Config { mut settings, proxies, proxy_api_key: proxy_key, access, demo, tls, .. } = config;
         let demo = match demo {
             DemoMode::Off => None,
             DemoMode::Forced | DemoMode::Fallback => Some(with_demo(None, &mut settings)?),
@@ -144,7 +181,8 @@ impl Gateway {
         let wiring = ConnectionSettings { tls: client_config()?, proxies, connect_timeout };
         let (supervisor, registry) = Supervisor::start_tree(settings.clone());
         Ok(Self {
-            live: Snapshot::new(LiveConfig::new(settings, proxy_api_key, None)),
+            live: Snapshot::new(LiveConfig::new(settings, ConfiguredKeys { proxy_key, access }, None)),
+            tls: Snapshot::new(tls),
             supervisor,
             registry,
             wiring,
@@ -159,6 +197,7 @@ impl Gateway {
             drain: watch::Sender::new(false),
             workers: Snapshot::new(vec![]),
             listener: OnceLock::new(),
+            reloads: OnceLock::new(),
         })
     }
 
@@ -167,7 +206,7 @@ impl Gateway {
     /// # Errors
     /// One line for the user who reloads.
     pub(crate) async fn apply(&self, config: Config) -> Result<(), String> {
-        let Config { mut settings, proxy_api_key, demo, .. } = config;
+        let Config { mut settings, proxy_api_key: proxy_key, access, demo, tls, .. } = config;
         match demo {
             DemoMode::Off => {}
             DemoMode::Forced | DemoMode::Fallback => {
@@ -176,8 +215,10 @@ impl Gateway {
             }
         }
         let before = self.live_config();
+        self.tls.store(tls);
         let obsolete = obsolete_addresses(&before.settings, &settings);
-        self.live.store(LiveConfig::new(settings.clone(), proxy_api_key, Some(&before)));
+        let keys = ConfiguredKeys { proxy_key, access };
+        self.live.store(LiveConfig::new(settings.clone(), keys, Some(&before)));
         let stopped = |_| "the supervisor has stopped; restart the gateway".to_owned();
         self.supervisor.send(Reconfigure(settings)).await.map_err(stopped)?;
         self.close_idle_connections(&obsolete);
@@ -209,6 +250,20 @@ impl Gateway {
         self.listener.get_or_init(|| listener);
     }
 
+    /// The reloads that are ordered over HTTP from now on. Called once.
+    pub(crate) fn take_reloads(&self) -> mpsc::Receiver<ReloadReply> {
+        let (sender, receiver) = mpsc::channel(RELOADS);
+        self.reloads.get_or_init(|| sender);
+        receiver
+    }
+
+    /// Orders a reload; `None` if too many wait already.
+    pub(crate) fn order_reload(&self) -> Option<oneshot::Receiver<Result<Reloaded, Vec<String>>>> {
+        let (reply, reloaded) = oneshot::channel();
+        self.reloads.get()?.try_send(reply).ok()?;
+        Some(reloaded)
+    }
+
     /// `None` for a gateway without a listener, as commands use it.
     pub(crate) fn listener(&self) -> Option<&Listener> {
         self.listener.get()
@@ -217,6 +272,16 @@ impl Gateway {
     /// The configuration that holds now. Load it once for values that belong together.
     pub(crate) fn live_config(&self) -> Arc<LiveConfig> {
         self.live.load()
+    }
+
+    /// The certificate of the listener; `None` for plain HTTP.
+    pub(crate) fn tls(&self) -> Arc<Option<ListenerTls>> {
+        self.tls.load()
+    }
+
+    /// Replaces the certificate of the listener, for connections that are accepted from now on.
+    pub(crate) fn set_tls(&self, tls: ListenerTls) {
+        self.tls.store(Some(tls));
     }
 
     /// How many requests are in flight.
@@ -302,11 +367,11 @@ fn with_demo(running: Option<Demo>, settings: &mut Settings) -> Result<Demo, Str
     Ok(demo)
 }
 
-/// Providers that are gone or have another base URL.
+/// Providers that are gone, or have another base URL or other certificates.
 fn obsolete_addresses(before: &Settings, after: &Settings) -> Vec<Arc<str>> {
     let is_obsolete = |provider: &&Arc<ProviderSettings>| {
         let now = after.providers.iter().find(|now| now.name == provider.name);
-        now.is_none_or(|now| now.base_url != provider.base_url)
+        now.is_none_or(|now| now.base_url != provider.base_url || now.tls != provider.tls)
     };
     before.providers.iter().filter(is_obsolete).map(|provider| provider.name.clone()).collect()
 }

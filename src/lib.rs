@@ -1,5 +1,6 @@
 //! The modules of the binary: HTTP endpoints, configuration, command line and process. ARCHITECTURE.md has a map.
 
+mod access_keys;
 mod api;
 mod caller;
 pub mod cli;

@@ -260,6 +260,7 @@ impl Master {
             WorkerMessage::Pong => {}
             WorkerMessage::Status(status) => self.answer_status(*status),
             WorkerMessage::Reloaded(reply) => self.answer_reload(reply),
+            WorkerMessage::HealthReset(reply) => self.answer_reset(reply),
             WorkerMessage::State => {
                 if role == Role::Serving {
                     self.state = attachment;

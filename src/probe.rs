@@ -142,6 +142,7 @@ async fn send_request(gateway: &Arc<Gateway>, model: &str) -> Result<Option<Stri
         headers: HeaderMap::new(),
         query: String::new(),
         peer: None,
+        caller: None,
         trace: RouteTrace::default(),
     };
     entry.set_summary(request.summary());

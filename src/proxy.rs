@@ -39,6 +39,8 @@ use vandamme_actors::routing::Route;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::request::{RequestHead, Streaming};
 
+use crate::caller::Caller;
+
 pub(crate) use self::count_tokens::{Count, count};
 pub(crate) use self::deferred::DeferredReply;
 pub(crate) use self::fetch_models::fetch_models;
@@ -60,6 +62,8 @@ pub(crate) struct ProxyRequest {
     pub(crate) query: String,
     /// The client's address.
     pub(crate) peer: Option<IpAddr>,
+    /// The client whose key it carries; `None` if the gateway requires none.
+    pub(crate) caller: Option<Caller>,
     /// Sends the steps of the run for the response header `x-vdm-route`.
     pub(crate) trace: RouteTrace,
 }
@@ -73,6 +77,7 @@ impl ProxyRequest {
             tools: self.head.tools,
             messages: self.head.messages,
             size: self.body.len(),
+            client: self.caller.as_ref().and_then(|caller| caller.name.clone()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The gateway as a server, from start to shutdown.
 
+mod certificate;
 mod exhaustion;
 mod file_changes;
 mod handover;
@@ -113,6 +114,7 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     let server = server::server(listeners, &gateway, &limiter)
         .map_err(|error| format!("the server cannot start: {error}"))?;
     actix_web::rt::spawn(exhaustion::watch(gateway.clone().into_inner(), limiter.clone()));
+    actix_web::rt::spawn(certificate::watch(gateway.clone().into_inner()));
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
     actix_web::rt::spawn(watchdog::watch(gateway.clone().into_inner()));

@@ -176,13 +176,14 @@ impl Ledger {
         };
         let delivery = if record.request.streamed { "streamed" } else { "whole" };
         let key = record.key.map(|key| format!(" key={key}")).unwrap_or_default();
+        let client = record.request.client.as_ref().map(|name| format!(" client={name}")).unwrap_or_default();
         let left = match &record.failed_targets[..] {
             [] => String::new(),
             left => format!(" after={}", left.join(",")),
         };
         let Usage { input, output, cache_read, cache_creation } = record.usage;
         let line = format!(
-            "{} {} -> {route} {} {delivery} {:.3}s calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}",
+            "{} {} -> {route} {} {delivery} {:.3}s{client} calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}",
             record.request_id,
             printable(&record.request.model),
             record.status,

@@ -17,6 +17,7 @@
 mod actor_thread;
 mod api_format;
 pub mod catalog;
+pub mod certificates;
 pub mod clock;
 pub mod converter;
 pub mod excerpt;

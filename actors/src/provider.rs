@@ -5,6 +5,7 @@
 //! | [`LeaseKey`] | router, proxy run | a [`Lease`] through the message's own channel, immediately or when a permit is free; or a [`LeaseRefusal`] |
 //! | `Freed` | a lease | – |
 //! | `ReconfigureProvider` | supervisor | – |
+//! | [`ResetHealth`] | an operator's order | the keys that were reset |
 //! | [`Observe`] | supervisor, health page, tests | [`ProviderView`] |
 //! | [`Observe`] | the export of state | [`ExportedProvider`] |
 //! | `ImportState` | the import of state | – |
@@ -21,6 +22,7 @@ mod lease;
 mod permits;
 mod queue;
 mod reconfigure;
+mod reset;
 
 /// What [`gate`] is built from; its model check replaces these by loom's types.
 mod sync {
@@ -36,7 +38,7 @@ use vandamme_protocol::compat::Fixup;
 
 pub use self::exported::ExportedProvider;
 pub(crate) use self::exported::ImportState;
-pub use self::health::{AffinityHash, Alternatives, ConditionView, KeyView, ModelView, Size};
+pub use self::health::{AffinityHash, Alternatives, ConditionView, KeyView, ModelView, ResetScope, Size};
 use self::health::{
     Chosen, CooldownKind, Health, KeyChoice, KeyRequest, SessionWait, StateChange, Subject, SubjectState,
 };
@@ -50,6 +52,7 @@ pub(crate) use self::permits::Permits;
 use self::permits::{LeaseEvent, Permit};
 use self::queue::Queue;
 pub(crate) use self::reconfigure::{ReconfigureProvider, is_another_upstream};
+pub use self::reset::ResetHealth;
 use crate::clock;
 use crate::observe::{Observe, Ping};
 use crate::secret::{ApiKey, KeyId};

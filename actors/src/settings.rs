@@ -12,6 +12,7 @@ use vandamme_protocol::compat::FixupRule;
 use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
 
+use crate::certificates::ProviderTls;
 use crate::secret::ApiKey;
 
 /// All settings that the actors start with.
@@ -89,6 +90,8 @@ pub struct ProviderSettings {
     pub dialect: Dialect,
     /// The middleware for its requests and replies; unused if the upstream speaks the Messages API.
     pub middleware: Chain,
+    /// Certificates of this provider alone; `None` uses those of all providers.
+    pub tls: Option<ProviderTls>,
     /// The web page that lists this provider's models.
     pub models_url: Option<String>,
 }
@@ -213,6 +216,8 @@ pub struct Limits {
     pub body_grace: Duration,
     /// `body-min-rate`: Least bytes per second of a request's body. A slower client gets 408. Default: 1KiB.
     pub body_min_rate: u64,
+    /// `certificate-check`: x
+    pub certificate_check: Duration,
     /// `connections`: Open client connections. At the limit, the connection that has been idle longest is closed for a
     /// new one. If all are in use, a new one can request /health, and other requests get 503. vdm raises its soft limit
     /// of open files at the start, and warns if the hard limit is too low. Default: 10_000.

@@ -28,6 +28,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         dialect: vandamme_protocol::convert::upstream::chat::Dialect::default(),
         middleware: Default::default(),
         models_url: None,
+        tls: None,
     })
 }
 
@@ -87,6 +88,7 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
 pub(crate) fn limits() -> Limits {
     let second = Duration::from_secs(1);
     Limits {
+        certificate_check: Duration::from_secs(60),
         request_body: 32 << 20,
         model_name: 256,
         request_head_timeout: 10 * second,

@@ -30,8 +30,10 @@ pub use self::client::{CallHead, Client, SendError};
 use self::pool::Pool;
 pub use self::proxy::{ProxyAddress, ProxyFault, ProxyProblem, ProxySettings, Tls};
 pub use self::reply_io::ConnectionFault;
-pub use self::tls::{CertificateFault, TlsFault, client_config};
+pub use self::tls::{CertificateFault, TlsFault};
+use crate::certificates::ProviderTls;
 use crate::panic_guard;
+use crate::settings::ProviderSettings;
 
 /// One message per request of this thread to this provider.
 const MAILBOX: usize = 4096;
@@ -56,24 +58,36 @@ pub struct Upstream {
 pub struct GetClient;
 
 thread_local! {
-    static UPSTREAMS: RefCell<HashMap<Arc<str>, Addr<Upstream>>> = RefCell::default();
+    static UPSTREAMS: RefCell<HashMap<Arc<str>, Started>> = RefCell::default();
 }
 
-/// The upstream actor of `provider` on this thread. Starts one if there is none or the old one has been given up.
-pub fn thread_upstream(provider: &Arc<str>, wiring: &ConnectionSettings) -> Addr<Upstream> {
+/// A provider's actor on this thread.
+struct Started {
+    address: Addr<Upstream>,
+    tls: Option<ProviderTls>,
+}
+
+/// The upstream actor of `provider` on this thread. Starts one if there is none, if the old one has been given up, or if it
+/// has other certificates.
+pub fn thread_upstream(provider: &ProviderSettings, wiring: &ConnectionSettings) -> Addr<Upstream> {
+    let ProviderSettings { name, tls, .. } = provider;
     UPSTREAMS.with_borrow_mut(|upstreams| {
-        if let Some(living) = upstreams.get(provider).filter(|address| address.connected()) {
-            return living.clone();
+        let fits = |started: &&Started| started.address.connected() && started.tls == *tls;
+        if let Some(living) = upstreams.get(name).filter(fits) {
+            return living.address.clone();
         }
-        let (wiring, name) = (wiring.clone(), provider.clone());
-        let started = panic_guard::start(
+        let shared = wiring.tls.clone();
+        let wiring =
+            ConnectionSettings { tls: tls.as_ref().map_or(shared, ProviderTls::config), ..wiring.clone() };
+        let for_actor = name.clone();
+        let address = panic_guard::start(
             &actix_rt::Arbiter::current(),
-            format!("upstream:{provider}"),
+            format!("upstream:{name}"),
             MAILBOX,
-            move || Upstream::new(name, wiring),
+            move || Upstream::new(for_actor, wiring),
         );
-        upstreams.insert(provider.clone(), started.clone());
-        started
+        upstreams.insert(name.clone(), Started { address: address.clone(), tls: tls.clone() });
+        address
     })
 }
 

@@ -49,7 +49,7 @@ pub(super) fn refusal_to_spend(request: &HttpRequest, gateway: &Gateway) -> Opti
     let headers = request.headers();
     let agent = headers.get(header::USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
     let named = headers.get(&FETCH_SITE).is_some_and(|site| site == "none" || site == "same-origin");
-    let keyless = gateway.live_config().proxy_key.is_none();
+    let keyless = !gateway.live_config().access.are_required();
     (keyless && !named && agent.starts_with(b"Mozilla/"))
         .then(|| format!("the request comes from a browser without a Sec-Fetch-Site header; {REMEDY}"))
 }
@@ -108,9 +108,19 @@ fn from_a_web_page(request: &HttpRequest, reach: &Reach<'_>) -> Option<String> {
         None if !headers.contains_key(header::HOST) => "",
         None => return Some(format!("the request's Host header cannot be read; {REMEDY}")),
     };
-    if headers.contains_key(header::HOST) && !reach.takes(name_of(host)) {
+    if headers.contains_key(header::HOST) && !name_of(host).is_some_and(|name| reach.takes(name)) {
         return Some(format!(
             "the name '{}' in the Host header is not one of this gateway's: use its IP address, add the name to allowed-hosts (VDM_ALLOWED_HOSTS), or {REMEDY}",
+            shown(host)
+        ));
+    }
+    // A target in absolute form overrides the Host header (RFC 9112, section 3.2.2).
+    if let Some(target) = request.uri().authority()
+        && !target.as_str().eq_ignore_ascii_case(host)
+    {
+        return Some(format!(
+            "the request line names '{}' and the Host header '{}': they must agree, or {REMEDY}",
+            shown(target.as_str()),
             shown(host)
         ));
     }
@@ -158,12 +168,16 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     values.next().is_none().then_some(value)
 }
 
-/// The name in `name:port` or `[address]:port`.
-fn name_of(host: &str) -> &str {
-    match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    }
+/// The name in `name:port` or `[address]:port`; `None` for anything else, such as a text with a user name.
+fn name_of(host: &str) -> Option<&str> {
+    let (name, rest) = match host.strip_prefix('[') {
+        Some(bracketed) => bracketed.split_once(']')?,
+        None => host.find(':').map_or((host, ""), |at| host.split_at(at)),
+    };
+    let is_port = |text: &str| text.len() <= 5 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_end = rest.is_empty() || rest.strip_prefix(':').is_some_and(is_port);
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte);
+    (is_end && name.bytes().all(fits)).then_some(name)
 }
 
 fn is_local_name(name: &str) -> bool {
@@ -183,7 +197,7 @@ fn is_own(origin: &str, host: &str) -> bool {
         return false;
     };
     let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
-    authority.eq_ignore_ascii_case(host) || is_local_name(name_of(name))
+    authority.eq_ignore_ascii_case(host) || name_of(name).is_some_and(is_local_name)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -263,7 +277,20 @@ mod tests {
             assert_eq!(ask(host, "10.0.0.9:5"), None, "{host}");
         }
         assert_eq!(ask("gateway.corp.example.", "10.0.0.9:5"), None);
-        for host in ["evil.example", "10.0.0.7.evil.example", "evil.local.example"] {
+        for host in [
+            "evil.example",
+            "10.0.0.7.evil.example",
+            "evil.local.example",
+            "user@evil.example",
+            "user:pw@evil.example",
+            "vdm@evil.example:80",
+            "[::1]evil.example",
+            "[::1]:80@evil.example",
+            "[::1",
+            "vdm:80:90",
+            "vdm:port",
+            "vdm/evil.example",
+        ] {
             assert!(ask(host, LOOPBACK).unwrap().contains("VDM_ALLOWED_HOSTS"), "{host}");
         }
     }

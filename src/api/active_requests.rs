@@ -53,6 +53,9 @@ struct ActiveReport {
 #[derive(Serialize)]
 struct ActiveRequestRow {
     request_id: String,
+    /// The name of the client's key, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
     provider: String,
     /// The name that the client sent, without a provider prefix.
     model: String,
@@ -101,6 +104,7 @@ impl ActiveRequestRow {
         };
         Self {
             request_id: active.request_id.to_string(),
+            client: active.request.client.as_ref().map(ToString::to_string),
             provider: active.provider.to_string(),
             model,
             resolved_model: told(&active.model),

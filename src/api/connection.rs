@@ -5,6 +5,7 @@
 //! time and records what the connection waits for. Each worker thread checks its connections at intervals ([`worker`]).
 
 mod accept;
+mod client_io;
 mod framing;
 mod limiter;
 mod service;
@@ -50,6 +51,23 @@ pub(crate) struct ClientConnection {
     flow: Cell<Outflow>,
     /// The reply's body is not polled, because the client does not read what has been written.
     paused: Cell<bool>,
+    security: Security,
+}
+
+/// Whether a connection is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Security {
+    Plain,
+    Tls,
+}
+
+/// A connection in the list of its worker thread. Its drop removes it.
+pub(crate) struct Registration(Rc<ClientConnection>);
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        worker::forget(&self.0);
+    }
 }
 
 /// What a connection is doing.
@@ -142,7 +160,7 @@ impl Outflow {
 struct TooSlow;
 
 impl ClientConnection {
-    fn new(slot: Slot, peer: Option<SocketAddr>) -> Self {
+    fn new(slot: Slot, peer: Option<SocketAddr>, security: Security) -> Self {
         Self {
             slot,
             peer,
@@ -158,6 +176,7 @@ impl ClientConnection {
             interim: Cell::default(),
             flow: Cell::new(Outflow::START),
             paused: Cell::new(false),
+            security,
         }
     }
 
@@ -237,6 +256,11 @@ impl ClientConnection {
             self.interim.set(Interim::Sending(0));
         }
     }
+}
+
+/// Whether the client's connection is encrypted up to this gateway.
+pub(super) fn security(request: &HttpRequest) -> Security {
+    request.conn_data::<Rc<ClientConnection>>().map_or(Security::Plain, |connection| connection.security)
 }
 
 /// Whether the client sends the body of its request only after `100 Continue`.

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use vandamme_actors::settings::Api;
 
 use super::body;
-use super::endpoint::{self, Refused};
+use super::endpoint::{self, Admitted, Refused};
 use super::{guarded, shared};
 use crate::gateway::Gateway;
 use crate::proxy::{self, Count, Endpoint, ProxyRequest, RouteTrace, Targets};
@@ -39,12 +39,12 @@ async fn answer(
     gateway: &Arc<Gateway>,
     id: &RequestId,
 ) -> Result<HttpResponse, Refused> {
-    let admission = endpoint::admitted(request, gateway);
-    if admission.is_err() {
+    let admitted = endpoint::admitted(request, gateway);
+    if admitted.is_err() {
         body::drain(request, payload, &gateway.live_config().settings.limits).await;
     }
-    let _admission = admission?;
-    let (body, head) = endpoint::read(request, payload, gateway).await?;
+    let Admitted { admission: _admission, caller } = admitted?;
+    let (body, head) = endpoint::read(request, payload, gateway, caller.as_ref()).await?;
     let counted = ProxyRequest {
         id: id.shared(),
         api: Api::Messages,
@@ -55,6 +55,7 @@ async fn answer(
         headers: request.headers().clone(),
         query: request.query_string().to_owned(),
         peer: request.peer_addr().map(|peer| peer.ip()),
+        caller,
         trace: RouteTrace::default(),
     };
     Ok(match proxy::count(gateway, counted).await {

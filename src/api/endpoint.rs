@@ -18,7 +18,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 use super::body::{self, Unreadable};
 use super::render_error::{self, REQUEST_ID};
 use super::{access, guarded, shared};
-use crate::caller;
+use crate::caller::{self, Caller};
 use crate::failure::busy_wait;
 use crate::gateway::{Admission, Gateway, LiveConfig};
 use crate::proxy::{
@@ -30,7 +30,7 @@ use crate::request_id::RequestId;
 const HOP: &str = "x-vdm-hop";
 /// The answer to a request without the gateway's key. It does not name the header `x-api-key`: to an error with that word
 /// Claude Code answers "Not logged in" and hides the message (seen with 2.1.332).
-pub(super) const INVALID_KEY: &str = "invalid API key: this gateway requires its own key; set the client's API key or token to the gateway's PROXY_API_KEY";
+pub(super) const INVALID_KEY: &str = "invalid API key: this gateway requires its own key; set the client's API key or token to the gateway's PROXY_API_KEY or to one of its client-keys";
 /// How the model name was routed; only with `route-header`.
 const ROUTE: HeaderName = HeaderName::from_static("x-vdm-route");
 
@@ -81,20 +81,25 @@ impl Refused {
     }
 }
 
-/// Checks admission, before the body is read.
-pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admission, Refused> {
+/// A request that is served.
+pub(super) struct Admitted {
+    pub(super) admission: Admission,
+    /// `None` if the gateway requires no key.
+    pub(super) caller: Option<Caller>,
+}
+
+/// Decides about admission, before the body is read.
+pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admitted, Refused> {
     let headers = request.headers();
-    match &gateway.live_config().proxy_key {
-        Some(key) if caller::presents(headers, key) => {}
-        Some(_) => {
-            return Err(Refused(401, ErrorKind::Authentication, INVALID_KEY.to_owned()));
-        }
-        None => {
-            if let Some(message) = access::refusal(request, gateway) {
-                return Err(Refused(403, ErrorKind::Permission, message));
-            }
-        }
-    }
+    let live = gateway.live_config();
+    let caller = if live.access.are_required() {
+        let caller = caller::identify(headers, &live.access);
+        let unknown = || Refused(401, ErrorKind::Authentication, INVALID_KEY.to_owned());
+        Some(caller.ok_or_else(unknown)?)
+    } else {
+        let refusal = access::refusal(request, gateway);
+        refusal.map_or(Ok(None), |message| Err(Refused(403, ErrorKind::Permission, message)))?
+    };
     if headers.contains_key(HOP) {
         let message =
             "this request has already passed through a gateway: the base URL of a provider leads back here";
@@ -108,7 +113,8 @@ pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admis
         return Err(Refused(503, ErrorKind::Api, "the gateway is shutting down".to_owned()));
     }
     let busy = || Refused(503, ErrorKind::Api, "too many requests are in flight".to_owned());
-    gateway.admit().ok_or_else(busy)
+    let admission = gateway.admit().ok_or_else(busy)?;
+    Ok(Admitted { admission, caller })
 }
 
 /// Whether the body has a content coding. Names of codings ignore case (RFC 9110, section 8.4.1), and an empty list has none.
@@ -147,14 +153,14 @@ impl EndpointRequest {
     async fn read_request(&self, payload: &mut web::Payload) -> Result<Accepted, Refused> {
         let live = self.gateway.live_config();
         let limits = &live.settings.limits;
-        let admission = match admitted(&self.request, &self.gateway) {
-            Ok(admission) => admission,
+        let Admitted { admission, caller } = match admitted(&self.request, &self.gateway) {
+            Ok(admitted) => admitted,
             Err(refused) => {
                 body::drain(&self.request, payload, limits).await;
                 return Err(refused);
             }
         };
-        let (body, head) = read(&self.request, payload, &self.gateway).await?;
+        let (body, head) = read(&self.request, payload, &self.gateway, caller.as_ref()).await?;
         let (trace, steps) = match self.gateway.live_config().settings.route_header {
             true => RouteTrace::new(&self.gateway.registry.load().routes, &head.model),
             false => (RouteTrace::default(), RouteSteps::default()),
@@ -169,6 +175,7 @@ impl EndpointRequest {
             headers: self.request.headers().clone(),
             query: self.request.query_string().to_owned(),
             peer: self.request.peer_addr().map(|peer| peer.ip()),
+            caller,
             trace,
         };
         Ok(Accepted { request, admission, steps })
@@ -197,12 +204,12 @@ impl EndpointRequest {
             RunProgress::Finished(outcome) => outcome,
             RunProgress::Running(run) => {
                 let body = DeferredReply::new(api, run, limits.ping_interval);
-                return streamed(event_stream(), Admitted { body, _admission: admission }, &id);
+                return streamed(event_stream(), AdmittedBody { body, _admission: admission }, &id);
             }
         };
         match outcome.map_err(FailedRun::recorded) {
             Ok(ProxyReply::Streaming { headers, body }) => {
-                streamed(headers, Admitted { body, _admission: admission }, &id)
+                streamed(headers, AdmittedBody { body, _admission: admission }, &id)
             }
             Ok(ProxyReply::Buffered { status, headers, form, body }) => {
                 let response = body_of(status, headers, body);
@@ -222,6 +229,7 @@ pub(super) async fn read(
     request: &HttpRequest,
     payload: &mut web::Payload,
     gateway: &Gateway,
+    caller: Option<&Caller>,
 ) -> Result<(Bytes, RequestHead<'static>), Refused> {
     let live = gateway.live_config();
     let limits = &live.settings.limits;
@@ -243,19 +251,20 @@ pub(super) async fn read(
     };
     // The length is checked before the name is copied.
     let head = request::head(&body).map_err(|error| error.to_string()).and_then(|head| {
-        model_name(&head.model, &live)?;
+        model_name(&head.model, &live, caller)?;
         Ok(head.into_owned())
     });
     head.map(|head| (body, head)).map_err(|message| Refused(400, ErrorKind::InvalidRequest, message))
 }
 
 /// Checks that a model name may be stored and shown: it has an allowed length and contains no key.
-pub(super) fn model_name(name: &str, live: &LiveConfig) -> Result<(), String> {
+pub(super) fn model_name(name: &str, live: &LiveConfig, caller: Option<&Caller>) -> Result<(), String> {
     let (length, most) = (name.len(), live.settings.limits.model_name);
     if length > most {
         return Err(format!("model: the name has {length} bytes; {most} are allowed (limits.model-name)"));
     }
-    if live.secrets.found_plainly_in(name.as_bytes()) {
+    let is_key = live.secrets.found_plainly_in(name.as_bytes());
+    if is_key || live.gateway_keys.are_in(name.as_bytes(), caller) {
         return Err("model: the name contains an API key; send the name of a model".to_owned());
     }
     Ok(())
@@ -305,12 +314,12 @@ fn event_stream() -> HeaderMap {
 }
 
 /// A reply that counts as in flight until it is sent.
-struct Admitted<B> {
+struct AdmittedBody<B> {
     body: B,
     _admission: Admission,
 }
 
-impl<B: MessageBody + Unpin> MessageBody for Admitted<B> {
+impl<B: MessageBody + Unpin> MessageBody for AdmittedBody<B> {
     type Error = B::Error;
 
     fn size(&self) -> BodySize {

@@ -149,7 +149,7 @@ async fn details(gateway: &Gateway) -> HealthDetails {
     HealthDetails {
         version: env!("CARGO_PKG_VERSION"),
         api_key_valid: settings.providers.iter().any(|provider| !provider.demo),
-        client_api_key_validation: live.proxy_key.is_some(),
+        client_api_key_validation: live.access.are_required(),
         default_provider: default.clone(),
         active_provider: default,
         providers,

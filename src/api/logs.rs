@@ -44,6 +44,9 @@ struct LogRow {
     seq: u64,
     ts: f64,
     request_id: String,
+    /// The name of the client's key, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
     provider: String,
     model: String,
     is_streaming: bool,
@@ -99,6 +102,7 @@ impl LogRow {
             seq: trace.seq,
             ts: report::epoch_seconds(trace.at),
             request_id: trace.request_id.to_string(),
+            client: trace.client.as_ref().map(ToString::to_string),
             provider: trace.provider.to_string(),
             model: told(&trace.model),
             is_streaming: trace.streamed,

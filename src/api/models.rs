@@ -84,7 +84,7 @@ async fn answer(request: HttpRequest, gateway: web::Data<Gateway>, model: Option
         if let Err(message) = named
             .into_iter()
             .flatten()
-            .try_for_each(|name| endpoint::model_name(name, &gateway.live_config()))
+            .try_for_each(|name| endpoint::model_name(name, &gateway.live_config(), None))
         {
             return Refused(400, ErrorKind::InvalidRequest, message).response(api, &id);
         }

@@ -219,9 +219,10 @@ pub(super) fn yaml(sections: &[Branch]) -> String {
 
 /// Whether this caller may read reports: clients with the gateway's key, or local ones if there is no key.
 pub(super) fn may_read(request: &HttpRequest, gateway: &Gateway) -> bool {
-    match &gateway.live_config().proxy_key {
-        Some(key) => caller::presents(request.headers(), key),
-        None => access::is_local(request, gateway),
+    let live = gateway.live_config();
+    match live.access.are_required() {
+        true => caller::identify(request.headers(), &live.access).is_some(),
+        false => access::is_local(request, gateway),
     }
 }
 
@@ -235,9 +236,9 @@ pub(super) fn turned_away(
     if may_read(request, gateway) {
         return None;
     }
-    let (kind, message) = match gateway.live_config().proxy_key {
-        Some(_) => (ErrorKind::Authentication, super::endpoint::INVALID_KEY.to_owned()),
-        None => (
+    let (kind, message) = match gateway.live_config().access.are_required() {
+        true => (ErrorKind::Authentication, super::endpoint::INVALID_KEY.to_owned()),
+        false => (
             ErrorKind::Permission,
             format!(
                 "{what} are for this machine only: set PROXY_API_KEY and send that key to read them from elsewhere"

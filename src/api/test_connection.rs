@@ -63,7 +63,7 @@ pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> H
         }
         let named = [provider.as_deref(), model.as_deref()].into_iter().flatten();
         if let Err(message) =
-            named.into_iter().try_for_each(|name| endpoint::model_name(name, &gateway.live_config()))
+            named.into_iter().try_for_each(|name| endpoint::model_name(name, &gateway.live_config(), None))
         {
             return Refused(400, ErrorKind::InvalidRequest, message).response(Api::Messages, &id);
         }

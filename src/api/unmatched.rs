@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
+use super::connection::{self, Security};
 use super::{
     RequestId, chat_completions, client_api, count_tokens, messages, models, printable, render_error,
     wrong_method,
@@ -75,7 +76,7 @@ fn not_found(request: &HttpRequest) -> HttpResponse {
         Api::ChatCompletions => ErrorKind::InvalidRequest,
     };
     let (method, path) = (request.method(), printable(request.path()));
-    let base = base_url(request.headers());
+    let base = base_url(request.headers(), connection::security(request));
     let unserved = if client_api::endpoint_name(request.path()) == Some("responses") {
         "; the Responses API is not available here, use Chat Completions"
     } else {
@@ -93,14 +94,14 @@ fn not_found(request: &HttpRequest) -> HttpResponse {
 }
 
 /// The gateway's URL as this client reached it. Behind a proxy that ends TLS the scheme is unknown.
-fn base_url(headers: &HeaderMap) -> String {
+fn base_url(headers: &HeaderMap, security: Security) -> String {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".:[]-_".contains(&byte);
     if host.is_empty() || host.len() > 200 || !host.bytes().all(is_plain) {
         return "http://HOST:PORT".to_owned();
     }
     let is_forwarded = headers.contains_key("x-forwarded-proto") || headers.contains_key("forwarded");
-    let scheme = if is_forwarded { "https" } else { "http" };
+    let scheme = if is_forwarded || security == Security::Tls { "https" } else { "http" };
     format!("{scheme}://{host}")
 }
 
@@ -136,7 +137,8 @@ mod tests {
     #[test]
     fn a_base_url_repeats_no_odd_host() {
         let of = |host: &str| {
-            base_url(TestRequest::default().insert_header(("host", host)).to_http_request().headers())
+            let request = TestRequest::default().insert_header(("host", host)).to_http_request();
+            base_url(request.headers(), Security::Plain)
         };
         assert_eq!(of("127.0.0.1:8082"), "http://127.0.0.1:8082");
         assert_eq!(of("[::1]:8082"), "http://[::1]:8082");

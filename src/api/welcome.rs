@@ -46,7 +46,7 @@ pub(super) async fn welcome(gateway: web::Data<Gateway>) -> HttpResponse {
         version: env!("CARGO_PKG_VERSION"),
         config: Summary {
             api_key_configured: providers.iter().any(|provider| !provider.demo),
-            client_api_key_validation: live.proxy_key.is_some(),
+            client_api_key_validation: live.access.are_required(),
         },
         endpoints: Endpoints {
             messages: "/v1/messages",

@@ -5,15 +5,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use awc::error::SendRequestError;
+use awc::error::{ConnectError, SendRequestError};
 use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::exit_code::Exit;
-use super::{report_errors, server};
-use crate::config::{Config, Overrides};
-use crate::process::control::client;
+use super::{gateway_tls, report_errors, server};
+use crate::config::{Config, ListenerTls, Overrides};
+use crate::process::control::{Status, client};
 
 /// How long to wait for the report. A gateway that takes longer is not healthy.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -104,19 +104,25 @@ impl From<Unanswered> for String {
 /// the only running gateway is queried, because the configured port may have changed since it started.
 async fn ask_gateway(config: &Config, naming: Naming) -> (String, Result<Vec<u8>, String>) {
     let (host, port) = (config.host.as_str(), config.port);
-    let url = format!("http://{}:{port}", reachable(host));
-    // The key may not belong to a host of the command line.
+    let found = if naming == Naming::Host { None } else { client::find(host, port) };
+    let found = found.map(|running| running.status);
+    let scheme = found.as_ref().map_or_else(|| config.scheme(), Status::scheme);
+    let url = format!("{scheme}://{}:{port}", reachable(host));
+    let own = config.tls.as_ref().map(ListenerTls::fingerprint);
+    let fingerprints = own.into_iter().chain(found.and_then(|status| status.certificate)).collect();
+    // A host that was named by hand need not be the one that the key belongs to.
     let key = config.proxy_api_key.as_ref().filter(|_| naming != Naming::Host).map(|key| key.expose());
-    let message = match fetch_report(&url, key).await {
+    let message = match fetch_report(&url, key, fingerprints).await {
         Err(Unanswered::NoGateway(message)) => message,
         answer => return (url, answer.map_err(String::from)),
     };
     let only = if naming == Naming::Configuration { client::only_other(host, port) } else { None };
     if let Some(running) = only {
         server::print_only_other(host, port, &running);
-        let address = running.status.address;
-        let url = format!("http://{}:{}", reachable(&address.ip().to_string()), address.port());
-        let answer = fetch_report(&url, key).await;
+        let Status { address, certificate, .. } = running.status.clone();
+        let host = reachable(&address.ip().to_string());
+        let url = format!("{}://{host}:{}", running.status.scheme(), address.port());
+        let answer = fetch_report(&url, key, certificate.into_iter().collect()).await;
         return (url, answer.map_err(String::from));
     }
     let others = if naming == Naming::Host { String::new() } else { server::others() };
@@ -133,13 +139,28 @@ fn reachable(host: &str) -> String {
     }
 }
 
-async fn fetch_report(url: &str, key: Option<&str>) -> Result<Vec<u8>, Unanswered> {
-    let client = awc::Client::builder().timeout(PATIENCE).disable_redirects().finish();
+/// `fingerprints` are those of the gateway's certificate.
+async fn fetch_report(
+    url: &str,
+    key: Option<&str>,
+    fingerprints: Vec<String>,
+) -> Result<Vec<u8>, Unanswered> {
+    let mut connector = awc::Connector::new();
+    if url.starts_with("https:") {
+        let tls = gateway_tls::client_config(fingerprints).map_err(Unanswered::NotAGateway)?;
+        connector = connector.rustls_0_23(tls);
+    }
+    let client = awc::Client::builder().connector(connector).timeout(PATIENCE).disable_redirects().finish();
     let mut request = client.get(format!("{url}/health?format=json"));
     if let Some(key) = key {
         request = request.insert_header(("x-api-key", key));
     }
     let mut response = request.send().await.map_err(|error| {
+        if is_refused_certificate(&error) {
+            return Unanswered::NotAGateway(format!(
+                "the server at {url} is not proven to be your gateway: {error}; tls-cert must be its certificate"
+            ));
+        }
         let message = format!("no gateway answers at {url}: {error}");
         if matches!(error, SendRequestError::Connect(_)) {
             Unanswered::NoGateway(message)
@@ -154,6 +175,12 @@ async fn fetch_report(url: &str, key: Option<&str>) -> Result<Vec<u8>, Unanswere
     }
     let cut = |error| Unanswered::NotAGateway(format!("the answer of {url} was cut: {error}"));
     Ok(response.body().limit(LARGEST).await.map_err(cut)?.to_vec())
+}
+
+fn is_refused_certificate(error: &SendRequestError) -> bool {
+    let SendRequestError::Connect(ConnectError::Io(error)) = error else { return false };
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 fn report(body: &[u8]) -> Result<HealthSummary, String> {

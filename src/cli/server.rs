@@ -16,7 +16,7 @@ pub(super) use self::running::{GatewayArgs, RestartArgs, StatusArgs, StopArgs, o
 use super::exit_code::Exit;
 use super::summary::{log_summary, summary};
 use super::{print_to_stderr, report_errors};
-use crate::config::{Config, Overrides, Verbose};
+use crate::config::{Config, ForSessions, Overrides, Verbose};
 use crate::master::{self, Bound, Launch, LogFile, PidFile, Program, TAKEOVER_FLAG, Takeover, WORKER_FLAG};
 use crate::process::channel::Channel;
 use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerMessage, WorkerOrder};
@@ -235,6 +235,7 @@ impl Start {
             port: passed.map(|address| address.port()).or(self.port),
             config: self.config,
             verbose: self.verbose.then_some(Verbose),
+            sessions: self.sessions.map(|_| ForSessions),
             ..Overrides::of_process()
         }
     }

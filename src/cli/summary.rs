@@ -13,7 +13,7 @@ const YELLOW: &str = "33";
 
 /// The whole message, with a line end. It contains ids of keys only.
 pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
-    let mut text = format!("vdm {} listens on {}\n", env!("CARGO_PKG_VERSION"), url(bound));
+    let mut text = format!("vdm {} listens on {}\n", env!("CARGO_PKG_VERSION"), url(config, bound));
     text.push_str(&providers(&config.settings, style));
     text.push_str(&nobody_or_demo(config));
     for warning in &config.warnings {
@@ -21,8 +21,12 @@ pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
     }
     if is_anyone_there(config) {
         // Without a credential Claude Code requires a login before it sends a request.
-        let key = if config.proxy_api_key.is_some() { "$PROXY_API_KEY" } else { "any" };
-        let address = url(reachable(bound));
+        let key = match (&config.proxy_api_key, config.access.are_required()) {
+            (Some(_), _) => "$PROXY_API_KEY",
+            (None, true) => "CLIENT_KEY",
+            (None, false) => "any",
+        };
+        let address = url(config, reachable(bound));
         let command = format!("ANTHROPIC_BASE_URL={address} ANTHROPIC_AUTH_TOKEN={key} claude");
         push(&mut text, format_args!("Point Claude Code at it:  {}\n", style.paint(BOLD, &command)));
     }
@@ -37,7 +41,7 @@ pub(super) fn log_summary(config: &Config, bound: SocketAddr) {
         if names.is_empty() { String::new() } else { format!("; providers: {}", names.join(", ")) };
     let default = settings.default_provider.as_ref().map(|name| format!("; default provider: {name}"));
     let (version, default) = (env!("CARGO_PKG_VERSION"), default.unwrap_or_default());
-    log::info!("vdm {version} listens on {}{providers}{default}", url(bound));
+    log::info!("vdm {version} listens on {}{providers}{default}", url(config, bound));
     let level = if is_anyone_there(config) { log::Level::Info } else { log::Level::Warn };
     for line in nobody_or_demo(config).lines() {
         log::log!(level, "{line}");
@@ -125,8 +129,15 @@ fn reachable(bound: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, bound.port())
 }
 
-fn url(address: SocketAddr) -> String {
-    format!("http://{address}")
+/// With TLS a name is better than its address, since certificates are for names.
+fn url(config: &Config, address: SocketAddr) -> String {
+    match &config.tls {
+        None => format!("http://{address}"),
+        Some(_) if config.host.parse::<IpAddr>().is_err() => {
+            format!("https://{}:{}", config.host, address.port())
+        }
+        Some(_) => format!("https://{address}"),
+    }
 }
 
 /// Writing to a string cannot fail.
@@ -139,6 +150,7 @@ fn push(text: &mut String, more: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access_keys::{ClientKey, KeyHash};
     use crate::config::Overrides;
 
     fn told(variables: &[(&str, &str)], bound: &str) -> String {
@@ -217,6 +229,19 @@ mod tests {
             "{told}"
         );
         assert!(!told.contains("canary"), "{told}");
+    }
+
+    /// Requirement: with `[client-keys]` the command for a client has a place for its key.
+    #[test]
+    fn a_command_names_the_key_of_the_client() {
+        let environment = [("OPENAI_API_KEY".to_owned(), "k".to_owned())].into();
+        let overrides =
+            Overrides { environment, working_directory: "/absent".into(), ..Overrides::default() };
+        let mut config = Config::load(&overrides).unwrap();
+        let hash = KeyHash::from_key(b"canary");
+        config.access.clients.push(ClientKey { name: Some("me".into()), hash });
+        let told = summary(&config, "127.0.0.1:1".parse().unwrap(), Style::Plain);
+        assert!(told.contains("ANTHROPIC_AUTH_TOKEN=CLIENT_KEY claude\n"), "{told}");
     }
 
     #[test]

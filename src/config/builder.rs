@@ -1,5 +1,6 @@
 //! The state in which the providers are built from the merged layers.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use vandamme_actors::settings::{PartialProvider, ProviderSettings};
@@ -15,6 +16,8 @@ pub(super) struct Builder<'a> {
     pub(super) merged: &'a Layer,
     pub(super) listener: &'a ListenAddress,
     pub(super) variables: &'a Variables,
+    /// Relative paths start here.
+    pub(super) directory: PathBuf,
     pub(super) registered: Vec<Arc<ProviderSettings>>,
     pub(super) partial: Vec<PartialProvider>,
     pub(super) warnings: Vec<String>,
@@ -33,6 +36,7 @@ impl<'a> Builder<'a> {
             merged,
             listener,
             variables,
+            directory: PathBuf::new(),
             registered: Vec::new(),
             partial: Vec::new(),
             warnings: Vec::new(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use toml_edit::{Document, Item, Key, TableLike};
 use vandamme_actors::settings::EVERY_NAME;
 
+use super::client_keys;
 use super::error::Diagnostics;
 use super::layer::Layer;
 use super::raw::Raw;
@@ -129,11 +130,27 @@ impl FileReader<'_> {
             match entry.key.get() {
                 "defaults" => self.table(schema::DEFAULTS, &["defaults"], entry),
                 "limits" => self.table(schema::LIMITS, &["limits"], entry),
+                client_keys::TABLE => self.client_keys(entry),
                 name if name.starts_with('#') => self.profile(entry),
                 name if lookup(schema::GATEWAY, name).is_some() || entry.item.as_table_like().is_none() => {
                     self.entry(schema::GATEWAY, &[], entry);
                 }
                 _ => self.provider(entry),
+            }
+        }
+    }
+
+    fn client_keys(&mut self, Entry { key, item }: Entry<'_>) {
+        let Some(table) = item.as_table_like() else {
+            let place = self.key(key, &[]);
+            return self.wrong(&place, "expected a table: [client-keys]");
+        };
+        for entry in entries(table) {
+            let name = entry.key.get().to_ascii_lowercase();
+            let place = self.placed(entry.key, entry.value_span(), &[client_keys::TABLE]);
+            match client_keys::entry(&name, entry.item) {
+                Ok(text) => self.layer.put(&[client_keys::TABLE, &name], text.into(), &place),
+                Err(refusal) => self.wrong(&place, refusal),
             }
         }
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use config::ValueKind;
 
+use super::client_keys;
 use super::environment::prefix;
 use super::error::{ConfigError, Diagnostics};
 use super::layer::{Layer, LocatedText, Section};
@@ -30,7 +31,9 @@ impl<'a> KeyFiles<'a> {
         for name in merged.providers() {
             files.of_provider(name);
         }
-        files.of_the_gateway();
+        files.of_the_gateway("proxy-api-key", "proxy-api-key-file");
+        files.of_the_gateway("admin-key", "admin-key-file");
+        files.of_clients();
         files.layer
     }
 
@@ -51,19 +54,29 @@ impl<'a> KeyFiles<'a> {
         }
     }
 
-    fn of_the_gateway(&mut self) {
+    fn of_the_gateway(&mut self, name: &str, in_file: &str) {
         let root = self.merged.root();
-        let Some(file) = root.text("proxy-api-key-file") else { return };
-        if let Some(error) = both(root, "proxy-api-key", file) {
+        let Some(file) = root.text(in_file) else { return };
+        if let Some(error) = both(root, name, file) {
             return self.report.errors.push(error);
         }
         match self.words(file.text) {
             Ok(key) if key.contains(' ') => {
-                let text = format!("{} holds several words, but the gateway has one key", file.text);
+                let text = format!("{} holds several words, but {name} is one key", file.text);
                 self.report.error(file.place, text);
             }
-            Ok(key) => self.layer.put(&["proxy-api-key"], ValueKind::from(key), file.text),
+            Ok(key) => self.layer.put(&[name], ValueKind::from(key), file.text),
             Err(refusal) => self.report.error(file.place, refusal),
+        }
+    }
+
+    fn of_clients(&mut self) {
+        for (name, entry) in self.merged.root().section(client_keys::TABLE).texts() {
+            let Some(path) = client_keys::file(entry.text) else { continue };
+            match self.words(path).and_then(|key| client_keys::hashed(&key)) {
+                Ok(hash) => self.layer.put(&[client_keys::TABLE, name], ValueKind::from(hash), path),
+                Err(refusal) => self.report.error(entry.place, refusal),
+            }
         }
     }
 
@@ -86,9 +99,7 @@ impl<'a> KeyFiles<'a> {
         if words.is_empty() {
             return Err(format!("the key file {path} contains no key; write a key into it, or several"));
         }
-        if is_open_to_all(&metadata) && !MOUNTED.iter().any(|mounted| full.starts_with(mounted)) {
-            self.report.warnings.push(format!("everybody on this machine can read {path}; chmod 600 {path}"));
-        }
+        self.report.warnings.extend(open_to_all(path, &full, &metadata));
         Ok(words.join(" "))
     }
 }
@@ -97,6 +108,13 @@ fn both(section: Section<'_>, key: &str, file: LocatedText<'_>) -> Option<Config
     let stated = section.text(key).filter(|stated| !stated.text.trim().is_empty())?;
     let text = format!("the key is set twice: here as a file and by {}; take one away", stated.place);
     Some(ConfigError::new(file.place, text))
+}
+
+/// A warning, if every user of this machine can read the file.
+pub(super) fn open_to_all(name: &str, full: &Path, metadata: &Metadata) -> Option<String> {
+    let is_mounted = MOUNTED.iter().any(|mounted| full.starts_with(mounted));
+    let is_open = is_open_to_all(metadata) && !is_mounted;
+    is_open.then(|| format!("everybody on this machine can read {name}; chmod 600 {name}"))
 }
 
 #[cfg(unix)]

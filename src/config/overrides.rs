@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use config::ValueKind;
+use ::config::ValueKind;
+use log::LevelFilter;
 
 use super::error::Diagnostics;
 use super::file;
@@ -21,12 +22,18 @@ pub struct Overrides {
     pub config: Option<PathBuf>,
     /// `--verbose`: log at DEBUG.
     pub verbose: Option<Verbose>,
+    /// The gateway of `vdm wrap`: on a loopback address it speaks plain HTTP, whatever the files say.
+    pub sessions: Option<ForSessions>,
     pub environment: BTreeMap<String, String>,
     /// Where `.env` and `vandamme-config.toml` are looked for.
     pub working_directory: PathBuf,
     /// Where `.config/vandamme-proxy/vandamme-config.toml` is looked for.
     pub home: Option<PathBuf>,
 }
+
+/// The gateway serves the sessions of `vdm wrap`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForSessions;
 
 /// `--verbose` was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,5 +77,15 @@ impl Overrides {
         let user = self.home.as_deref().map(file::user_path);
         let given = self.config.as_ref().map(|path| self.working_directory.join(path));
         local.into_iter().chain(user).chain(given).collect()
+    }
+}
+
+/// The level of a word that has been checked.
+pub(super) fn level(word: &str) -> LevelFilter {
+    match word {
+        "DEBUG" => LevelFilter::Debug,
+        "WARNING" => LevelFilter::Warn,
+        "ERROR" | "CRITICAL" => LevelFilter::Error,
+        _ => LevelFilter::Info,
     }
 }

@@ -4,9 +4,11 @@ use ::config::{Map, Value, ValueKind};
 use serde::Serialize;
 use vandamme_actors::secret::ApiKey;
 
+use super::client_keys;
 use super::file::{BUILT_IN, DOUBTFUL};
 use super::layer::Layer;
 use super::schema::{self, PROVIDER, PROVIDER_VARIABLES_WITHOUT_KEY, SettingDeclaration, VariableWithoutKey};
+use crate::access_keys::KeyHash;
 
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -73,9 +75,14 @@ fn key(path: &[String]) -> String {
 }
 
 fn shown(path: &[String], kind: &ValueKind) -> String {
-    let is_secret =
-        path.iter().any(|part| part == "api-key" || part == "proxy-api-key" || part == "custom-headers");
+    const SECRETS: [&str; 4] = ["api-key", "proxy-api-key", "admin-key", "custom-headers"];
+    let is_secret = path.iter().any(|part| SECRETS.contains(&part.as_str()));
+    let is_client_key = path.first().is_some_and(|first| first == client_keys::TABLE);
     match kind {
+        ValueKind::String(text) if is_client_key => match KeyHash::parse(text) {
+            Some(hash) => format!("<{}>", hash.id()),
+            None => format!("{text:?}"),
+        },
         ValueKind::String(text) if is_secret => {
             let ids: Vec<String> =
                 text.split_whitespace().map(|key| format!("<{}>", ApiKey::new(key).id())).collect();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{HeaderName, HeaderValue};
+use vandamme_actors::certificates::ProviderTls;
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
 use vandamme_protocol::middleware::Chain;
@@ -22,6 +23,7 @@ use super::key_text::{self, KeyFinding, PASSTHROUGH, is_passthrough};
 use super::layer::{LocatedText, Section};
 use super::middleware;
 use super::near_misses;
+use super::provider_tls;
 use super::provider_urls::BaseUrl;
 use super::value_type::LONGEST;
 use super::variables::Variables;
@@ -185,6 +187,7 @@ impl<'a> Builder<'a> {
         let dialect = dialect::read(section, &base_url, self.merged.root());
         let stated = azure::Stated { name, base_url: &base_url, version: section.text("api-version") };
         let azure = azure::read(api, stated, &mut self.warnings);
+        let tls = self.tls(section, &base_url);
         let passthrough = is_passthrough(keys.text) || section.text("auth-mode").is_some();
         let settings = ProviderSettings {
             name: name.into(),
@@ -206,6 +209,7 @@ impl<'a> Builder<'a> {
             demo: false,
             dialect,
             middleware: self.middleware(section),
+            tls,
             models_url: section.text("models-url").map(|url| url.text.to_owned()),
         };
         self.registered.push(Arc::new(settings));
@@ -225,6 +229,14 @@ impl<'a> Builder<'a> {
                 Api::ChatCompletions
             }
         }
+    }
+
+    pub(super) fn tls(&mut self, section: Section<'_>, base_url: &str) -> Option<ProviderTls> {
+        let read = provider_tls::read(section, base_url, &self.directory, &mut self.warnings);
+        read.unwrap_or_else(|error| {
+            self.errors.push(error);
+            None
+        })
     }
 
     fn middleware(&mut self, section: Section<'_>) -> Chain {

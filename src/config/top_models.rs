@@ -54,11 +54,13 @@ impl Builder<'_> {
 
     fn keyless_catalogue(&mut self) -> Option<Arc<ProviderSettings>> {
         let base_url = self.usable_url(AGGREGATOR)?;
+        let section = self.section(self.merged, AGGREGATOR);
         Some(Arc::new(ProviderSettings {
             name: AGGREGATOR.into(),
             keys: Vec::new(),
             aliases: BTreeMap::new(),
             demo: false,
+            tls: self.tls(section, &base_url),
             ..demo::provider(&base_url)
         }))
     }

@@ -10,7 +10,7 @@ use super::{Event, Master, refused};
 use crate::process::channel::messages::{StartFailure, WorkerOrder};
 use crate::process::control::listener::{self, Caller, Operator, Order, Submission};
 use crate::process::control::{
-    self, ControlCommand, ControlReply, DrainingWorker, State, Status, WorkerStatus,
+    self, ControlCommand, ControlReply, DrainingWorker, ResetTarget, State, Status, WorkerStatus,
 };
 use crate::process::systemd;
 
@@ -18,8 +18,9 @@ use crate::process::systemd;
 const STATUS_PATIENCE: Duration = Duration::from_millis(1500);
 /// The longest that a control connection waits for the master itself.
 const MASTER_PATIENCE: Duration = Duration::from_secs(5);
-/// Questions about the status, and reloads, that wait for the worker.
+/// Commands of each kind that wait for the worker.
 const WAITING: usize = 64;
+const BUSY: &str = "the gateway is busy with other orders; try again";
 
 /// What the serving worker has been asked.
 #[derive(Default)]
@@ -27,6 +28,8 @@ pub(super) struct Queries {
     statuses: Vec<(SyncSender<Status>, Instant)>,
     /// Those who requested reloads, in their order; `None` for a signal.
     reloads: VecDeque<Option<Caller>>,
+    /// Those who requested resets of health, in their order.
+    resets: VecDeque<Caller>,
     /// What the worker last reported.
     pub(super) last: Option<Status>,
 }
@@ -37,6 +40,9 @@ impl Queries {
         for caller in self.reloads.drain(..).flatten() {
             caller.send(refused("the worker ended before it had reloaded; the next one reads the configuration when it starts"));
         }
+        for caller in self.resets.drain(..) {
+            caller.send(refused("the worker ended before it had reset the health; try again"));
+        }
     }
 }
 
@@ -46,11 +52,14 @@ impl Master {
         match ask {
             ControlCommand::Stop => self.stop_for(reply, DrainLimit::Configured),
             ControlCommand::StopNow => self.stop_for(reply, DrainLimit::Now),
-            ControlCommand::Join | ControlCommand::Reload if self.shutdown.is_some() => {
+            ControlCommand::Join | ControlCommand::Reload | ControlCommand::ResetHealth(_)
+                if self.shutdown.is_some() =>
+            {
                 reply.send(refused("the gateway is stopping"));
             }
             ControlCommand::Join => reply.send(self.join(process)),
             ControlCommand::Reload => self.reload(Some(reply)),
+            ControlCommand::ResetHealth(target) => self.reset_health(target, reply),
             ControlCommand::Restart => self.begin_restart(Some(reply)),
             // Answered before it becomes an order.
             ControlCommand::Status => {}
@@ -75,7 +84,7 @@ impl Master {
     pub(super) fn reload(&mut self, caller: Option<Caller>) {
         let is_full = self.queries.reloads.len() >= WAITING;
         let refusal = match self.serving() {
-            Some(_) if is_full => "the gateway is busy with other orders; try again",
+            Some(_) if is_full => BUSY,
             Some(worker) => {
                 worker.send(WorkerOrder::Reload);
                 systemd::reloading(systemd::RELOADING);
@@ -93,6 +102,24 @@ impl Master {
     pub(super) fn answer_reload(&mut self, reply: ControlReply) {
         self.notify_ready();
         if let Some(Some(caller)) = self.queries.reloads.pop_front() {
+            caller.send(reply);
+        }
+    }
+
+    fn reset_health(&mut self, target: ResetTarget, caller: Caller) {
+        let is_full = self.queries.resets.len() >= WAITING;
+        match self.serving() {
+            Some(_) if is_full => caller.send(refused(BUSY)),
+            Some(worker) => {
+                worker.send(WorkerOrder::ResetHealth(target));
+                self.queries.resets.push_back(caller);
+            }
+            None => caller.send(refused("no worker serves at the moment; try again")),
+        }
+    }
+
+    pub(super) fn answer_reset(&mut self, reply: ControlReply) {
+        if let Some(caller) = self.queries.resets.pop_front() {
             caller.send(reply);
         }
     }

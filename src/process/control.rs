@@ -32,7 +32,7 @@ struct Answer {
 }
 
 /// What a running gateway can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ControlCommand {
     /// How it is.
@@ -41,6 +41,8 @@ pub(crate) enum ControlCommand {
     Join,
     /// Read the configuration again, and go on with it.
     Reload,
+    /// Make providers as good as new.
+    ResetHealth(ResetTarget),
     /// Finish what is in flight, and go.
     Stop,
     /// End what is in flight, and go.
@@ -65,6 +67,7 @@ pub(crate) enum ControlReply {
         address: SocketAddr,
     },
     Reloaded(Reloaded),
+    HealthReset(HealthReset),
     /// It does not do what was asked: one line each for a person.
     Refused(Vec<String>),
 }
@@ -74,6 +77,9 @@ pub(crate) enum ControlReply {
 pub(crate) struct Status {
     pub(crate) pid: u32,
     pub(crate) address: SocketAddr,
+    /// The SHA-256 of the listener's certificate, in hexadecimal; `None` for plain HTTP.
+    #[serde(default)]
+    pub(crate) certificate: Option<String>,
     pub(crate) version: String,
     /// When it started, in milliseconds since 1970.
     pub(crate) started: u64,
@@ -108,6 +114,37 @@ pub(crate) struct DrainingWorker {
     pub(crate) connections: usize,
 }
 
+/// The providers and keys whose health is reset. Without a provider all of them are, without a key the whole provider is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResetTarget {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) provider: Option<String>,
+    /// The id of a key, as logs and reports show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
+}
+
+impl ResetTarget {
+    /// Reads a JSON object. An empty text means everything.
+    pub(crate) fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
+        if bytes.trim_ascii().is_empty() { Ok(Self::default()) } else { serde_json::from_slice(bytes) }
+    }
+}
+
+/// The providers whose health was reset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct HealthReset {
+    pub(crate) reset: Vec<ResetProvider>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ResetProvider {
+    pub(crate) provider: String,
+    /// The ids of the keys.
+    pub(crate) keys: Vec<String>,
+}
+
 /// What a reload has done, one line each for a person.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reloaded {
@@ -115,6 +152,16 @@ pub(crate) struct Reloaded {
     /// What has changed in the configuration and will only hold after a restart.
     pub(crate) needs_restart: Vec<String>,
     pub(crate) warnings: Vec<String>,
+}
+
+impl Status {
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.certificate.is_some() { "https" } else { "http" }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("{}://{}", self.scheme(), self.address)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -171,7 +171,7 @@ impl<'a> Attempt<'a> {
 
     /// Sends the request, and waits for the head of the reply.
     async fn send(&self, sent: &UpstreamRequest, headers: HeaderMap) -> Result<ClientResponse, CallFailure> {
-        let upstream = upstream::thread_upstream(&self.lease.provider.name, &self.gateway.wiring);
+        let upstream = upstream::thread_upstream(&self.lease.provider, &self.gateway.wiring);
         let client = upstream
             .send(GetClient)
             .await

@@ -45,6 +45,7 @@ pub(crate) async fn fetch_models(
         headers: headers.clone(),
         query: String::new(),
         peer: None,
+        caller: None,
         trace: RouteTrace::default(),
     };
     let record = RunRecord::new(&request.id, None, &request.trace);
@@ -63,10 +64,8 @@ pub(crate) async fn fetch_models(
 /// The list of a catalogue that needs no key.
 async fn fetch_public(gateway: &Gateway, provider: &ProviderSettings) -> Result<Bytes, Failure> {
     let stopped = || Failure::NoAnswer;
-    let client = upstream::thread_upstream(&provider.name, &gateway.wiring)
-        .send(GetClient)
-        .await
-        .map_err(|_| stopped())?;
+    let client =
+        upstream::thread_upstream(provider, &gateway.wiring).send(GetClient).await.map_err(|_| stopped())?;
     let mut headers = HeaderMap::new();
     headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
     let request = CallHead { method: Method::GET, url: address::models(provider), headers };

@@ -18,7 +18,7 @@ use crate::gateway::Gateway;
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The headers in which clients send a key.
-pub(super) const CREDENTIALS: [&str; 3] = ["authorization", "x-api-key", "x-vdm-proxy-key"];
+pub(super) const CREDENTIALS: [&str; 4] = ["authorization", "x-api-key", "x-vdm-proxy-key", "api-key"];
 
 /// The middleware that has changed a request.
 pub(super) struct AppliedMiddleware {

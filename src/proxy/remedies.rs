@@ -100,6 +100,9 @@ pub(super) fn tls_failure(provider: &ProviderSettings, fault: &TlsFault) -> Stri
         TlsFault::NotTls => {
             format!("provider '{name}': {host} does not speak TLS; use http:// in {variable}")
         }
+        TlsFault::ClientCertificate => format!(
+            "provider '{name}': {host} requires a client certificate that it trusts; check client-cert and client-key in [{name}]"
+        ),
         TlsFault::Certificate(fault) => {
             let what = certificate_fault(fault, &variable);
             format!("provider '{name}': the certificate of {host} {what}")

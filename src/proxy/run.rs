@@ -237,7 +237,8 @@ impl ProxyRun<'_> {
     /// With the client's own key, if the provider requires it.
     fn with_client_key(&self, mut lease: Lease) -> Result<Lease, Failure> {
         if lease.provider.passthrough {
-            let key = caller::own_key(&self.request.headers, &self.gateway.live_config().gateway_keys);
+            let gateway_keys = &self.gateway.live_config().gateway_keys;
+            let key = caller::own_key(&self.request.headers, gateway_keys, self.request.caller.as_ref());
             lease.key = key.ok_or_else(|| Failure::NoClientKey(lease.provider.name.clone()))?.key;
         }
         Ok(lease)

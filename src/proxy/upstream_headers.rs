@@ -88,7 +88,7 @@ pub(super) fn for_call(
 /// The client's headers without those that carry a key of the gateway, whatever their names.
 pub(super) fn presentable<'r>(request: &'r ProxyRequest, live: &LiveConfig) -> Cow<'r, HeaderMap> {
     let headers = &request.headers;
-    let is_ours = |value: &HeaderValue| caller::carries(value.as_bytes(), &live.gateway_keys);
+    let is_ours = |value: &HeaderValue| live.gateway_keys.are_in(value.as_bytes(), request.caller.as_ref());
     if live.gateway_keys.is_empty() || !headers.iter().any(|(_, value)| is_ours(value)) {
         return Cow::Borrowed(headers);
     }
@@ -106,7 +106,7 @@ pub(super) fn query<'r>(request: &'r ProxyRequest, live: &LiveConfig) -> &'r str
         return query;
     }
     let decoded = || percent_encoding::percent_decode_str(query).collect::<Vec<u8>>();
-    let carries = |text: &[u8]| caller::carries(text, ours);
+    let carries = |text: &[u8]| ours.are_in(text, request.caller.as_ref());
     let has_key = query.split(['&', '=']).any(|value| carries(value.as_bytes())) || carries(&decoded());
     if has_key { "" } else { query }
 }
@@ -116,7 +116,7 @@ fn key_form(request: &ProxyRequest, provider: &ProviderSettings, live: &LiveConf
     if !provider.passthrough || request.api != Api::Messages {
         return None;
     }
-    Some(caller::own_key(&request.headers, &live.gateway_keys)?.form)
+    Some(caller::own_key(&request.headers, &live.gateway_keys, request.caller.as_ref())?.form)
 }
 
 fn for_models(provider: &ProviderSettings) -> HeaderMap {

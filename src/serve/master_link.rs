@@ -12,15 +12,15 @@ use futures_util::future::{Either, join_all, select};
 use tokio::sync::{mpsc, oneshot};
 
 use super::file_changes::FileChanges;
-use super::orders::Site;
+use super::orders::{Site, next_reload};
 use super::reload::{Reloader, log_reload};
 use super::{Shutdown, handover};
 use crate::api::connection::ConnectionLimiter;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, ReloadReply};
 use crate::process::Signals;
 use crate::process::channel::Channel;
 use crate::process::channel::messages::{WorkerMessage, WorkerOrder};
-use crate::process::control::ControlReply;
+use crate::process::control::{ControlReply, ResetTarget};
 
 /// Orders that wait while one is carried out.
 const WAITING: usize = 16;
@@ -37,6 +37,8 @@ const PAUSE: Duration = Duration::from_millis(150);
 pub(super) struct MasterLink {
     orders: mpsc::Receiver<WorkerOrder>,
     changes: FileChanges,
+    /// Reloads that were ordered over HTTP.
+    reloads: mpsc::Receiver<ReloadReply>,
     messages: Messages,
     site: Arc<Site>,
     gateway: Arc<Gateway>,
@@ -90,7 +92,8 @@ impl MasterLink {
         });
         writer.and(reader).map_err(failed)?;
         let (site, checking, messages) = (site.clone(), Arc::default(), Messages(messages));
-        Ok(Self { orders, changes, messages, site, gateway, _signals: signals, checking })
+        let reloads = gateway.take_reloads();
+        Ok(Self { orders, changes, reloads, messages, site, gateway, _signals: signals, checking })
     }
 
     /// Reports that requests can be served, and waits until the master orders it. From then on, sends the state from time to
@@ -124,10 +127,15 @@ impl MasterLink {
     /// Executes orders until one of them ends this worker.
     pub(super) async fn until_shutdown(&mut self, reloader: &mut Reloader) -> Shutdown {
         loop {
-            let order = match select(Box::pin(self.orders.recv()), Box::pin(self.changes.next())).await {
+            let reloads = select(Box::pin(self.changes.next()), Box::pin(next_reload(&mut self.reloads)));
+            let order = match select(Box::pin(self.orders.recv()), reloads).await {
                 Either::Left((order, _)) => order,
-                Either::Right(_) => {
+                Either::Right((Either::Left(_), _)) => {
                     log_reload(&reloader.reload(&self.gateway).await);
+                    continue;
+                }
+                Either::Right((Either::Right((reply, _)), _)) => {
+                    reloader.reload_for(&self.gateway, reply).await;
                     continue;
                 }
             };
@@ -142,6 +150,7 @@ impl MasterLink {
                     let reply = reloaded.map_or_else(ControlReply::Refused, ControlReply::Reloaded);
                     self.messages.send(WorkerMessage::Reloaded(reply));
                 }
+                WorkerOrder::ResetHealth(target) => self.reset_health(&target).await,
                 WorkerOrder::Retire => return Shutdown::Retire,
                 WorkerOrder::Stop => return Shutdown::Stop,
                 WorkerOrder::StopNow => return Shutdown::StopNow,
@@ -152,6 +161,12 @@ impl MasterLink {
                 | WorkerOrder::ExportState) => self.answer(&order),
             }
         }
+    }
+
+    async fn reset_health(&self, target: &ResetTarget) {
+        let reset = self.gateway.reset_health(target).await;
+        let reply = reset.map_or_else(|text| ControlReply::Refused(vec![text]), ControlReply::HealthReset);
+        self.messages.send(WorkerMessage::HealthReset(reply));
     }
 
     /// Serves the open connections until all are closed, or until `limits.drain` has passed since the master set that limit. Until
@@ -225,9 +240,9 @@ impl MasterLink {
                 });
             }
             WorkerOrder::Reload => {
-                let refusal = "this worker is finishing its requests".to_owned();
-                self.messages.send(WorkerMessage::Reloaded(ControlReply::Refused(vec![refusal])));
+                self.messages.send(WorkerMessage::Reloaded(finishing()));
             }
+            WorkerOrder::ResetHealth(_) => self.messages.send(WorkerMessage::HealthReset(finishing())),
             WorkerOrder::Start(_)
             | WorkerOrder::Serve
             | WorkerOrder::Retire
@@ -255,4 +270,9 @@ impl MasterLink {
             messages.send(WorkerMessage::Pong);
         });
     }
+}
+
+/// The answer to an order that has no effect while this worker drains.
+fn finishing() -> ControlReply {
+    ControlReply::Refused(vec!["this worker is finishing its requests; try again".to_owned()])
 }

@@ -13,7 +13,8 @@ use tokio::sync::mpsc;
 use super::Shutdown;
 use super::file_changes::FileChanges;
 use super::reload::{Reloader, log_reload};
-use crate::gateway::Gateway;
+use crate::config::ListenerTls;
+use crate::gateway::{Gateway, ReloadReply};
 use crate::process::control::listener::{self, Caller, Control, Operator, Order, Submission};
 use crate::process::control::{self, ControlCommand, ControlReply, State, Status};
 use crate::process::{Notice, Signals};
@@ -28,6 +29,8 @@ pub(super) struct Orders {
     waiting: Option<mpsc::Receiver<Order>>,
     signals: Signals,
     changes: FileChanges,
+    /// Reloads that were ordered over HTTP.
+    reloads: mpsc::Receiver<ReloadReply>,
     address: SocketAddr,
     /// They wait for the end.
     callers: Vec<Caller>,
@@ -39,6 +42,8 @@ enum Event {
     Order(Order),
     Signal(Notice),
     FilesChanged,
+    /// `POST /admin/reload`
+    HttpReload(ReloadReply),
 }
 
 impl Orders {
@@ -57,7 +62,8 @@ impl Orders {
                 (None, None)
             }
         };
-        Ok(Self { waiting, signals, changes, address, callers: vec![], _control: control })
+        let reloads = site.gateway.take_reloads();
+        Ok(Self { waiting, signals, changes, reloads, address, callers: vec![], _control: control })
     }
 
     /// Executes orders until one of them shuts the gateway down.
@@ -65,6 +71,10 @@ impl Orders {
         loop {
             let Order { ask, reply, .. } = match self.next().await {
                 Event::Signal(Notice::Stop) => return Shutdown::Stop,
+                Event::HttpReload(reply) => {
+                    reloader.reload_for(gateway, reply).await;
+                    continue;
+                }
                 Event::Signal(Notice::Reload) | Event::FilesChanged => {
                     log_reload(&reloader.reload(gateway).await);
                     continue;
@@ -99,6 +109,12 @@ impl Orders {
                     reply.send(ControlReply::Joined { address: self.address });
                     continue;
                 }
+                ControlCommand::ResetHealth(target) => {
+                    let reset = gateway.reset_health(&target).await;
+                    let refused = |text| ControlReply::Refused(vec![text]);
+                    reply.send(reset.map_or_else(refused, ControlReply::HealthReset));
+                    continue;
+                }
                 // Answered before it becomes an order.
                 ControlCommand::Status => continue,
             };
@@ -119,7 +135,12 @@ impl Orders {
             let Order { ask, reply, .. } = match event {
                 Some(Event::Order(order)) => order,
                 Some(Event::Signal(Notice::Stop)) => return,
-                Some(Event::Signal(Notice::Reload | Notice::Restart) | Event::FilesChanged) => continue,
+                // The client of a dropped reload gets 503.
+                Some(
+                    Event::Signal(Notice::Reload | Notice::Restart)
+                    | Event::FilesChanged
+                    | Event::HttpReload(_),
+                ) => continue,
                 None => {
                     let in_flight = gateway.in_flight();
                     if in_flight != told {
@@ -131,6 +152,7 @@ impl Orders {
                     continue;
                 }
             };
+            let is_now = ask == ControlCommand::StopNow;
             match ask {
                 ControlCommand::Stop | ControlCommand::StopNow => {
                     reply.send(ControlReply::Stopping { in_flight: gateway.in_flight() });
@@ -138,19 +160,20 @@ impl Orders {
                 }
                 ControlCommand::Status
                 | ControlCommand::Join
+                | ControlCommand::ResetHealth(_)
                 | ControlCommand::Reload
                 | ControlCommand::Restart => {
                     reply.send(ControlReply::Refused(vec!["the gateway is stopping".to_owned()]));
                 }
             }
-            if ask == ControlCommand::StopNow {
+            if is_now {
                 return;
             }
         }
     }
 
     async fn next(&mut self) -> Event {
-        let Self { waiting, signals, changes, callers, .. } = self;
+        let Self { waiting, signals, changes, reloads, callers, .. } = self;
         callers.retain(Caller::waits);
         let order = Box::pin(async {
             let Some(waiting) = waiting else { return pending().await };
@@ -160,12 +183,23 @@ impl Orders {
                 None => pending().await,
             }
         });
-        let others = select(order, Box::pin(changes.next()));
-        match select(Box::pin(signals.next()), others).await {
+        let reload = Box::pin(next_reload(reloads));
+        let files = select(Box::pin(changes.next()), reload);
+        match select(Box::pin(signals.next()), select(order, files)).await {
             Either::Left((notice, _)) => Event::Signal(notice),
             Either::Right((Either::Left((order, _)), _)) => Event::Order(order),
-            Either::Right((Either::Right(_), _)) => Event::FilesChanged,
+            Either::Right((Either::Right((Either::Left(_), _)), _)) => Event::FilesChanged,
+            Either::Right((Either::Right((Either::Right((reply, _)), _)), _)) => Event::HttpReload(reply),
         }
+    }
+}
+
+/// The next reload that is ordered over HTTP.
+pub(super) async fn next_reload(reloads: &mut mpsc::Receiver<ReloadReply>) -> ReloadReply {
+    match reloads.recv().await {
+        Some(reply) => reply,
+        // The gateway owns the sender.
+        None => pending().await,
     }
 }
 
@@ -206,6 +240,7 @@ impl Site {
         Status {
             pid: std::process::id(),
             address: self.address,
+            certificate: self.gateway.tls().as_ref().as_ref().map(ListenerTls::fingerprint),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: u64::try_from(started.as_millis()).unwrap_or_default(),
             uptime_seconds: self.since.elapsed().as_secs(),

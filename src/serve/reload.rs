@@ -10,8 +10,8 @@ use actix_web::rt::time::timeout;
 use tokio::sync::oneshot;
 use vandamme_actors::settings::{ProviderSettings, Settings};
 
-use crate::config::{self, Config, ConfigValue, Overrides};
-use crate::gateway::Gateway;
+use crate::config::{self, Config, ConfigValue, ListenerTls, Overrides};
+use crate::gateway::{Gateway, ReloadReply};
 use crate::process::control::Reloaded;
 use crate::process::systemd;
 
@@ -51,6 +51,14 @@ impl Reloader {
         reloaded
     }
 
+    /// Reloads for a client that ordered it over HTTP.
+    pub(super) async fn reload_for(&mut self, gateway: &Gateway, reply: ReloadReply) {
+        let reloaded = self.reload(gateway).await;
+        log_reload(&reloaded);
+        // The client may have disconnected.
+        drop(reply.send(reloaded));
+    }
+
     async fn apply(&mut self, gateway: &Gateway) -> Result<Reloaded, Vec<String>> {
         let asked = load(self.origin.clone()).await?;
         let said = asked.values.clone();
@@ -62,12 +70,17 @@ impl Reloader {
             load(Overrides { host, port, ..self.origin.clone() }).await?
         };
         let warnings = config.warnings.clone();
-        let before = gateway.live_config();
+        let (before, certificate) = (gateway.live_config(), fingerprint(gateway));
         gateway.apply(config).await.map_err(|error| vec![error])?;
         let after = gateway.live_config();
         let mut reloaded = changes(&self.said, &said);
         let more = provider_changes(&before.settings, &after.settings, &reloaded.changed);
         reloaded.changed.extend(more);
+        if let (Some(old), Some(new)) = (certificate, fingerprint(gateway))
+            && old != new
+        {
+            reloaded.changed.push("the certificate of tls-cert is new".to_owned());
+        }
         reloaded.warnings = warnings;
         self.remember(said);
         Ok(reloaded)
@@ -79,6 +92,11 @@ impl Reloader {
         self.said.retain(is_once);
         self.said.extend(said.into_iter().filter(|said| !is_once(said)));
     }
+}
+
+/// The fingerprint of the listener's certificate.
+fn fingerprint(gateway: &Gateway) -> Option<String> {
+    gateway.tls().as_ref().as_ref().map(ListenerTls::fingerprint)
 }
 
 /// On its own thread: the end of the process does not wait for it, as it would for a thread of the runtime.
@@ -160,6 +178,9 @@ fn provider_changes(before: &Settings, after: &Settings, told: &[String]) -> Vec
             None => lines.push(format!("provider '{}' is new", provider.name)),
             Some(known) if ids(known) != ids(provider) && !is_told(&provider.name) => {
                 lines.push(format!("provider '{}' has other keys", provider.name));
+            }
+            Some(known) if known.tls != provider.tls => {
+                lines.push(format!("provider '{}' has other certificates", provider.name));
             }
             Some(_) => {}
         }

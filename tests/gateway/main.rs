@@ -2,12 +2,14 @@
 //! topic.
 
 mod access;
+mod admin;
 mod azure;
 mod base_urls;
 mod bounds;
 mod broken_bodies;
 mod built_in_providers;
 mod chat_completions;
+mod client_keys;
 mod coming_from_python;
 mod command_line;
 mod compat;
@@ -29,6 +31,7 @@ mod health;
 mod help;
 mod hostile_clients;
 mod keys;
+mod listener_tls;
 mod listing_endpoints;
 mod liveness;
 mod master;
@@ -47,6 +50,7 @@ mod routing;
 mod running_totals;
 mod scripted_upstream;
 mod secrets;
+mod security;
 mod setup;
 mod split_replies;
 mod supervision;

@@ -10,6 +10,7 @@ pub(crate) mod gateway;
 pub(crate) mod grammar;
 pub(crate) mod reply;
 pub(crate) mod tls;
+pub(crate) mod tls_client;
 pub(crate) mod upstream;
 pub(crate) mod wire;
 

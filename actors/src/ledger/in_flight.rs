@@ -36,6 +36,8 @@ pub struct RequestSummary {
     pub messages: u32,
     /// The size of the body, in bytes.
     pub size: usize,
+    /// The name of the client's key; `None` if the key has none, or no key is required.
+    pub client: Option<Arc<str>>,
 }
 
 /// The entry of one request.

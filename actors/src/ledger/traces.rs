@@ -24,6 +24,8 @@ pub struct Trace {
     /// The time at which the request ended.
     pub at: Millis,
     pub request_id: Arc<str>,
+    /// The name of the client's key, if it has one.
+    pub client: Option<Arc<str>>,
     /// Both are [`UNKNOWN`] for a request that reached no provider.
     pub provider: Arc<str>,
     /// The provider's name of the model.
@@ -115,6 +117,7 @@ impl Trace {
             seq: 0,
             at,
             request_id: record.request_id.clone(),
+            client: record.request.client.clone(),
             provider: named(&record.provider),
             model: named(&record.model),
             streamed: record.request.streamed,

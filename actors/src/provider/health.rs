@@ -8,6 +8,7 @@ mod choice;
 mod condition;
 mod exported;
 mod models;
+mod reset;
 mod view;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub(super) use self::choice::{Chosen, KeyChoice, KeyRequest, SessionWait, prefer
 use self::condition::{CallEvidence, HealthCondition, Pauses};
 pub(super) use self::exported::ExportedHealth;
 use self::models::ModelConditions;
+pub use self::reset::ResetScope;
 pub use self::view::{ConditionView, KeyView, ModelView};
 use crate::clock::{Millis, millis};
 use crate::outcome::{HealthEffect, KeyEffect, Outcome};
@@ -109,6 +111,8 @@ pub(super) struct Health {
     /// When the host's last pause ended; traffic ramps up from then on.
     ramp: Option<Millis>,
     pauses: Pauses,
+    /// When an operator last reset everything; 0 for never.
+    reset: Millis,
 }
 
 #[derive(Clone, Debug)]
@@ -116,6 +120,8 @@ struct KeyHealth {
     key: ApiKey,
     whole: HealthCondition,
     models: ModelConditions,
+    /// When an operator last reset this key; 0 for never.
+    reset: Millis,
 }
 
 impl Health {
@@ -125,6 +131,7 @@ impl Health {
             key: key.clone(),
             whole: HealthCondition::default(),
             models: ModelConditions::default(),
+            reset: 0,
         };
         Self {
             keys: keys.iter().map(key).collect(),
@@ -134,6 +141,7 @@ impl Health {
             host_faults: vec![],
             ramp: None,
             pauses: Pauses { guess: limits.cooldown, cap: limits.cooldown_cap },
+            reset: 0,
         }
     }
 
@@ -151,6 +159,7 @@ impl Health {
         health.host = self.host.clone();
         health.host_faults.clone_from(&self.host_faults);
         health.ramp = self.ramp;
+        health.reset = self.reset;
         health
     }
 
@@ -209,6 +218,9 @@ impl Health {
     /// Applies the result of a call, and releases what its lease has marked. Returns the changes of state.
     pub(super) fn note(&mut self, report: &CallReport, jitter: f64) -> Vec<StateChange> {
         self.conditions().for_each(|condition| condition.release(report.lease));
+        if self.is_from_before_reset(report) {
+            return vec![];
+        }
         let evidence = CallEvidence {
             now: report.at,
             began: report.began,

@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::rc::Rc;
 
 use actix_http::body::MessageBody;
+use actix_http::error::ParseError;
 use actix_http::header::{HOST, HeaderMap, HeaderValue};
 use actix_http::{Method, Uri};
 use awc::ClientResponse;
@@ -70,6 +71,12 @@ impl From<SendRequestError> for SendError {
             && let Some(fault) = ProxyFault::of(error)
         {
             return Self::Proxy(fault);
+        }
+        // With TLS 1.3 the server's answer to the client's certificate comes after the handshake.
+        if let SendRequestError::Send(reason) | SendRequestError::Response(ParseError::Io(reason)) = &error
+            && let Some(TlsFault::ClientCertificate) = TlsFault::of(reason)
+        {
+            return Self::Tls(TlsFault::ClientCertificate);
         }
         #[expect(clippy::wildcard_enum_match_arm, reason = "awc's other errors have other causes")]
         match error {

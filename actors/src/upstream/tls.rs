@@ -1,13 +1,8 @@
-//! Builds the TLS settings that all upstream connections share.
+//! Says why a TLS handshake with an upstream failed.
 
 use std::io;
-use std::sync::Arc;
 
-use rustls::pki_types::CertificateDer;
-use rustls::{CertificateError, ClientConfig, RootCertStore};
-use rustls_native_certs::CertificateResult;
-#[cfg(all(unix, not(target_vendor = "apple")))]
-use rustls_native_certs::{Error, ErrorKind};
+use rustls::{AlertDescription, CertificateError};
 use thiserror::Error;
 
 /// Why a TLS handshake failed.
@@ -18,6 +13,9 @@ pub enum TlsFault {
     NotTls,
     #[error("the server's certificate is refused")]
     Certificate(CertificateFault),
+    /// The server requires a certificate of the client, or refuses the one that it got.
+    #[error("the server requires a client certificate that it trusts")]
+    ClientCertificate,
 }
 
 /// Why a server's certificate is refused.
@@ -72,55 +70,30 @@ impl TlsFault {
         match error.get_ref()?.downcast_ref::<rustls::Error>()? {
             rustls::Error::InvalidMessage(_) => Some(Self::NotTls),
             rustls::Error::InvalidCertificate(reason) => Some(Self::Certificate(reason.into())),
+            rustls::Error::AlertReceived(alert) => {
+                concerns_certificate(*alert).then_some(Self::ClientCertificate)
+            }
             _ => None,
         }
     }
 }
 
-/// Builds the client configuration: the public roots, the system's roots (including a company's own authority or
-/// `SSL_CERT_FILE`), and HTTP/1.1 only, because awc's HTTP/2 has defects (measured).
-///
-/// # Errors
-/// TLS cannot be set up; the text is meant for the operator.
-pub fn client_config() -> Result<Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let native = without_empty_variable(rustls_native_certs::load_native_certs());
-    for error in &native.errors {
-        log::warn!("cannot load a system certificate: {error}; continuing with the others");
-    }
-    add(&mut roots, native.certs);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
-    let mut config = builder.with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
-}
-
-/// The certificates of this system. An empty `SSL_CERT_FILE` counts as not set; the library reads a file without a name.
-#[cfg(all(unix, not(target_vendor = "apple")))]
-fn without_empty_variable(native: CertificateResult) -> CertificateResult {
-    let is_nameless =
-        |error: &Error| matches!(&error.kind, ErrorKind::Io { path, .. } if path.as_os_str().is_empty());
-    if !native.certs.is_empty() || !native.errors.iter().any(is_nameless) {
-        return native;
-    }
-    let found = openssl_probe::probe();
-    let directory = found.cert_dir.first().map(std::path::PathBuf::as_path);
-    rustls_native_certs::load_certs_from_paths(found.cert_file.as_deref(), directory)
-}
-
-#[cfg(not(all(unix, not(target_vendor = "apple"))))]
-fn without_empty_variable(native: CertificateResult) -> CertificateResult {
-    native
-}
-
-fn add(roots: &mut RootCertStore, certificates: Vec<CertificateDer<'static>>) {
-    let (_, ignored) = roots.add_parsable_certificates(certificates);
-    if ignored > 0 {
-        log::debug!("{ignored} system certificates cannot be parsed and are not trusted");
-    }
+/// Whether a server's alert is about the client's certificate.
+fn concerns_certificate(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::AccessDenied
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRequired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateUnknown
+            // A signature cannot be verified (RFC 8446, section 6.2): that of the client's certificate.
+            | AlertDescription::DecryptError
+            | AlertDescription::NoCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::UnsupportedCertificate
+    )
 }
 
 #[cfg(test)]
@@ -147,21 +120,10 @@ mod tests {
             CertificateFault::OtherName(vec!["other.example".to_owned(), "10.0.0.1".to_owned()])
         );
         assert_eq!(of(Error::DecryptError), None);
+        let alert = |alert| of(Error::AlertReceived(alert));
+        assert_eq!(alert(AlertDescription::CertificateRequired), Some(TlsFault::ClientCertificate));
+        assert_eq!(alert(AlertDescription::UnknownCA), Some(TlsFault::ClientCertificate));
+        assert_eq!(alert(AlertDescription::InternalError), None);
         assert_eq!(TlsFault::of(&io::Error::from(io::ErrorKind::ConnectionRefused)), None);
-    }
-}
-
-#[cfg(all(test, unix, not(target_vendor = "apple")))]
-mod variable_tests {
-    use super::*;
-
-    #[test]
-    fn an_empty_variable_for_certificates_is_one_that_is_not_set() {
-        let system = rustls_native_certs::load_native_certs();
-        let nameless = || rustls_native_certs::load_certs_from_paths(Some(std::path::Path::new("")), None);
-        assert!(!nameless().errors.is_empty(), "so it is without the rule");
-        let empty = without_empty_variable(nameless());
-        assert!(empty.errors.is_empty(), "{:?}", empty.errors);
-        assert_eq!(empty.certs.is_empty(), system.certs.is_empty());
     }
 }

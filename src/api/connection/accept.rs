@@ -2,22 +2,22 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_rt::net::TcpStream;
 use actix_web::rt::time::timeout;
 use tokio::sync::oneshot;
 use vandamme_actors::settings::Limits;
 
+use super::client_io::{self, ClientIo};
 use super::limiter::{Class, SlotClaim};
-use super::{ClientConnection, ClientStream, ConnectionLimiter, worker};
+use super::{ClientConnection, ClientStream, ConnectionLimiter, ConnectionPhase, Security, worker};
 use crate::gateway::Gateway;
 
-/// How long the other threads may take to find a connection to close.
+/// How long to wait for the other threads to find a connection to close.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// So much may wait in the system's buffer unsent. More would only hide how slowly a client reads.
+/// How many unsent bytes the system buffers. More would only hide how slowly a client reads.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 16 << 10;
 
@@ -28,26 +28,50 @@ pub(crate) async fn accept(
     limiter: &Arc<ConnectionLimiter>,
 ) -> io::Result<(ClientStream, Option<SocketAddr>)> {
     let peer = io.peer_addr().ok();
+    let tls = gateway.tls();
+    let security = if tls.is_some() { Security::Tls } else { Security::Plain };
     let live = gateway.live_config();
     let limits = &live.settings.limits;
     let slot = match limiter.claim(peer.map(|peer| peer.ip()), limits) {
         SlotClaim::Granted(slot) => slot,
         SlotClaim::Full(mut slot) => {
-            // Another one may have closed meanwhile.
+            // Another connection may have closed in the meantime.
             if !make_room(gateway).await && !slot.fits(limits) {
                 slot.class = Class::Reserved;
                 if slot.exceeds_reserve(limits) && !worker::close_longest_waiting(Class::Reserved) {
-                    return Err(refuse(&io, "the gateway has as many client connections as it may have"));
+                    return Err(refuse(
+                        &io,
+                        security,
+                        "the gateway has reached its limit of client connections (limits.connections)",
+                    ));
                 }
             }
             slot
         }
-        SlotClaim::Refused => return Err(refuse(&io, "there are too many connections from this address")),
+        SlotClaim::Refused => {
+            return Err(refuse(
+                &io,
+                security,
+                "this address has reached its limit of connections (limits.connections-per-address)",
+            ));
+        }
     };
     set_up(&io, limits);
-    let connection = Rc::new(ClientConnection::new(slot, peer));
-    worker::add(&connection);
-    Ok((ClientStream::new(io, connection), peer))
+    let registration = worker::add(ClientConnection::new(slot, peer, security));
+    let io = match tls.as_ref() {
+        None => ClientIo::Plain(io),
+        Some(tls) => {
+            let connection = &registration.0;
+            let secured = client_io::secured(io, tls.server_config(), connection).await;
+            let secured = secured.inspect_err(|error| {
+                log::debug!("the TLS handshake with {} failed: {error}", connection.peer());
+            })?;
+            // The time limit of the first head starts here.
+            connection.enter(ConnectionPhase::Idle, Instant::now());
+            secured
+        }
+    };
+    Ok((ClientStream::new(io, registration), peer))
 }
 
 fn set_up(io: &TcpStream, limits: &Limits) {
@@ -55,7 +79,7 @@ fn set_up(io: &TcpStream, limits: &Limits) {
     let _ = io.set_nodelay(true);
     #[cfg(target_os = "linux")]
     {
-        // The system closes the connection of a client that takes nothing at all.
+        // The system closes the connection of a client that acknowledges nothing.
         if let Some(patience) = limits.client_timeout {
             let longest = i32::MAX.unsigned_abs();
             let patience =
@@ -65,15 +89,19 @@ fn set_up(io: &TcpStream, limits: &Limits) {
             }
         }
         if let Err(error) = socket2::SockRef::from(io).set_tcp_notsent_lowat(UNSENT) {
-            log::debug!("the system buffers more for slow clients than it should: {error}");
+            log::debug!("cannot limit the system's buffer for slow clients: {error}");
         }
     }
     #[cfg(not(target_os = "linux"))]
     let _ = limits;
 }
 
-/// Says why as far as that is possible without waiting, and leaves the connection to be closed.
-fn refuse(io: &TcpStream, why: &str) -> io::Error {
+/// Sends the reason if that is possible without waiting. The caller then drops the connection, which closes it. Before a TLS
+/// handshake no answer can be sent.
+fn refuse(io: &TcpStream, security: Security, why: &str) -> io::Error {
+    if security == Security::Tls {
+        return io::ErrorKind::ConnectionRefused.into();
+    }
     let body = format!("{{\"type\":\"error\",\"error\":{{\"type\":\"api_error\",\"message\":\"{why}\"}}}}");
     let reply = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 5\r\n\

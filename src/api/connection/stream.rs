@@ -6,14 +6,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use actix_rt::net::TcpStream;
 use bytes::{Buf as _, BytesMut};
 use memchr::memchr_iter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::client_io::ClientIo;
 use super::framing::{self, Head, RequestFraming};
-use super::worker;
-use super::{ClientConnection, Closing, ConnectionPhase, Held, Interim};
+use super::{ClientConnection, Closing, ConnectionPhase, Held, Interim, Registration, Security};
 
 /// The longest head that the HTTP server accepts.
 const LONGEST_HEAD: usize = 128 << 10;
@@ -25,20 +24,15 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 const HEAD_TIMEOUT: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 pub(crate) struct ClientStream {
-    io: TcpStream,
+    io: ClientIo,
     connection: Rc<ClientConnection>,
+    _registration: Registration,
     reading: ReadState,
     /// Bytes that have arrived and that the server must not read yet.
     held: BytesMut,
     /// How many of those have been searched for the end of a head, and the length at which they are parsed in any case.
     searched: usize,
     parse_at: usize,
-}
-
-impl Drop for ClientStream {
-    fn drop(&mut self) {
-        worker::forget(&self.connection);
-    }
 }
 
 enum ReadState {
@@ -50,8 +44,16 @@ enum ReadState {
 }
 
 impl ClientStream {
-    pub(super) fn new(io: TcpStream, connection: Rc<ClientConnection>) -> Self {
-        Self { io, connection, reading: ReadState::Head, held: BytesMut::new(), searched: 0, parse_at: 0 }
+    pub(super) fn new(io: ClientIo, registration: Registration) -> Self {
+        Self {
+            io,
+            connection: registration.0.clone(),
+            _registration: registration,
+            reading: ReadState::Head,
+            held: BytesMut::new(),
+            searched: 0,
+            parse_at: 0,
+        }
     }
 
     pub(crate) fn connection(&self) -> &Rc<ClientConnection> {
@@ -59,13 +61,13 @@ impl ClientStream {
     }
 
     /// The result of a read if the connection is being closed.
-    fn closing(&self) -> Option<io::Result<()>> {
+    fn closing(&mut self) -> Option<io::Result<()>> {
         match self.connection.closing.get()? {
             Closing::Idle => Some(Ok(())),
             Closing::HeadTimeout => {
                 // No reply is in progress while a head is missing. Sending the reason is best effort, so an error is ignored.
                 if !self.connection.flow.get().blocked {
-                    let _ = self.io.try_write(HEAD_TIMEOUT);
+                    self.io.write_at_once(HEAD_TIMEOUT);
                 }
                 Some(Ok(()))
             }
@@ -75,7 +77,7 @@ impl ClientStream {
 
     fn abort(&self) -> io::Error {
         // Otherwise the system would keep the unsent bytes.
-        let _ = self.io.set_zero_linger();
+        self.io.reset_on_close();
         io::ErrorKind::ConnectionAborted.into()
     }
 
@@ -261,10 +263,19 @@ impl AsyncWrite for ClientStream {
     fn poll_flush(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.poll_continue(task))?;
-        if this.connection.paused.take() {
+        let flushed = Pin::new(&mut this.io).poll_flush(task);
+        let connection = &this.connection;
+        if connection.security == Security::Tls {
+            // Encrypted bytes may wait here although all plain ones have been taken.
+            let flow = connection.flow.get();
+            let taken = if flushed.is_pending() { Poll::Pending } else { Poll::Ready(Ok(0)) };
+            connection.flow.set(flow.after(&taken));
+        }
+        ready!(flushed)?;
+        if connection.paused.take() {
             task.waker().wake_by_ref();
         }
-        Pin::new(&mut this.io).poll_flush(task)
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -9,7 +9,7 @@ use actix_web::rt::time::sleep;
 use vandamme_actors::settings::Limits;
 
 use super::limiter::Class;
-use super::{ClientConnection, Closing, ConnectionPhase};
+use super::{ClientConnection, Closing, ConnectionPhase, Registration};
 use crate::gateway::Gateway;
 
 /// How long an idle connection is kept. Load balancers commonly close theirs after a minute, and must do so first.
@@ -64,8 +64,8 @@ pub(super) fn is_retired() -> bool {
     HERE.with(|here| here.retired.get())
 }
 
-pub(super) fn add(connection: &Rc<ClientConnection>) {
-    HERE.with(|here| here.add(connection));
+pub(super) fn add(connection: ClientConnection) -> Registration {
+    HERE.with(|here| here.add(connection))
 }
 
 /// Closes the connection of this thread that has waited longest for a request; `false` if all are in use.
@@ -80,10 +80,12 @@ pub(super) fn close_longest_waiting(class: Class) -> bool {
 }
 
 impl Worker {
-    fn add(&self, connection: &Rc<ClientConnection>) {
+    fn add(&self, connection: ClientConnection) -> Registration {
+        let connection = Rc::new(connection);
         let mut connections = self.connections.borrow_mut();
         connection.index.set(connections.len());
         connections.push(connection.clone());
+        Registration(connection)
     }
 
     fn remove(&self, index: usize) {
@@ -97,7 +99,7 @@ impl Worker {
     }
 }
 
-/// Removes a connection whose stream has been dropped.
+/// Removes a connection whose registration has been dropped.
 pub(super) fn forget(connection: &ClientConnection) {
     // The thread-local value may already be destroyed at the end of the thread.
     let _ = HERE.try_with(|here| here.remove(connection.index.get()));

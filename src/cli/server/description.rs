@@ -1,13 +1,14 @@
 //! A running gateway in words.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
 
 use crate::process::control::client::Running;
-use crate::process::control::{DrainingWorker, Reloaded, State, Status, WorkerStatus};
+use crate::process::control::{
+    DrainingWorker, HealthReset, Reloaded, ResetProvider, State, Status, WorkerStatus,
+};
 
 pub(super) fn described(status: &Status) -> String {
-    let Status { pid, address, version, uptime_seconds, state, in_flight, .. } = status;
+    let Status { pid, version, uptime_seconds, state, in_flight, .. } = status;
     let state = match state {
         State::Running => "is running",
         State::Starting => "has no worker that answers; it starts one",
@@ -15,7 +16,7 @@ pub(super) fn described(status: &Status) -> String {
     };
     let mut text = format!(
         "{} {state}: vdm {version}, pid {pid}, for {}, {} in flight",
-        url(*address),
+        status.url(),
         duration(*uptime_seconds),
         requests(*in_flight)
     );
@@ -55,9 +56,18 @@ pub(super) fn reload_report(reloaded: &Reloaded, running: &Running) -> String {
     let mut lines: Vec<String> = changed.iter().map(|line| format!("changed: {line}")).collect();
     lines.extend(needs_restart.iter().map(|line| format!("needs a restart: {line}")));
     if lines.is_empty() {
-        lines.push(format!("{} has reloaded; nothing has changed", url(running.status.address)));
+        lines.push(format!("{} has reloaded; nothing has changed", running.status.url()));
     }
     lines.join("\n")
+}
+
+/// One line for each provider; the ids of its keys in parentheses.
+pub(super) fn reset_report(reset: &HealthReset) -> String {
+    let line = |ResetProvider { provider, keys }: &ResetProvider| match keys.is_empty() {
+        true => format!("{provider}: reset"),
+        false => format!("{provider}: reset (keys {})", keys.join(", ")),
+    };
+    reset.reset.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 pub(super) fn requests(count: usize) -> String {
@@ -71,8 +81,4 @@ fn duration(seconds: u64) -> String {
         3600..86400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
         86400.. => format!("{} d {} h", seconds / 86400, seconds / 3600 % 24),
     }
-}
-
-pub(super) fn url(address: SocketAddr) -> String {
-    format!("http://{address}")
 }

@@ -11,12 +11,12 @@ use rustix::process::Pid;
 use serde::Serialize;
 use serde_json::json;
 
-use super::description::{described, reload_report, requests, url};
+use super::description::{described, reload_report, requests, reset_report};
 use crate::cli::exit_code::Exit;
 use crate::cli::print_to_stderr;
 use crate::config::{Config, Overrides};
 use crate::process::control::client::{self, Answers, Running};
-use crate::process::control::{self, ControlCommand, ControlReply};
+use crate::process::control::{self, ControlCommand, ControlReply, ResetTarget};
 use crate::process::sessions::Member;
 
 /// Between two checks whether a gateway is back.
@@ -143,7 +143,7 @@ impl GatewayArgs {
     fn lost(&self, running: &Running, why: &str) -> Exit {
         print_to_stderr(format_args!(
             "vdm: the gateway at {} does not answer: {why}\n",
-            url(running.status.address)
+            running.status.url()
         ));
         Exit::Failed
     }
@@ -175,6 +175,7 @@ impl GatewayArgs {
             Ok((
                 ControlReply::Status(_)
                 | ControlReply::Joined { .. }
+                | ControlReply::HealthReset(_)
                 | ControlReply::Stopping { .. }
                 | ControlReply::Restarted(_)
                 | ControlReply::Refused(_),
@@ -189,10 +190,32 @@ impl GatewayArgs {
         }
     }
 
+    pub(in crate::cli) fn reset_health(&self, target: ResetTarget) -> Exit {
+        let answer = self.find().and_then(|running| {
+            Ok((self.send_command(&running, ControlCommand::ResetHealth(target))?.1, running))
+        });
+        match answer {
+            Ok((ControlReply::HealthReset(reset), _)) => {
+                self.print_json(&reset);
+                self.print(&reset_report(&reset));
+                Exit::Ok
+            }
+            Ok((
+                ControlReply::Status(_)
+                | ControlReply::Joined { .. }
+                | ControlReply::Reloaded(_)
+                | ControlReply::Stopping { .. }
+                | ControlReply::Restarted(_)
+                | ControlReply::Refused(_),
+                running,
+            )) => self.lost(&running, "unexpected answer"),
+            Err(exit) => exit,
+        }
+    }
+
     /// Waits until the stopping process has exited, and reports progress.
     fn await_end(&self, running: &Running, answers: &mut Answers, until: Instant) -> Result<(), Exit> {
-        let control::Status { pid, address, .. } = running.status;
-        let url = url(address);
+        let (pid, url) = (running.status.pid, running.status.url());
         let mut left = None;
         loop {
             let patience = until.saturating_duration_since(Instant::now());
@@ -252,7 +275,7 @@ impl StopArgs {
         let (mut answers, said) = self.order.send_command(&running, command)?;
         report_in_flight(&running, &said);
         self.order.await_end(&running, &mut answers, until)?;
-        let control::Status { pid, address, .. } = running.status;
+        let (pid, url) = (running.status.pid, running.status.url());
         while process.as_ref().is_some_and(Member::lives) {
             if Instant::now() >= until {
                 print_to_stderr(format_args!(
@@ -263,7 +286,7 @@ impl StopArgs {
             sleep(PAUSE);
         }
         self.order.print_json(&json!({"stopped": true, "pid": pid}));
-        self.order.print(&format!("{} (pid {pid}) has stopped", url(address)));
+        self.order.print(&format!("{url} (pid {pid}) has stopped"));
         Ok(())
     }
 }
@@ -285,6 +308,7 @@ impl RestartArgs {
             | ControlReply::Status(_)
             | ControlReply::Joined { .. }
             | ControlReply::Reloaded(_)
+            | ControlReply::HealthReset(_)
             | ControlReply::Refused(_)) => {
                 // A gateway without a master stops first.
                 report_in_flight(&running, &said);
@@ -310,28 +334,23 @@ fn await_return(running: &Running, until: Instant) -> Result<control::Status, Ex
         }
         sleep(PAUSE);
     }
-    let url = url(running.status.address);
+    let url = running.status.url();
     print_to_stderr(format_args!("vdm: {url} has stopped and did not start again; see its log\n"));
     Err(Exit::Failed)
 }
 
 fn report_in_flight(running: &Running, said: &ControlReply) {
     if let ControlReply::Stopping { in_flight: left @ 1.. } = said {
-        let control::Status { pid, address, .. } = running.status;
-        print_to_stderr(format_args!(
-            "vdm: {} (pid {pid}) is stopping; {} in flight\n",
-            url(address),
-            requests(*left)
-        ));
+        let (pid, url) = (running.status.pid, running.status.url());
+        print_to_stderr(format_args!("vdm: {url} (pid {pid}) is stopping; {} in flight\n", requests(*left)));
     }
 }
 
 /// Reports that a command uses another gateway than the configured one.
 pub(in crate::cli) fn print_only_other(host: &str, port: u16, running: &Running) {
-    let control::Status { pid, address, .. } = running.status;
+    let (pid, url) = (running.status.pid, running.status.url());
     print_to_stderr(format_args!(
-        "vdm: no gateway at {host}, port {port}; using the only one that runs: {} (pid {pid})\n",
-        url(address)
+        "vdm: no gateway at {host}, port {port}; using the only one that runs: {url} (pid {pid})\n"
     ));
 }
 
@@ -340,7 +359,7 @@ pub(in crate::cli) fn others() -> String {
     let running = client::running();
     let urls: Vec<_> = running
         .iter()
-        .map(|Running { status, .. }| format!("{} (pid {})", url(status.address), status.pid))
+        .map(|Running { status, .. }| format!("{} (pid {})", status.url(), status.pid))
         .collect();
     if urls.is_empty() {
         String::new()

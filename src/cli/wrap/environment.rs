@@ -27,6 +27,8 @@ const CLOUDS: [&str; 6] = [
     "CLAUDE_CODE_USE_ANTHROPIC_AWS",
     "CLAUDE_CODE_USE_ANTHROPIC_GOOGLE_CLOUD",
 ];
+/// Node.js and Bun trust the certificates of this file as well, so a self-signed gateway works.
+const EXTRA_CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
 const PROXIES: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
@@ -49,13 +51,13 @@ enum HasSecret {
 impl Changes {
     /// `read` returns a variable of this process's environment.
     pub(super) fn for_claude_code(url: &str, config: &Config, read: &dyn Fn(&str) -> Option<String>) -> Self {
-        let mut changes = Self::around(url, read);
+        let mut changes = Self::around(url, config, read);
         changes.set.insert("ANTHROPIC_BASE_URL", url.to_owned());
         changes.unset.extend(CLOUDS);
         if read(DISCOVERY).is_none() {
             changes.set.insert(DISCOVERY, "1".to_owned());
         }
-        changes.credential("ANTHROPIC_AUTH_TOKEN", config);
+        changes.credential("ANTHROPIC_AUTH_TOKEN", config, read);
         // If clients use their own keys, this may be one of them. But the gateway reads its provider's keys from it, too.
         let brings = brings_own(config) && read("ANTHROPIC_API_KEY").is_some_and(|key| is_one_key(&key));
         if !brings {
@@ -65,20 +67,28 @@ impl Changes {
     }
 
     pub(super) fn for_openai(url: &str, config: &Config, read: &dyn Fn(&str) -> Option<String>) -> Self {
-        let mut changes = Self::around(url, read);
+        let mut changes = Self::around(url, config, read);
         changes.set.insert("OPENAI_BASE_URL", format!("{url}/v1"));
         changes.set.insert("OPENAI_API_BASE", format!("{url}/v1"));
         let brings = brings_own(config) && read("OPENAI_API_KEY").is_some_and(|key| is_one_key(&key));
         if config.proxy_api_key.is_some() || !brings {
-            changes.credential("OPENAI_API_KEY", config);
-            changes.set.entry("OPENAI_API_KEY").or_insert_with(|| ANY.to_owned());
+            changes.credential("OPENAI_API_KEY", config, read);
+            if !Self::keeps_own(config, read("OPENAI_API_KEY")) {
+                changes.set.entry("OPENAI_API_KEY").or_insert_with(|| ANY.to_owned());
+            }
         }
         changes
     }
 
-    fn around(url: &str, read: &dyn Fn(&str) -> Option<String>) -> Self {
+    fn around(url: &str, config: &Config, read: &dyn Fn(&str) -> Option<String>) -> Self {
         let mut changes = Self::default();
         changes.set.insert(URL, url.to_owned());
+        if let Some(tls) = config.tls.as_ref().filter(|_| url.starts_with("https:"))
+            && read(EXTRA_CERTIFICATES).is_none()
+        {
+            let path = tls.certificate_path().to_string_lossy().into_owned();
+            changes.set.insert(EXTRA_CERTIFICATES, path);
+        }
         if PROXIES.iter().any(|name| read(name).is_some()) {
             // The gateway is local, so no proxy is needed to reach it.
             for name in ["NO_PROXY", "no_proxy"] {
@@ -90,13 +100,20 @@ impl Changes {
     }
 
     /// The gateway's key. Without one, any word, unless the client's own key is needed.
-    fn credential(&mut self, name: &'static str, config: &Config) {
+    fn credential(&mut self, name: &'static str, config: &Config, read: &dyn Fn(&str) -> Option<String>) {
         if let Some(key) = &config.proxy_api_key {
             self.set.insert(name, key.expose().to_owned());
             self.has_secret = HasSecret::Yes;
-        } else if !brings_own(config) {
+        } else if !brings_own(config) && !Self::keeps_own(config, read(name)) {
             self.set.insert(name, ANY.to_owned());
         }
+    }
+
+    /// Whether the user's credential stays: of `[client-keys]` only the user has the key.
+    fn keeps_own(config: &Config, own: Option<String>) -> bool {
+        config.proxy_api_key.is_none()
+            && config.access.are_required()
+            && own.is_some_and(|key| is_one_key(&key))
     }
 
     pub(super) fn apply(&self, command: &mut Command) {
@@ -151,6 +168,7 @@ fn is_one_key(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access_keys::{ClientKey, KeyHash};
     use crate::config::Overrides;
 
     const ADDRESS: &str = "http://127.0.0.1:1";
@@ -189,6 +207,20 @@ mod tests {
             assert_eq!(changes.as_settings()["env"][&cloud], "", "{cloud}");
         }
         assert!(!changes.set.contains_key("NO_PROXY"));
+    }
+
+    /// Requirement: only the user has a key of `[client-keys]`, so the user's variable stays.
+    #[test]
+    fn with_named_keys_the_users_credential_stays() {
+        let own = variables(&[("ANTHROPIC_AUTH_TOKEN", "vdm_mine")]);
+        let mut config = config(&own);
+        let hash = KeyHash::from_key(b"vdm_mine");
+        config.access.clients.push(ClientKey { name: Some("me".into()), hash });
+        let changes = |environment: &BTreeMap<String, String>| {
+            Changes::for_claude_code(ADDRESS, &config, &|name| environment.get(name).cloned())
+        };
+        assert!(!changes(&own).set.contains_key("ANTHROPIC_AUTH_TOKEN"));
+        assert_eq!(changes(&BTreeMap::new()).set["ANTHROPIC_AUTH_TOKEN"], ANY);
     }
 
     #[test]

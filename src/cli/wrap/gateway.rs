@@ -3,21 +3,24 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read as _, Result as IoResult, Write as _};
+use std::io::{Read, Result as IoResult, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use sha2::{Digest as _, Sha256};
 
 use super::environment::URL;
 use super::failure;
 use crate::cli::exit_code::Exit;
-use crate::cli::print_to_stderr;
-use crate::config::Config;
+use crate::cli::{gateway_tls, print_to_stderr};
+use crate::config::{Config, ListenerTls};
 use crate::process::control::{self, State, client};
 use crate::process::{directory, systemd};
 use crate::telemetry::LogTarget;
@@ -77,7 +80,7 @@ impl GatewaySelector<'_> {
             Err(_) => self.start(&name, &files)?,
         };
         drop(turn);
-        Ok(url(address))
+        Ok(url(self.scheme(), address))
     }
 
     /// The base URL, if it is known without starting a gateway.
@@ -100,8 +103,8 @@ impl GatewaySelector<'_> {
 
     fn url(&self) -> String {
         match self.host().parse::<IpAddr>() {
-            Ok(ip) => url(SocketAddr::new(ip, self.port())),
-            Err(_) => format!("http://{}:{}", self.host(), self.port()),
+            Ok(ip) => url(self.config.scheme(), SocketAddr::new(ip, self.port())),
+            Err(_) => format!("{}://{}:{}", self.config.scheme(), self.host(), self.port()),
         }
     }
 
@@ -109,21 +112,43 @@ impl GatewaySelector<'_> {
     fn running(&self) -> Option<RunningGateway> {
         if !self.is_given()
             && let Some(around) = std::env::var(URL).ok()
-            && let Some(authority) = around.strip_prefix("http://")
-            && is_gateway(authority, authority)
+            && self.is_gateway(&around)
         {
-            let address = authority.parse::<SocketAddr>().ok();
+            let authority = around.split_once("://").map(|(_, authority)| authority);
+            let address = authority.and_then(|authority| authority.parse::<SocketAddr>().ok());
             let ours = address.and_then(|address| client::find(&address.ip().to_string(), address.port()));
             let socket = ours.filter(|ours| ours.status.wrapped).map(|ours| ours.socket);
             return Some(RunningGateway { url: around, socket });
         }
         if let Some(client::Running { socket, status }) = client::find(self.host(), self.port()) {
-            let found = RunningGateway { url: url(status.address), socket: status.wrapped.then_some(socket) };
+            let url = url(status.scheme(), status.address);
+            let found = RunningGateway { url, socket: status.wrapped.then_some(socket) };
             return (status.state == State::Running).then_some(found);
         }
         let url = self.url();
-        let authority = url.strip_prefix("http://")?;
-        is_gateway(authority, authority).then(|| RunningGateway { url: url.clone(), socket: None })
+        self.is_gateway(&url).then_some(RunningGateway { url, socket: None })
+    }
+
+    /// Whether a compatible gateway answers at this URL, whichever user owns it.
+    fn is_gateway(&self, url: &str) -> bool {
+        let greeting = match url.split_once("://") {
+            Some(("http", authority)) => greeting(authority, None),
+            Some(("https", authority)) => {
+                let own = self.config.tls.as_ref().map(ListenerTls::fingerprint);
+                let Ok(tls) = gateway_tls::client_config(own.into_iter().collect()) else { return false };
+                greeting(authority, Some(tls))
+            }
+            Some(_) | None => return false,
+        };
+        greeting.is_ok_and(|greeting| greeting.contains("\"Vandamme Proxy v"))
+    }
+
+    /// The scheme of a gateway that this selector starts: one for sessions speaks plain HTTP on a loopback address.
+    fn scheme(&self) -> &'static str {
+        let host = self.host.unwrap_or("127.0.0.1");
+        let is_loopback =
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        if is_loopback { "http" } else { self.config.scheme() }
     }
 
     /// Sessions share a gateway if this is the same: user, program, configuration, and what else makes a difference.
@@ -258,28 +283,35 @@ fn turn(path: &Path) -> IoResult<File> {
     }
 }
 
-/// Whether a compatible gateway answers at this address, whichever user owns it.
-fn is_gateway(address: &str, host: &str) -> bool {
-    let asked = || -> IoResult<String> {
-        let addresses = address.to_socket_addrs()?;
-        let connect = |address: SocketAddr| TcpStream::connect_timeout(&address, PROBE).ok();
-        let mut stream = addresses.take(2).find_map(connect).ok_or(std::io::ErrorKind::ConnectionRefused)?;
-        stream.set_read_timeout(Some(PROBE))?;
-        write!(stream, "GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
-        let mut answer = Vec::new();
-        // The bytes before an error may be enough.
-        let _ = stream.take(4 << 10).read_to_end(&mut answer);
-        Ok(String::from_utf8_lossy(&answer).into_owned())
-    };
-    asked().is_ok_and(|answer| answer.contains("\"Vandamme Proxy v"))
+/// The answer to `GET /` at this address.
+fn greeting(authority: &str, tls: Option<Arc<ClientConfig>>) -> IoResult<String> {
+    let connect = |address: SocketAddr| TcpStream::connect_timeout(&address, PROBE).ok();
+    let addresses = authority.to_socket_addrs()?;
+    let stream = addresses.take(2).find_map(connect).ok_or(std::io::ErrorKind::ConnectionRefused)?;
+    stream.set_read_timeout(Some(PROBE))?;
+    stream.set_write_timeout(Some(PROBE))?;
+    let Some(tls) = tls else { return get(stream, authority) };
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
+    let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
+    let session = ClientConnection::new(tls, name).map_err(std::io::Error::other)?;
+    get(StreamOwned::new(session, stream), authority)
+}
+
+/// The answer to `GET /` on this connection.
+fn get(mut stream: impl Read + Write, host: &str) -> IoResult<String> {
+    write!(stream, "GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    // The bytes before an error may be enough.
+    let _ = stream.take(4 << 10).read_to_end(&mut answer);
+    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 /// The URL for clients on this machine.
-fn url(address: SocketAddr) -> String {
+fn url(scheme: &str, address: SocketAddr) -> String {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
+    format!("{scheme}://{}", SocketAddr::new(ip, address.port()))
 }

@@ -51,6 +51,13 @@ pub(in crate::config) static LIMITS: [LimitDeclaration; COUNT] = [
         "Time for the head of each request of a connection. After that the client gets 408."
     ),
     limit!(
+        "certificate-check",
+        Pause,
+        "60",
+        certificate_check = duration,
+        "How often the files of tls-cert and tls-key are checked for a change."
+    ),
+    limit!(
         "body-grace",
         Seconds,
         "10",

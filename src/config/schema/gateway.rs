@@ -24,6 +24,23 @@ pub(in crate::config) const GATEWAY: SettingList = &[
         .with_variable("PORT")
         .at_start(),
     SettingDeclaration::new(
+        "tls-cert",
+        Value(Text),
+        "PEM file with the listener's certificate chain. With `tls-key`, the gateway accepts https only. Renewed files are used \
+         within `limits.certificate-check`, without a reload.",
+    )
+    .with_variable("VDM_TLS_CERT")
+    .with_example("\"/etc/vandamme/cert.pem\"")
+    .with_guide("#serve-https"),
+    SettingDeclaration::new(
+        "tls-key",
+        Value(Text),
+        "PEM file with the private key of that certificate, without a passphrase.",
+    )
+    .with_variable("VDM_TLS_KEY")
+    .with_example("\"/etc/vandamme/key.pem\"")
+    .with_guide("#serve-https"),
+    SettingDeclaration::new(
         "log-level",
         Value(LogLevel),
         "`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`. Keys are not logged at any level.",
@@ -47,6 +64,19 @@ pub(in crate::config) const GATEWAY: SettingList = &[
     .with_variable(PROXY_API_KEY_FILE)
     .with_example("\"/run/secrets/gateway\"")
     .with_guide("#keep-keys-in-files"),
+    SettingDeclaration::new(
+        "admin-key",
+        Value(Secret),
+        "Key for admin actions over HTTP, `POST /admin/reload` and `POST /admin/health/reset`; without it both are off. It must \
+         differ from all keys of clients.",
+    )
+    .with_variable("VDM_ADMIN_KEY")
+    .with_example("\"choose-another-long-random-word\"")
+    .with_guide("#allow-admin-actions-over-http"),
+    SettingDeclaration::new("admin-key-file", Value(Text), "File that contains the key for admin actions.")
+        .with_variable("VDM_ADMIN_KEY_FILE")
+        .with_example("\"/run/secrets/gateway-admin\"")
+        .with_guide("#keep-keys-in-files"),
     SettingDeclaration::new(
         "allowed-hosts",
         Value(Hosts),

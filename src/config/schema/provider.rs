@@ -12,6 +12,7 @@ use crate::config::value_type::ValueType::{
 const MISSING_REASONING: &[&str] = &["empty", "blank", "thinking-block"];
 const REPLAYS: &[&str] = &["reasoning_content", "reasoning_content_always", "reasoning_details", "none"];
 
+const PROXY_GUIDE: &str = "#reach-a-provider-through-a-proxy";
 const ADAPT_GUIDE: &str = "#adapt-requests-to-a-provider";
 
 /// The settings for OpenAI-format providers alone come last.
@@ -84,6 +85,23 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     SettingDeclaration::new("models-url", Value(Link), "Web page about the provider's models, shown in `/health`.")
         .with_variable("{PROVIDER}_MODELS_URL")
         .with_example("\"https://llm.mycorp.example/models\""),
+    SettingDeclaration::new(
+        "ca-file",
+        Value(Text),
+        "PEM file with the authorities that signed this provider's certificate, such as a company's own. The usual ones stay trusted.",
+    )
+    .with_example("\"/etc/ssl/mycorp.pem\"")
+    .with_guide(PROXY_GUIDE),
+    SettingDeclaration::new(
+        "client-cert",
+        Value(Text),
+        "PEM file with the certificate chain that the gateway presents to this provider (mutual TLS). Requires `client-key`.",
+    )
+    .with_example("\"/etc/ssl/vandamme.pem\"")
+    .with_guide(PROXY_GUIDE),
+    SettingDeclaration::new("client-key", Value(Text), "PEM file with the private key of `client-cert`.")
+        .with_example("\"/etc/ssl/vandamme.key\"")
+        .with_guide(PROXY_GUIDE),
     SettingDeclaration::new(
         "drop-params",
         Value(Params),

@@ -36,7 +36,7 @@ fn the_built_in_file_has_the_declared_defaults() {
 fn the_reference_shows_every_setting_as_declared() {
     let [gateway, defaults, _] = &schema::TABLES;
     let part = |start, end| Part { file: REFERENCE, start, end };
-    part("\n### The gateway\n", "\n### All providers").compare(&format!("\n{HEAD}{}", rows(gateway)));
+    part("\n### The gateway\n", "\n### Keys of clients").compare(&format!("\n{HEAD}{}", rows(gateway)));
     part("\n### All providers: `[defaults]`\n", "\n### A provider")
         .compare(&format!("\n{HEAD}{}", rows(defaults)));
     let all: String = of_format(ProviderScope::All).map(row).collect();
@@ -58,7 +58,7 @@ fn the_sample_file_shows_every_setting_as_declared() {
     let is_shown = |setting: &&SettingDeclaration| !matches!(setting.key_type, KeyType::AuthMode);
     let top = SampleSection { table: "", prefix: "" };
     let entries: String = available(schema::GATEWAY).map(|setting| top.entry(setting)).collect();
-    part("# ---- The gateway itself ----\n", "\n\n# ---- For all").compare(&entries);
+    part("# ---- The gateway itself ----\n", "\n\n# ---- Keys of clients").compare(&entries);
     let defaults = SampleSection { table: "defaults", prefix: "" };
     let entries: String = available(schema::DEFAULTS).map(|setting| defaults.entry(setting)).collect();
     part("\n#[defaults]\n", "\n\n# ---- A profile").compare(&entries);

@@ -50,7 +50,7 @@ fn the_gateway_key_can_be_in_a_file_too() {
     let machine = machine.secret("own", "canary one\n");
     assert_eq!(
         machine.mistakes(),
-        ["environment variable PROXY_API_KEY_FILE: own holds several words, but the gateway has one key"]
+        ["environment variable PROXY_API_KEY_FILE: own holds several words, but proxy-api-key is one key"]
     );
     let machine = machine.variable("PROXY_API_KEY", "k");
     assert!(machine.mistakes()[0].contains("set twice"), "{:?}", machine.mistakes());

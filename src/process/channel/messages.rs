@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::process::control::{ControlReply, Status};
+use crate::process::control::{ControlReply, ResetTarget, Status};
 
 /// From the master to a worker. A message that a worker of another version does not know is ignored there.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,6 +19,8 @@ pub(crate) enum WorkerOrder {
     Status,
     /// Read the configuration again, and answer with [`WorkerMessage::Reloaded`].
     Reload,
+    /// Reset the health of these providers, and answer with [`WorkerMessage::HealthReset`].
+    ResetHealth(ResetTarget),
     /// Answer with [`WorkerMessage::State`].
     ExportState,
     /// Accept no more connections, serve the open ones without a limit of time, then exit. The second one limits the time to
@@ -55,6 +57,7 @@ pub(crate) enum WorkerMessage {
     Pong,
     Status(Box<Status>),
     Reloaded(ControlReply),
+    HealthReset(ControlReply),
     /// The attachment is what the next worker should begin with.
     State,
     /// So many requests are in flight, and so many connections are open, while it drains.

@@ -88,6 +88,7 @@ pub(crate) fn at(socket: &Path) -> Option<Running> {
         ControlReply::Status(status) => Some(Running { socket: socket.to_owned(), status: *status }),
         ControlReply::Joined { .. }
         | ControlReply::Reloaded(_)
+        | ControlReply::HealthReset(_)
         | ControlReply::Stopping { .. }
         | ControlReply::Restarted(_)
         | ControlReply::Refused(_) => None,
@@ -105,6 +106,7 @@ pub(crate) fn join(socket: &Path) -> Result<SocketAddr> {
         Some(
             ControlReply::Status(_)
             | ControlReply::Reloaded(_)
+            | ControlReply::HealthReset(_)
             | ControlReply::Stopping { .. }
             | ControlReply::Restarted(_),
         )
@@ -121,7 +123,10 @@ pub(crate) fn ask(socket: &Path, ask: ControlCommand) -> Result<Answers> {
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_read_timeout(Some(match ask {
         ControlCommand::Status | ControlCommand::Join => PATIENCE,
-        ControlCommand::Reload | ControlCommand::Stop | ControlCommand::StopNow => LONG_PATIENCE,
+        ControlCommand::ResetHealth(_)
+        | ControlCommand::Reload
+        | ControlCommand::Stop
+        | ControlCommand::StopNow => LONG_PATIENCE,
         ControlCommand::Restart => RESTART_PATIENCE,
     }))?;
     let mut question = serde_json::to_vec(&Question { version: VERSION, ask })?;

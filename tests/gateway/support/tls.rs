@@ -8,8 +8,11 @@ use rcgen::{CertificateParams, KeyPair};
 use tokio::io::{AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 /// A TLS endpoint for `localhost` that forwards everything to a plain one.
 pub(crate) struct TlsFront {
@@ -33,11 +36,33 @@ impl TlsFront {
         Self::with_certificate(upstream, farewell, &params)
     }
 
+    /// Serves only clients with this certificate, given as PEM.
+    pub(crate) fn for_client(upstream: SocketAddr, certificate: &str) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM"))
+            .expect("a certificate");
+        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let verifier = verifier.build().expect("a verifier");
+        let params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        Self::start(upstream, Farewell::CloseNotify, &params, verifier)
+    }
+
     /// With a self-signed certificate of this content.
     pub(crate) fn with_certificate(
         upstream: SocketAddr,
         farewell: Farewell,
         params: &CertificateParams,
+    ) -> Self {
+        Self::start(upstream, farewell, params, WebPkiClientVerifier::no_client_auth())
+    }
+
+    fn start(
+        upstream: SocketAddr,
+        farewell: Farewell,
+        params: &CertificateParams,
+        clients: Arc<dyn ClientCertVerifier>,
     ) -> Self {
         let key = KeyPair::generate().expect("a key");
         let signed = params.self_signed(&key).expect("a certificate");
@@ -47,7 +72,7 @@ impl TlsFront {
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("known versions")
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(vec![signed.der().clone()], secret)
             .expect("its own key");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");

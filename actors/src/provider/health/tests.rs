@@ -388,3 +388,32 @@ fn a_success_that_began_before_failures_does_not_erase_them() {
     bench.fail(MODEL, Outcome::ServerError);
     assert!(bench.take_with_alternative().is_ok(), "a success separates the failures");
 }
+/// Requirement: a reset makes a provider or one key as good as new, and calls from before it carry no evidence.
+#[test]
+fn a_reset_makes_keys_as_good_as_new() {
+    let mut bench = bench(&["a", "b"]);
+    for _ in 0..2 {
+        bench.fail(MODEL, limited(100));
+    }
+    assert!(matches!(bench.take_with(MODEL, |_| {}), Err(KeyChoice::RateLimited { .. })));
+    let from_before = bench.count;
+    assert_eq!(bench.health.reset(ResetScope::Key(id("b")), bench.now), [id("b")]);
+    bench.advance(1);
+    assert_eq!(bench.take().key, id("b"));
+    assert!(bench.take_without(id("b")).is_err(), "the other key still waits");
+    assert_eq!(bench.health.reset(ResetScope::Provider, bench.now), [id("a"), id("b")]);
+    assert!(bench.health.is_clear(bench.now));
+    bench.advance(1);
+    let late = LeasedCall {
+        key: id("a"),
+        model: MODEL,
+        began: bench.now - 2_000,
+        number: from_before,
+        is_known_to_fail: false,
+        size: Size { body: 1000, max_tokens: 100 },
+    };
+    assert_eq!(bench.report(&late, limited(100)), []);
+    assert!(bench.health.is_clear(bench.now));
+    bench.fail(MODEL, limited(100));
+    assert!(!bench.health.is_clear(bench.now), "later calls count");
+}

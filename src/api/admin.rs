@@ -1,0 +1,103 @@
+//! `POST /admin/…`: actions that change the running gateway. They need `VDM_ADMIN_KEY`; a client's key does not suffice, and
+//! a gateway without an admin key has none of them.
+
+use std::time::Duration;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::rt::time::timeout;
+use actix_web::{Error, HttpRequest, HttpResponse, web};
+use serde::Serialize;
+use vandamme_actors::settings::Api;
+use vandamme_protocol::vocabulary::ErrorKind;
+
+use super::body;
+use super::endpoint::Refused;
+use super::report::uncached;
+use super::{guarded, shared};
+use crate::caller;
+use crate::gateway::Gateway;
+use crate::process::control::ResetTarget;
+use crate::request_id::RequestId;
+
+/// The longest wait for a reload: reading the configuration may take 10 s, twice.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The answer to a reload that was refused, as `vdm server reload --json` prints it.
+#[derive(Serialize)]
+struct NotReloaded {
+    refused: Vec<String>,
+}
+
+/// Whether the request may change the gateway.
+fn authorize(request: &HttpRequest, gateway: &Gateway) -> Result<(), Refused> {
+    match gateway.live_config().access.admin {
+        Some(key) if caller::presents(request.headers(), &key) => Ok(()),
+        Some(_) => {
+            let message =
+                "invalid admin key: send the gateway's VDM_ADMIN_KEY as x-api-key or as a bearer token";
+            Err(Refused(401, ErrorKind::Authentication, message.to_owned()))
+        }
+        None => {
+            let message = "admin actions over HTTP are off: set VDM_ADMIN_KEY on the gateway, or use `vdm server` on its machine";
+            Err(Refused(403, ErrorKind::Permission, message.to_owned()))
+        }
+    }
+}
+
+/// Lets a request pass to an endpoint of the class `admin`.
+pub(super) async fn require_key(
+    mut request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let Some(gateway) = request.app_data::<web::Data<Gateway>>().cloned() else {
+        return Ok(request.into_response(HttpResponse::InternalServerError().finish()));
+    };
+    let Err(refused) = authorize(request.request(), &gateway) else { return next.call(request).await };
+    // A client that still sends its body must be able to read the answer.
+    let mut payload = request.extract::<web::Payload>().await?;
+    body::drain(request.request(), &mut payload, &gateway.live_config().settings.limits).await;
+    let response = uncached(refused.response(Api::Messages, &RequestId::new()));
+    Ok(request.into_response(response))
+}
+
+/// Reads the configuration again, as `vdm server reload` does.
+pub(super) async fn reload(gateway: web::Data<Gateway>) -> HttpResponse {
+    let (id, gateway) = (RequestId::new(), shared(&gateway));
+    let handler = async {
+        let busy = || Refused(503, ErrorKind::Api, "the gateway is busy; try again".to_owned());
+        let Some(reloading) = gateway.order_reload() else { return busy().response(Api::Messages, &id) };
+        match timeout(PATIENCE, reloading).await {
+            Ok(Ok(Ok(reloaded))) => HttpResponse::Ok().json(reloaded),
+            Ok(Ok(Err(refused))) => HttpResponse::UnprocessableEntity().json(NotReloaded { refused }),
+            Ok(Err(_)) | Err(_) => busy().response(Api::Messages, &id),
+        }
+    };
+    uncached(guarded(Api::Messages, &id, handler).await)
+}
+
+/// Makes providers and keys as good as new, as `vdm health reset` does.
+pub(super) async fn reset_health(
+    request: HttpRequest,
+    mut payload: web::Payload,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
+    let (id, gateway) = (RequestId::new(), shared(&gateway));
+    let handler = async {
+        let invalid = |text: &str| Refused(400, ErrorKind::InvalidRequest, text.to_owned());
+        let limits = &gateway.live_config().settings.limits;
+        let Ok(bytes) = body::read(&mut payload, request.headers(), limits).await else {
+            return invalid("the request body cannot be read").response(Api::Messages, &id);
+        };
+        let Ok(target) = ResetTarget::from_json(&bytes) else {
+            let text = "expected {\"provider\": \"NAME\", \"key\": \"ID\"}; both are optional";
+            return invalid(text).response(Api::Messages, &id);
+        };
+        match gateway.reset_health(&target).await {
+            Ok(reset) => HttpResponse::Ok().json(reset),
+            Err(text) => Refused(404, ErrorKind::NotFound, text).response(Api::Messages, &id),
+        }
+    };
+    uncached(guarded(Api::Messages, &id, handler).await)
+}

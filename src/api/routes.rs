@@ -1,0 +1,123 @@
+//! Who may call which endpoint: every path of the gateway with its class. The endpoint that a request has matched decides about
+//! access, never the text of its URL.
+
+use std::fmt;
+
+/// One endpoint. A trailing slash makes no difference.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Endpoint {
+    pub(super) path: &'static str,
+    /// The methods that it accepts.
+    pub(super) methods: &'static str,
+    pub(super) access: Access,
+}
+
+/// Who may call an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Everybody. It reveals only that the gateway runs; `/health` has details for those who may read.
+    Open,
+    /// Clients: with a client key if there is one, else as `src/api/access.rs` decides.
+    Serve,
+    /// With a client key if there is one, else from this machine only.
+    Read,
+    /// With the admin key only.
+    Admin,
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::Serve => "serve",
+            Self::Read => "read",
+            Self::Admin => "admin",
+        })
+    }
+}
+
+const fn endpoint(methods: &'static str, path: &'static str, access: Access) -> Endpoint {
+    Endpoint { path, methods, access }
+}
+
+pub(super) const MESSAGES: Endpoint = endpoint("POST", "/v1/messages", Access::Serve);
+pub(super) const COUNT_TOKENS: Endpoint = endpoint("POST", "/v1/messages/count_tokens", Access::Serve);
+pub(super) const CHAT_COMPLETIONS: Endpoint = endpoint("POST", "/v1/chat/completions", Access::Serve);
+pub(super) const MODELS: Endpoint = endpoint("GET, HEAD", "/v1/models", Access::Serve);
+pub(super) const MODEL: Endpoint = endpoint("GET, HEAD", "/v1/models/{id:.+}", Access::Serve);
+pub(super) const ALIASES: Endpoint = endpoint("GET, HEAD", "/v1/aliases", Access::Serve);
+pub(super) const PROFILES: Endpoint = endpoint("GET, HEAD", "/v1/profiles", Access::Serve);
+pub(super) const SHORT_PROFILES: Endpoint = endpoint("GET, HEAD", "/profiles", Access::Serve);
+pub(super) const TOP_MODELS: Endpoint = endpoint("GET, HEAD", "/top-models", Access::Serve);
+// It sends a request to a model, so HEAD is not accepted.
+pub(super) const TEST_CONNECTION: Endpoint = endpoint("GET", "/test-connection", Access::Serve);
+pub(super) const RUNNING_TOTALS: Endpoint = endpoint("GET, HEAD", "/metrics/running-totals", Access::Read);
+pub(super) const LOGS: Endpoint = endpoint("GET, HEAD", "/metrics/logs", Access::Read);
+pub(super) const ACTIVE_REQUESTS: Endpoint = endpoint("GET, HEAD", "/metrics/active-requests", Access::Read);
+// The stream does not end, so HEAD is not accepted.
+pub(super) const ACTIVE_STREAM: Endpoint = endpoint("GET", "/metrics/active-requests/stream", Access::Read);
+pub(super) const RELOAD: Endpoint = endpoint("POST", "/admin/reload", Access::Admin);
+pub(super) const RESET_HEALTH: Endpoint = endpoint("POST", "/admin/health/reset", Access::Admin);
+pub(super) const HEALTH: Endpoint = endpoint("GET, HEAD", "/health", Access::Open);
+// For orchestrators and load balancers.
+pub(super) const LIVE: Endpoint = endpoint("GET, HEAD", "/health/live", Access::Open);
+pub(super) const READY: Endpoint = endpoint("GET, HEAD", "/health/ready", Access::Open);
+pub(super) const WELCOME: Endpoint = endpoint("GET, HEAD", "/", Access::Open);
+// Claude Code opens its connection with this request; any answer is enough.
+pub(super) const HELLO: Endpoint = endpoint("HEAD", "/api/hello", Access::Open);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Endpoint; 21] = [
+        MESSAGES,
+        COUNT_TOKENS,
+        CHAT_COMPLETIONS,
+        MODELS,
+        MODEL,
+        ALIASES,
+        PROFILES,
+        SHORT_PROFILES,
+        TOP_MODELS,
+        TEST_CONNECTION,
+        RUNNING_TOTALS,
+        LOGS,
+        ACTIVE_REQUESTS,
+        ACTIVE_STREAM,
+        RELOAD,
+        RESET_HEALTH,
+        HEALTH,
+        LIVE,
+        READY,
+        WELCOME,
+        HELLO,
+    ];
+
+    /// Requirement: one table shows every endpoint with its class. `tests/gateway/security/endpoints.rs` calls each of them.
+    #[test]
+    fn security_md_shows_every_endpoint() {
+        let row = |Endpoint { path, methods, access }: &Endpoint| {
+            format!("| {access} | {methods} | `{}` |\n", path.replace(":.+", ""))
+        };
+        let table: String = ALL.iter().map(row).collect();
+        println!("{table}");
+        assert!(include_str!("../../SECURITY.md").contains(&table), "SECURITY.md must contain:\n{table}");
+    }
+
+    /// Requirement: no endpoint is outside of the table.
+    #[test]
+    fn every_registered_endpoint_is_in_the_table() {
+        let registered = include_str!("../api.rs");
+        let named = include_str!("routes.rs").lines().filter_map(|line| {
+            line.strip_prefix("pub(super) const ")?.split_once(": Endpoint").map(|(name, _)| name)
+        });
+        let named: Vec<&str> = named.collect();
+        assert_eq!(named.len(), ALL.len());
+        for name in named {
+            assert!(registered.contains(&format!("routes::{name}")), "{name} is not registered");
+        }
+        // Only `register` (twice) and the endpoint of the feature `faults` add services.
+        assert_eq!(registered.matches("app.service(").count(), 3);
+    }
+}
