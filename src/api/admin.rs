@@ -81,7 +81,7 @@ pub(super) async fn reload(gateway: web::Data<Gateway>) -> HttpResponse {
     uncached(guarded(Api::Messages, &id, handler).await)
 }
 
-/// Makes providers and keys as good as new, as `vdm health reset` does.
+/// Resets the health of providers and keys, as `vdm health reset` does.
 pub(super) async fn reset_health(
     request: HttpRequest,
     mut payload: web::Payload,
