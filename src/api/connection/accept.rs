@@ -15,9 +15,9 @@ use super::limiter::{Class, SlotClaim};
 use super::{ClientConnection, ClientStream, ConnectionLimiter, worker};
 use crate::gateway::Gateway;
 
-/// How long the other threads may take to find a connection to close.
+/// How long to wait for the other threads to find a connection to close.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// So much may wait in the system's buffer unsent. More would only hide how slowly a client reads.
+/// How many unsent bytes the system buffers. More would only hide how slowly a client reads.
 #[cfg(target_os = "linux")]
 const UNSENT: u32 = 16 << 10;
 
@@ -33,16 +33,24 @@ pub(crate) async fn accept(
     let slot = match limiter.claim(peer.map(|peer| peer.ip()), limits) {
         SlotClaim::Granted(slot) => slot,
         SlotClaim::Full(mut slot) => {
-            // Another one may have closed meanwhile.
+            // Another connection may have closed in the meantime.
             if !make_room(gateway).await && !slot.fits(limits) {
                 slot.class = Class::Reserved;
                 if slot.exceeds_reserve(limits) && !worker::close_longest_waiting(Class::Reserved) {
-                    return Err(refuse(&io, "the gateway has as many client connections as it may have"));
+                    return Err(refuse(
+                        &io,
+                        "the gateway has reached its limit of client connections (limits.connections)",
+                    ));
                 }
             }
             slot
         }
-        SlotClaim::Refused => return Err(refuse(&io, "there are too many connections from this address")),
+        SlotClaim::Refused => {
+            return Err(refuse(
+                &io,
+                "this address has reached its limit of connections (limits.connections-per-address)",
+            ));
+        }
     };
     set_up(&io, limits);
     let connection = Rc::new(ClientConnection::new(slot, peer));
@@ -55,7 +63,7 @@ fn set_up(io: &TcpStream, limits: &Limits) {
     let _ = io.set_nodelay(true);
     #[cfg(target_os = "linux")]
     {
-        // The system closes the connection of a client that takes nothing at all.
+        // The system closes the connection of a client that acknowledges nothing.
         if let Some(patience) = limits.client_timeout {
             let longest = i32::MAX.unsigned_abs();
             let patience =
@@ -65,14 +73,14 @@ fn set_up(io: &TcpStream, limits: &Limits) {
             }
         }
         if let Err(error) = socket2::SockRef::from(io).set_tcp_notsent_lowat(UNSENT) {
-            log::debug!("the system buffers more for slow clients than it should: {error}");
+            log::debug!("cannot limit the system's buffer for slow clients: {error}");
         }
     }
     #[cfg(not(target_os = "linux"))]
     let _ = limits;
 }
 
-/// Says why as far as that is possible without waiting, and leaves the connection to be closed.
+/// Sends the reason if that is possible without waiting. The caller then drops the connection, which closes it.
 fn refuse(io: &TcpStream, why: &str) -> io::Error {
     let body = format!("{{\"type\":\"error\",\"error\":{{\"type\":\"api_error\",\"message\":\"{why}\"}}}}");
     let reply = format!(
@@ -80,12 +88,13 @@ fn refuse(io: &TcpStream, why: &str) -> io::Error {
          content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
-    // A client that does not take it has lost nothing but the reason.
+    // If this fails, the client misses only the reason.
     let _ = socket2::SockRef::from(io).send(reply.as_bytes());
     io::ErrorKind::ConnectionRefused.into()
 }
 
-/// Closes the connection that has waited longest for a request, on this thread or another one; `false` when all are in use.
+/// Closes the connection that has waited longest for a request, on this thread or another one. Returns `false` if all
+/// are in use.
 async fn make_room(gateway: &Gateway) -> bool {
     if worker::close_longest_waiting(Class::Ordinary) {
         return true;
@@ -94,7 +103,7 @@ async fn make_room(gateway: &Gateway) -> bool {
         for worker in gateway.workers().iter() {
             let (answer, closed) = oneshot::channel();
             worker.spawn_fn(move || {
-                // Whoever asked may have given up.
+                // The receiver may have timed out.
                 let _ = answer.send(worker::close_longest_waiting(Class::Ordinary));
             });
             if closed.await == Ok(true) {
