@@ -118,7 +118,7 @@ async fn ask_gateway(config: &Config, naming: Naming) -> (String, Result<Vec<u8>
     };
     let only = if naming == Naming::Configuration { client::only_other(host, port) } else { None };
     if let Some(running) = only {
-        server::say_only_other(host, port, &running);
+        server::print_only_other(host, port, &running);
         let Status { address, certificate, .. } = running.status.clone();
         let host = reachable(&address.ip().to_string());
         let url = format!("{}://{host}:{}", running.status.scheme(), address.port());

@@ -97,13 +97,14 @@ mod tests {
         for (line, words) in [
             ("vdm oauth login chatgpt", "OAuth subscriptions are refused"),
             ("vdm config reload-profiles", "vdm server reload"),
-            ("vdm server start --port=1 --systemd", "journal"),
             ("vdm -v server start", "vdm server start --verbose"),
             ("vdm --config x config show", "after the subcommand"),
         ] {
             assert!(advised(line).contains(words), "{line}: {}", advised(line));
         }
-        for line in ["vdm", "vdm bogus", "vdm wrap oauth", "vdm server start --demon"] {
+        for line in
+            ["vdm", "vdm bogus", "vdm wrap oauth", "vdm server start --systemd", "vdm server start --demon"]
+        {
             assert_eq!(advised(line), "", "{line}");
         }
     }

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use clap::Args;
 
-pub(super) use self::running::{GatewayArgs, RestartArgs, StatusArgs, StopArgs, others, say_only_other};
+pub(super) use self::running::{GatewayArgs, RestartArgs, StatusArgs, StopArgs, others, print_only_other};
 use super::exit_code::Exit;
 use super::summary::{log_summary, summary};
 use super::{print_to_stderr, report_errors};

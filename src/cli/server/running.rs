@@ -81,7 +81,7 @@ impl GatewayArgs {
             return Ok(running);
         }
         if let Some(running) = self.only_other(&host, port) {
-            say_only_other(&host, port, &running);
+            print_only_other(&host, port, &running);
             return Ok(running);
         }
         Err(self.not_found(&host, port))
@@ -347,7 +347,7 @@ fn report_in_flight(running: &Running, said: &ControlReply) {
 }
 
 /// Reports that a command uses another gateway than the configured one.
-pub(in crate::cli) fn say_only_other(host: &str, port: u16, running: &Running) {
+pub(in crate::cli) fn print_only_other(host: &str, port: u16, running: &Running) {
     let (pid, url) = (running.status.pid, running.status.url());
     print_to_stderr(format_args!(
         "vdm: no gateway at {host}, port {port}; using the only one that runs: {url} (pid {pid})\n"

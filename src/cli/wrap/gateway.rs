@@ -189,7 +189,7 @@ impl GatewaySelector<'_> {
                 return Ok(address);
             }
             if let Ok(Some(status)) = gateway.try_wait() {
-                files.tell_last_lines();
+                files.print_last_lines();
                 let code =
                     status.code().map_or_else(|| status.to_string(), |code| format!("exit code {code}"));
                 let exit = if status.code() == Some(i32::from(Exit::Bind.number())) {
@@ -207,7 +207,7 @@ impl GatewaySelector<'_> {
         }
         // This process has started it, and no session has joined it.
         let _gone = gateway.kill().and_then(|()| gateway.wait());
-        files.tell_last_lines();
+        files.print_last_lines();
         Err(failure(
             &format!("the gateway did not start within {} s; see above", START.as_secs()),
             Exit::Failed,
@@ -261,7 +261,7 @@ struct Files {
 }
 
 impl Files {
-    fn tell_last_lines(&self) {
+    fn print_last_lines(&self) {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         for line in &lines[lines.len().saturating_sub(LAST_LINES)..] {
