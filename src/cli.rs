@@ -104,7 +104,7 @@ enum ServerCommand {
 enum HealthCommand {
     /// Check the running gateway; exit code 0 if it is healthy, 1 if not.
     Server(health::HealthArgs),
-    /// Make providers and keys as good as new in the running gateway; requests go there first again.
+    /// Reset the health of providers and keys in the running gateway; their cooldowns end.
     Reset(health_reset::ResetArgs),
     /// Check that providers accept the configured keys; exit code 0 if they do, 1 if not.
     Upstream(upstream::UpstreamArgs),

@@ -321,13 +321,6 @@ impl<'a> LayerReading<'a> {
         ApiKey::new(key.text)
     }
 
-    /// A gateway that only its sessions reach speaks plain HTTP: its certificate is for other names.
-    fn listener_tls(&mut self, root: Section<'_>, listener: &ListenAddress) -> Option<ListenerTls> {
-        let is_private = self.overrides.sessions.is_some() && listener.is_loopback();
-        let tls = listener_tls::read(root, &self.overrides.working_directory, &mut self.report);
-        tls.filter(|_| !is_private)
-    }
-
     /// `None` if a value of the built-in file is missing because a user's value for it is invalid.
     fn config(&mut self, merged: &Layer) -> Option<Config> {
         let root = merged.root();
@@ -337,7 +330,7 @@ impl<'a> LayerReading<'a> {
         let limits = limits.map_err(|error| self.report.error("[limits]", error)).ok()?;
         let proxies = self.proxies();
         tls_files::check(&self.variables, self.overrides, &mut self.report);
-        let tls = self.listener_tls(root, &listener);
+        let tls = listener_tls::read(root, &listener, self.overrides, &mut self.report);
         let proxy_api_key = root.text("proxy-api-key").map(|key| self.gateway_key(key));
         let access = client_keys::build(root, proxy_api_key.as_ref(), &mut self.report);
         let mut builder = Builder::new(&self.layers, merged, &listener, &self.variables);

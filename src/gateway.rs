@@ -159,10 +159,10 @@ fn latest(keys: impl Iterator<Item = ApiKey>) -> Vec<ApiKey> {
 fn latest_by<K>(keys: impl Iterator<Item = K>, hash: impl Fn(&K) -> KeyHash) -> Vec<K> {
     let all: Vec<_> = keys.collect();
     let mut seen = HashSet::new();
-    let mut latest: Vec<_> =
+    let mut kept: Vec<_> =
         all.into_iter().rev().filter(|key| seen.insert(hash(key))).take(MOST_KEYS).collect();
-    latest.reverse();
-    latest
+    kept.reverse();
+    kept
 }
 
 impl Gateway {
@@ -257,8 +257,11 @@ impl Gateway {
         receiver
     }
 
-    /// Orders a reload; `None` if too many wait already.
+    /// Orders a reload; `None` if too many wait already, or if another process accepts connections.
     pub(crate) fn order_reload(&self) -> Option<oneshot::Receiver<Result<Reloaded, Vec<String>>>> {
+        if !self.accepts_connections() {
+            return None;
+        }
         let (reply, reloaded) = oneshot::channel();
         self.reloads.get()?.try_send(reply).ok()?;
         Some(reloaded)

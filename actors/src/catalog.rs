@@ -11,7 +11,7 @@
 //! | [`ClaimRefresh`] | a request that found an outdated listing | whether that request refreshes it |
 //! | `ForgetProvider` | supervisor | – |
 //!
-//! The catalog sends no requests itself, so that a slow provider delays no other. `src/proxy/list_models.rs` fetches new
+//! The catalog sends no requests itself, so that a slow provider delays no other. `src/models/list.rs` fetches new
 //! listings; requests that need the same one share one call. A separate thread reads and writes the disk.
 
 mod disk;

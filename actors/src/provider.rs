@@ -46,7 +46,6 @@ pub use self::learned_rules::LearnedRuleView;
 use self::learned_rules::{LearnedRules, Novelty};
 pub use self::lease::Lease;
 use self::lease::LeaseSource;
-
 pub use self::permits::HeldPermit;
 pub(crate) use self::permits::Permits;
 use self::permits::{LeaseEvent, Permit};

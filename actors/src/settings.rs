@@ -216,7 +216,7 @@ pub struct Limits {
     pub body_grace: Duration,
     /// `body-min-rate`: Least bytes per second of a request's body. A slower client gets 408. Default: 1KiB.
     pub body_min_rate: u64,
-    /// `certificate-check`: x
+    /// `certificate-check`: How often the files of tls-cert and tls-key are checked for a change. Default: 60 s.
     pub certificate_check: Duration,
     /// `connections`: Open client connections. At the limit, the connection that has been idle longest is closed for a
     /// new one. If all are in use, a new one can request /health, and other requests get 503. vdm raises its soft limit

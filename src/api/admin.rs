@@ -62,11 +62,15 @@ pub(super) async fn require_key(
     Ok(request.into_response(response))
 }
 
+/// The action was not begun, or its result is unknown.
+fn busy() -> Refused {
+    Refused(503, ErrorKind::Api, "the gateway is busy; try again".to_owned())
+}
+
 /// Reads the configuration again, as `vdm server reload` does.
 pub(super) async fn reload(gateway: web::Data<Gateway>) -> HttpResponse {
     let (id, gateway) = (RequestId::new(), shared(&gateway));
     let handler = async {
-        let busy = || Refused(503, ErrorKind::Api, "the gateway is busy; try again".to_owned());
         let Some(reloading) = gateway.order_reload() else { return busy().response(Api::Messages, &id) };
         match timeout(PATIENCE, reloading).await {
             Ok(Ok(Ok(reloaded))) => HttpResponse::Ok().json(reloaded),
@@ -77,7 +81,7 @@ pub(super) async fn reload(gateway: web::Data<Gateway>) -> HttpResponse {
     uncached(guarded(Api::Messages, &id, handler).await)
 }
 
-/// Makes providers and keys as good as new, as `vdm health reset` does.
+/// Resets the health of providers and keys, as `vdm health reset` does.
 pub(super) async fn reset_health(
     request: HttpRequest,
     mut payload: web::Payload,
@@ -94,6 +98,10 @@ pub(super) async fn reset_health(
             let text = "expected {\"provider\": \"NAME\", \"key\": \"ID\"}; both are optional";
             return invalid(text).response(Api::Messages, &id);
         };
+        // The next connection reaches the process that serves now.
+        if !gateway.accepts_connections() {
+            return busy().response(Api::Messages, &id);
+        }
         match gateway.reset_health(&target).await {
             Ok(reset) => HttpResponse::Ok().json(reset),
             Err(text) => Refused(404, ErrorKind::NotFound, text).response(Api::Messages, &id),

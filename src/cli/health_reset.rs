@@ -1,4 +1,4 @@
-//! `vdm health reset`: forgets in the running gateway what is known about the health of providers and keys.
+//! `vdm health reset`: resets the health of providers and keys in the running gateway.
 
 use clap::Args;
 

@@ -9,8 +9,10 @@ use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 
+use super::base_url::ListenAddress;
 use super::error::Diagnostics;
 use super::layer::{LocatedText, Section};
+use super::overrides::Overrides;
 use super::pem_files::{self, PemFile};
 
 /// The only protocol of the listener. HTTP/2 is not offered.
@@ -53,7 +55,20 @@ impl fmt::Debug for ListenerTls {
 }
 
 /// The TLS of the listener; `None` for plain HTTP, and if a file cannot be used.
-pub(super) fn read(root: Section<'_>, directory: &Path, report: &mut Diagnostics) -> Option<ListenerTls> {
+///
+/// A gateway that only its sessions reach uses plain HTTP: the certificate is for other names.
+pub(super) fn read(
+    root: Section<'_>,
+    listener: &ListenAddress,
+    overrides: &Overrides,
+    report: &mut Diagnostics,
+) -> Option<ListenerTls> {
+    let tls = read_files(root, &overrides.working_directory, report);
+    let is_private = overrides.sessions.is_some() && listener.is_loopback();
+    tls.filter(|_| !is_private)
+}
+
+fn read_files(root: Section<'_>, directory: &Path, report: &mut Diagnostics) -> Option<ListenerTls> {
     let (certificate, key) = match (root.text("tls-cert"), root.text("tls-key")) {
         (None, None) => return None,
         (Some(certificate), Some(key)) => (certificate, key),

@@ -12,7 +12,7 @@ use crate::process::control::{HealthReset, ResetProvider, ResetTarget};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Gateway {
-    /// Makes the providers and keys of `target` as good as new. Requests go there first again.
+    /// Clears what is recorded about failures of the providers and keys of `target`. They are preferred again.
     ///
     /// # Errors
     /// One line that says what does not exist.

@@ -41,7 +41,7 @@ pub(crate) enum ControlCommand {
     Join,
     /// Read the configuration again, and go on with it.
     Reload,
-    /// Make providers as good as new.
+    /// Reset the health of providers and keys.
     ResetHealth(ResetTarget),
     /// Finish what is in flight, and go.
     Stop,

@@ -42,7 +42,7 @@ fn a_reload_over_http_answers_as_the_command_does() {
     assert_eq!(refused.json(), command);
 }
 
-/// Requirement: `POST /admin/health/reset` and `vdm health reset` make a provider or a key as good as new.
+/// Requirement: `POST /admin/health/reset` and `vdm health reset` reset the health of a provider or a key.
 #[test]
 fn a_reset_makes_a_provider_as_good_as_new() {
     let upstream = Upstream::anthropic();

@@ -6,7 +6,7 @@ use super::{Provider, ResetScope};
 use crate::clock;
 use crate::secret::KeyId;
 
-/// Makes keys, and with all keys models and host, as good as new. Answers with the keys that were reset.
+/// Resets the health of one key, or of all keys with models and host. Answers with the keys that were reset.
 #[derive(Clone, Copy, Debug, Message)]
 #[rtype(result = "Vec<KeyId>")]
 pub struct ResetHealth(pub ResetScope);

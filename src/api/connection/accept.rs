@@ -108,12 +108,13 @@ fn refuse(io: &TcpStream, security: Security, why: &str) -> io::Error {
          content-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
-    // A client that does not take it has lost nothing but the reason.
+    // If this fails, the client misses only the reason.
     let _ = socket2::SockRef::from(io).send(reply.as_bytes());
     io::ErrorKind::ConnectionRefused.into()
 }
 
-/// Closes the connection that has waited longest for a request, on this thread or another one; `false` when all are in use.
+/// Closes the connection that has waited longest for a request, on this thread or another one. Returns `false` if all
+/// are in use.
 async fn make_room(gateway: &Gateway) -> bool {
     if worker::close_longest_waiting(Class::Ordinary) {
         return true;
@@ -122,7 +123,7 @@ async fn make_room(gateway: &Gateway) -> bool {
         for worker in gateway.workers().iter() {
             let (answer, closed) = oneshot::channel();
             worker.spawn_fn(move || {
-                // Whoever asked may have given up.
+                // The receiver may have timed out.
                 let _ = answer.send(worker::close_longest_waiting(Class::Ordinary));
             });
             if closed.await == Ok(true) {

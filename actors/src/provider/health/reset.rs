@@ -9,12 +9,12 @@ use crate::secret::KeyId;
 pub enum ResetScope {
     /// All keys, all models and the host.
     Provider,
-    /// One key, with what is known about it and each model.
+    /// One key, for all models.
     Key(KeyId),
 }
 
 impl Health {
-    /// Makes everything in this scope as good as new. Calls that started before carry no evidence. Returns the keys.
+    /// Clears the health of everything in this scope. Calls that started earlier have no effect. Returns the keys.
     pub(in crate::provider) fn reset(&mut self, scope: ResetScope, now: Millis) -> Vec<KeyId> {
         let mut keys = vec![];
         for key in &mut self.keys {

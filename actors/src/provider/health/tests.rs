@@ -388,7 +388,7 @@ fn a_success_that_began_before_failures_does_not_erase_them() {
     bench.fail(MODEL, Outcome::ServerError);
     assert!(bench.take_with_alternative().is_ok(), "a success separates the failures");
 }
-/// Requirement: a reset makes a provider or one key as good as new, and calls from before it carry no evidence.
+/// Requirement: a reset clears the health of a provider or of one key, and calls from before it carry no evidence.
 #[test]
 fn a_reset_makes_keys_as_good_as_new() {
     let mut bench = bench(&["a", "b"]);
