@@ -14,9 +14,9 @@ use super::Shutdown;
 use super::file_changes::FileChanges;
 use super::reload::{Reloader, log_reload};
 use crate::gateway::Gateway;
-use crate::process::control::listener::{self, Caller, Control, Operator, Order, Submission};
+use crate::process::control::listener::{self, Caller, Control, ControlOperator, Order, Submission};
 use crate::process::control::{self, ControlCommand, ControlReply, State, Status};
-use crate::process::{Notice, Signals};
+use crate::process::{SignalRequest, Signals};
 
 /// Orders that wait while one is carried out.
 const WAITING: usize = 16;
@@ -35,19 +35,19 @@ pub(super) struct Orders {
 }
 
 /// What ends the wait for the next order.
-enum Event {
+enum OrderEvent {
     Order(Order),
-    Signal(Notice),
+    Signal(SignalRequest),
     FilesChanged,
 }
 
 impl Orders {
     /// Opens the control socket. A gateway without one serves requests.
-    pub(super) fn open(site: &Arc<Site>, changes: FileChanges) -> Result<Self, String> {
+    pub(super) fn open(status_source: &Arc<StatusSource>, changes: FileChanges) -> Result<Self, String> {
         let signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
         let (orders, waiting) = mpsc::channel(WAITING);
-        let address = site.address;
-        let users = Arc::new(Users { site: site.clone(), orders });
+        let address = status_source.address;
+        let users = Arc::new(StandaloneOperator { status_source: status_source.clone(), orders });
         let (control, waiting) = match listener::open(&control::name(address), users) {
             Ok(control) => (Some(control), Some(waiting)),
             Err(error) => {
@@ -64,19 +64,19 @@ impl Orders {
     pub(super) async fn until_shutdown(&mut self, gateway: &Gateway, reloader: &mut Reloader) -> Shutdown {
         loop {
             let Order { ask, reply, .. } = match self.next().await {
-                Event::Signal(Notice::Stop) => return Shutdown::Stop,
-                Event::Signal(Notice::Reload) | Event::FilesChanged => {
+                OrderEvent::Signal(SignalRequest::Stop) => return Shutdown::Stop,
+                OrderEvent::Signal(SignalRequest::Reload) | OrderEvent::FilesChanged => {
                     log_reload(&reloader.reload(gateway).await);
                     continue;
                 }
-                Event::Signal(Notice::Restart) => match reloader.check().await {
+                OrderEvent::Signal(SignalRequest::Restart) => match reloader.check().await {
                     Ok(()) => return Shutdown::Restart,
                     Err(mistakes) => {
                         mistakes.iter().for_each(|line| log::error!("not restarted: {line}"));
                         continue;
                     }
                 },
-                Event::Order(order) => order,
+                OrderEvent::Order(order) => order,
             };
             let shutdown = match ask {
                 ControlCommand::Stop => Shutdown::Stop,
@@ -94,7 +94,7 @@ impl Orders {
                     reply.send(reloaded.map_or_else(ControlReply::Refused, ControlReply::Reloaded));
                     continue;
                 }
-                // A gateway that was started by hand does not depend on sessions.
+                // A gateway that `vdm wrap` did not start accepts a join but does not track it.
                 ControlCommand::Join => {
                     reply.send(ControlReply::Joined { address: self.address });
                     continue;
@@ -109,7 +109,7 @@ impl Orders {
     }
 
     /// While the gateway stops: resolves when a signal or an order stops it at once.
-    pub(super) async fn hurry(&mut self, gateway: &Gateway) {
+    pub(super) async fn until_stop_now(&mut self, gateway: &Gateway) {
         let mut told = gateway.in_flight();
         loop {
             let event = match select(Box::pin(self.next()), Box::pin(sleep(PROGRESS))).await {
@@ -117,9 +117,12 @@ impl Orders {
                 Either::Right(_) => None,
             };
             let Order { ask, reply, .. } = match event {
-                Some(Event::Order(order)) => order,
-                Some(Event::Signal(Notice::Stop)) => return,
-                Some(Event::Signal(Notice::Reload | Notice::Restart) | Event::FilesChanged) => continue,
+                Some(OrderEvent::Order(order)) => order,
+                Some(OrderEvent::Signal(SignalRequest::Stop)) => return,
+                Some(
+                    OrderEvent::Signal(SignalRequest::Reload | SignalRequest::Restart)
+                    | OrderEvent::FilesChanged,
+                ) => continue,
                 None => {
                     let in_flight = gateway.in_flight();
                     if in_flight != told {
@@ -149,7 +152,7 @@ impl Orders {
         }
     }
 
-    async fn next(&mut self) -> Event {
+    async fn next(&mut self) -> OrderEvent {
         let Self { waiting, signals, changes, callers, .. } = self;
         callers.retain(Caller::waits);
         let order = Box::pin(async {
@@ -162,22 +165,22 @@ impl Orders {
         });
         let others = select(order, Box::pin(changes.next()));
         match select(Box::pin(signals.next()), others).await {
-            Either::Left((notice, _)) => Event::Signal(notice),
-            Either::Right((Either::Left((order, _)), _)) => Event::Order(order),
-            Either::Right((Either::Right(_), _)) => Event::FilesChanged,
+            Either::Left((request, _)) => OrderEvent::Signal(request),
+            Either::Right((Either::Left((order, _)), _)) => OrderEvent::Order(order),
+            Either::Right((Either::Right(_), _)) => OrderEvent::FilesChanged,
         }
     }
 }
 
 /// The users at the control socket.
-struct Users {
-    site: Arc<Site>,
+struct StandaloneOperator {
+    status_source: Arc<StatusSource>,
     orders: mpsc::Sender<Order>,
 }
 
-impl Operator for Users {
+impl ControlOperator for StandaloneOperator {
     fn status(&self) -> Option<Status> {
-        Some(self.site.status())
+        Some(self.status_source.status())
     }
 
     fn submit(&self, order: Order) -> Submission {
@@ -186,14 +189,14 @@ impl Operator for Users {
 }
 
 /// The running gateway as `vdm server status` describes it.
-pub(super) struct Site {
+pub(super) struct StatusSource {
     gateway: web::Data<Gateway>,
     address: SocketAddr,
     started: SystemTime,
     since: Instant,
 }
 
-impl Site {
+impl StatusSource {
     pub(super) fn new(gateway: &web::Data<Gateway>, address: SocketAddr) -> Arc<Self> {
         let (started, since) = (SystemTime::now(), Instant::now());
         Arc::new(Self { gateway: gateway.clone(), address, started, since })
