@@ -324,7 +324,7 @@ impl Gateway {
     }
 
     /// Resolves when running replies must end.
-    pub(crate) async fn drained(&self) {
+    pub(crate) async fn must_end_replies(&self) {
         if self.drain.subscribe().wait_for(|&drained| drained).await.is_err() {
             // Unreachable: the gateway owns the sender.
             std::future::pending().await
@@ -339,7 +339,7 @@ impl Gateway {
     }
 
     /// The threads that have called [`Gateway::enlist`].
-    pub(crate) fn workers(&self) -> Arc<Vec<ArbiterHandle>> {
+    pub(crate) fn threads(&self) -> Arc<Vec<ArbiterHandle>> {
         self.workers.load()
     }
 
@@ -355,7 +355,7 @@ impl Gateway {
     pub(crate) fn end_replies(&self) {
         self.drain.send_replace(true);
         for worker in self.workers.load().iter() {
-            worker.spawn_fn(vandamme_actors::converter::drain_here);
+            worker.spawn_fn(vandamme_actors::converter::end_replies_here);
         }
     }
 }

@@ -26,13 +26,13 @@ use signal_hook::iterator::Signals;
 
 pub(crate) use self::handover::TAKEOVER_FLAG;
 use self::lifecycle::Notices;
-pub(crate) use self::listeners::Bound;
+pub(crate) use self::listeners::BoundListeners;
 use self::orders::Queries;
 pub(crate) use self::pid_file::PidFile;
 pub(crate) use self::program::Program;
 use self::respawn::Backoff;
-use self::restart::Restart;
-use self::shutdown::Shutdown;
+use self::restart::RestartProgress;
+use self::shutdown::ShutdownProgress;
 pub(crate) use self::worker::WORKER_FLAG;
 use self::worker::{Closed, DrainLimit, Role, Worker};
 use crate::process::channel::Channel;
@@ -40,18 +40,18 @@ use crate::process::channel::messages::{Hello, StartFailure, StartReason, Worker
 use crate::process::control::listener::{Control, Order};
 use crate::process::control::{ControlReply, Status};
 use crate::process::sessions::Sessions;
-use crate::process::{self, Notice, Terminal};
+use crate::process::{self, SignalRequest, Terminal};
 use crate::telemetry::{LogGuard, LogTarget};
 
-/// Events that wait.
+/// Maximum number of queued events.
 const EVENTS: usize = 1024;
-/// The longest wait for the next event.
+/// Maximum wait for the next event.
 const TICK: Duration = Duration::from_millis(500);
-/// A worker that does not serve by then has failed.
+/// Time in which a new worker must serve; otherwise it has failed.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// The exit code of an internal error.
 const INTERNAL: u8 = 70;
-/// The longest log of a gateway for sessions or of a daemon, bytes.
+/// Maximum size of a log file that the gateway owns, in bytes.
 const LOG: u64 = 8 << 20;
 
 /// How the master is started.
@@ -68,7 +68,7 @@ pub(crate) struct Launch {
     pub(crate) log: LogFile,
     pub(crate) log_target: LogTarget,
     /// Sockets that the service manager has passed.
-    pub(crate) passed: Option<Bound>,
+    pub(crate) passed: Option<BoundListeners>,
     /// Whether this program replaces another one in the same process.
     pub(crate) takeover: Takeover,
 }
@@ -76,9 +76,9 @@ pub(crate) struct Launch {
 /// Where the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFile {
-    /// The user decides what becomes of it.
+    /// stderr of the user; never truncated.
     Users,
-    /// It is emptied when it is too long.
+    /// A file that the gateway owns; truncated when it exceeds its maximum size.
     Own,
 }
 
@@ -91,7 +91,7 @@ pub(crate) enum Takeover {
 }
 
 /// What happens to the master.
-enum Event {
+enum MasterEvent {
     Signal(i32),
     Message { pid: Pid, message: Box<WorkerMessage>, attachment: Vec<u8> },
     Closed { pid: Pid },
@@ -101,13 +101,13 @@ enum Event {
 
 struct Master {
     launch: Launch,
-    sender: SyncSender<Event>,
-    bound: Option<Bound>,
+    sender: SyncSender<MasterEvent>,
+    bound: Option<BoundListeners>,
     control: Option<Control>,
     workers: Vec<Worker>,
     respawn: Backoff,
-    restart: Option<Restart>,
-    shutdown: Option<Shutdown>,
+    restart: Option<RestartProgress>,
+    shutdown: Option<ShutdownProgress>,
     queries: Queries,
     notices: Notices,
     /// What the serving worker reported at its start.
@@ -115,7 +115,7 @@ struct Master {
     /// What the next worker begins with.
     state: Vec<u8>,
     /// How often a worker was replaced because it failed.
-    restarts: u64,
+    replacements: u64,
     terminal: Option<Terminal>,
     since: Instant,
     logs: Option<LogGuard>,
@@ -146,11 +146,11 @@ pub(crate) fn run(launch: Launch) -> Result<(), StartFailure> {
     end
 }
 
-fn watch_signals(events: &SyncSender<Event>) -> std::io::Result<()> {
+fn watch_signals(events: &SyncSender<MasterEvent>) -> std::io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD])?;
     let events = events.clone();
     let thread = thread::Builder::new().name("signals".to_owned());
-    let watch = move || signals.forever().all(|signal| events.send(Event::Signal(signal)).is_ok());
+    let watch = move || signals.forever().all(|signal| events.send(MasterEvent::Signal(signal)).is_ok());
     thread.spawn(watch).map(drop)
 }
 
@@ -161,7 +161,7 @@ impl StartFailure {
 }
 
 impl Master {
-    fn new(launch: Launch, sender: SyncSender<Event>) -> Self {
+    fn new(launch: Launch, sender: SyncSender<MasterEvent>) -> Self {
         Self {
             launch,
             sender,
@@ -175,7 +175,7 @@ impl Master {
             notices: Notices::new(),
             hello: None,
             state: vec![],
-            restarts: 0,
+            replacements: 0,
             terminal: Terminal::of_process(),
             since: Instant::now(),
             logs: None,
@@ -183,7 +183,7 @@ impl Master {
         }
     }
 
-    fn run(&mut self, events: &Receiver<Event>) -> Result<(), StartFailure> {
+    fn run(&mut self, events: &Receiver<MasterEvent>) -> Result<(), StartFailure> {
         // The program before this one may have missed some.
         self.reap();
         loop {
@@ -195,7 +195,7 @@ impl Master {
                     // This process has a sender itself, so the channel stays connected.
                     Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => self.replace_program(),
                 }
-                self.look();
+                self.run_due_checks();
             }));
             if let Some(end) = self.end.take() {
                 return end;
@@ -204,40 +204,42 @@ impl Master {
     }
 
     fn tick(&self) -> Duration {
-        if self.restart.as_ref().is_some_and(Restart::is_committed) {
+        if self.restart.as_ref().is_some_and(RestartProgress::is_committed) {
             return Duration::from_millis(1);
         }
         let wait = self.respawn.wait(Instant::now()).map_or(TICK, |wait| wait.min(TICK));
         wait.min(self.notices.wait())
     }
 
-    fn handle(&mut self, event: Event) {
+    fn handle(&mut self, event: MasterEvent) {
         match event {
-            Event::Signal(SIGCHLD) => self.reap(),
-            Event::Signal(signal) => self.handle_signal(signal),
-            Event::Message { pid, message, attachment } => self.handle_message(pid, *message, attachment),
-            Event::Closed { pid } => {
+            MasterEvent::Signal(SIGCHLD) => self.reap(),
+            MasterEvent::Signal(signal) => self.handle_signal(signal),
+            MasterEvent::Message { pid, message, attachment } => {
+                self.handle_message(pid, *message, attachment)
+            }
+            MasterEvent::Closed { pid } => {
                 if let Some(worker) = self.worker(pid) {
                     worker.closed = Closed::Yes;
                 }
-                self.bury();
+                self.handle_ended();
             }
-            Event::Order(order) => self.execute(order),
-            Event::Status(answer) => self.ask_status(answer),
+            MasterEvent::Order(order) => self.execute(order),
+            MasterEvent::Status(answer) => self.ask_status(answer),
         }
     }
 
     fn handle_signal(&mut self, signal: i32) {
         let notice = match signal {
             SIGHUP => Terminal::hangup(self.terminal.as_ref()),
-            SIGUSR2 => Notice::Restart,
-            _ => Notice::Stop,
+            SIGUSR2 => SignalRequest::Restart,
+            _ => SignalRequest::Stop,
         };
         match notice {
-            Notice::Stop if self.shutdown.is_some() => self.stop(DrainLimit::Now),
-            Notice::Stop => self.stop(DrainLimit::Configured),
-            Notice::Reload => self.reload(None),
-            Notice::Restart => self.begin_restart(None),
+            SignalRequest::Stop if self.shutdown.is_some() => self.stop(DrainLimit::Now),
+            SignalRequest::Stop => self.stop(DrainLimit::Configured),
+            SignalRequest::Reload => self.reload(None),
+            SignalRequest::Restart => self.begin_restart(None),
         }
     }
 
@@ -248,7 +250,7 @@ impl Master {
         match message {
             WorkerMessage::Hello(hello) => {
                 if let Role::Starting(reason) = role {
-                    self.greet(pid, reason, hello);
+                    self.on_hello(pid, reason, hello);
                 }
             }
             WorkerMessage::Failed(failure) => worker.failure = Some(failure),
@@ -274,8 +276,8 @@ impl Master {
         }
     }
 
-    /// What is due.
-    fn look(&mut self) {
+    /// Runs all periodic checks.
+    fn run_due_checks(&mut self) {
         let now = Instant::now();
         if self.shutdown.is_none()
             && self.respawn.take(now)

@@ -15,7 +15,9 @@ use vandamme_protocol::request::{self, RequestHead};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::models::{self, ListedModels, Remembered};
-use crate::proxy::{self, Endpoint, FailedRun, ProxyReply, ProxyRequest, RouteTrace, RunProgress, Targets};
+use crate::proxy::{
+    self, FailedRun, ProxyReply, ProxyRequest, RouteTrace, RunProgress, Targets, UpstreamCall,
+};
 use crate::request_id::RequestId;
 
 /// The longest wait, since a person waits for the result.
@@ -135,7 +137,7 @@ async fn send_request(gateway: &Arc<Gateway>, model: &str) -> Result<Option<Stri
     let request = ProxyRequest {
         id,
         api: Api::Messages,
-        endpoint: Endpoint::Reply,
+        upstream_call: UpstreamCall::Reply,
         targets: Targets::FirstOnly,
         body,
         head,

@@ -1,5 +1,5 @@
-//! What the process owes the system it runs on: signals here; its control socket, the directory of that, and the sessions
-//! that it lives for below.
+//! Interaction with the operating system: signals and the terminal in this file; the control socket, its directory, sessions,
+//! descriptors and systemd in the modules below.
 
 pub(crate) mod channel;
 pub(crate) mod control;
@@ -17,26 +17,26 @@ use std::process::Command;
 use actix_web::rt::signal::unix::{Signal, SignalKind, signal};
 use futures_util::future::{Either, select};
 
-/// Puts another program in the place of this one. Process, terminal, group and parent stay, so that signals, job control and exit
-/// code are that program's own. Returns only why that was not possible.
+/// Execs another program. The process, its terminal, group and parent stay, so signals, job control and the exit code are those
+/// of the new program. Returns only if exec fails.
 pub(crate) fn become_program(command: &mut Command) -> std::io::Error {
     command.exec()
 }
 
-/// Empties what this process writes its messages to, once that is a file of more than so many bytes.
+/// Truncates stderr's file above `limit` bytes.
 pub(crate) fn bound_output(limit: u64) -> std::io::Result<()> {
     let output = File::from(std::io::stderr().as_fd().try_clone_to_owned()?);
     let metadata = output.metadata()?;
     if metadata.is_file() && metadata.len() > limit { output.set_len(0) } else { Ok(()) }
 }
 
-/// Leaves the terminal that this process was started from: what is typed and closed there does not concern it.
+/// Detaches from the terminal. Input there, and its end, no longer send signals to this process.
 pub(crate) fn leave_terminal() {
-    // It fails in a process that leads a group already, which then has no terminal to lose.
+    // setsid fails for the leader of a process group; such a process has no terminal here.
     let _leads_already = rustix::process::setsid();
 }
 
-/// The signals to a gateway that has no master.
+/// The signals that control a gateway. A gateway without a master acts on them; a worker receives and ignores them.
 pub(crate) struct Signals {
     term: Signal,
     int: Signal,
@@ -48,9 +48,9 @@ pub(crate) struct Signals {
 /// The terminal that this process was started from.
 pub(crate) struct Terminal;
 
-/// What a signal requests.
+/// The request that a signal makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Notice {
+pub(crate) enum SignalRequest {
     /// SIGTERM, SIGINT, or SIGHUP of a terminal that has been closed: drain and exit.
     Stop,
     /// SIGHUP: read the configuration again.
@@ -70,14 +70,14 @@ impl Signals {
         })
     }
 
-    /// Waits for the next of them.
-    pub(crate) async fn next(&mut self) -> Notice {
+    /// Waits for the next signal.
+    pub(crate) async fn next(&mut self) -> SignalRequest {
         let stop = select(Box::pin(self.term.recv()), Box::pin(self.int.recv()));
         let others = select(Box::pin(self.hangup.recv()), Box::pin(self.user.recv()));
         match select(stop, others).await {
-            Either::Left(_) => Notice::Stop,
+            Either::Left(_) => SignalRequest::Stop,
             Either::Right((Either::Left(_), _)) => Terminal::hangup(self.terminal.as_ref()),
-            Either::Right((Either::Right(_), _)) => Notice::Restart,
+            Either::Right((Either::Right(_), _)) => SignalRequest::Restart,
         }
     }
 }
@@ -90,10 +90,10 @@ impl Terminal {
 
     /// What SIGHUP means. A closed terminal sends the same signal as a user who requests a reload, but then it can no longer
     /// be opened.
-    pub(crate) fn hangup(terminal: Option<&Self>) -> Notice {
+    pub(crate) fn hangup(terminal: Option<&Self>) -> SignalRequest {
         match terminal {
-            Some(Self) if File::open("/dev/tty").is_err() => Notice::Stop,
-            Some(Self) | None => Notice::Reload,
+            Some(Self) if File::open("/dev/tty").is_err() => SignalRequest::Stop,
+            Some(Self) | None => SignalRequest::Reload,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The way of one client request through the gateway. `src/proxy/run.rs` tells it from top to bottom.
+//! Handles one client request; start reading in `src/proxy/run.rs`.
 
 mod address;
 mod affinity;
@@ -53,7 +53,7 @@ pub(crate) struct ProxyRequest {
     pub(crate) id: Arc<str>,
     /// The API of the client's endpoint, in which it gets its reply.
     pub(crate) api: Api,
-    pub(crate) endpoint: Endpoint,
+    pub(crate) upstream_call: UpstreamCall,
     pub(crate) targets: Targets,
     pub(crate) body: Bytes,
     pub(crate) head: RequestHead<'static>,
@@ -83,9 +83,11 @@ impl ProxyRequest {
 
     /// The form in which the client gets its reply, whatever form the upstream's has.
     fn reply_form(&self) -> ReplyForm {
-        match (&self.endpoint, self.head.delivery) {
-            (Endpoint::Reply, Streaming::Yes) => ReplyForm::Stream,
-            (Endpoint::Reply, Streaming::No) | (Endpoint::Count | Endpoint::Models, _) => ReplyForm::Whole,
+        match (&self.upstream_call, self.head.delivery) {
+            (UpstreamCall::Reply, Streaming::Yes) => ReplyForm::Stream,
+            (UpstreamCall::Reply, Streaming::No) | (UpstreamCall::Count | UpstreamCall::Models, _) => {
+                ReplyForm::Whole
+            }
         }
     }
 }
@@ -100,9 +102,9 @@ pub(crate) enum Targets {
     Resolved(Arc<Route>),
 }
 
-/// What the upstream is asked for.
+/// The kind of call that a request makes to its upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
+pub(crate) enum UpstreamCall {
     /// A model's reply.
     Reply,
     /// The number of tokens of a request.
@@ -111,7 +113,7 @@ pub(crate) enum Endpoint {
     Models,
 }
 
-impl Endpoint {
+impl UpstreamCall {
     /// What a call reports to its provider. Only a model's reply affects limits and health: the other endpoints have limits of
     /// their own (platform.claude.com/docs/en/build-with-claude/token-counting), and many providers lack them. A rejected key
     /// is rejected everywhere.

@@ -24,7 +24,7 @@ use vandamme_actors::observe::Observe;
 
 use self::file_changes::FileChanges;
 use self::master_link::MasterLink;
-use self::orders::{Orders, Site};
+use self::orders::{Orders, StatusSource};
 use self::reload::Reloader;
 use crate::api::connection::{self, ConnectionLimiter};
 use crate::config::{Config, Overrides};
@@ -155,7 +155,7 @@ async fn retire(
 ) -> Shutdown {
     handle.pause().await;
     gateway.retire();
-    for worker in gateway.workers().iter() {
+    for worker in gateway.threads().iter() {
         worker.spawn_fn(connection::retire_here);
     }
     log::info!("a new worker serves; this one finishes {} requests", gateway.in_flight());
@@ -173,7 +173,7 @@ async fn drain(gateway: &Gateway, handle: &ServerHandle, commands: &mut Commands
     let impatient = async {
         let drain = gateway.live_config().settings.limits.drain;
         let patience = if shutdown == Shutdown::StopNow { Duration::ZERO } else { drain };
-        select(Box::pin(commands.hurry(gateway)), Box::pin(sleep(patience))).await;
+        select(Box::pin(commands.until_stop_now(gateway)), Box::pin(sleep(patience))).await;
         gateway.end_replies();
         sleep(LAST_WORDS).await;
     };
@@ -198,12 +198,13 @@ impl Commands {
         address: SocketAddr,
         changes: FileChanges,
     ) -> Result<Self, String> {
-        let site = Site::new(gateway, address);
+        let status_source = StatusSource::new(gateway, address);
         match supervision {
-            Supervision::Users => Orders::open(&site, changes).map(Self::Users),
+            Supervision::Users => Orders::open(&status_source, changes).map(Self::Users),
             Supervision::Master { channel, state } => {
                 handover::import(gateway, &state).await;
-                MasterLink::open(channel, &site, gateway.clone().into_inner(), changes).map(Self::Master)
+                MasterLink::open(channel, &status_source, gateway.clone().into_inner(), changes)
+                    .map(Self::Master)
             }
         }
     }
@@ -231,10 +232,10 @@ impl Commands {
     }
 
     /// Resolves when a command ends what is in flight.
-    async fn hurry(&mut self, gateway: &Gateway) {
+    async fn until_stop_now(&mut self, gateway: &Gateway) {
         match self {
-            Self::Users(orders) => orders.hurry(gateway).await,
-            Self::Master(link) => link.hurry().await,
+            Self::Users(orders) => orders.until_stop_now(gateway).await,
+            Self::Master(link) => link.until_stop_now().await,
         }
     }
 }

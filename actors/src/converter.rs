@@ -2,7 +2,7 @@
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | `Drain` | shutdown, through [`drain_here`] | – |
+//! | `EndReply` | shutdown, through [`end_replies_here`] | – |
 //!
 //! Its pump reads all that the upstream has ready, converts it and hands it on as one buffer, and only while the
 //! client's channel has room: that is the backpressure. When a client disconnects, the channel's other end is dropped,
@@ -95,16 +95,16 @@ struct UpstreamRead {
 /// The gateway shuts down and cannot wait for this reply any longer.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Drain;
+struct EndReply;
 
 thread_local! {
     static HERE: RefCell<(u64, HashMap<u64, Addr<Converter>>)> = RefCell::default();
 }
 
 /// Ends the replies of this thread, each with an error event.
-pub fn drain_here() {
+pub fn end_replies_here() {
     let addresses: Vec<_> = HERE.with_borrow(|(_, here)| here.values().cloned().collect());
-    addresses.iter().for_each(|converter| converter.do_send(Drain));
+    addresses.iter().for_each(|converter| converter.do_send(EndReply));
 }
 
 /// Starts a converter on this thread; the answer is the client's body.
@@ -357,10 +357,10 @@ impl Drop for Converter {
     }
 }
 
-impl Handler<Drain> for Converter {
+impl Handler<EndReply> for Converter {
     type Result = ();
 
-    fn handle(&mut self, _: Drain, context: &mut Self::Context) {
+    fn handle(&mut self, _: EndReply, context: &mut Self::Context) {
         if self.phase == ConverterPhase::Streaming {
             let message = "the gateway is shutting down";
             let fault = Fault { kind: ErrorKind::Api, status: 503, message: message.to_owned() };

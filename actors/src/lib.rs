@@ -15,7 +15,6 @@
 //! reports to the ledger. No actor waits for the network inside its mailbox.
 
 mod actor_thread;
-mod api_format;
 pub mod catalog;
 pub mod certificates;
 pub mod clock;
@@ -27,6 +26,7 @@ pub mod faults;
 pub mod ledger;
 pub mod observe;
 pub mod outcome;
+mod own_messages;
 mod panic_guard;
 pub mod provider;
 pub mod recorder;

@@ -1,4 +1,4 @@
-//! Provider: owns one upstream account with its keys. It decides which request gets which key, and when.
+//! Provider: owns one configured provider with its keys. It decides which request gets which key, and when.
 //!
 //! | message | from | answer |
 //! |---|---|---|

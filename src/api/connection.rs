@@ -22,14 +22,14 @@ use actix_web::HttpRequest;
 
 pub(crate) use self::accept::accept;
 pub(crate) use self::limiter::ConnectionLimiter;
-use self::limiter::Slot;
+use self::limiter::ConnectionSlot;
 pub(crate) use self::service::serve;
 pub(crate) use self::stream::ClientStream;
 pub(crate) use self::worker::{retire_here, start_sweeps};
 
 /// The state of one client connection, shared by its stream, its requests and the sweep of its worker thread.
 pub(crate) struct ClientConnection {
-    slot: Slot,
+    slot: ConnectionSlot,
     peer: Option<SocketAddr>,
     phase: Cell<ConnectionPhase>,
     /// When this phase began. For idle connections, accurate to one sweep.
@@ -160,7 +160,7 @@ impl Outflow {
 struct TooSlow;
 
 impl ClientConnection {
-    fn new(slot: Slot, peer: Option<SocketAddr>, security: Security) -> Self {
+    fn new(slot: ConnectionSlot, peer: Option<SocketAddr>, security: Security) -> Self {
         Self {
             slot,
             peer,

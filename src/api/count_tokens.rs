@@ -11,7 +11,7 @@ use super::body;
 use super::endpoint::{self, Admitted, Refused};
 use super::{guarded, shared};
 use crate::gateway::Gateway;
-use crate::proxy::{self, Count, Endpoint, ProxyRequest, RouteTrace, Targets};
+use crate::proxy::{self, Count, ProxyRequest, RouteTrace, Targets, UpstreamCall};
 use crate::request_id::RequestId;
 
 /// Marks the number as an estimate of the gateway.
@@ -48,7 +48,7 @@ async fn answer(
     let counted = ProxyRequest {
         id: id.shared(),
         api: Api::Messages,
-        endpoint: Endpoint::Count,
+        upstream_call: UpstreamCall::Count,
         targets: Targets::FirstOnly,
         body,
         head,

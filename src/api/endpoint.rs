@@ -22,8 +22,8 @@ use crate::caller::{self, Caller};
 use crate::failure::busy_wait;
 use crate::gateway::{Admission, Gateway, LiveConfig};
 use crate::proxy::{
-    self, DeferredReply, Endpoint, FailedRun, ProxyReply, ProxyRequest, ReplyForm, RouteSteps, RouteTrace,
-    RunProgress, Targets,
+    self, DeferredReply, FailedRun, ProxyReply, ProxyRequest, ReplyForm, RouteSteps, RouteTrace, RunProgress,
+    Targets, UpstreamCall,
 };
 use crate::request_id::RequestId;
 
@@ -168,7 +168,7 @@ impl EndpointRequest {
         let request = ProxyRequest {
             id: self.id.shared(),
             api: self.api,
-            endpoint: Endpoint::Reply,
+            upstream_call: UpstreamCall::Reply,
             targets: Targets::WithFallbacks,
             body,
             head,

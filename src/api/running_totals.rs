@@ -15,7 +15,7 @@ use vandamme_actors::settings::{Api, Metrics};
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use self::pattern::Pattern;
-use self::sums::{ProviderSums, Split, Sums, by_provider};
+use self::sums::{ProviderSums, Sums, SumsByForm, by_provider};
 use super::active_requests::{Disabled, NO_METRICS};
 use super::query;
 use super::render_error;
@@ -166,7 +166,7 @@ fn provider_section(name: &str, provider: &ProviderSums) -> Branch {
         Branch::new("last_accessed", provider.last.map_or(Tree::Null, time)),
         Branch::new("rollup", Tree::Map(split(&provider.rollup))),
     ];
-    let model = |(name, (sums, last)): (&String, &(Split, Option<Millis>))| {
+    let model = |(name, (sums, last)): (&String, &(SumsByForm, Option<Millis>))| {
         let mut branches = vec![Branch::new("last_accessed", last.map_or(Tree::Null, time))];
         branches.extend(split(sums));
         Branch::new(name, Tree::Map(branches))
@@ -176,7 +176,7 @@ fn provider_section(name: &str, provider: &ProviderSums) -> Branch {
 }
 
 /// Omits a way of delivery without requests.
-fn split(split: &Split) -> Vec<Branch> {
+fn split(split: &SumsByForm) -> Vec<Branch> {
     let sides = [("streaming", &split.streamed), ("non_streaming", &split.whole)];
     let used = sides.into_iter().filter(|(_, sums)| sums.requests > 0);
     let mut branches = vec![Branch::new("total", row(&split.total()))];

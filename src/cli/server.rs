@@ -17,7 +17,9 @@ use super::exit_code::Exit;
 use super::summary::{log_summary, summary};
 use super::{print_to_stderr, report_errors};
 use crate::config::{Config, ForSessions, Overrides, Verbose};
-use crate::master::{self, Bound, Launch, LogFile, PidFile, Program, TAKEOVER_FLAG, Takeover, WORKER_FLAG};
+use crate::master::{
+    self, BoundListeners, Launch, LogFile, PidFile, Program, TAKEOVER_FLAG, Takeover, WORKER_FLAG,
+};
 use crate::process::channel::Channel;
 use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerMessage, WorkerOrder};
 use crate::process::sessions::Sessions;
@@ -107,12 +109,12 @@ impl Start {
         }
         let takeover = if self.takeover { Takeover::Yes } else { Takeover::No };
         let log_target = self.log_target();
-        let passed = match Bound::passed() {
+        let passed = match BoundListeners::passed() {
             Ok(passed) => passed,
             Err(refusal) => return failed(&refusal, Exit::Bind),
         };
         let mut arguments = arguments();
-        if let Some(address) = passed.as_ref().and_then(Bound::address) {
+        if let Some(address) = passed.as_ref().and_then(BoundListeners::address) {
             arguments.extend([PASSED_FLAG.into(), address.to_string().into()]);
         }
         let starter = if self.detached && !self.takeover { Channel::from_stdin().ok() } else { None };
@@ -199,7 +201,7 @@ impl Start {
         };
         let logs = telemetry::start(config.log_level, log_target);
         telemetry::report_missing_journal();
-        let listeners = match passed.map_or_else(|| Bound::new(&config.host, config.port), Ok) {
+        let listeners = match passed.map_or_else(|| BoundListeners::new(&config.host, config.port), Ok) {
             Ok(bound) => bound.listeners,
             Err(refusal) => return failed(&refusal, Exit::Bind),
         };
@@ -242,8 +244,8 @@ impl Start {
 }
 
 /// The sockets that the service manager has passed, and copies for a program that replaces this one.
-fn passed_and_kept() -> Result<(Option<Bound>, PassedSockets), String> {
-    let passed = Bound::passed()?;
+fn passed_and_kept() -> Result<(Option<BoundListeners>, PassedSockets), String> {
+    let passed = BoundListeners::passed()?;
     let listeners = passed.as_ref().map(|bound| &bound.listeners[..]).unwrap_or_default();
     let kept = PassedSockets::new(listeners)
         .map_err(|error| format!("a socket of LISTEN_FDS cannot be used: {error}"))?;

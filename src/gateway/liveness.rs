@@ -17,7 +17,7 @@ impl Gateway {
         let registry = self.registry.load();
         let supervisor = self.supervisor.send(Ping).timeout(patience);
         let ledger = registry.ledger.send(Ping).timeout(patience);
-        let workers = self.workers();
+        let workers = self.threads();
         let workers = workers.iter().enumerate().map(|(number, worker)| async move {
             let (answer, answered) = oneshot::channel();
             // A thread that has ended drops the function, and with it the channel.

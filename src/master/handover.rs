@@ -13,7 +13,7 @@ use rustix::process::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::worker::{DrainLimit, Role, Worker};
-use super::{Bound, Event, Launch, Master};
+use super::{BoundListeners, Launch, Master, MasterEvent};
 use crate::process::channel::Channel;
 use crate::process::channel::messages::{Hello, StartFailure, WorkerOrder};
 use crate::process::control::listener::{self, Control};
@@ -32,7 +32,9 @@ struct MasterState {
     status: Option<Status>,
     control: Option<PathBuf>,
     workers: Vec<WorkerState>,
-    restarts: u64,
+    /// The number of workers that replaced a failed one.
+    #[serde(rename = "restarts")]
+    replacements: u64,
     /// What the descriptors are, in their order.
     descriptors: Vec<Slot>,
 }
@@ -69,7 +71,7 @@ struct Detached {
 impl Master {
     /// After a restart: executes the new program. Returns only if that is not due or not possible.
     pub(super) fn replace_program(&mut self) {
-        if !self.restart.as_ref().is_some_and(super::Restart::is_committed) {
+        if !self.restart.as_ref().is_some_and(super::RestartProgress::is_committed) {
             return;
         }
         let conversations = self.control.as_ref().map_or(0, Control::conversations);
@@ -116,7 +118,7 @@ impl Master {
         let listeners = self.bound.iter().flat_map(|bound| &bound.listeners);
         descriptors.extend(listeners.map(|listener| (Slot::Listener, listener.as_fd())));
         descriptors.extend(self.control.as_ref().map(|control| (Slot::Control, control.as_fd())));
-        let caller = self.restart.as_ref().and_then(super::Restart::caller);
+        let caller = self.restart.as_ref().and_then(super::RestartProgress::caller);
         descriptors.extend(caller.map(|caller| (Slot::Caller, caller.as_fd())));
         let channels = workers.iter().enumerate();
         descriptors.extend(channels.map(|(place, worker)| (Slot::Worker(place), worker.channel.as_fd())));
@@ -148,7 +150,7 @@ impl Master {
             status: self.queries.last.clone(),
             control: self.control.as_ref().map(|control| control.path().clone()),
             workers: workers.collect(),
-            restarts: self.restarts,
+            replacements: self.replacements,
             descriptors: slots,
         }
     }
@@ -156,7 +158,7 @@ impl Master {
     /// Continues for the program that this process executed before.
     pub(super) fn take_over(
         launch: Launch,
-        sender: SyncSender<Event>,
+        sender: SyncSender<MasterEvent>,
     ) -> std::result::Result<Self, StartFailure> {
         let failed = |why: &str| {
             StartFailure::internal(format!("the state of the earlier master cannot be taken over: {why}"))
@@ -179,8 +181,8 @@ impl Master {
         if listeners.is_empty() {
             return Err(failed("it has no listener"));
         }
-        master.bound = Some(Bound { host: state.host, port: state.port, listeners });
-        (master.queries.last, master.restarts) = (state.status, state.restarts);
+        master.bound = Some(BoundListeners { host: state.host, port: state.port, listeners });
+        (master.queries.last, master.replacements) = (state.status, state.replacements);
         if let Some(hello) = state.hello {
             master.start_logs(&hello);
             master.hello = Some(hello);

@@ -11,7 +11,7 @@ const BACKLOG: i32 = 4096;
 
 /// Listeners and the address that they belong to: the configured one, or that of the first socket that the service manager has
 /// passed.
-pub(crate) struct Bound {
+pub(crate) struct BoundListeners {
     pub(crate) host: String,
     /// Zero for any free one.
     pub(crate) port: u16,
@@ -19,7 +19,7 @@ pub(crate) struct Bound {
     pub(crate) listeners: Vec<TcpListener>,
 }
 
-impl Bound {
+impl BoundListeners {
     /// # Errors
     /// One line for the user who starts the gateway.
     pub(crate) fn new(host: &str, port: u16) -> Result<Self, String> {
@@ -81,7 +81,7 @@ mod tests {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
 
-        let refusal = Bound::new("127.0.0.1", port).err().unwrap();
+        let refusal = BoundListeners::new("127.0.0.1", port).err().unwrap();
 
         let expected = format!(
             "port {port} on 127.0.0.1 is already in use; stop the program that uses it, or choose another port with --port or PORT"
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn port_zero_takes_any_free_one() {
-        let bound = Bound::new("127.0.0.1", 0).unwrap();
+        let bound = BoundListeners::new("127.0.0.1", 0).unwrap();
         assert_ne!(bound.listeners[0].local_addr().unwrap().port(), 0);
         assert!(bound.is_at("127.0.0.1", 0));
     }

@@ -6,9 +6,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::worker::{DrainLimit, Role};
-use super::{Event, Master, refused};
+use super::{Master, MasterEvent, refused};
 use crate::process::channel::messages::{StartFailure, WorkerOrder};
-use crate::process::control::listener::{self, Caller, Operator, Order, Submission};
+use crate::process::control::listener::{self, Caller, ControlOperator, Order, Submission};
 use crate::process::control::{
     self, ControlCommand, ControlReply, DrainingWorker, ResetTarget, State, Status, WorkerStatus,
 };
@@ -66,7 +66,7 @@ impl Master {
         }
     }
 
-    /// A gateway that was started by hand does not depend on sessions.
+    /// A gateway that `vdm wrap` did not start accepts a join but does not track it.
     fn join(&mut self, process: Option<i32>) -> ControlReply {
         let joined = match (&mut self.launch.sessions, process) {
             (Some(sessions), Some(process)) => sessions.join(process),
@@ -172,7 +172,7 @@ impl Master {
         });
         let worker = WorkerStatus {
             pid: self.serving().map(super::Worker::raw_pid),
-            restarts: self.restarts,
+            replacements: self.replacements,
             draining: draining.collect(),
         };
         let state = if self.shutdown.is_some() { State::Stopping } else { state };
@@ -206,22 +206,22 @@ impl Master {
         Ok(())
     }
 
-    pub(super) fn operator(&self) -> Arc<dyn Operator> {
-        Arc::new(Users(self.sender.clone()))
+    pub(super) fn operator(&self) -> Arc<dyn ControlOperator> {
+        Arc::new(MasterOperator(self.sender.clone()))
     }
 }
 
 /// The users at the control socket.
-struct Users(SyncSender<Event>);
+struct MasterOperator(SyncSender<MasterEvent>);
 
-impl Operator for Users {
+impl ControlOperator for MasterOperator {
     fn status(&self) -> Option<Status> {
         let (answer, status) = sync_channel(1);
-        self.0.try_send(Event::Status(answer)).ok()?;
+        self.0.try_send(MasterEvent::Status(answer)).ok()?;
         status.recv_timeout(MASTER_PATIENCE).ok()
     }
 
     fn submit(&self, order: Order) -> Submission {
-        self.0.try_send(Event::Order(order)).map_or(Submission::Refused, |()| Submission::Taken)
+        self.0.try_send(MasterEvent::Order(order)).map_or(Submission::Refused, |()| Submission::Taken)
     }
 }

@@ -1,12 +1,12 @@
-//! `vdm server restart`: a worker of the program that is on disk now takes the place of the old one, then the master executes
-//! that program itself. Until the new worker serves, nothing changes.
+//! `vdm server restart`: a worker of the program on disk replaces the old worker; then the master execs the new binary. Until
+//! the new worker serves, nothing changes.
 
 use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 
 use super::worker::{DrainLimit, Role, Worker};
-use super::{Bound, Master, START_TIMEOUT, refused};
+use super::{BoundListeners, Master, START_TIMEOUT, refused};
 use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerOrder};
 use crate::process::control::listener::Caller;
 use crate::process::control::{ControlReply, State};
@@ -20,12 +20,12 @@ const CONVERSATIONS: Duration = Duration::from_secs(1);
 const MOST_DRAINING: usize = 8;
 
 /// A restart in progress.
-pub(super) struct Restart {
+pub(super) struct RestartProgress {
     caller: Option<Caller>,
     step: Step,
     hello: Option<Hello>,
     /// A listener at a changed address.
-    bound: Option<Bound>,
+    bound: Option<BoundListeners>,
 }
 
 /// How far a restart is.
@@ -41,12 +41,12 @@ enum Step {
     Committed { since: Instant },
 }
 
-impl Restart {
+impl RestartProgress {
     pub(super) fn is_committed(&self) -> bool {
         matches!(self.step, Step::Committed { .. })
     }
 
-    pub(super) fn bound(&self) -> Option<&Bound> {
+    pub(super) fn bound(&self) -> Option<&BoundListeners> {
         self.bound.as_ref()
     }
 
@@ -89,7 +89,7 @@ impl Master {
             return;
         }
         let step = Step::Checking { since: Instant::now() };
-        let restart = Restart { caller, step, hello: None, bound: None };
+        let restart = RestartProgress { caller, step, hello: None, bound: None };
         match self.spawn(StartReason::Restart) {
             Ok(()) => {
                 systemd::reloading("restarting");
@@ -115,11 +115,11 @@ impl Master {
     }
 
     /// The new worker's configuration is valid.
-    pub(super) fn greet_candidate(&mut self, hello: Hello) {
+    pub(super) fn on_candidate_hello(&mut self, hello: Hello) {
         let Some(restart) = &mut self.restart else { return };
         let is_same = self.bound.as_ref().is_some_and(|bound| bound.is_at(&hello.host, hello.port));
         if !is_same {
-            match Bound::new(&hello.host, hello.port) {
+            match BoundListeners::new(&hello.host, hello.port) {
                 Ok(bound) => restart.bound = Some(bound),
                 Err(line) => {
                     let line = self.bind_refusal(&hello, line);

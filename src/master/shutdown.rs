@@ -18,7 +18,7 @@ const ANSWER: Duration = Duration::from_secs(1);
 const LAST_ANSWER: Duration = Duration::from_millis(100);
 
 /// A shutdown in progress.
-pub(super) struct Shutdown {
+pub(super) struct ShutdownProgress {
     callers: Vec<Waiting>,
     /// When what still runs is killed.
     deadline: Option<Instant>,
@@ -62,13 +62,13 @@ impl Master {
     pub(super) fn stop(&mut self, limit: DrainLimit) {
         if self.shutdown.is_none() {
             self.notify_stopping();
-            if let Some(caller) = self.restart.take().and_then(super::Restart::into_caller) {
+            if let Some(caller) = self.restart.take().and_then(super::RestartProgress::into_caller) {
                 caller.send(refused("the gateway is stopping"));
             }
             self.respawn.cancel();
             // New connections are refused.
             self.bound = None;
-            self.shutdown = Some(Shutdown { callers: vec![], deadline: None });
+            self.shutdown = Some(ShutdownProgress { callers: vec![], deadline: None });
         }
         for worker in &mut self.workers {
             match worker.role {

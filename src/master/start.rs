@@ -3,20 +3,24 @@
 use log::LevelFilter;
 use rustix::process::Pid;
 
-use super::restart::Restart;
+use super::restart::RestartProgress;
 use super::worker::{Role, Worker};
-use super::{Bound, Launch, Master, PidFile};
+use super::{BoundListeners, Launch, Master, PidFile};
 use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerOrder};
 use crate::process::control::Status;
 use crate::telemetry;
 
 impl Master {
     /// Gives a worker whose configuration is valid the listener.
-    pub(super) fn greet(&mut self, pid: Pid, reason: StartReason, hello: Hello) {
+    pub(super) fn on_hello(&mut self, pid: Pid, reason: StartReason, hello: Hello) {
         match reason {
             StartReason::First => {
                 self.start_logs(&hello);
-                let bound = self.launch.passed.take().map_or_else(|| Bound::new(&hello.host, hello.port), Ok);
+                let bound = self
+                    .launch
+                    .passed
+                    .take()
+                    .map_or_else(|| BoundListeners::new(&hello.host, hello.port), Ok);
                 match bound {
                     Ok(bound) => self.bound = Some(bound),
                     Err(line) => {
@@ -31,14 +35,14 @@ impl Master {
                 self.hello = Some(hello);
                 self.start(pid, reason);
             }
-            StartReason::Restart => self.greet_candidate(hello),
+            StartReason::Restart => self.on_candidate_hello(hello),
         }
     }
 
     /// Lets a worker serve on the listeners.
     pub(super) fn start(&mut self, pid: Pid, reason: StartReason) {
-        let bound = self.restart.as_ref().and_then(Restart::bound).or(self.bound.as_ref());
-        let descriptors = bound.map(Bound::descriptors);
+        let bound = self.restart.as_ref().and_then(RestartProgress::bound).or(self.bound.as_ref());
+        let descriptors = bound.map(BoundListeners::descriptors);
         let state = if reason == StartReason::First { vec![] } else { self.state.clone() };
         let Some(worker) = self.workers.iter().find(|worker| worker.pid == pid) else { return };
         match descriptors {

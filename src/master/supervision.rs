@@ -16,11 +16,11 @@ impl Master {
                 worker.exited = Some(status);
             }
         }
-        self.bury();
+        self.handle_ended();
     }
 
-    /// Handles the ends of workers all of whose messages have arrived.
-    pub(super) fn bury(&mut self) {
+    /// Handles workers that have exited and whose channel is drained.
+    pub(super) fn handle_ended(&mut self) {
         let over = |worker: &mut Worker| worker.exited.is_some() && worker.closed == Closed::Yes;
         let ended: Vec<Worker> = self.workers.extract_if(.., over).collect();
         for worker in ended {
@@ -58,7 +58,7 @@ impl Master {
             log::warn!("worker {pid} {end} before its requests were finished");
             return;
         }
-        self.restarts += 1;
+        self.replacements += 1;
         let wait = self.respawn.failed(served, Instant::now());
         if wait.is_zero() {
             log::error!("worker {pid} {end}; starting another");

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, WaitStatus, kill_process};
 
-use super::Event;
+use super::MasterEvent;
 use super::program::Program;
 use crate::process::channel::Channel;
 use crate::process::channel::messages::{StartFailure, StartReason, WorkerMessage, WorkerOrder};
@@ -101,7 +101,7 @@ impl Worker {
         file: &Path,
         arguments: &[OsString],
         reason: StartReason,
-        events: &SyncSender<Event>,
+        events: &SyncSender<MasterEvent>,
     ) -> Result<Self> {
         let (channel, theirs) = Channel::pair()?;
         let mut command = Command::new(file);
@@ -120,7 +120,12 @@ impl Worker {
     ///
     /// # Errors
     /// If the system has no thread or descriptor to give.
-    pub(super) fn attach(pid: Pid, role: Role, channel: Channel, events: &SyncSender<Event>) -> Result<Self> {
+    pub(super) fn attach(
+        pid: Pid,
+        role: Role,
+        channel: Channel,
+        events: &SyncSender<MasterEvent>,
+    ) -> Result<Self> {
         let (waker, wake) = UnixStream::pair()?;
         let (outgoing, orders) = sync_channel(ORDERS);
         let (reading, writing, events) = (channel.try_clone()?, channel.try_clone()?, events.clone());
@@ -218,7 +223,7 @@ impl Worker {
         patience: Duration,
     ) -> Option<Duration> {
         let passed = now.saturating_duration_since(self.silence.measured);
-        // If the master was stopped, so was the worker perhaps.
+        // Time in which the master was suspended does not count; the worker may have been suspended too.
         self.silence.total += passed.min(longest_tick);
         self.silence.measured = now;
         if now.saturating_duration_since(self.silence.pinged) >= (patience / 4).min(LONGEST_PING_INTERVAL) {
@@ -230,7 +235,7 @@ impl Worker {
 }
 
 /// Passes the worker's messages on, until the channel ends or the master detaches.
-fn read(pid: Pid, channel: &Channel, wake: &UnixStream, events: &SyncSender<Event>) {
+fn read(pid: Pid, channel: &Channel, wake: &UnixStream, events: &SyncSender<MasterEvent>) {
     loop {
         let mut ready = [PollFd::new(channel, PollFlags::IN), PollFd::new(wake, PollFlags::IN)];
         if poll(&mut ready, None).is_err() {
@@ -241,17 +246,17 @@ fn read(pid: Pid, channel: &Channel, wake: &UnixStream, events: &SyncSender<Even
         }
         let Ok(Some(packet)) = channel.receive::<WorkerMessage>() else {
             // The last messages come before the end of the process is handled.
-            pass_on(Event::Closed { pid }, wake, events);
+            pass_on(MasterEvent::Closed { pid }, wake, events);
             return;
         };
         let Some(message) = packet.message else { continue };
         let message = Box::new(message);
-        pass_on(Event::Message { pid, message, attachment: packet.attachment }, wake, events);
+        pass_on(MasterEvent::Message { pid, message, attachment: packet.attachment }, wake, events);
     }
 }
 
 /// A master that detaches takes no more events.
-fn pass_on(mut event: Event, wake: &UnixStream, events: &SyncSender<Event>) {
+fn pass_on(mut event: MasterEvent, wake: &UnixStream, events: &SyncSender<MasterEvent>) {
     while let Err(TrySendError::Full(refused)) = events.try_send(event) {
         event = refused;
         let mut detached = [PollFd::new(wake, PollFlags::IN)];

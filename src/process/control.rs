@@ -1,6 +1,7 @@
-//! The control socket: how the command line talks to a running gateway of the same user, and nobody else does. One line of
-//! JSON each way; only the answer to [`ControlCommand::Stop`] has more, one whenever the number of requests in flight changes, and ends
-//! when the process does.
+//! The control socket: the command line sends commands to a running gateway of the same user. No other user has access.
+//!
+//! A command and its answer are one line of JSON each. The answer to [`ControlCommand::Stop`] has several lines: the gateway
+//! sends one whenever the number of requests in flight changes, and closes the connection when it exits.
 
 pub(crate) mod client;
 pub(crate) mod listener;
@@ -9,21 +10,21 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// Raised when an older command line would misunderstand an answer, or an older gateway a question.
+/// The version of the protocol. It increases with every change that an older command line or gateway would misread.
 const VERSION: u32 = 1;
-/// The longest question.
+/// Maximum length of a question, in bytes.
 const QUESTION: usize = 4 << 10;
-/// The longest line of an answer: what a reload has changed may be long.
+/// Maximum length of one line of an answer, in bytes. The list of changes after a reload can be long.
 const ANSWER: usize = 1 << 20;
 
-/// A question as it goes over the socket.
+/// The wire format of a question.
 #[derive(Debug, Serialize, Deserialize)]
 struct Question {
     version: u32,
     ask: ControlCommand,
 }
 
-/// An answer as it goes over the socket.
+/// The wire format of one line of an answer.
 #[derive(Debug, Serialize, Deserialize)]
 struct Answer {
     version: u32,
@@ -31,48 +32,48 @@ struct Answer {
     said: ControlReply,
 }
 
-/// What a running gateway can be asked.
+/// A command to a running gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ControlCommand {
-    /// How it is.
+    /// Report the status.
     Status,
-    /// Live at least as long as the process that asks.
+    /// Run at least as long as the process that sends the command.
     Join,
-    /// Read the configuration again, and go on with it.
+    /// Reload the configuration.
     Reload,
     /// Reset the health of providers and keys.
     ResetHealth(ResetTarget),
-    /// Finish what is in flight, and go.
+    /// Drain, then exit.
     Stop,
-    /// End what is in flight, and go.
+    /// Abort requests, then exit.
     StopNow,
-    /// Replace the program by the one on disk, with the same command line, unless that cannot start.
+    /// Replace the program with the one on disk, with the same command line. If that one cannot start, nothing changes.
     Restart,
 }
 
-/// What it answers.
+/// The gateway's answer to a command.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum ControlReply {
     Status(Box<Status>),
-    /// It stops, with so many requests in flight.
+    /// The gateway stops; `in_flight` requests still run.
     Stopping {
         in_flight: usize,
     },
     /// A new worker serves.
     Restarted(Box<Status>),
-    /// It does, and listens here.
+    /// Joined; the gateway listens at this address.
     Joined {
         address: SocketAddr,
     },
     Reloaded(Reloaded),
     HealthReset(HealthReset),
-    /// It does not do what was asked: one line each for a person.
+    /// Refused; human-readable reasons, one per entry.
     Refused(Vec<String>),
 }
 
-/// A running gateway.
+/// The state of a running gateway.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Status {
     pub(crate) pid: u32,
@@ -81,14 +82,14 @@ pub(crate) struct Status {
     #[serde(default)]
     pub(crate) certificate: Option<String>,
     pub(crate) version: String,
-    /// When it started, in milliseconds since 1970.
+    /// Start time, in milliseconds since 1970.
     pub(crate) started: u64,
     pub(crate) uptime_seconds: u64,
     pub(crate) state: State,
     pub(crate) in_flight: usize,
     pub(crate) providers: Vec<String>,
     pub(crate) default_provider: Option<String>,
-    /// It was started by `vdm wrap`, and goes with its last session.
+    /// Started by `vdm wrap`; the gateway exits with its last session.
     pub(crate) wrapped: bool,
     /// `None` for a gateway without a master.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,8 +101,10 @@ pub(crate) struct Status {
 pub(crate) struct WorkerStatus {
     /// `None` while a new worker starts.
     pub(crate) pid: Option<u32>,
-    /// How often a worker has been replaced because it ended unexpectedly or did not answer.
-    pub(crate) restarts: u64,
+    /// The number of workers that were replaced because they ended unexpectedly or did not answer. Restarts by
+    /// command do not count.
+    #[serde(rename = "restarts")]
+    pub(crate) replacements: u64,
     /// Earlier workers that still serve requests.
     pub(crate) draining: Vec<DrainingWorker>,
 }
@@ -145,11 +148,11 @@ pub(crate) struct ResetProvider {
     pub(crate) keys: Vec<String>,
 }
 
-/// What a reload has done, one line each for a person.
+/// The result of a reload: human-readable lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reloaded {
     pub(crate) changed: Vec<String>,
-    /// What has changed in the configuration and will only hold after a restart.
+    /// Changed settings that take effect after a restart.
     pub(crate) needs_restart: Vec<String>,
     pub(crate) warnings: Vec<String>,
 }
@@ -168,18 +171,18 @@ impl Status {
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum State {
     Running,
-    /// No worker serves: one starts, or does not answer.
+    /// No worker serves: a new one starts, or the current one does not answer.
     Starting,
-    /// It lets requests in flight finish, and takes no new ones.
+    /// Requests in flight finish; new ones are refused.
     Stopping,
 }
 
-/// What the socket is called of the gateway that lives for the sessions of this name.
+/// The file name of the socket of the gateway for the sessions of this name.
 pub(crate) fn name_for_sessions(name: &str) -> String {
     format!("session-{name}.sock")
 }
 
-/// What the socket of the gateway at this address is called.
+/// The file name of the socket of the gateway at this address.
 pub(crate) fn name(address: SocketAddr) -> String {
     let ip = address.ip();
     if ip.is_ipv6() {

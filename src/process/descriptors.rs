@@ -1,4 +1,4 @@
-//! File descriptors: as many as the system allows, and what happens when they run out.
+//! File descriptors: raises their limit, and keeps a reserve for the time when they run out.
 
 use std::fs::File;
 use std::io;
@@ -7,21 +7,21 @@ use std::os::fd::OwnedFd;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vandamme_actors::settings::Limits;
 
-/// What the process needs beside connections: files, pipes, threads' pollers, name resolution.
+/// Number of descriptors for uses other than connections: files, pipes, pollers of threads, name resolution.
 const OWN: u64 = 64;
-/// Held open, and given away when there are no others.
+/// Number of descriptors in the reserve.
 const RESERVE: usize = 16;
 
-/// The limit of open files, as it was found or set.
+/// The limit of open files of this process.
 pub(crate) struct Descriptors {
-    /// `None` when there is none.
+    /// `None` if the number is unlimited.
     limit: Option<u64>,
-    /// Requests in flight, each of which needs one to an upstream.
+    /// Maximum number of requests in flight. Each needs one descriptor for its upstream connection.
     in_flight: u64,
 }
 
 impl Descriptors {
-    /// Raises the soft limit to the hard limit. Says so if that is not enough for `limits.connections`.
+    /// Raises the soft limit to the hard limit. Logs a warning if the result is too low for `limits.connections`.
     pub(crate) fn raise(limits: &Limits) -> Self {
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         let mut limit = current;
@@ -38,7 +38,7 @@ impl Descriptors {
         descriptors
     }
 
-    /// How many client connections there are descriptors for, with those to upstreams.
+    /// The number of client connections for which descriptors are left after those for upstreams.
     pub(crate) fn connections(&self) -> usize {
         let Some(limit) = self.limit else { return usize::MAX };
         let left = limit.saturating_sub(OWN + RESERVE as u64);
@@ -67,24 +67,24 @@ pub(crate) enum Supply {
     Exhausted,
 }
 
-/// Descriptors that are kept for when there are no others.
+/// Open descriptors that are closed when the process has no others left.
 #[derive(Default)]
 pub(crate) struct Reserve(Vec<OwnedFd>);
 
 impl Reserve {
-    /// Fills it. If the process has run out of descriptors, gives all of them away.
+    /// Fills the reserve. If the process has run out of descriptors, closes all descriptors of the reserve.
     pub(crate) fn refill(&mut self) -> Supply {
         if fill(&mut self.0).is_err_and(|error| is_exhaustion(&error)) {
             self.0.clear();
             return Supply::Exhausted;
         }
-        // One more than it holds was only tried out.
+        // `fill` opens one descriptor more than the reserve keeps; close it.
         self.0.truncate(RESERVE);
         Supply::Enough
     }
 }
 
-/// One more than the reserve: that it can be opened shows that there are others.
+/// Opens one descriptor more than the reserve keeps. If that succeeds, the process has free descriptors.
 fn fill(reserve: &mut Vec<OwnedFd>) -> io::Result<()> {
     while reserve.len() <= RESERVE {
         reserve.push(match reserve.first() {

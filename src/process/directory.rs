@@ -1,4 +1,4 @@
-//! Where this user's running gateways are found: a directory that nobody else can enter.
+//! The directory of the control sockets, which only this user can open.
 
 use std::fs::{self, DirBuilder, Metadata};
 use std::io::{Error, ErrorKind, Result};
@@ -7,22 +7,22 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Entries looked at: each configuration of a session leaves two that are no sockets.
+/// Maximum number of directory entries that are read. Each configuration of a session leaves two files that are not sockets.
 const ENTRIES: usize = 16 << 10;
-/// Sockets among them.
+/// Maximum number of sockets that are returned.
 const SOCKETS: usize = 512;
 
 /// The sockets of the system service (scripts/systemd/vandamme-proxy.service), which runs as a user of its own. Only root can
 /// create it, and only root may use the sockets of another user.
 const OF_SERVICE: &str = "/run/vandamme-proxy/vandamme";
 
-/// A socket that is older is nobody's who has just started.
+/// Minimum age of a socket that may be removed. An older socket cannot belong to a gateway that is just starting.
 const SETTLED: Duration = Duration::from_secs(60);
 
-/// The directory for a gateway that starts, created when it is not there.
+/// Returns the directory for the socket of a new gateway, and creates it if it does not exist.
 ///
 /// # Errors
-/// When it cannot be created, or is not this user's alone.
+/// If the directory cannot be created, or if other users can open it.
 pub(crate) fn create() -> Result<PathBuf> {
     let place = places().next().unwrap_or_else(temporary);
     if let Err(error) = DirBuilder::new().mode(0o700).create(&place)
@@ -42,8 +42,8 @@ pub(crate) fn create() -> Result<PathBuf> {
     Err(Error::new(ErrorKind::PermissionDenied, message))
 }
 
-/// The directories in which gateways of this user may be found: the environment of a shell need not be that of a service. For
-/// root, these include the directory of the system service.
+/// All existing directories with sockets of this user. A service and a shell can have different environments, and so different
+/// directories. For root, the list includes the directory of the system service.
 pub(crate) fn existing() -> Vec<PathBuf> {
     let mut found = Vec::new();
     for place in places() {
@@ -68,13 +68,13 @@ pub(crate) fn sockets(directory: &Path) -> Vec<PathBuf> {
     sockets
 }
 
-/// Removes a socket that nobody listens on, unless it is so young that somebody else may just be replacing it.
+/// Removes a socket on which no process listens. A recent one stays, because a starting gateway may be replacing it.
 pub(crate) fn remove_dead(socket: &Path) {
     let is_dead =
         || UnixStream::connect(socket).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
     let age = |metadata: Metadata| metadata.modified().ok()?.elapsed().ok();
     let is_old = fs::symlink_metadata(socket).ok().and_then(age).is_some_and(|age| age > SETTLED);
-    // What another user's service has left behind is not ours to remove.
+    // Sockets of another user's service are not removed.
     if is_old && socket.parent().is_some_and(is_ours) && is_dead() {
         let _gone_anyway = fs::remove_file(socket);
     }
@@ -85,12 +85,12 @@ pub(crate) fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// In the order in which they are preferred. The first two are made by the system for each user who is logged in.
+/// The possible directories, preferred ones first. The system creates the first two for each user who is logged in.
 fn places() -> impl Iterator<Item = PathBuf> {
     let named = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let usual = PathBuf::from(format!("/run/user/{}", user()));
     let of_system = named.into_iter().chain([usual]);
-    // After `sudo -E` the first is another user's, who must not find our directory in the place of the own one.
+    // After `sudo -E` the first directory belongs to another user, so the gateway must not create its directory in it.
     let of_system = of_system.filter(|path| path.is_absolute() && is_users(path));
     of_system.map(|path| path.join("vandamme")).chain([temporary()])
 }
@@ -103,12 +103,12 @@ fn is_users(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == user())
 }
 
-/// A directory, and not a link to one, that nobody else can read or write.
+/// Whether the path is a directory (not a link) of this user that no other user can read or write.
 fn is_ours(path: &Path) -> bool {
     is_closed(path) && fs::symlink_metadata(path).is_ok_and(|metadata| metadata.uid() == user())
 }
 
-/// A directory, and not a link to one, that only its owner can read or write.
+/// Whether the path is a directory (not a link) that only its owner can read or write.
 fn is_closed(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir() && metadata.mode() & 0o077 == 0)
 }

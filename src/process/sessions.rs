@@ -1,21 +1,22 @@
-//! The processes that a gateway lives for: it goes when the last of them has gone, however that went.
+//! The sessions of a gateway that `vdm wrap` started: the gateway exits when the last of these processes has exited, even if
+//! killed.
 
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, RawPid};
 
-/// The first one joins as soon as the gateway is there.
+/// Time in which the first session must join. It joins as soon as the gateway serves.
 const UNTIL_THE_FIRST: Duration = Duration::from_secs(30);
-/// The next one often follows at once, as in a script.
+/// Time that the gateway waits after its last session. Another session often follows at once, as in a script.
 const AFTER_THE_LAST: Duration = Duration::from_secs(3);
-/// More than anybody has terminals.
+/// Maximum number of sessions.
 const MOST: usize = 4096;
 
-/// Who has joined and is still there.
+/// The processes that have joined and still run.
 pub(crate) struct Sessions {
     name: String,
     members: Vec<Member>,
-    /// When it is over, should nobody join until then.
+    /// The time at which the gateway exits if no process joins before.
     deadline: Instant,
 }
 
@@ -29,10 +30,10 @@ impl Sessions {
         &self.name
     }
 
-    /// The process stays a member for as long as it lives, whatever program it becomes.
+    /// Adds a process. It stays a member until it exits, even if it execs another program.
     ///
     /// # Errors
-    /// When there is no such process, or there are too many.
+    /// If the process does not exist, or if the number of sessions is at its maximum.
     pub(crate) fn join(&mut self, process: RawPid) -> Result<(), &'static str> {
         self.members.retain(Member::lives);
         if self.members.len() >= MOST {
@@ -43,7 +44,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Whether everybody has gone, and nobody has come for a while.
+    /// Whether all members have exited and the deadline has passed.
     pub(crate) fn are_over(&mut self, now: Instant) -> bool {
         let before = self.members.len();
         self.members.retain(Member::lives);
@@ -61,7 +62,7 @@ mod member {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::process::{Pid, PidfdFlags, pidfd_open, test_kill_process};
 
-    /// A process and, where the kernel has that, a descriptor of it: the number alone may become another's.
+    /// A process and, if the kernel supports it, a descriptor of it. The system can reuse the id, but not the descriptor.
     pub(crate) struct Member {
         process: Pid,
         descriptor: Option<OwnedFd>,
@@ -74,7 +75,7 @@ mod member {
 
         pub(crate) fn lives(&self) -> bool {
             let Some(descriptor) = &self.descriptor else { return test_kill_process(self.process).is_ok() };
-            // Readable once the process has ended, though nobody may have waited for it yet.
+            // The descriptor is readable once the process has exited, even if its parent has not reaped it.
             let mut ended = [PollFd::new(descriptor, PollFlags::IN)];
             poll(&mut ended, Some(&Timespec::default())) == Ok(0)
         }

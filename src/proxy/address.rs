@@ -4,18 +4,18 @@ use actix_web::http::header::{self, HeaderName};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use vandamme_actors::settings::{Api, Azure, ProviderSettings};
 
-use super::Endpoint;
+use super::UpstreamCall;
 use crate::caller::KeyForm;
 
 /// All but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The URL of a Messages request, with the client's query.
-pub(super) fn messages(provider: &ProviderSettings, endpoint: Endpoint, query: &str) -> String {
+pub(super) fn messages(provider: &ProviderSettings, upstream_call: UpstreamCall, query: &str) -> String {
     let base = anthropic_base(provider);
-    let path = match endpoint {
-        Endpoint::Reply | Endpoint::Models => "/v1/messages",
-        Endpoint::Count => "/v1/messages/count_tokens",
+    let path = match upstream_call {
+        UpstreamCall::Reply | UpstreamCall::Models => "/v1/messages",
+        UpstreamCall::Count => "/v1/messages/count_tokens",
     };
     let mark = if query.is_empty() { "" } else { "?" };
     format!("{base}{path}{mark}{query}")

@@ -24,7 +24,7 @@ pub(super) fn session(request: &ProxyRequest) -> Option<AffinityHash> {
 }
 
 fn hashed(hash: u64, bytes: &[u8]) -> u64 {
-    // What ends one part is in no other.
+    // 0 separates the parts; no part contains it.
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(PRIME);
     step(bytes.iter().copied().fold(hash, step), 0)
 }

@@ -29,7 +29,7 @@ use super::remedies;
 use super::upstream_body::{LARGEST_LIST, UpstreamReply, read_up_to};
 use super::upstream_headers::{for_call, passed_back};
 use super::upstream_request::{ReplyPath, Slices, UpstreamRequest};
-use super::{Endpoint, ProxyRequest, ReplyForm};
+use super::{ProxyRequest, ReplyForm, UpstreamCall};
 use crate::gateway::Gateway;
 
 pub(super) const EVENTS: &str = "text/event-stream; charset=utf-8";
@@ -122,7 +122,7 @@ impl<'a> Attempt<'a> {
             Err(failed) => failed,
         };
         // The endpoint for replies may know what another endpoint does not.
-        if !failed.named.is_empty() && self.request.endpoint == Endpoint::Reply {
+        if !failed.named.is_empty() && self.request.upstream_call == UpstreamCall::Reply {
             let headers = self.headers(sent).map_err(refused)?;
             fixups.judge(&sent.translated_body(), &headers, &mut failed);
         }
@@ -158,7 +158,7 @@ impl<'a> Attempt<'a> {
             // The status is an answer, however long the body takes.
             400..=599 => {
                 let failed = self.read_error(response).await;
-                if failed.is_out_of_tokens && self.request.endpoint == Endpoint::Reply {
+                if failed.is_out_of_tokens && self.request.upstream_call == UpstreamCall::Reply {
                     return self.without_content(sent, failed.answer.headers);
                 }
                 Err(failed)
@@ -194,23 +194,23 @@ impl<'a> Attempt<'a> {
             return no_content(&sent.reply_path, headers);
         }
         let reply = UpstreamReply::open(response, self.lease).await?;
-        let audience = sent.audience();
+        let reply_hooks = sent.reply_hooks();
         match (reply.content, &sent.reply_path, self.request.reply_form()) {
             (ContentKind::Json | ContentKind::Other, ReplyPath::Translated(back), _)
             | (ContentKind::Events, ReplyPath::Translated(back), ReplyForm::Whole) => {
-                self.translate_whole(reply, audience, headers, back.clone()).await
+                self.translate_whole(reply, reply_hooks, headers, back.clone()).await
             }
             (ContentKind::Events, ReplyPath::Messages | ReplyPath::Chat(_), ReplyForm::Whole)
-                if self.request.endpoint == Endpoint::Reply =>
+                if self.request.upstream_call == UpstreamCall::Reply =>
             {
-                self.collect(reply, audience, headers).await
+                self.collect(reply, reply_hooks, headers).await
             }
-            (ContentKind::Events, path, _) => self.open(reply, headers, path.clone(), audience).await,
+            (ContentKind::Events, path, _) => self.open(reply, headers, path.clone(), reply_hooks).await,
             (ContentKind::Json | ContentKind::Other, ReplyPath::Messages, _) => {
-                self.pass_whole(reply, audience, headers, None).await
+                self.pass_whole(reply, reply_hooks, headers, None).await
             }
             (ContentKind::Json | ContentKind::Other, ReplyPath::Chat(asked), _) => {
-                self.pass_whole(reply, audience, headers, Some(*asked)).await
+                self.pass_whole(reply, reply_hooks, headers, Some(*asked)).await
             }
         }
     }
@@ -221,7 +221,7 @@ impl<'a> Attempt<'a> {
         reply: UpstreamReply,
         mut headers: HeaderMap,
         path: ReplyPath,
-        audience: Option<ReplyHooks>,
+        reply_hooks: Option<ReplyHooks>,
     ) -> Result<Answered, CallFailure> {
         let UpstreamReply { label, first: mut rest, rest: mut upstream, integrity, .. } = reply;
         let own = HeaderValue::from_static(EVENTS);
@@ -240,7 +240,7 @@ impl<'a> Attempt<'a> {
         };
         let redacted = self.redacted(&secrets).cloned();
         let flow = Flow::new(codec, self.request.api, event, secrets);
-        let mut flow = flow.with_hooks(audience).with_integrity(integrity).with_redaction(redacted);
+        let mut flow = flow.with_hooks(reply_hooks).with_integrity(integrity).with_redaction(redacted);
         let mut first = Batch::default();
         let mut ended = false;
         while !ended && (!flow.started() || !rest.is_empty()) {
@@ -276,9 +276,9 @@ impl<'a> Attempt<'a> {
 
     pub(super) async fn read_whole(&self, reply: UpstreamReply) -> Result<Bytes, CallFailure> {
         let limit = self.gateway.live_config().settings.limits.whole_reply;
-        let limit = match self.request.endpoint {
-            Endpoint::Models => limit.min(LARGEST_LIST),
-            Endpoint::Reply | Endpoint::Count => limit,
+        let limit = match self.request.upstream_call {
+            UpstreamCall::Models => limit.min(LARGEST_LIST),
+            UpstreamCall::Reply | UpstreamCall::Count => limit,
         };
         match read_up_to(reply.first, reply.rest, limit).await {
             Ok(Some(body)) => Ok(body),
@@ -320,9 +320,9 @@ fn patience(
         }
         (Alternatives::Left, Streaming::No) | (Alternatives::None, _) => patience,
     };
-    match request.endpoint {
-        Endpoint::Models => Some(patience.map_or(LISTING_TIME, |patience| patience.min(LISTING_TIME))),
-        Endpoint::Reply | Endpoint::Count => patience,
+    match request.upstream_call {
+        UpstreamCall::Models => Some(patience.map_or(LISTING_TIME, |patience| patience.min(LISTING_TIME))),
+        UpstreamCall::Reply | UpstreamCall::Count => patience,
     }
 }
 

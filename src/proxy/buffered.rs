@@ -33,13 +33,13 @@ impl Attempt<'_> {
     pub(super) async fn collect(
         &self,
         reply: UpstreamReply,
-        audience: Option<ReplyHooks>,
+        reply_hooks: Option<ReplyHooks>,
         mut headers: HeaderMap,
     ) -> Result<Answered, CallFailure> {
         let stream = self.read_whole(reply).await?;
         let stream = self.without_echo(&self.secrets(), stream);
-        let stream = match audience {
-            Some(mut audience) => audience.pass(stream),
+        let stream = match reply_hooks {
+            Some(mut reply_hooks) => reply_hooks.pass(stream),
             None => stream,
         };
         let body = match self.request.api {
@@ -56,7 +56,7 @@ impl Attempt<'_> {
     pub(super) async fn pass_whole(
         &self,
         reply: UpstreamReply,
-        audience: Option<ReplyHooks>,
+        reply_hooks: Option<ReplyHooks>,
         mut headers: HeaderMap,
         asked: Option<UsageAsked>,
     ) -> Result<Answered, CallFailure> {
@@ -65,7 +65,7 @@ impl Attempt<'_> {
         let label = reply.label.clone().filter(|value| !secrets.found_in_header(value.as_bytes()));
         headers.insert(header::CONTENT_TYPE, label.unwrap_or_else(|| HeaderValue::from_static(JSON)));
         let body = self.read_whole(reply).await?;
-        self.pass_body(BufferedReply { status, headers, body }, audience, asked)
+        self.pass_body(BufferedReply { status, headers, body }, reply_hooks, asked)
     }
 
     /// The body of such a reply, in the form that the client asked for.
@@ -73,7 +73,7 @@ impl Attempt<'_> {
     pub(super) fn pass_body(
         &self,
         received: BufferedReply,
-        audience: Option<ReplyHooks>,
+        reply_hooks: Option<ReplyHooks>,
         asked: Option<UsageAsked>,
     ) -> Result<Answered, CallFailure> {
         let BufferedReply { status, mut headers, body } = received;
@@ -89,7 +89,7 @@ impl Attempt<'_> {
             ));
         }
         let body = self.without_echo(&self.secrets(), body);
-        let body = heard(audience, body);
+        let body = heard(reply_hooks, body);
         let form = self.request.reply_form();
         if form == ReplyForm::Whole {
             return Ok(Answered::Buffered { status, headers, form, body, closing });
@@ -124,13 +124,13 @@ impl Attempt<'_> {
     pub(super) async fn translate_whole(
         &self,
         reply: UpstreamReply,
-        audience: Option<ReplyHooks>,
+        reply_hooks: Option<ReplyHooks>,
         headers: HeaderMap,
         back: Translation,
     ) -> Result<Answered, CallFailure> {
         let (status, content) = (reply.status, reply.content);
         let body = self.read_whole(reply).await?;
-        self.translate_body(BufferedReply { status, headers, body }, content, audience, back)
+        self.translate_body(BufferedReply { status, headers, body }, content, reply_hooks, back)
     }
 
     /// Translates the body of such a reply.
@@ -139,15 +139,15 @@ impl Attempt<'_> {
         &self,
         received: BufferedReply,
         content: ContentKind,
-        audience: Option<ReplyHooks>,
+        reply_hooks: Option<ReplyHooks>,
         back: Translation,
     ) -> Result<Answered, CallFailure> {
         let BufferedReply { mut headers, body, .. } = received;
         let body = self.without_echo(&self.secrets(), body);
         let given = body.clone();
-        let body = match (content, audience) {
-            (ContentKind::Events, Some(mut audience)) => audience.pass(body),
-            (_, audience) => heard(audience, body),
+        let body = match (content, reply_hooks) {
+            (ContentKind::Events, Some(mut reply_hooks)) => reply_hooks.pass(body),
+            (_, reply_hooks) => heard(reply_hooks, body),
         };
         let said = |fault| {
             let broken = if content == ContentKind::Json { broken_json(self.lease, &given) } else { None };

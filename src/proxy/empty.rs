@@ -27,13 +27,13 @@ impl Attempt<'_> {
             Api::ChatCompletions => completion(model),
         });
         let received = BufferedReply { status: 200, headers, body };
-        let audience = sent.audience();
+        let reply_hooks = sent.reply_hooks();
         match &sent.reply_path {
             ReplyPath::Translated(back) => {
-                self.translate_body(received, ContentKind::Json, audience, back.clone())
+                self.translate_body(received, ContentKind::Json, reply_hooks, back.clone())
             }
-            ReplyPath::Messages => self.pass_body(received, audience, None),
-            ReplyPath::Chat(asked) => self.pass_body(received, audience, Some(*asked)),
+            ReplyPath::Messages => self.pass_body(received, reply_hooks, None),
+            ReplyPath::Chat(asked) => self.pass_body(received, reply_hooks, Some(*asked)),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::attempt::Answered;
 use super::run::{Served, serve_request};
 use super::run_record::RunRecord;
 use super::upstream_body::{self, LARGEST_LIST};
-use super::{Endpoint, ProxyRequest, RouteTrace, Targets, address};
+use super::{ProxyRequest, RouteTrace, Targets, UpstreamCall, address};
 use crate::failure::{Failure, UpstreamError};
 use crate::gateway::Gateway;
 
@@ -38,7 +38,7 @@ pub(crate) async fn fetch_models(
     let request = ProxyRequest {
         id,
         api: provider.api,
-        endpoint: Endpoint::Models,
+        upstream_call: UpstreamCall::Models,
         targets: Targets::Resolved(Arc::new(route)),
         body: Bytes::new(),
         head: RequestHead::of_nothing(),

@@ -1,5 +1,5 @@
-//! Changes that make a request acceptable to its target: the configured ones, the learned ones, and those that refusals of
-//! this request have just named.
+//! Changes that make a request acceptable to its target: the configured fixups, the provider's learned rules, and the
+//! fixups that refusals of this request name.
 
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
@@ -11,20 +11,20 @@ use vandamme_protocol::request::Pieces;
 
 use super::classify::CallFailure;
 use super::upstream_headers::{self, BETAS};
-use super::{Endpoint, ProxyRequest};
+use super::{ProxyRequest, UpstreamCall};
 use crate::gateway::LiveConfig;
 
 /// The fixups that refusals of one request have named.
 #[derive(Default)]
 pub(super) struct Fixups {
-    learned: Vec<Learned>,
+    named: Vec<NamedFixup>,
     /// How many of them have helped.
     proven: usize,
 }
 
-struct Learned {
+struct NamedFixup {
     fixup: Fixup,
-    /// It applies to other requests, too.
+    /// Whether the fixup applies to other requests, too.
     is_general: bool,
 }
 
@@ -47,18 +47,16 @@ impl Fixups {
         body: &Pieces,
     ) -> Result<Option<Fixed>, String> {
         let rules = &lease.provider.fixups;
-        let remembered = lease.remembered.as_deref().unwrap_or_default();
-        if rules.is_empty() && remembered.is_empty() && self.learned.is_empty() {
+        let remembered = lease.learned_rules.as_deref().unwrap_or_default();
+        if rules.is_empty() && remembered.is_empty() && self.named.is_empty() {
             return Ok(None);
         }
         let betas = betas(&upstream_headers::for_call(request, lease, live, None)?);
         let configured = rules.iter().filter(|rule| rule.is_for(&lease.model)).map(|rule| &rule.fixup);
         // Other endpoints may not know a member that replies require.
-        let fits = |fixup: &&Fixup| request.endpoint == Endpoint::Reply || !fixup.can_add_member();
-        let fixups = configured
-            .chain(remembered)
-            .chain(self.learned.iter().map(|learned| &learned.fixup))
-            .filter(fits);
+        let fits = |fixup: &&Fixup| request.upstream_call == UpstreamCall::Reply || !fixup.can_add_member();
+        let fixups =
+            configured.chain(remembered).chain(self.named.iter().map(|named| &named.fixup)).filter(fits);
         let before = body.clone().joined();
         let FixedRequest { body, betas: left } = compat::apply(fixups, &before, &betas);
         Ok(Some(Fixed { before, body, betas: (left != betas).then_some(left) }))
@@ -69,7 +67,7 @@ impl Fixups {
     /// `body` is the refused body before the middleware.
     pub(super) fn judge(&self, body: &Bytes, headers: &HeaderMap, failed: &mut CallFailure) {
         let betas = betas(headers);
-        let renamed = self.learned.iter().any(|learned| matches!(learned.fixup, Fixup::Limit(_)));
+        let renamed = self.named.iter().any(|named| matches!(named.fixup, Fixup::Limit(_)));
         let named = std::mem::take(&mut failed.named).into_iter();
         failed.named = named.map(|fixup| fixup.completed_by(body)).collect();
         failed.named.retain(|fixup| {
@@ -85,15 +83,15 @@ impl Fixups {
     /// Adds the fixups that a refusal of the client's request named.
     pub(super) fn learn(&mut self, named: Vec<Fixup>, refusal: &[u8], request: &[u8]) {
         let is_general = compat::applies_to_all_clients(refusal, request);
-        self.learned.extend(named.into_iter().map(|fixup| Learned { fixup, is_general }));
+        self.named.extend(named.into_iter().map(|fixup| NamedFixup { fixup, is_general }));
     }
 
     /// The fixups so far have helped. The provider remembers those that apply to other requests.
     pub(super) fn prove(&mut self, lease: &Lease) {
-        let proven = std::mem::replace(&mut self.proven, self.learned.len());
-        let helped = self.learned[proven..].iter();
-        let helped = helped.filter(|learned| learned.is_general && learned.fixup.is_complete());
-        let proven: Vec<_> = helped.map(|learned| learned.fixup.clone()).collect();
+        let proven = std::mem::replace(&mut self.proven, self.named.len());
+        let helped = self.named[proven..].iter();
+        let helped = helped.filter(|named| named.is_general && named.fixup.is_complete());
+        let proven: Vec<_> = helped.map(|named| named.fixup.clone()).collect();
         if !proven.is_empty() {
             lease.learn(proven);
         }

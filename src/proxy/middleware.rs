@@ -49,16 +49,16 @@ impl AppliedMiddleware {
     }
 
     /// The middleware that follows the reply of one call.
-    pub(super) fn audience(&self) -> Option<ReplyHooks> {
+    pub(super) fn reply_hooks(&self) -> Option<ReplyHooks> {
         let listeners = self.chain.reply_listener(&self.after)?;
         Some(ReplyHooks { listeners, memory: self.memory.clone() })
     }
 }
 
 /// A whole reply after the middleware.
-pub(super) fn heard(audience: Option<ReplyHooks>, body: Bytes) -> Bytes {
-    match audience {
-        Some(mut audience) => audience.whole(body),
+pub(super) fn heard(reply_hooks: Option<ReplyHooks>, body: Bytes) -> Bytes {
+    match reply_hooks {
+        Some(mut reply_hooks) => reply_hooks.whole(body),
         None => body,
     }
 }

@@ -63,7 +63,8 @@ pub(super) async fn run(
 ) -> Result<ProxyReply, FailedRun> {
     let outcome = {
         let record = RunRecord::new(&request.id, Some(&mut entry), &request.trace);
-        let (served, drained) = (pin!(serve_request(&gateway, &request, record)), pin!(gateway.drained()));
+        let (served, drained) =
+            (pin!(serve_request(&gateway, &request, record)), pin!(gateway.must_end_replies()));
         match select(served, drained).await {
             Either::Left((outcome, _)) => outcome,
             Either::Right(((), _)) => Err(Failure::Stopping),
@@ -244,8 +245,8 @@ impl ProxyRun<'_> {
         Ok(lease)
     }
 
-    /// Tells the provider and the log that a call failed. A refused or limited key of the gateway is the operator's business; a
-    /// client's own key is not.
+    /// Reports a failed call to the provider and the log. Failures of the gateway's keys are logged as warnings, those of client
+    /// keys as info.
     fn report(&self, lease: &mut Lease, failed: &CallFailure, call: u32) {
         let (id, provider, model) = (&self.request.id, &lease.provider.name, &lease.model);
         let summary = failed.answer.summary();
@@ -263,7 +264,7 @@ impl ProxyRun<'_> {
                 "{id} not sent to {provider}:{model}: {summary}"
             );
         }
-        lease.report(self.request.endpoint.reported(failed.outcome), &failed.answer.fault.message);
+        lease.report(self.request.upstream_call.reported(failed.outcome), &failed.answer.fault.message);
     }
 }
 

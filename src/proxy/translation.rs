@@ -16,53 +16,53 @@ use vandamme_protocol::{compat, sse};
 /// The facts of the request that its reply needs.
 #[derive(Clone)]
 pub(super) enum Translation {
-    /// Into the Messages API.
-    Messages(upstream::chat::ChatReplyContext),
-    /// Into Chat Completions.
-    Chat(chat::MessagesReplyContext),
+    /// From Chat Completions to the Messages API.
+    ChatToMessages(upstream::chat::ChatReplyContext),
+    /// From the Messages API to Chat Completions.
+    MessagesToChat(chat::MessagesReplyContext),
 }
 
 impl Translation {
     /// Adapts the reply to an edit of the converted request.
     pub(super) fn follow(&mut self, translated: &Bytes, edited: &Bytes) {
         match self {
-            Self::Messages(context)
+            Self::ChatToMessages(context)
                 if compat::has_member(translated, "stop") && !compat::has_member(edited, "stop") =>
             {
                 context.cut_at_stop_sequences();
             }
-            Self::Messages(_) | Self::Chat(_) => {}
+            Self::ChatToMessages(_) | Self::MessagesToChat(_) => {}
         }
     }
 
     /// For a stream that stays one.
     pub(super) fn codec(self) -> Box<dyn ReplyCodec> {
         match self {
-            Self::Messages(context) => Box::new(messages_of_chat(context)),
-            Self::Chat(context) => Box::new(chat_of_messages(context)),
+            Self::ChatToMessages(context) => Box::new(messages_of_chat(context)),
+            Self::MessagesToChat(context) => Box::new(chat_of_messages(context)),
         }
     }
 
     pub(super) fn whole(self, body: &[u8]) -> Result<WholeReply, Fault> {
         match self {
-            Self::Messages(context) => messages_of_chat(context).whole(body),
-            Self::Chat(context) => chat_of_messages(context).whole(body),
+            Self::ChatToMessages(context) => messages_of_chat(context).whole(body),
+            Self::MessagesToChat(context) => chat_of_messages(context).whole(body),
         }
     }
 
     /// A whole reply for a client that wants a stream.
     pub(super) fn whole_as_events(self, body: &[u8], out: &mut BytesMut) -> Result<ReplySummary, Fault> {
         match self {
-            Self::Messages(context) => messages_of_chat(context).whole_as_stream(body, out),
-            Self::Chat(context) => chat_of_messages(context).whole_as_stream(body, out),
+            Self::ChatToMessages(context) => messages_of_chat(context).whole_as_stream(body, out),
+            Self::MessagesToChat(context) => chat_of_messages(context).whole_as_stream(body, out),
         }
     }
 
     /// A stream for a client that wants a whole reply.
     pub(super) fn collected(self, body: &[u8]) -> Result<WholeReply, Fault> {
         match self {
-            Self::Messages(context) => collect(messages_of_chat(context), body),
-            Self::Chat(context) => collect(chat_of_messages(context), body),
+            Self::ChatToMessages(context) => collect(messages_of_chat(context), body),
+            Self::MessagesToChat(context) => collect(chat_of_messages(context), body),
         }
     }
 }
@@ -93,6 +93,6 @@ fn collect<D: ReplyDecoder, E: ReplyEncoder>(
 
 /// Seconds since 1970.
 pub(super) fn now() -> u64 {
-    // A clock that stands before 1970 is not worth a failure.
+    // A clock before 1970 yields 0.
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -7,7 +7,7 @@ use vandamme_actors::provider::Lease;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::{Api, ProviderSettings};
 
-use super::{Endpoint, ProxyRequest, address};
+use super::{ProxyRequest, UpstreamCall, address};
 use crate::caller::{self, KeyForm};
 use crate::gateway::LiveConfig;
 
@@ -59,8 +59,8 @@ pub(super) fn for_call(
     betas: Option<&str>,
 ) -> Result<HeaderMap, String> {
     let provider = &lease.provider;
-    let mut headers = match (request.endpoint, request.api, provider.api) {
-        (Endpoint::Models, _, _) => for_models(provider),
+    let mut headers = match (request.upstream_call, request.api, provider.api) {
+        (UpstreamCall::Models, _, _) => for_models(provider),
         (_, Api::Messages, Api::Messages) => passed_on(&presentable(request, live)),
         (_, Api::Messages, Api::ChatCompletions) => own_headers(),
         (_, Api::ChatCompletions, Api::ChatCompletions) => allowed(&presentable(request, live)),

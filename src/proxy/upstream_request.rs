@@ -21,7 +21,7 @@ use super::fixups::{Fixed, Fixups};
 use super::middleware::AppliedMiddleware;
 use super::translation::Translation;
 use super::upstream_headers::{presentable, query};
-use super::{Endpoint, ProxyRequest, address, affinity};
+use super::{ProxyRequest, UpstreamCall, address, affinity};
 use crate::gateway::{Gateway, LiveConfig};
 
 /// The largest slice of a body. awc copies each slice into its write buffer.
@@ -40,7 +40,7 @@ pub(super) struct UpstreamRequest {
     middleware: Option<AppliedMiddleware>,
     /// What the request was built for.
     provider: Arc<ProviderSettings>,
-    learned: Option<Arc<[Fixup]>>,
+    learned_rules: Option<Arc<[Fixup]>>,
 }
 
 /// How the reply becomes the client's.
@@ -78,7 +78,7 @@ impl UpstreamRequest {
 
     /// Whether the request is the same for this lease. A reload or a learned rule may change it between two keys.
     pub(super) fn is_for(&self, lease: &Lease) -> bool {
-        let same_rules = match (&self.learned, &lease.remembered) {
+        let same_rules = match (&self.learned_rules, &lease.learned_rules) {
             (None, None) => true,
             (Some(built), Some(now)) => Arc::ptr_eq(built, now),
             (Some(_), None) | (None, Some(_)) => false,
@@ -95,8 +95,8 @@ impl UpstreamRequest {
     }
 
     /// The middleware that follows the reply of one call.
-    pub(super) fn audience(&self) -> Option<ReplyHooks> {
-        self.middleware.as_ref()?.audience()
+    pub(super) fn reply_hooks(&self) -> Option<ReplyHooks> {
+        self.middleware.as_ref()?.reply_hooks()
     }
 
     fn set_fixed(&mut self, Fixed { before, body, betas }: Fixed) {
@@ -111,14 +111,14 @@ impl UpstreamRequest {
 
     fn translate(request: &ProxyRequest, lease: &Lease, live: &LiveConfig) -> Result<Self, String> {
         let provider = &lease.provider;
-        if request.endpoint == Endpoint::Models {
+        if request.upstream_call == UpstreamCall::Models {
             let url = address::models(provider);
             return Ok(Self::new(lease, Method::GET, url, Bytes::new().into(), ReplyPath::Messages));
         }
         let mut dropped = Dropped::default();
         let (body, reply_path, url) = match (request.api, provider.api) {
             (Api::Messages, Api::Messages) => {
-                let url = address::messages(provider, request.endpoint, query(request, live));
+                let url = address::messages(provider, request.upstream_call, query(request, live));
                 (for_same_api(request, lease), ReplyPath::Messages, url)
             }
             (Api::Messages, Api::ChatCompletions) => {
@@ -143,7 +143,7 @@ impl UpstreamRequest {
     }
 
     fn new(lease: &Lease, method: Method, url: String, body: Pieces, reply_path: ReplyPath) -> Self {
-        let (provider, learned) = (lease.provider.clone(), lease.remembered.clone());
+        let (provider, learned_rules) = (lease.provider.clone(), lease.learned_rules.clone());
         Self {
             method,
             url,
@@ -153,7 +153,7 @@ impl UpstreamRequest {
             dropped: None,
             middleware: None,
             provider,
-            learned,
+            learned_rules,
         }
     }
 }
@@ -188,7 +188,7 @@ fn for_chat(
     let translated = upstream::chat::request(&request.body, &target);
     let translated = translated.map_err(|error| error.to_string())?;
     *dropped = translated.dropped;
-    Ok((translated.body.into(), Translation::Messages(translated.reply)))
+    Ok((translated.body.into(), Translation::ChatToMessages(translated.reply)))
 }
 
 fn for_messages(
@@ -204,7 +204,7 @@ fn for_messages(
     let translated = client::chat::request(&request.body, &target);
     let translated = translated.map_err(|error| error.to_string())?;
     *dropped = translated.dropped;
-    Ok((translated.body.into(), Translation::Chat(translated.reply)))
+    Ok((translated.body.into(), Translation::MessagesToChat(translated.reply)))
 }
 
 /// A body that is sent in slices.

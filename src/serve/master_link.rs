@@ -12,7 +12,7 @@ use futures_util::future::{Either, join_all, select};
 use tokio::sync::{mpsc, oneshot};
 
 use super::file_changes::FileChanges;
-use super::orders::{Site, next_reload};
+use super::orders::{StatusSource, next_reload};
 use super::reload::{Reloader, log_reload};
 use super::{Shutdown, handover};
 use crate::api::connection::ConnectionLimiter;
@@ -30,7 +30,7 @@ const MESSAGES: usize = 64;
 const PROGRESS: Duration = Duration::from_millis(100);
 /// How often the state is sent for the next worker in case this one ends unexpectedly.
 const STATE_INTERVAL: Duration = Duration::from_secs(30);
-/// The acceptor takes its order to pause this late at most; connections that it has accepted reach their threads meanwhile.
+/// Upper bound on the delay before the acceptor pauses. Connections that it has accepted reach their threads meanwhile.
 const PAUSE: Duration = Duration::from_millis(150);
 
 /// The channel to the master, with a thread for each direction.
@@ -40,7 +40,7 @@ pub(super) struct MasterLink {
     /// Reloads that were ordered over HTTP.
     reloads: mpsc::Receiver<ReloadReply>,
     messages: Messages,
-    site: Arc<Site>,
+    status_source: Arc<StatusSource>,
     gateway: Arc<Gateway>,
     /// Its signals mean nothing to a worker: the system sends those of a terminal to all processes, and the master decides.
     _signals: Signals,
@@ -65,7 +65,7 @@ impl Messages {
 impl MasterLink {
     pub(super) fn open(
         channel: Channel,
-        site: &Arc<Site>,
+        status_source: &Arc<StatusSource>,
         gateway: Arc<Gateway>,
         changes: FileChanges,
     ) -> Result<Self, String> {
@@ -91,15 +91,15 @@ impl MasterLink {
             }
         });
         writer.and(reader).map_err(failed)?;
-        let (site, checking, messages) = (site.clone(), Arc::default(), Messages(messages));
+        let (status_source, checking, messages) = (status_source.clone(), Arc::default(), Messages(messages));
         let reloads = gateway.take_reloads();
-        Ok(Self { orders, changes, reloads, messages, site, gateway, _signals: signals, checking })
+        Ok(Self { orders, changes, reloads, messages, status_source, gateway, _signals: signals, checking })
     }
 
     /// Reports that requests can be served, and waits until the master orders it. From then on, sends the state from time to
     /// time.
     pub(super) async fn ready(&mut self) -> Result<(), String> {
-        self.messages.send(WorkerMessage::Ready(Box::new(self.site.status())));
+        self.messages.send(WorkerMessage::Ready(Box::new(self.status_source.status())));
         loop {
             match self.orders.recv().await {
                 Some(WorkerOrder::Serve) => break,
@@ -198,7 +198,7 @@ impl MasterLink {
     }
 
     /// While this worker drains within its limit: resolves when the master ends it at once.
-    pub(super) async fn hurry(&mut self) {
+    pub(super) async fn until_stop_now(&mut self) {
         loop {
             match self.orders.recv().await {
                 Some(WorkerOrder::StopNow) => return,
@@ -226,12 +226,12 @@ impl MasterLink {
         });
     }
 
-    /// Answers what has no effect.
+    /// Answers orders that do not change state.
     fn answer(&self, order: &WorkerOrder) {
         match order {
             WorkerOrder::Ping => self.check_threads(),
             WorkerOrder::Status => {
-                self.messages.send(WorkerMessage::Status(Box::new(self.site.status())));
+                self.messages.send(WorkerMessage::Status(Box::new(self.status_source.status())));
             }
             WorkerOrder::ExportState => {
                 let (gateway, messages) = (self.gateway.clone(), self.messages.clone());
@@ -257,7 +257,7 @@ impl MasterLink {
             return;
         }
         let (messages, checking) = (self.messages.clone(), self.checking.clone());
-        let workers = self.gateway.workers();
+        let workers = self.gateway.threads();
         let alive = workers.iter().filter_map(|worker| {
             let (answer, alive) = oneshot::channel::<()>();
             // A thread that has ended has been replaced.

@@ -15,9 +15,9 @@ use super::file_changes::FileChanges;
 use super::reload::{Reloader, log_reload};
 use crate::config::ListenerTls;
 use crate::gateway::{Gateway, ReloadReply};
-use crate::process::control::listener::{self, Caller, Control, Operator, Order, Submission};
+use crate::process::control::listener::{self, Caller, Control, ControlOperator, Order, Submission};
 use crate::process::control::{self, ControlCommand, ControlReply, State, Status};
-use crate::process::{Notice, Signals};
+use crate::process::{SignalRequest, Signals};
 
 /// Orders that wait while one is carried out.
 const WAITING: usize = 16;
@@ -38,9 +38,9 @@ pub(super) struct Orders {
 }
 
 /// What ends the wait for the next order.
-enum Event {
+enum OrderEvent {
     Order(Order),
-    Signal(Notice),
+    Signal(SignalRequest),
     FilesChanged,
     /// `POST /admin/reload`
     HttpReload(ReloadReply),
@@ -48,11 +48,11 @@ enum Event {
 
 impl Orders {
     /// Opens the control socket. A gateway without one serves requests.
-    pub(super) fn open(site: &Arc<Site>, changes: FileChanges) -> Result<Self, String> {
+    pub(super) fn open(status_source: &Arc<StatusSource>, changes: FileChanges) -> Result<Self, String> {
         let signals = Signals::listen().map_err(|error| format!("signals cannot be handled: {error}"))?;
         let (orders, waiting) = mpsc::channel(WAITING);
-        let address = site.address;
-        let users = Arc::new(Users { site: site.clone(), orders });
+        let address = status_source.address;
+        let users = Arc::new(StandaloneOperator { status_source: status_source.clone(), orders });
         let (control, waiting) = match listener::open(&control::name(address), users) {
             Ok(control) => (Some(control), Some(waiting)),
             Err(error) => {
@@ -62,7 +62,7 @@ impl Orders {
                 (None, None)
             }
         };
-        let reloads = site.gateway.take_reloads();
+        let reloads = status_source.gateway.take_reloads();
         Ok(Self { waiting, signals, changes, reloads, address, callers: vec![], _control: control })
     }
 
@@ -70,23 +70,23 @@ impl Orders {
     pub(super) async fn until_shutdown(&mut self, gateway: &Gateway, reloader: &mut Reloader) -> Shutdown {
         loop {
             let Order { ask, reply, .. } = match self.next().await {
-                Event::Signal(Notice::Stop) => return Shutdown::Stop,
-                Event::HttpReload(reply) => {
+                OrderEvent::Signal(SignalRequest::Stop) => return Shutdown::Stop,
+                OrderEvent::HttpReload(reply) => {
                     reloader.reload_for(gateway, reply).await;
                     continue;
                 }
-                Event::Signal(Notice::Reload) | Event::FilesChanged => {
+                OrderEvent::Signal(SignalRequest::Reload) | OrderEvent::FilesChanged => {
                     log_reload(&reloader.reload(gateway).await);
                     continue;
                 }
-                Event::Signal(Notice::Restart) => match reloader.check().await {
+                OrderEvent::Signal(SignalRequest::Restart) => match reloader.check().await {
                     Ok(()) => return Shutdown::Restart,
                     Err(mistakes) => {
                         mistakes.iter().for_each(|line| log::error!("not restarted: {line}"));
                         continue;
                     }
                 },
-                Event::Order(order) => order,
+                OrderEvent::Order(order) => order,
             };
             let shutdown = match ask {
                 ControlCommand::Stop => Shutdown::Stop,
@@ -104,7 +104,7 @@ impl Orders {
                     reply.send(reloaded.map_or_else(ControlReply::Refused, ControlReply::Reloaded));
                     continue;
                 }
-                // A gateway that was started by hand does not depend on sessions.
+                // A gateway that `vdm wrap` did not start accepts a join but does not track it.
                 ControlCommand::Join => {
                     reply.send(ControlReply::Joined { address: self.address });
                     continue;
@@ -125,7 +125,7 @@ impl Orders {
     }
 
     /// While the gateway stops: resolves when a signal or an order stops it at once.
-    pub(super) async fn hurry(&mut self, gateway: &Gateway) {
+    pub(super) async fn until_stop_now(&mut self, gateway: &Gateway) {
         let mut told = gateway.in_flight();
         loop {
             let event = match select(Box::pin(self.next()), Box::pin(sleep(PROGRESS))).await {
@@ -133,13 +133,13 @@ impl Orders {
                 Either::Right(_) => None,
             };
             let Order { ask, reply, .. } = match event {
-                Some(Event::Order(order)) => order,
-                Some(Event::Signal(Notice::Stop)) => return,
+                Some(OrderEvent::Order(order)) => order,
+                Some(OrderEvent::Signal(SignalRequest::Stop)) => return,
                 // The client of a dropped reload gets 503.
                 Some(
-                    Event::Signal(Notice::Reload | Notice::Restart)
-                    | Event::FilesChanged
-                    | Event::HttpReload(_),
+                    OrderEvent::Signal(SignalRequest::Reload | SignalRequest::Restart)
+                    | OrderEvent::FilesChanged
+                    | OrderEvent::HttpReload(_),
                 ) => continue,
                 None => {
                     let in_flight = gateway.in_flight();
@@ -172,7 +172,7 @@ impl Orders {
         }
     }
 
-    async fn next(&mut self) -> Event {
+    async fn next(&mut self) -> OrderEvent {
         let Self { waiting, signals, changes, reloads, callers, .. } = self;
         callers.retain(Caller::waits);
         let order = Box::pin(async {
@@ -186,10 +186,12 @@ impl Orders {
         let reload = Box::pin(next_reload(reloads));
         let files = select(Box::pin(changes.next()), reload);
         match select(Box::pin(signals.next()), select(order, files)).await {
-            Either::Left((notice, _)) => Event::Signal(notice),
-            Either::Right((Either::Left((order, _)), _)) => Event::Order(order),
-            Either::Right((Either::Right((Either::Left(_), _)), _)) => Event::FilesChanged,
-            Either::Right((Either::Right((Either::Right((reply, _)), _)), _)) => Event::HttpReload(reply),
+            Either::Left((request, _)) => OrderEvent::Signal(request),
+            Either::Right((Either::Left((order, _)), _)) => OrderEvent::Order(order),
+            Either::Right((Either::Right((Either::Left(_), _)), _)) => OrderEvent::FilesChanged,
+            Either::Right((Either::Right((Either::Right((reply, _)), _)), _)) => {
+                OrderEvent::HttpReload(reply)
+            }
         }
     }
 }
@@ -204,14 +206,14 @@ pub(super) async fn next_reload(reloads: &mut mpsc::Receiver<ReloadReply>) -> Re
 }
 
 /// The users at the control socket.
-struct Users {
-    site: Arc<Site>,
+struct StandaloneOperator {
+    status_source: Arc<StatusSource>,
     orders: mpsc::Sender<Order>,
 }
 
-impl Operator for Users {
+impl ControlOperator for StandaloneOperator {
     fn status(&self) -> Option<Status> {
-        Some(self.site.status())
+        Some(self.status_source.status())
     }
 
     fn submit(&self, order: Order) -> Submission {
@@ -220,14 +222,14 @@ impl Operator for Users {
 }
 
 /// The running gateway as `vdm server status` describes it.
-pub(super) struct Site {
+pub(super) struct StatusSource {
     gateway: web::Data<Gateway>,
     address: SocketAddr,
     started: SystemTime,
     since: Instant,
 }
 
-impl Site {
+impl StatusSource {
     pub(super) fn new(gateway: &web::Data<Gateway>, address: SocketAddr) -> Arc<Self> {
         let (started, since) = (SystemTime::now(), Instant::now());
         Arc::new(Self { gateway: gateway.clone(), address, started, since })

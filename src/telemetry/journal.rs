@@ -9,7 +9,7 @@ use log::kv::{Key, Value, VisitSource};
 use log::{Level, Record};
 
 use super::line;
-use super::writer::Destination;
+use super::writer::LogDestination;
 
 /// Where journald listens.
 pub(super) const SOCKET: &str = "/run/systemd/journal/socket";
@@ -119,7 +119,7 @@ impl Journal {
     }
 }
 
-impl Destination for Journal {
+impl LogDestination for Journal {
     fn write(&mut self, record: &[u8]) {
         self.send(record);
     }

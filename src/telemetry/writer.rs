@@ -20,7 +20,7 @@ enum WriterCommand {
 }
 
 /// Where the thread writes. A failure is no reason to stop.
-pub(super) trait Destination: Send + 'static {
+pub(super) trait LogDestination: Send + 'static {
     /// Writes one formatted record.
     fn write(&mut self, record: &[u8]);
     /// Reports how many records have been dropped because they came too fast.
@@ -31,7 +31,7 @@ pub(super) trait Destination: Send + 'static {
 /// A stream of lines, such as stderr.
 pub(super) struct Lines<W>(pub(super) W);
 
-impl<W: Write + Send + 'static> Destination for Lines<W> {
+impl<W: Write + Send + 'static> LogDestination for Lines<W> {
     fn write(&mut self, record: &[u8]) {
         let _ = self.0.write_all(record);
     }
@@ -58,7 +58,7 @@ pub struct LogGuard {
 }
 
 /// Starts the thread. If the system cannot start one, lines are dropped.
-pub(super) fn start(to: impl Destination) -> (LineSink, LogGuard) {
+pub(super) fn start(to: impl LogDestination) -> (LineSink, LogGuard) {
     let (orders, waiting) = sync_channel(WAITING);
     let dropped = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&dropped);
@@ -73,7 +73,7 @@ pub(super) fn start(to: impl Destination) -> (LineSink, LogGuard) {
 }
 
 /// Runs until all senders are dropped. A closed stderr does not stop it.
-fn write_all(mut to: impl Destination, waiting: &Receiver<WriterCommand>, dropped: &AtomicU64) {
+fn write_all(mut to: impl LogDestination, waiting: &Receiver<WriterCommand>, dropped: &AtomicU64) {
     while let Ok(order) = waiting.recv() {
         match order {
             WriterCommand::Write(line) => {
@@ -89,7 +89,7 @@ fn write_all(mut to: impl Destination, waiting: &Receiver<WriterCommand>, droppe
     }
 }
 
-fn report(to: &mut impl Destination, dropped: u64) {
+fn report(to: &mut impl LogDestination, dropped: u64) {
     if dropped > 0 {
         to.report_dropped(dropped);
     }

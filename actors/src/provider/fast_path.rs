@@ -76,12 +76,12 @@ impl FastPath {
         self.gate.close();
     }
 
-    /// A request calls this before it queues an adverse event.
+    /// A request calls this before it queues the report of a failure.
     pub(super) fn before_failure_is_queued(&self) {
         self.gate.before_failure_is_queued();
     }
 
-    /// The actor calls this before it acts on an adverse event.
+    /// The actor calls this before it acts on the report of a failure.
     pub(super) fn before_failure_is_handled(&self) {
         self.gate.before_failure_is_handled();
     }

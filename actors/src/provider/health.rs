@@ -31,7 +31,7 @@ use crate::settings::Limits;
 const HOST_WINDOW: Duration = Duration::from_secs(60);
 /// The least number of models on which a fault must appear to count against the host.
 const HOST_MODELS: usize = 2;
-/// The time over which traffic returns after a pause of the whole provider.
+/// The time over which traffic returns after a cooldown of the whole provider.
 const RAMP: Duration = Duration::from_secs(30);
 /// A key with this many limited models counts as limited for all models, if other keys are left.
 const LIMITED_MODELS: usize = 3;
@@ -108,7 +108,7 @@ pub(super) struct Health {
     host: HealthCondition,
     /// Models that have shown a fault of the host since the host last worked.
     host_faults: Vec<(Arc<str>, Millis)>,
-    /// When the host's last pause ended; traffic ramps up from then on.
+    /// When the host's last cooldown ended; traffic ramps up from then on.
     ramp: Option<Millis>,
     pauses: Pauses,
     /// When an operator last reset everything; 0 for never.
@@ -198,7 +198,7 @@ impl Health {
         }
     }
 
-    /// The share of traffic that the provider gets after a pause of the whole provider, if there is an alternative.
+    /// The share of traffic that the provider gets after a cooldown of the whole provider, if there is an alternative.
     fn share(&self, now: Millis) -> f64 {
         let Some(since) = self.ramp.filter(|&since| since <= now) else { return 1.0 };
         let passed = (now - since) as f64 / RAMP.as_millis() as f64;

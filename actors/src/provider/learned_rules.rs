@@ -9,7 +9,7 @@ use vandamme_protocol::compat::Fixup;
 
 use crate::clock::{self, ImportClock, Millis, Offset};
 
-/// The most models; beyond that, the model whose rules expire next is removed.
+/// The most models; beyond that, the model whose last rule expires first is removed.
 const MAX_MODELS: usize = 64;
 /// The most fixups per model; beyond that, the oldest is removed.
 const MAX_FIXUPS: usize = 16;

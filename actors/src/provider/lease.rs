@@ -26,7 +26,7 @@ pub struct Lease {
     pub model: Arc<str>,
     pub key: ApiKey,
     /// The fixups from learned rules for this model.
-    pub remembered: Option<Arc<[Fixup]>>,
+    pub learned_rules: Option<Arc<[Fixup]>>,
     /// The profile whose timeout and retries apply.
     pub profile: Option<Arc<Profile>>,
     /// No better key was left: the request gets one call.
@@ -127,7 +127,7 @@ impl Lease {
             provider,
             model,
             key,
-            remembered: None,
+            learned_rules: None,
             profile: None,
             is_known_to_fail: false,
             alternatives: Alternatives::None,
@@ -136,7 +136,7 @@ impl Lease {
     }
 
     pub(crate) fn with_fixups(mut self, fixups: Option<Arc<[Fixup]>>) -> Self {
-        self.remembered = fixups;
+        self.learned_rules = fixups;
         self
     }
 

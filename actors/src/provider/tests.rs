@@ -150,15 +150,15 @@ async fn learned_rules_come_with_later_leases_of_any_incarnation() {
     let fixup = Fixup::param("top_p").unwrap();
     let first = incarnation(1);
     let taken = lease(&first, &[]).await.unwrap();
-    assert!(taken.remembered.is_none());
+    assert!(taken.learned_rules.is_none());
     taken.learn(vec![fixup.clone()]);
     assert_eq!(view(&first).await.learned_rules[0].fixup, fixup);
 
     for provider in [first, incarnation(2)] {
         let later = lease(&provider, &[]).await.unwrap();
-        assert_eq!(later.remembered.as_deref(), Some(&[fixup.clone()][..]));
+        assert_eq!(later.learned_rules.as_deref(), Some(&[fixup.clone()][..]));
         let answer = request(&provider, "other", |_| {});
-        assert!(answer.await.unwrap().unwrap().remembered.is_none());
+        assert!(answer.await.unwrap().unwrap().learned_rules.is_none());
     }
 }
 
@@ -261,7 +261,7 @@ async fn learned_rules_close_the_fast_path() {
     provider.send(Ping).await.unwrap();
 
     assert!(lend(&permits).is_none());
-    assert!(lease(&provider, &[]).await.unwrap().remembered.is_some());
+    assert!(lease(&provider, &[]).await.unwrap().learned_rules.is_some());
 }
 
 #[actix_rt::test]

@@ -120,7 +120,7 @@ async fn make_room(gateway: &Gateway) -> bool {
         return true;
     }
     let elsewhere = async {
-        for worker in gateway.workers().iter() {
+        for worker in gateway.threads().iter() {
             let (answer, closed) = oneshot::channel();
             worker.spawn_fn(move || {
                 // The receiver may have timed out.

@@ -28,7 +28,7 @@ pub(crate) struct ConnectionLimiter {
 }
 
 /// The right to have one connection open. Dropping it makes room for another connection.
-pub(super) struct Slot {
+pub(super) struct ConnectionSlot {
     limiter: Arc<ConnectionLimiter>,
     address: Option<IpAddr>,
     pub(super) class: Class,
@@ -44,9 +44,9 @@ pub(super) enum Class {
 
 /// Whether a new connection is accepted.
 pub(super) enum SlotClaim {
-    Granted(Slot),
+    Granted(ConnectionSlot),
     /// The limit has been reached. The connection becomes an ordinary one if another one can be closed.
-    Full(Slot),
+    Full(ConnectionSlot),
     /// Its address has reached the limit for one address.
     Refused,
 }
@@ -81,7 +81,7 @@ impl ConnectionLimiter {
             return SlotClaim::Refused;
         }
         let open = self.open.fetch_add(1, Ordering::AcqRel) + 1;
-        let slot = Slot { limiter: self.clone(), address, class: Class::Ordinary };
+        let slot = ConnectionSlot { limiter: self.clone(), address, class: Class::Ordinary };
         let limit = self.limit(limits);
         let exhausted = self.exhausted.load(Ordering::Acquire);
         if exhausted || open > limit {
@@ -114,7 +114,7 @@ impl ConnectionLimiter {
     }
 }
 
-impl Slot {
+impl ConnectionSlot {
     pub(super) fn fits(&self, limits: &Limits) -> bool {
         let limiter = &self.limiter;
         !limiter.exhausted.load(Ordering::Acquire)
@@ -128,7 +128,7 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.limiter.open.fetch_sub(1, Ordering::AcqRel);
         let Some(address) = self.address else { return };

@@ -23,7 +23,7 @@ const SLOWEST: Duration = Duration::from_secs(1);
 const FASTEST: Duration = Duration::from_millis(50);
 
 /// The connections of this thread.
-struct Worker {
+struct ThreadConnections {
     connections: RefCell<Vec<Rc<ClientConnection>>>,
     /// When the last sweep began.
     now: Cell<Instant>,
@@ -34,7 +34,7 @@ struct Worker {
 }
 
 thread_local! {
-    static HERE: Worker = Worker {
+    static HERE: ThreadConnections = ThreadConnections {
         connections: RefCell::default(),
         now: Cell::new(Instant::now()),
         swept: Cell::new(false),
@@ -79,7 +79,7 @@ pub(super) fn close_longest_waiting(class: Class) -> bool {
     })
 }
 
-impl Worker {
+impl ThreadConnections {
     fn add(&self, connection: ClientConnection) -> Registration {
         let connection = Rc::new(connection);
         let mut connections = self.connections.borrow_mut();

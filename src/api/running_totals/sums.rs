@@ -15,7 +15,7 @@ pub(super) struct Sums {
 
 /// Sums of streamed and whole replies, separately.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct Split {
+pub(super) struct SumsByForm {
     pub(super) streamed: Sums,
     pub(super) whole: Sums,
 }
@@ -23,9 +23,9 @@ pub(super) struct Split {
 /// One provider's sums.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ProviderSums {
-    pub(super) rollup: Split,
+    pub(super) rollup: SumsByForm,
     pub(super) last: Option<Millis>,
-    pub(super) models: BTreeMap<String, (Split, Option<Millis>)>,
+    pub(super) models: BTreeMap<String, (SumsByForm, Option<Millis>)>,
 }
 
 pub(super) fn by_provider<'v>(
@@ -34,14 +34,14 @@ pub(super) fn by_provider<'v>(
 ) -> BTreeMap<String, ProviderSums> {
     let mut providers = BTreeMap::<String, ProviderSums>::new();
     for (provider, model, totals) in rows {
-        let split = Split { streamed: Sums::from(totals.streamed), whole: Sums::from(totals.whole) };
+        let split = SumsByForm { streamed: Sums::from(totals.streamed), whole: Sums::from(totals.whole) };
         providers.entry(provider.to_owned()).or_default().add(model, split, Some(totals.last));
     }
     for Active { provider, model, request, .. } in running {
         let one = Sums { requests: 1, ended: RequestTotals::default() };
         let split = match request.streamed {
-            true => Split { streamed: one, ..Split::default() },
-            false => Split { whole: one, ..Split::default() },
+            true => SumsByForm { streamed: one, ..SumsByForm::default() },
+            false => SumsByForm { whole: one, ..SumsByForm::default() },
         };
         providers.entry(provider.to_string()).or_default().add(model, split, None);
     }
@@ -49,7 +49,7 @@ pub(super) fn by_provider<'v>(
 }
 
 impl ProviderSums {
-    fn add(&mut self, model: &str, split: Split, last: Option<Millis>) {
+    fn add(&mut self, model: &str, split: SumsByForm, last: Option<Millis>) {
         self.rollup += split;
         self.last = self.last.max(last);
         let (sums, model_last) = self.models.entry(model.to_owned()).or_default();
@@ -58,7 +58,7 @@ impl ProviderSums {
     }
 }
 
-impl Split {
+impl SumsByForm {
     pub(super) fn total(&self) -> Sums {
         let mut total = self.streamed;
         total += self.whole;
@@ -107,7 +107,7 @@ impl AddAssign for Sums {
     }
 }
 
-impl AddAssign for Split {
+impl AddAssign for SumsByForm {
     fn add_assign(&mut self, other: Self) {
         self.streamed += other.streamed;
         self.whole += other.whole;

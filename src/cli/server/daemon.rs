@@ -16,7 +16,7 @@ use crate::process::channel::Channel;
 use crate::process::channel::messages::StartFailure;
 
 /// The files of a daemon.
-struct Files {
+struct DaemonFiles {
     log: PathBuf,
     pid_file: PathBuf,
 }
@@ -37,9 +37,9 @@ impl Start {
         }
     }
 
-    fn files(&self) -> Result<Files, String> {
+    fn files(&self) -> Result<DaemonFiles, String> {
         if let (Some(log), Some(pid_file)) = (&self.log_file, &self.pid_file) {
-            return Ok(Files { log: log.clone(), pid_file: pid_file.clone() });
+            return Ok(DaemonFiles { log: log.clone(), pid_file: pid_file.clone() });
         }
         let directory =
             directory().ok_or("no home directory is known; use --log-file FILE and --pid-file FILE")?;
@@ -50,7 +50,7 @@ impl Start {
         let file = |given: &Option<PathBuf>, extension: &str| {
             given.clone().unwrap_or_else(|| directory.join(format!("{name}.{extension}")))
         };
-        Ok(Files { log: file(&self.log_file, "log"), pid_file: file(&self.pid_file, "pid") })
+        Ok(DaemonFiles { log: file(&self.log_file, "log"), pid_file: file(&self.pid_file, "pid") })
     }
 
     /// Gateways at several addresses have files of their own.
@@ -74,7 +74,7 @@ fn directory() -> Option<PathBuf> {
     state.map(|state| state.join("vandamme"))
 }
 
-fn start(program: &Program, files: &Files) -> IoResult<(Child, Channel)> {
+fn start(program: &Program, files: &DaemonFiles) -> IoResult<(Child, Channel)> {
     let log: File = OpenOptions::new().create(true).append(true).mode(0o600).open(&files.log)?;
     let (channel, theirs) = Channel::pair()?;
     let mut command = Command::new(program.running());

@@ -37,7 +37,7 @@ pub(super) fn described(status: &Status) -> String {
 fn processes(master: u32, worker: &WorkerStatus) -> String {
     let serving = worker.pid.map_or_else(|| "none".to_owned(), |pid| pid.to_string());
     let mut text = format!("processes: master {master}, worker {serving}");
-    match worker.restarts {
+    match worker.replacements {
         0 => {}
         1 => text.push_str(", replaced once"),
         times => {

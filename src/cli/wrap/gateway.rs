@@ -72,7 +72,7 @@ impl GatewaySelector<'_> {
             .map_err(|error| failure(&format!("no gateway can be started: {error}"), Exit::Failed))?;
         let name = self.name();
         let socket = directory.join(control::name_for_sessions(&name));
-        let files = Files { socket, log: directory.join(format!("session-{name}.log")) };
+        let files = GatewayFiles { socket, log: directory.join(format!("session-{name}.log")) };
         let turn = turn(&directory.join(format!("session-{name}.lock")))
             .map_err(|error| failure(&format!("no gateway can be started: {error}"), Exit::Failed))?;
         let address = match client::join(&files.socket) {
@@ -178,7 +178,7 @@ impl GatewaySelector<'_> {
         })
     }
 
-    fn start(&self, name: &str, files: &Files) -> Result<SocketAddr, Exit> {
+    fn start(&self, name: &str, files: &GatewayFiles) -> Result<SocketAddr, Exit> {
         let failed =
             |error: std::io::Error| failure(&format!("no gateway can be started: {error}"), Exit::Failed);
         let mut gateway = self.spawn(name, &files.log).map_err(failed)?;
@@ -255,12 +255,12 @@ impl RunningGateway {
     }
 }
 
-struct Files {
+struct GatewayFiles {
     socket: PathBuf,
     log: PathBuf,
 }
 
-impl Files {
+impl GatewayFiles {
     fn print_last_lines(&self) {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();

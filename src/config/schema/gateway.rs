@@ -138,7 +138,7 @@ pub(super) const VARIABLES: &[VariableWithoutKey] = &[
     other(
         "XDG_RUNTIME_DIR",
         "Directory of the control sockets; by default `/run/user/UID`.",
-        Some("process-control.md#how-it-is-reached"),
+        Some("process-control.md#control-socket"),
     ),
     other("VDM_WRAP_URL", "Set by `vdm wrap` for its tool: the URL of the gateway in use.", None),
 ];

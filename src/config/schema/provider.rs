@@ -4,7 +4,7 @@ use super::gateway::other;
 use super::{SettingDeclaration, SettingList, VariableWithoutKey};
 use crate::config::value_type::KeyType::{Aliases, AuthMode, Fallbacks, Headers, Later, Value};
 use crate::config::value_type::ValueType::{
-    Betas, Bounds, Count, Flag, Format, Keys, Link, Object, OneOf, Params, Seconds, Settings as Members,
+    Betas, Bounds, Count, Flag, Format, Keys, Link, Object, OneOf, Params, Seconds, Settings as BodyMembers,
     Text, Url, Words,
 };
 
@@ -114,7 +114,7 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     .with_guide(ADAPT_GUIDE),
     SettingDeclaration::new(
         "set-params",
-        Value(Members),
+        Value(BodyMembers),
         "Members of the body that are set; with `&tools` only in requests with tools. `@MODEL` limits a rule to that model.",
     )
     .with_example("[\"reasoning_effort=none&tools@gpt-5.6*\"]")

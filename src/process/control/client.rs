@@ -9,15 +9,16 @@ use std::time::Duration;
 use super::{ANSWER, Answer, ControlCommand, ControlReply, Question, Status, VERSION, name};
 use crate::process::directory;
 
-/// A gateway that runs answers at once; one that hangs must not hang us.
+/// Maximum wait for an answer that needs no work. A gateway that hangs must not block the command line.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// The longest that a gateway may take to read and check a configuration.
+/// Maximum wait for a gateway that reads and checks a configuration.
 const LONG_PATIENCE: Duration = Duration::from_secs(30);
 
-/// The longest time for a new worker to serve, or to be refused.
-const RESTART_PATIENCE: Duration = Duration::from_secs(45);
+/// Maximum wait for a new worker to serve or fail: 30 s to read the configuration, 2 s for the state of the old worker, 30 s
+/// to start.
+const RESTART_PATIENCE: Duration = Duration::from_secs(65);
 
-/// A gateway that has been found.
+/// A running gateway and its socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Running {
     pub(crate) socket: PathBuf,
@@ -29,7 +30,7 @@ pub(crate) struct Answers {
     lines: BufReader<UnixStream>,
 }
 
-/// All running gateways of this user. Sockets that killed ones have left behind are removed on the way.
+/// All running gateways of this user. Removes the sockets of gateways that were killed.
 pub(crate) fn running() -> Vec<Running> {
     let sockets = directory::existing().into_iter().flat_map(|directory| directory::sockets(&directory));
     let found = sockets.filter_map(|socket| {
@@ -42,8 +43,8 @@ pub(crate) fn running() -> Vec<Running> {
     found.collect()
 }
 
-/// The only running gateway that somebody started as a server, unless one holds this address: its port may have changed in
-/// the configuration since it started. A gateway of `vdm wrap` belongs to its sessions and is not meant.
+/// The running gateway, if exactly one was started as a server and none listens at this address. Its port may have changed in
+/// the configuration since it started. Gateways of `vdm wrap` belong to their sessions and do not count.
 pub(crate) fn only_other(host: &str, port: u16) -> Option<Running> {
     if held(host, port).is_some() {
         return None;
@@ -52,7 +53,7 @@ pub(crate) fn only_other(host: &str, port: u16) -> Option<Running> {
     servers.next().filter(|_| servers.next().is_none())
 }
 
-/// The socket of a gateway at this address that somebody holds, though it may not answer.
+/// The socket of this address, if a process listens on it. The process may not answer.
 pub(crate) fn held(host: &str, port: u16) -> Option<PathBuf> {
     sockets_of(&addresses(host, port)).into_iter().find(|socket| UnixStream::connect(socket).is_ok())
 }
@@ -69,7 +70,8 @@ fn sockets_of(addresses: &[SocketAddr]) -> Vec<PathBuf> {
     named.collect()
 }
 
-/// The gateway that listens on this address: the one of that name, else one that was started with another name of it.
+/// The gateway that listens on this address: the one whose socket has that name, otherwise one that reaches the address under
+/// another name.
 pub(crate) fn find(host: &str, port: u16) -> Option<Running> {
     let addresses = addresses(host, port);
     sockets_of(&addresses).iter().find_map(|socket| at(socket)).or_else(|| {
@@ -95,10 +97,10 @@ pub(crate) fn at(socket: &Path) -> Option<Running> {
     }
 }
 
-/// Has the gateway behind this socket live at least as long as this process; where it listens.
+/// Makes the gateway behind this socket run at least as long as this process. Returns the address at which it listens.
 ///
 /// # Errors
-/// When nobody is there, or it is about to go.
+/// If no gateway listens on the socket, or if it refuses or exits.
 pub(crate) fn join(socket: &Path) -> Result<SocketAddr> {
     match ask(socket, ControlCommand::Join)?.next()? {
         Some(ControlReply::Joined { address }) => Ok(address),
@@ -114,10 +116,10 @@ pub(crate) fn join(socket: &Path) -> Result<SocketAddr> {
     }
 }
 
-/// Asks the gateway behind this socket.
+/// Sends a command to the gateway behind this socket.
 ///
 /// # Errors
-/// When nobody is there.
+/// If no gateway listens on the socket, or if the command cannot be sent.
 pub(crate) fn ask(socket: &Path, ask: ControlCommand) -> Result<Answers> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -136,17 +138,17 @@ pub(crate) fn ask(socket: &Path, ask: ControlCommand) -> Result<Answers> {
 }
 
 impl Answers {
-    /// The next line; `None` at the end, which is the end of the process.
+    /// Reads the next line. Returns `None` when the gateway has closed the connection or exited.
     ///
     /// # Errors
-    /// When none comes in time, or none that can be understood.
+    /// If no line arrives in time, or if this version cannot parse it.
     pub(crate) fn next(&mut self) -> Result<Option<ControlReply>> {
         let mut line = String::new();
         let limit = u64::try_from(ANSWER).unwrap_or(u64::MAX);
         match self.lines.by_ref().take(limit).read_line(&mut line) {
             Ok(0) => return Ok(None),
             Ok(_) => {}
-            // It has gone with what we had not read yet.
+            // The gateway exited before the rest was read.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(None),
             Err(error) => return Err(error),
         }
@@ -155,7 +157,7 @@ impl Answers {
         Ok(Some(answer.said))
     }
 
-    /// How long the next line may take.
+    /// Sets the maximum wait for the next line.
     pub(crate) fn wait_at_most(&self, patience: Duration) -> Result<()> {
         self.lines.get_ref().set_read_timeout(Some(patience.max(Duration::from_millis(1))))
     }

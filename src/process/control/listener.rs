@@ -18,18 +18,18 @@ use tokio::runtime::{Builder, Runtime};
 use super::{Answer, ControlCommand, ControlReply, QUESTION, Question, Status, VERSION};
 use crate::process::directory;
 
-/// A question must come within this, and an answer must be taken.
+/// Maximum time to receive a question, and to send an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Connections at the same time.
+/// Maximum number of open connections.
 const CONNECTIONS: usize = 32;
-/// How often a connection is checked for a client that has given up.
+/// Interval at which a connection is checked for a client that has disconnected.
 const PROGRESS: Duration = Duration::from_millis(100);
-/// Answers that wait to be sent over one connection.
+/// Maximum number of queued answers per connection.
 const ANSWERS: usize = 16;
-/// After an accept that failed: out of descriptors, for now.
+/// Pause after a failed accept, which usually means that the process has no free descriptor.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The socket's file. It is removed with this value, unless it is another gateway's by then.
+/// The listening control socket. Its drop removes the file, unless the file belongs to another gateway by then.
 pub(crate) struct Control {
     path: PathBuf,
     inode: u64,
@@ -37,43 +37,43 @@ pub(crate) struct Control {
     open: Arc<AtomicUsize>,
 }
 
-/// A command of a user who may give it.
+/// A command from an authorised user.
 pub(crate) struct Order {
     pub(crate) ask: ControlCommand,
-    /// The process that asks.
+    /// The process that sent the command.
     pub(crate) process: Option<i32>,
     pub(crate) reply: Caller,
 }
 
-/// The one who gave an order.
+/// The sender of an order, and the connection for its answers.
 #[derive(Clone)]
 pub(crate) struct Caller {
     answers: SyncSender<ControlReply>,
     stream: Arc<UnixStream>,
 }
 
-/// What the socket commands.
-pub(crate) trait Operator: Send + Sync {
-    /// `None` if nothing is known at the moment.
+/// The receiver of the commands that arrive at the socket.
+pub(crate) trait ControlOperator: Send + Sync {
+    /// The status of the gateway, or `None` if it is not known.
     fn status(&self) -> Option<Status>;
 
-    /// Takes the order, unless too many wait.
+    /// Queues the order, unless the queue is full.
     fn submit(&self, order: Order) -> Submission;
 }
 
-/// Whether an order was taken.
+/// Whether an order was queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Submission {
     Taken,
-    /// Too many wait.
+    /// The queue is full.
     Refused,
 }
 
-/// Listens at the socket of this name. Whoever had it before has lost the address, too, or is about to exit.
+/// Listens at the socket of this name. An earlier owner of the socket no longer listens at the address, or is about to exit.
 ///
 /// # Errors
-/// If there is no place for a socket of this user alone.
-pub(crate) fn open(name: &str, operator: Arc<dyn Operator>) -> Result<Control> {
+/// If no directory is available that only this user can open.
+pub(crate) fn open(name: &str, operator: Arc<dyn ControlOperator>) -> Result<Control> {
     let control = bind(directory::create()?.join(name))?;
     control.accept(operator)?;
     Ok(control)
@@ -83,7 +83,11 @@ pub(crate) fn open(name: &str, operator: Arc<dyn Operator>) -> Result<Control> {
 ///
 /// # Errors
 /// If no thread can be started.
-pub(crate) fn resume(path: PathBuf, listener: OwnedFd, operator: Arc<dyn Operator>) -> Result<Control> {
+pub(crate) fn resume(
+    path: PathBuf,
+    listener: OwnedFd,
+    operator: Arc<dyn ControlOperator>,
+) -> Result<Control> {
     let inode = fs::symlink_metadata(&path).map_or(0, |metadata| metadata.ino());
     let control = Control { path, inode, listener: listener.into(), open: Arc::default() };
     control.accept(operator)?;
@@ -97,7 +101,8 @@ pub(crate) fn answer(caller: OwnedFd, reply: ControlReply) -> Result<()> {
     send(&stream, reply)
 }
 
-/// Under a name of its own first, so that there is no moment without a socket or with one that others may open.
+/// Binds the socket under a temporary name, restricts its mode, and renames it. At any time the path leads to a socket, and no
+/// other user can open it.
 fn bind(path: PathBuf) -> Result<Control> {
     let fresh = path.with_extension(format!("{}.new", std::process::id()));
     let _left_over = fs::remove_file(&fresh);
@@ -114,12 +119,12 @@ impl Control {
         &self.path
     }
 
-    /// How many connections are open.
+    /// The number of open connections.
     pub(crate) fn conversations(&self) -> usize {
         self.open.load(Ordering::Acquire)
     }
 
-    fn accept(&self, operator: Arc<dyn Operator>) -> Result<()> {
+    fn accept(&self, operator: Arc<dyn ControlOperator>) -> Result<()> {
         let (listener, open) = (self.listener.try_clone()?, self.open.clone());
         let runtime = Builder::new_current_thread().enable_io().build()?;
         let thread = thread::Builder::new().name("control".to_owned());
@@ -142,12 +147,12 @@ impl Drop for Control {
 }
 
 impl Caller {
-    /// Passes an answer on; one that cannot be taken is dropped, since its receiver has given up or reads too slowly.
+    /// Queues an answer. If the queue is full or closed, the answer is dropped: the client has disconnected or reads too slowly.
     pub(crate) fn send(&self, reply: ControlReply) {
         let _ = self.answers.try_send(reply);
     }
 
-    /// Whether the connection is still open at the other end.
+    /// Whether the client is still connected.
     pub(crate) fn waits(&self) -> bool {
         !has_hung_up(&self.stream)
     }
@@ -163,7 +168,7 @@ fn accept_for_ever(
     listener: &UnixListener,
     runtime: &Runtime,
     open: &Arc<AtomicUsize>,
-    operator: &Arc<dyn Operator>,
+    operator: &Arc<dyn ControlOperator>,
 ) {
     loop {
         let Ok((stream, _)) = listener.accept() else {
@@ -181,13 +186,13 @@ fn accept_for_ever(
         // Without a thread the connection is closed.
         let _ = thread.spawn(move || {
             let _place = place;
-            // A command line that has exited is nobody's fault.
+            // An error means that the command line has exited; no action is needed.
             let _ = converse(stream, peer.process, &*operator);
         });
     }
 }
 
-/// One of the connections; its drop frees the place.
+/// One of the `CONNECTIONS` places; its drop frees the place.
 struct Place(Arc<AtomicUsize>);
 
 impl Place {
@@ -203,14 +208,14 @@ impl Drop for Place {
     }
 }
 
-/// Who is at the other end.
+/// The credentials of the client.
 struct Peer {
     user: u32,
     process: Option<i32>,
 }
 
 impl Peer {
-    /// tokio asks the system in the way of each platform; it needs a runtime for that.
+    /// Reads the credentials with tokio, which supports every platform but needs a runtime.
     fn new(stream: &UnixStream, runtime: &Runtime) -> Result<Self> {
         let _context = runtime.enter();
         stream.set_nonblocking(true)?;
@@ -220,7 +225,7 @@ impl Peer {
     }
 }
 
-fn converse(stream: UnixStream, process: Option<i32>, operator: &dyn Operator) -> Result<()> {
+fn converse(stream: UnixStream, process: Option<i32>, operator: &dyn ControlOperator) -> Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     let ask = match question(&stream)? {
         Ok(ask) => ask,
@@ -237,7 +242,7 @@ fn converse(stream: UnixStream, process: Option<i32>, operator: &dyn Operator) -
         let busy = "the gateway is busy with other orders; try again".to_owned();
         return send(&stream, ControlReply::Refused(vec![busy]));
     }
-    // While it stops, until the process ends, and the connection with it.
+    // A stopping gateway sends its progress until the process exits, which closes the connection.
     loop {
         match waiting.recv_timeout(PROGRESS) {
             Ok(reply @ ControlReply::Stopping { .. }) => send(&stream, reply)?,

@@ -72,7 +72,7 @@ async fn an_imported_state_applies_to_the_first_request() {
     for _ in 0..4 {
         let lease = lease(&new, &[]).await.unwrap();
         assert_eq!(lease.key.id(), ApiKey::new("b").id());
-        assert_eq!(lease.remembered.as_deref(), Some(&[Fixup::param("top_k").unwrap()][..]));
+        assert_eq!(lease.learned_rules.as_deref(), Some(&[Fixup::param("top_k").unwrap()][..]));
     }
     let view = view(&new).await;
     assert_eq!(view.keys[0].condition.last_error.as_deref(), Some("slow down"));
