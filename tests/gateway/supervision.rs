@@ -7,7 +7,7 @@ mod shipped {
     use crate::support::wire::find;
 
     #[test]
-    fn the_door_of_faults_is_a_404() {
+    fn the_endpoint_of_faults_is_a_404() {
         let upstream = Upstream::openai();
         let gateway = Gateway::before(&upstream).start();
         for target in ["/faults/panic?actor=router", "/faults/hang?actor=router&seconds=1"] {
@@ -19,7 +19,7 @@ mod shipped {
     #[test]
     fn the_ordinary_binary_has_no_faults_endpoint() {
         let binary = std::fs::read(env!("CARGO_BIN_EXE_vdm")).expect("vdm is built");
-        assert!(find(&binary, b"/v1/messages").is_some(), "the search finds what is there");
+        assert!(find(&binary, b"/v1/messages").is_some(), "the search finds text that the binary contains");
         assert!(find(&binary, b"/faults/").is_none());
     }
 }
