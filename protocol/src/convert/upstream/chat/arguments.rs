@@ -1,5 +1,5 @@
-//! The arguments of one call as they come in pieces: some vendors send a placeholder (`{}`) first, the object twice, or
-//! with every piece all that came before. The client gets one object.
+//! Joins the arguments of one call, which arrive in pieces, to one object. Some vendors send a placeholder (`{}`) first, the object
+//! twice, or all earlier text with every piece. *Inner text* is the text of a JSON string without its quotes and with its escapes.
 
 use std::borrow::Cow;
 
@@ -7,16 +7,16 @@ use crate::json;
 
 const EMPTY: &str = "{}";
 
-/// Follows argument text just far enough to see where a JSON object ends, and what is a repetition.
+/// Scans argument text for the end of the JSON object and for repetitions.
 #[derive(Default)]
 pub(super) struct ArgumentsObject {
     phase: ArgumentsPhase,
     depth: usize,
-    /// The object is still empty.
+    /// The object is empty so far.
     is_bare: bool,
-    /// Something of it has gone out.
+    /// Whether a part of the object was sent.
     is_shown: bool,
-    /// The last byte that is no white space.
+    /// The last byte that is not white space.
     last: u8,
     /// All bytes so far, and how many they are.
     print: Fingerprint,
@@ -54,28 +54,28 @@ impl Fingerprint {
 enum ArgumentsPhase {
     #[default]
     Empty,
-    /// Only whitespace so far.
+    /// The text is only white space so far.
     Blank,
     Inside,
     InString,
     Escaped,
     Complete,
-    /// It does not begin with a brace.
+    /// The text does not begin with a brace.
     NoObject,
 }
 
 impl ArgumentsObject {
-    /// Whether nothing can follow.
+    /// Whether the object is complete, so that nothing can follow.
     pub(super) fn is_complete(&self) -> bool {
         matches!(self.phase, ArgumentsPhase::Complete)
     }
 
-    /// Whether its end has been withheld: the object is empty, and the real one may still come.
+    /// Whether the end of an empty object is held, because the real object may follow.
     pub(super) fn is_withheld(&self) -> bool {
         self.is_complete() && self.is_bare
     }
 
-    /// What is missing of it when no more can come.
+    /// The missing end of the object, when no more text can arrive.
     pub(super) fn rest(&self) -> &'static str {
         match (self.has_begun(), self.is_withheld()) {
             (false, _) => EMPTY,
@@ -85,7 +85,7 @@ impl ArgumentsObject {
         }
     }
 
-    /// Whether any text came.
+    /// Whether any text has arrived.
     pub(super) fn has_begun(&self) -> bool {
         !matches!(self.phase, ArgumentsPhase::Empty)
     }
@@ -98,7 +98,7 @@ impl ArgumentsObject {
             && Fingerprint::from_text(inner) == self.print
     }
 
-    /// Takes the next piece, inner text; returns what is new in it.
+    /// Takes the next piece (inner text) and returns the new part of it.
     pub(super) fn take<'t>(&mut self, inner: &'t str) -> Cow<'t, str> {
         if inner.is_empty() {
             return Cow::Borrowed("");
@@ -115,7 +115,7 @@ impl ArgumentsObject {
     fn is_resent(&self, inner: &str) -> bool {
         let may_be = match self.phase {
             ArgumentsPhase::Inside => self.is_cumulative || !matches!(self.last, b':' | b'['),
-            // A quote that is not escaped would end the string behind the brace.
+            // An unescaped quote would end the string after the brace.
             ArgumentsPhase::InString | ArgumentsPhase::Escaped => true,
             ArgumentsPhase::Empty
             | ArgumentsPhase::Blank
@@ -124,7 +124,7 @@ impl ArgumentsObject {
         };
         may_be
             && inner.split_at_checked(self.length).is_some_and(|(before, rest)| {
-                // Cut in an escape, the rest could not stand alone.
+                // The rest of a split escape would not be valid text.
                 Fingerprint::from_text(before) == self.print && json::decode_text(rest).is_some()
             })
     }
@@ -161,7 +161,7 @@ impl ArgumentsObject {
         new
     }
 
-    /// Lets another object take the place of an empty one. Returns what is new of it: the opening brace may have gone out.
+    /// Replaces an empty object with another one. Returns the new part of it: the opening brace may have been sent.
     fn replace<'t>(&mut self, inner: &'t str) -> Option<&'t str> {
         let object = json::trim_start(inner);
         let behind = object.strip_prefix('{')?;

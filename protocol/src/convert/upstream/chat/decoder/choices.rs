@@ -1,4 +1,4 @@
-//! The choices of a reply. One answer was asked for, but some vendors put its text into one choice and its calls into
+//! The choices of a reply. The request asks for one answer, but some vendors send its text in one choice and its calls in
 //! another.
 
 use super::ChatDecoder;
@@ -9,7 +9,7 @@ use crate::{
     vocabulary::StopReason,
 };
 
-/// Whether a choice of a whole reply is an answer, or a part of one.
+/// Whether a choice of a whole reply is an answer or a part of it.
 pub(super) fn is_answer(choice: &Choice<'_>) -> bool {
     choice.is_answer()
         && (choice.index() == 0
@@ -64,8 +64,8 @@ impl ChatDecoder {
         }
     }
 
-    /// What a choice says: the message of a whole reply, the delta of a stream. Some vendors send both, one of them empty,
-    /// and in a stream a message that repeats what the deltas said.
+    /// The content of a choice: the message of a whole reply, or the delta of a stream. Some vendors send both, one of them empty,
+    /// or end a stream with a message that repeats the deltas.
     fn reply_message<'c, 'a>(&mut self, choice: &'c Choice<'a>) -> Option<&'c ReplyMessage<'a>> {
         if self.is_whole {
             return whole_message(choice);
