@@ -18,7 +18,7 @@ pub(super) struct ArgumentsObject {
     is_shown: bool,
     /// The last byte that is not white space.
     last: u8,
-    /// All bytes so far, and how many they are.
+    /// The hash of all bytes so far, and their number.
     print: Fingerprint,
     length: usize,
     is_cumulative: bool,
@@ -90,7 +90,7 @@ impl ArgumentsObject {
         !matches!(self.phase, ArgumentsPhase::Empty)
     }
 
-    /// Whether this text, which came as one piece, is all of the object once more.
+    /// Whether this text, which arrived as one piece, repeats the whole object.
     pub(super) fn is_repeated_by(&self, inner: &str) -> bool {
         self.is_complete()
             && !self.is_bare
@@ -110,8 +110,8 @@ impl ArgumentsObject {
         self.grow(inner)
     }
 
-    /// Whether a piece begins with all that came before. It is not when its beginning can go on from there: an object
-    /// within the object may begin like it.
+    /// Whether a piece begins with all earlier text. The answer is no if the piece can continue that text: a nested object may begin in
+    /// the same way.
     fn is_resent(&self, inner: &str) -> bool {
         let may_be = match self.phase {
             ArgumentsPhase::Inside => self.is_cumulative || !matches!(self.last, b':' | b'['),
@@ -151,7 +151,7 @@ impl ArgumentsObject {
             };
             rest = &rest[piece.len()..];
             if self.is_withheld() {
-                // The brace is its last character, which somebody may have escaped.
+                // The brace is the last character of the piece. It may be escaped.
                 let before = piece.strip_suffix('}').or_else(|| piece.get(..piece.len().saturating_sub(6)));
                 piece = before.filter(|_| self.is_shown).unwrap_or_default();
             }
@@ -183,8 +183,8 @@ impl ArgumentsObject {
         self.length += taken.len();
     }
 
-    /// Takes inner text up to the end of the object, and returns how long that is: the JSON's own escapes are escaped
-    /// once more in it.
+    /// Scans inner text up to the end of the object and returns the length of that part. Escapes of the object are escaped twice in
+    /// inner text.
     fn feed(&mut self, inner: &str) -> usize {
         let mut bytes = inner.bytes();
         while let Some(byte) = bytes.next() {
@@ -252,7 +252,7 @@ impl ArgumentsObject {
     }
 }
 
-/// The ASCII character of four hexadecimal digits; any other is replaced by a character without meaning here.
+/// The ASCII character of four hexadecimal digits; any other yields a character that has no meaning in JSON.
 fn ascii(digits: [u8; 4]) -> u8 {
     let code = std::str::from_utf8(&digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
     code.filter(u8::is_ascii).unwrap_or(b'?')
