@@ -172,7 +172,7 @@ impl Orders {
     }
 }
 
-/// The users at the control socket.
+/// Passes commands from the control socket to a gateway without a master.
 struct StandaloneOperator {
     status_source: Arc<StatusSource>,
     orders: mpsc::Sender<Order>,
@@ -188,7 +188,7 @@ impl ControlOperator for StandaloneOperator {
     }
 }
 
-/// The running gateway as `vdm server status` describes it.
+/// The source of the status that `vdm server status` prints.
 pub(super) struct StatusSource {
     gateway: web::Data<Gateway>,
     address: SocketAddr,

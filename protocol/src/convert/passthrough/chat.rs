@@ -288,7 +288,7 @@ enum ForwardedPart {
     Without((usize, usize)),
 }
 
-/// The place of `"usage":null` in an event, with one comma beside it. Inside a JSON string the quotes would be escaped, so
+/// The place of `"usage":null` in an event, with one adjacent comma. Inside a JSON string the quotes would be escaped, so
 /// that the comma or brace before them means a member.
 fn null_usage(raw: &[u8]) -> Option<(usize, usize)> {
     memmem::find_iter(raw, b"\"usage\"").find_map(|at| null_usage_at(raw, at))

@@ -364,7 +364,7 @@ mod tests {
         let front = format!(r#"{{"x":"{}","y":{{}}"#, "z".repeat(80));
         let mut object = ArgumentsObject::default();
         object.take(&json::escape_text(&format!("{front},")));
-        // No JSON, but it must go out as it came.
+        // The text is not JSON, but must be sent unchanged.
         let odd = json::escape_text(&format!("{};", front));
         assert_eq!(object.take(&odd), odd);
     }

@@ -22,7 +22,7 @@ fn ends_with_calls(choice: &Choice<'_>) -> bool {
     word.and_then(|word| StopReason::from_finish_reason(&word)) == Some(StopReason::ToolUse)
 }
 
-/// The message of a whole reply; beside an empty one there may be a delta.
+/// The message of a whole reply. If it is empty, there may be a delta.
 fn whole_message<'c, 'a>(choice: &'c Choice<'a>) -> Option<&'c ReplyMessage<'a>> {
     let (delta, message) = (choice.delta.0.as_ref(), choice.message.0.as_ref());
     message.filter(|message| delta.is_none() || message.says_something()).or(delta)
@@ -40,8 +40,8 @@ impl ChatDecoder {
         self.finish.take(choice, &self.context.stop_sequences);
     }
 
-    /// A choice beside the first: its calls are the answer's, and so is its text if it ends with calls. Any other is
-    /// another answer, which was not requested.
+    /// Handles a choice other than the first. Its calls belong to the answer, and so does its text if it ends with calls. Any other
+    /// choice is another answer, which was not requested.
     fn other_choice<S: EventSink>(&mut self, choice: &Choice<'_>, sink: &mut S) {
         let said = if self.is_whole { whole_message(choice) } else { choice.delta.0.as_ref() };
         let calls = said.filter(|said| said.calls());
