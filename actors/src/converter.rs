@@ -92,7 +92,7 @@ struct UpstreamRead {
     has_event: bool,
 }
 
-/// The gateway shuts down and cannot wait for this reply any longer.
+/// Ends a reply at once, with an error event, because the gateway shuts down.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct EndReply;

@@ -10,8 +10,7 @@
 //! | [`Observe`] | the export of state | [`ExportedProvider`] |
 //! | `ImportState` | the import of state | – |
 //!
-//! The actor never waits for the network: it lends keys and reads reports. After a panic it continues with the health
-//! that it saved last. Permits are counted outside of the actor.
+//! The actor never waits for the network. After a panic it continues with the health that it saved last. Permits are counted outside.
 
 mod exported;
 mod fast_path;

@@ -56,7 +56,7 @@ pub trait ReplyCodec {
     /// Whether the client has been sent anything but pings.
     fn started(&self) -> bool;
 
-    /// Whether only formalities can follow: the upstream has said that the reply is over.
+    /// Whether only the terminator is missing.
     fn finishing(&self) -> bool;
 
     /// The error that the upstream's own events end with, where they pass as they are.

@@ -211,7 +211,7 @@ impl Master {
     }
 }
 
-/// The users at the control socket.
+/// Passes commands from the control socket to the master.
 struct MasterOperator(SyncSender<MasterEvent>);
 
 impl ControlOperator for MasterOperator {

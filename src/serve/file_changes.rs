@@ -51,12 +51,12 @@ impl FileChanges {
 }
 
 fn watch(files: &[PathBuf], report: &mpsc::Sender<()>) {
-    let look = || files.iter().map(|file| fingerprint(file)).collect::<Vec<_>>();
-    let mut applied = look();
+    let fingerprints = || files.iter().map(|file| fingerprint(file)).collect::<Vec<_>>();
+    let mut applied = fingerprints();
     let mut before = applied.clone();
     while !report.is_closed() {
         thread::sleep(INTERVAL);
-        let now = look();
+        let now = fingerprints();
         if now == before && now != applied {
             applied.clone_from(&now);
             // A report that waits is for this change as well.

@@ -48,7 +48,7 @@ pub(super) struct MasterLink {
     checking: Arc<AtomicBool>,
 }
 
-/// Sends messages to the master. One that cannot be sent in time is dropped: the master asks again, or is gone.
+/// Sends messages to the master. One that cannot be sent in time is dropped: the master sends its request again, or has exited.
 #[derive(Clone)]
 struct Messages(SyncSender<(WorkerMessage, Vec<u8>)>);
 

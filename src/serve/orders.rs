@@ -205,7 +205,7 @@ pub(super) async fn next_reload(reloads: &mut mpsc::Receiver<ReloadReply>) -> Re
     }
 }
 
-/// The users at the control socket.
+/// Passes commands from the control socket to a gateway without a master.
 struct StandaloneOperator {
     status_source: Arc<StatusSource>,
     orders: mpsc::Sender<Order>,
@@ -221,7 +221,7 @@ impl ControlOperator for StandaloneOperator {
     }
 }
 
-/// The running gateway as `vdm server status` describes it.
+/// The source of the status that `vdm server status` prints.
 pub(super) struct StatusSource {
     gateway: web::Data<Gateway>,
     address: SocketAddr,

@@ -1,4 +1,5 @@
-//! Client and upstream speak the same API: taps read along, and a reply can change between stream and whole.
+//! Replies of an upstream that has the client's API. A tap reads a reply that is forwarded unchanged; `delivery` converts between
+//! a stream and a whole reply.
 
 mod chat;
 mod delivery;

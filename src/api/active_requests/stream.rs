@@ -78,10 +78,10 @@ impl Watcher {
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         while !self.over && self.gateway.accepts_connections() {
             let words = match self.reported.rows {
-                None => self.look().await,
+                None => self.next_event().await,
                 Some(_) => {
                     sleep(self.pause()).await;
-                    if self.gateway.accepts_connections() { self.look().await } else { None }
+                    if self.gateway.accepts_connections() { self.next_event().await } else { None }
                 }
             };
             if let Some(words) = words {
@@ -96,7 +96,7 @@ impl Watcher {
     }
 
     /// The next event, if there is one.
-    async fn look(&mut self) -> Option<Bytes> {
+    async fn next_event(&mut self) -> Option<Bytes> {
         let live = self.gateway.live_config();
         let why = match (live.settings.request_metrics, live.settings.active_stream) {
             (Metrics::Off, _) => Some(NO_METRICS),

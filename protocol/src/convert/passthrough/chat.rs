@@ -1,4 +1,4 @@
-//! The Chat Completions API passed through: a tap reads along, and removes the usage that only the gateway requested.
+//! The tap of Chat Completions: it reads a forwarded reply, and removes the usage that only the gateway requested.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use memchr::memmem;
@@ -13,7 +13,7 @@ use crate::request::UsageAsked;
 use crate::sse;
 use crate::vocabulary::Usage;
 
-/// One per streamed reply.
+/// Reads one streamed reply.
 #[derive(Debug)]
 pub struct ChatTap {
     usage_asked: UsageAsked,
@@ -44,9 +44,8 @@ impl ChatTap {
         }
     }
 
-    /// Looks at a block of complete events, and gives it back as the client is to get it: itself, unless there is
-    /// something in it that only the gateway requested, or something behind the event that ends the reply, which is
-    /// not part of it.
+    /// Reads a block of complete events and returns the bytes for the client. These are the same bytes, unless the block contains
+    /// usage that only the gateway requested, or data after the event that ends the reply.
     pub fn pass(&mut self, mut block: Bytes) -> PassedBlock {
         if std::mem::take(&mut self.withholds_line_feed) && block.starts_with(b"\n") {
             block.advance(1);
@@ -61,7 +60,7 @@ impl ChatTap {
             };
             self.withholds_line_feed = matches!(piece, ForwardedPart::Nothing) && raw.ends_with(b"\r");
             let start = kept.as_ref().map_or(at, BytesMut::len);
-            // Everything up to the first change is copied once there is one.
+            // At the first change, all bytes before it are copied.
             match (piece, &mut kept) {
                 (ForwardedPart::AsItIs, None) => {}
                 (ForwardedPart::AsItIs, Some(kept)) => kept.extend_from_slice(raw),
@@ -69,7 +68,7 @@ impl ChatTap {
                     let kept = kept.get_or_insert_with(|| BytesMut::from(&block[..at]));
                     let (before, behind) = match piece {
                         ForwardedPart::Without(span) => span,
-                        // The line ends in front of it belong to the event before.
+                        // Line ends before this event belong to the previous event.
                         ForwardedPart::Nothing | ForwardedPart::AsItIs => {
                             (event.leading_line_ends(), raw.len())
                         }
@@ -89,7 +88,7 @@ impl ChatTap {
         if is_cut {
             block.truncate(at);
         } else if let Some(kept) = &mut kept {
-            // Blank lines behind the last event.
+            // Blank lines after the last event.
             kept.extend_from_slice(&block[at..]);
         }
         PassedBlock { block: kept.map_or(block, BytesMut::freeze), end, is_cut }
@@ -113,7 +112,7 @@ impl ChatTap {
         self.done
     }
 
-    /// Whether every choice has its finish reason: only the usage and the formal end can follow.
+    /// Whether every choice has its finish reason: only the usage and the terminator can follow.
     #[must_use]
     pub fn finished(&self) -> bool {
         self.choices.all_finished() || self.ended()
@@ -159,7 +158,7 @@ impl ChatTap {
         }
     }
 
-    /// Of several answers, the first that calls something counts.
+    /// Of several choices, the first with a call counts.
     fn count_calls(&mut self, index: u32, choice: &TappedChoice) {
         let Some(said) = choice.delta.iter().chain(&choice.message).find(|said| said.calls_something())
         else {
@@ -186,7 +185,7 @@ impl ChatTap {
     }
 }
 
-/// Which choices have begun, and which have their finish reason. The first is taken to have begun.
+/// The choices that have begun, and those with a finish reason. The first choice always counts as begun.
 #[derive(Debug, Default)]
 struct Choices {
     begun: u64,
@@ -195,7 +194,7 @@ struct Choices {
 
 impl Choices {
     fn note(&mut self, choice: &TappedChoice) {
-        // OpenAI allows 128; those beyond 63 are looked at together.
+        // OpenAI allows 128 choices; those beyond 63 share one bit.
         let bit = 1 << choice.index.unwrap_or(0).min(63);
         self.begun |= bit;
         if choice.finish_reason.is_some() {
@@ -250,7 +249,7 @@ impl ReplyCodec for ChatTap {
     }
 }
 
-/// The summary of a whole completion, or of an error object. What cannot be read counts as absent.
+/// The summary of a whole completion, or of an error object. Members that cannot be parsed count as absent.
 #[must_use]
 pub fn summary_of_completion(body: &[u8]) -> ReplySummary {
     let mut tap = ChatTap::new(UsageAsked::ByClient);
@@ -260,7 +259,7 @@ pub fn summary_of_completion(body: &[u8]) -> ReplySummary {
     tap.summary
 }
 
-/// Whether a chunk may carry what a tap reads. Most carry `"finish_reason":null` and at most `"usage":null`.
+/// Whether a chunk may contain a member that the tap reads. Most chunks contain only `"finish_reason":null` and `"usage":null`.
 fn says_something(data: &[u8]) -> bool {
     let has = |word: &[u8]| memmem::find(data, word).is_some();
     let told = |name: &[u8], null: &[u8]| has(name) && !has(null);
@@ -272,7 +271,7 @@ fn says_something(data: &[u8]) -> bool {
         || names_a_later_one(data)
 }
 
-/// Whether anything in a chunk has an index other than 0.
+/// Whether a chunk contains an index other than 0.
 fn names_a_later_one(data: &[u8]) -> bool {
     const INDEX: &[u8] = b"\"index\":";
     memmem::find_iter(data, INDEX).any(|at| {
@@ -281,21 +280,21 @@ fn names_a_later_one(data: &[u8]) -> bool {
     })
 }
 
-/// The part of an event that passes.
+/// The part of an event that is forwarded.
 enum ForwardedPart {
     AsItIs,
     Nothing,
-    /// All but this span of its bytes.
+    /// All bytes except this span.
     Without((usize, usize)),
 }
 
-/// The place of `"usage":null` in an event, with one comma beside it. Inside a JSON string the quotes would be escaped, so
+/// The place of `"usage":null` in an event, with one adjacent comma. Inside a JSON string the quotes would be escaped, so
 /// that the comma or brace before them means a member.
 fn null_usage(raw: &[u8]) -> Option<(usize, usize)> {
     memmem::find_iter(raw, b"\"usage\"").find_map(|at| null_usage_at(raw, at))
 }
 
-/// How many objects and arrays are open before `at`.
+/// The number of objects and arrays that are open at `at`.
 fn depth(raw: &[u8], at: usize) -> usize {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for &byte in &raw[..at] {

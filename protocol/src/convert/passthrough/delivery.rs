@@ -1,5 +1,5 @@
-//! A reply of the client's own API in the other form: a whole reply as a stream, or a stream put together. It comes
-//! from upstreams that do not heed `stream`, so that nothing here has to be fast.
+//! Converts a reply of the client's own API between its forms: a whole reply to a stream, or a stream to a whole reply. Only
+//! upstreams that ignore `stream` need this, so the code is not optimised.
 
 mod completion;
 mod message;
@@ -16,18 +16,18 @@ use crate::{fault::Fault, json::Literal};
 /// The members of a JSON object: names, and values as JSON.
 type JsonMembers = BTreeMap<String, String>;
 
-/// A body on one line, as data of an event must be. No string of JSON has a line end in it.
+/// Writes a body on one line, as the data of an event requires. Strings in JSON contain no line ends.
 fn one_line(body: &[u8]) -> Option<String> {
     std::str::from_utf8(body).ok().map(|text| text.replace(['\n', '\r'], " "))
 }
 
-/// `None` for what is no object.
+/// Parses the members of an object; `None` if the value is not an object.
 fn object(json: &str) -> Option<JsonMembers> {
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(json).ok()?;
     Some(members.into_iter().map(|(name, value)| (name, value.get().to_owned())).collect())
 }
 
-/// The objects of a list; `None` for what is none.
+/// Parses the objects of a list; `None` if the value is not a list.
 fn objects(json: &str) -> Option<Vec<JsonMembers>> {
     let values: Vec<&RawValue> = serde_json::from_str(json).ok()?;
     values.into_iter().map(|value| object(value.get())).collect()
@@ -42,7 +42,7 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// The text that a member is, if it is one.
+/// The text of a member, if its value is a string.
 fn text(object: &JsonMembers, name: &str) -> Option<String> {
     let raw: &RawValue = serde_json::from_str(object.get(name)?).ok()?;
     Literal::of(raw)?.decode().map(Into::into)

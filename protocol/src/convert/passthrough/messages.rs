@@ -1,4 +1,4 @@
-//! The Messages API passed through: a tap reads along, and not a byte of the reply changes.
+//! The tap of the Messages API: it reads a forwarded reply and changes no byte of it.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::sse::{Event, events};
 use crate::vocabulary::{self, ErrorKind, StopReason};
 
-/// Reads along with one streamed reply. Of deltas, which are nearly all of its events, it reads the name alone.
+/// Reads one streamed reply. Of deltas, which are nearly all of the events, it reads only the name.
 #[derive(Debug, Default)]
 pub struct MessagesTap {
     started: bool,
@@ -23,7 +23,7 @@ pub struct MessagesTap {
 }
 
 impl MessagesTap {
-    /// A tap for a reply of which nothing has come yet.
+    /// A tap for a new reply.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -123,7 +123,7 @@ impl ReplyCodec for MessagesTap {
     }
 }
 
-/// The summary of a whole Messages object, or of an error object. What cannot be read counts as absent.
+/// The summary of a whole Messages object, or of an error object. Members that cannot be parsed count as absent.
 #[must_use]
 pub fn summary_of_message(body: &[u8]) -> ReplySummary {
     let mut summary = ReplySummary::default();
@@ -157,17 +157,17 @@ fn delta(summary: &mut ReplySummary, data: &[u8]) {
     summary.stop_reason = reason.map(|word| stop_reason(&word)).or(summary.stop_reason);
 }
 
-/// An unknown word ends a turn like any other.
+/// An unknown stop reason counts as the end of a turn.
 fn stop_reason(word: &str) -> StopReason {
     StopReason::from_anthropic(word).unwrap_or(StopReason::EndTurn)
 }
 
-/// Counts are cumulative: a reported one replaces the one before.
+/// Counts are cumulative: each reported count replaces the previous one.
 fn count(summary: &mut ReplySummary, usage: Option<TappedUsage>) {
     let Some(mut usage) = usage else { return };
     let iterations = usage.iterations.take().unwrap_or_default();
     if !iterations.is_empty() {
-        // The tokens of a compaction, an advisor or a model that declined are counted there alone.
+        // Only `iterations` contains the tokens of a compaction, an advisor, or a model that declined.
         usage = iterations.into_iter().fold(TappedUsage::default(), TappedUsage::plus);
     }
     let known = summary.usage.get_or_insert_default();
@@ -194,12 +194,12 @@ enum EventKind {
     MessageDelta,
     MessageStop,
     Error,
-    /// Deltas, ends of blocks, and types that are new to the API: nothing is read of them.
+    /// Deltas, ends of blocks, and unknown types: the tap does not read them.
     Other,
 }
 
 impl EventKind {
-    /// `None` for a word that the API does not have: some upstreams leave the name out or call every event `message`.
+    /// `None` for an unknown name: some upstreams omit the name, or name every event `message`.
     fn from_name(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"content_block_delta" | b"content_block_stop" => Self::Other,
@@ -218,18 +218,18 @@ impl EventKind {
             return Self::Other;
         }
         let Ok(typed) = serde_json::from_slice::<TypedEvent<'_>>(data) else { return Self::Other };
-        // Without a type even an `error` is nothing that a client would take for the end.
+        // Clients do not treat data without a type as an error that ends the reply, even with an `error` member.
         Self::from_name(typed.kind.as_bytes()).unwrap_or(Self::Other)
     }
 }
 
-/// Spares unnamed deltas the parse, in the spelling that all known senders use.
+/// Recognises unnamed deltas without parsing them, in the spelling that all known senders use.
 fn is_block_delta(data: &[u8]) -> bool {
     let value = data.strip_prefix(br#"{"type":"#).map(<[u8]>::trim_ascii_start);
     value.is_some_and(|value| value.starts_with(br#""content_block_delta""#))
 }
 
-/// An upstream that fails may send another shape; then its text is the message.
+/// A failing upstream may send another shape; then the text of the body is the message.
 fn error_of(data: &[u8]) -> Fault {
     let (kind, message) = match serde_json::from_slice::<ErrorEvent>(data) {
         Ok(ErrorEvent { error }) => (error.kind, error.message.unwrap_or_default()),
@@ -289,19 +289,19 @@ struct TappedMessage<'a> {
     error: Option<IgnoredAny>,
 }
 
-/// Floats, because there are upstreams that write them, and one such number must not cost the others.
+/// Floats, because some upstreams send them, and one float must not make the other counts unreadable.
 #[derive(Default, Deserialize)]
 struct TappedUsage {
     input_tokens: Option<f64>,
     output_tokens: Option<f64>,
     cache_read_input_tokens: Option<f64>,
     cache_creation_input_tokens: Option<f64>,
-    /// Every run of a model for this reply.
+    /// One entry for every run of a model for this reply.
     #[serde(default, deserialize_with = "or_none")]
     iterations: Option<Vec<Self>>,
 }
 
-/// A list of another shape must not cost the counts beside it.
+/// A list of another shape counts as absent, so that the other counts stay readable.
 fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<TappedUsage>>, D::Error> {
     let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
     Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))

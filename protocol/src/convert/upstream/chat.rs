@@ -1,4 +1,8 @@
-//! Upstreams of Chat Completions: Messages requests as their requests, and their replies as Messages events.
+//! The upstream codec of Chat Completions: converts Messages requests to Chat Completions requests, and the replies to Messages
+//! events.
+//!
+//! *Inner text* is the text of a JSON string without its quotes and with its escapes. The codec copies it from body to body without
+//! decoding it.
 
 mod arguments;
 mod calls;
@@ -35,7 +39,7 @@ pub struct ChatUpstream<'a> {
     /// The model as the client named it; replies repeat it.
     pub requested_model: &'a str,
     pub dialect: &'a Dialect,
-    /// The session that the client names beside the body.
+    /// The session that the client names in a header.
     pub session: Option<&'a str>,
 }
 
@@ -56,28 +60,29 @@ pub struct ChatReplyContext {
     /// Signs thinking blocks; absent if the client did not ask for thinking.
     signature: Option<String>,
     stop_sequences: Vec<String>,
-    /// Those that the upstream does not get: the reply is cut where one of them begins.
+    /// The stop sequences that are not sent to the upstream: the reply is cut where one of them begins.
     cut_at: Vec<String>,
-    /// The client asked for a web search, and the upstream has one.
+    /// Whether the client requested a web search that the upstream performs.
     searches: bool,
-    /// The client asked the server to judge tool calls (`safeguards`). The reply says `unsupported`.
+    /// Whether the client requested that the server judge tool calls (`safeguards`). The reply reports `unsupported`.
     asks_for_judgement: bool,
     /// Makes the ids of the calls.
     maker: Maker,
-    /// What the upstream calls by the first name is the client's second, inner texts.
+    /// Maps upstream tool names to client tool names (escaped JSON text).
     names: HashMap<String, String>,
     think_tag: Option<Tag>,
-    /// Thoughts must come back as the upstream's own objects.
+    /// Whether the client must send thoughts back as the upstream's own objects (`reasoning_details` of OpenRouter).
     keeps_details: bool,
-    /// What comes beside calls and texts must come back with them.
+    /// Whether the client must send back the data that accompanies calls and texts. Example: Gemini's `extra_content` with the
+    /// signature of a call.
     keeps_extras: bool,
-    /// What must come back with a call comes behind it, so that calls wait for the end of the reply: nothing can travel
-    /// in front of a block that the client has.
+    /// Whether the signature of a call arrives after the call. Example: OpenRouter with Gemini's models. The signature must be in a
+    /// thinking block before the call, so calls are held until the end of the reply.
     signs_late: bool,
 }
 
 impl ChatReplyContext {
-    /// The upstream is not sent the stop sequences after all: the reply is cut at each of them.
+    /// Cuts the reply at every stop sequence, because the request was changed so that the upstream receives none.
     pub fn cut_at_stop_sequences(&mut self) {
         self.cut_at = self.stop_sequences.iter().filter(|sequence| !sequence.is_empty()).cloned().collect();
     }

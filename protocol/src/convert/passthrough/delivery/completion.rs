@@ -1,4 +1,4 @@
-//! A completion of Chat Completions, whole and as chunks.
+//! Converts a completion of Chat Completions between its whole form and chunks.
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -9,10 +9,10 @@ use crate::openai::stream::Chunk;
 use crate::request::UsageAsked;
 use crate::sse;
 
-/// A whole completion as the chunks of a stream, with the usage if the client asked for it.
+/// Converts a whole completion to the chunks of a stream, with the usage if the client requested it.
 ///
 /// # Errors
-/// It is no completion.
+/// If the body is not a completion.
 pub fn completion_as_chunks(body: &[u8], asked: UsageAsked) -> Result<Bytes, Fault> {
     let mut completion = one_line(body).and_then(|body| object(&body)).ok_or_else(no_reply)?;
     let choices = completion.remove("choices").and_then(|choices| objects(&choices)).ok_or_else(no_reply)?;
@@ -50,11 +50,10 @@ pub fn completion_as_chunks(body: &[u8], asked: UsageAsked) -> Result<Bytes, Fau
     Ok(out.into())
 }
 
-/// The lists whose entries have an index in a stream and none in a whole message.
+/// The lists whose entries have an index in a stream but not in a whole message.
 const NUMBERED: [&str; 2] = ["tool_calls", "annotations"];
 
-/// In a stream, an entry of a list says which it is: clients put lists together by it. An index in any other list would
-/// be our invention.
+/// Adds the index to the entries of these lists: clients of a stream join lists by it. Other lists have no index in the API.
 fn numbered(mut message: JsonMembers) -> JsonMembers {
     for (name, list) in message.iter_mut().filter(|(name, _)| NUMBERED.contains(&name.as_str())) {
         let Some(entries) = objects(list).filter(|entries| !entries.is_empty()) else { continue };
@@ -63,7 +62,7 @@ fn numbered(mut message: JsonMembers) -> JsonMembers {
             if name == "tool_calls" {
                 entry.insert("index".to_owned(), index);
             } else {
-                // A vendor's own may say that several entries belong together.
+                // An index of the vendor can mark entries that belong together.
                 entry.entry("index".to_owned()).or_insert(index);
             }
             written(&entry)
@@ -73,10 +72,10 @@ fn numbered(mut message: JsonMembers) -> JsonMembers {
     message
 }
 
-/// The chunks of a stream put together into the completion that a client would make of them.
+/// Joins the chunks of a stream to the completion that a client would build from them.
 ///
 /// # Errors
-/// They are no completion, report an error, or end before the completion does.
+/// If the chunks are not a completion, report an error, or end before the completion is complete.
 pub fn chunks_as_completion(stream: &[u8]) -> Result<Vec<u8>, Fault> {
     let mut completion = Map::new();
     let mut choices: Vec<Map<String, Value>> = Vec::new();
@@ -122,7 +121,7 @@ fn take(choice: Value, choices: &mut Vec<Map<String, Value>>) {
     let known = &mut choices[at];
     let is_last = choice.get("finish_reason").is_some_and(Value::is_string);
     let has_spoken = known.get("message").is_some_and(says_something);
-    // Beside deltas, a message repeats what they have said, if they have said anything.
+    // A `message` in addition to deltas repeats their content, if they have any.
     let message = match (delta.filter(Value::is_object), message.filter(Value::is_object)) {
         (Some(delta), Some(message)) if is_last && !has_spoken && !says_something(&delta) => message,
         (Some(said), _) | (None, Some(said)) => said,
@@ -135,14 +134,14 @@ fn take(choice: Value, choices: &mut Vec<Map<String, Value>>) {
     for (name, value) in choice {
         match name.as_str() {
             "logprobs" => member(known, name, value),
-            // Of what stands beside the message, the last word counts.
+            // For members outside of the message, the last value counts.
             _ if known.contains_key(&name) && value.is_null() => {}
             _ => drop(known.insert(name, value)),
         }
     }
 }
 
-/// Whether there is anything in a message but its role.
+/// Whether a message has content other than its role.
 fn says_something(message: &Value) -> bool {
     let is_empty = |value: &Value| match value {
         Value::Null => true,
@@ -154,7 +153,7 @@ fn says_something(message: &Value) -> bool {
     members.filter(|(name, _)| *name != "role").any(|(_, value)| !is_empty(value))
 }
 
-/// Members that come once; some vendors repeat them.
+/// Members that occur once; some vendors repeat them.
 const ONCE: [&str; 5] = ["role", "id", "type", "name", "index"];
 
 fn grow(known: &mut Value, more: Value) {
@@ -197,7 +196,7 @@ fn member(object: &mut Map<String, Value>, name: String, value: Value) {
     }
 }
 
-/// A piece of a call: of the one with its index, unless it has an id of its own.
+/// Adds a piece of a call. It belongs to the call with its index, unless it has another id.
 fn call(calls: &mut Vec<Value>, piece: Value) {
     let id = |call: &Value| call["id"].as_str().filter(|id| !id.is_empty()).map(str::to_owned);
     let found = calls.iter().rposition(|known| {
@@ -211,19 +210,19 @@ fn call(calls: &mut Vec<Value>, piece: Value) {
     }
 }
 
-/// Whether a piece begins another call than this one, which is complete: some vendors tell calls apart by nothing else.
-/// A repetition of the whole object does not.
+/// Whether a piece starts a new call after this complete one: some vendors give no other sign. A repetition of the whole object
+/// does not start a new call.
 fn is_followed(known: &Value, piece: &Value) -> bool {
     let (name, arguments) = (said_of(piece, "name"), said_of(piece, "arguments"));
     let (known_name, known) = (said_of(known, "name"), said_of(known, "arguments"));
     let is_other = name != known_name;
-    // What cannot be two objects is not read: it may be long, and the piece one of many.
+    // Text that cannot be two objects is not parsed: it can be long, and the piece is one of many.
     let may_be = known.ends_with('}') && (is_other || arguments.starts_with('{'));
     if name.is_empty() || known_name.is_empty() || !may_be {
         return false;
     }
     match first_object(known) {
-        // An empty one may be a placeholder.
+        // An empty object can be a placeholder.
         Some(object) if object.is_empty() => is_other,
         Some(object) => is_other || serde_json::from_str(arguments).ok() != Some(object),
         None => false,
@@ -234,7 +233,7 @@ fn said_of<'v>(call: &'v Value, member: &str) -> &'v str {
     call["function"][member].as_str().unwrap_or_default().trim()
 }
 
-/// The first object of a text, or the first that is not empty.
+/// The first object in a text that is not empty, otherwise the first object.
 fn first_object(arguments: &str) -> Option<Map<String, Value>> {
     let mut objects = serde_json::Deserializer::from_str(arguments).into_iter().map_while(Result::ok);
     let first: Map<String, Value> = objects.next()?;
@@ -261,7 +260,7 @@ fn one_object(arguments: &mut String) {
         start = end;
     }
     let Some((object, text)) = kept else { return };
-    // Another one that was cut is no repetition either. Behind a mere placeholder anything may be meant.
+    // A truncated second object is not a repetition either. After a placeholder, the text stays unchanged.
     let rest = arguments[start..].trim();
     let is_other = rest.starts_with('{') && !text.starts_with(rest);
     if !is_other && (!object.is_empty() || rest.is_empty()) {
@@ -269,7 +268,7 @@ fn one_object(arguments: &mut String) {
     }
 }
 
-/// A message in its whole form: its calls and annotations have no index.
+/// Converts a message to its whole form: calls and annotations have no index.
 fn plain(choice: &mut Map<String, Value>) {
     let Some(Value::Object(message)) = choice.get_mut("message") else { return };
     for list in NUMBERED {

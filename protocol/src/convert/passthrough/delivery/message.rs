@@ -8,10 +8,10 @@ use crate::fault::Fault;
 use crate::request::is_complete_json;
 use crate::sse;
 
-/// A whole message as the events of a stream.
+/// Converts a whole message to the events of a stream.
 ///
 /// # Errors
-/// It is no message.
+/// If the body is not a message.
 pub fn message_as_events(body: &[u8]) -> Result<Bytes, Fault> {
     let message = one_line(body).and_then(|body| object(&body)).ok_or_else(no_reply)?;
     let blocks = message.get("content").and_then(|content| objects(content)).ok_or_else(no_reply)?;
@@ -22,7 +22,7 @@ pub fn message_as_events(body: &[u8]) -> Result<Bytes, Fault> {
     let mut ending: JsonMembers =
         ["stop_reason", "stop_sequence"].map(|name| (name.to_owned(), said(name))).into();
     begun.extend(ending.keys().map(|name| (name.clone(), "null".to_owned())));
-    // What is only known at the end.
+    // These members are known only at the end of a stream.
     for name in ["stop_details", "safeguard_results"] {
         ending.extend(begun.remove_entry(name));
     }
@@ -41,7 +41,7 @@ fn event(name: &str, members: &str, out: &mut String) {
     out.push_str(&format!("event: {name}\ndata: {{\"type\":\"{name}\",{members}}}\n\n"));
 }
 
-/// One content block: its beginning without what comes in pieces, these, and its end.
+/// Writes one content block: its start without the members that a stream sends in pieces, the pieces, and its end.
 fn write_block(index: usize, mut block: JsonMembers, out: &mut String) {
     let mut deltas = vec![];
     let mut later = |block: &mut JsonMembers, name: &str, empty: &str, kind: &str, field: &str| {
@@ -65,7 +65,7 @@ fn write_block(index: usize, mut block: JsonMembers, out: &mut String) {
             later(&mut block, "thinking", "\"\"", "thinking_delta", "thinking");
             later(&mut block, "signature", "\"\"", "signature_delta", "signature");
         }
-        // Whoever runs it.
+        // Tools of the client and of the server alike.
         Some(_) if block.get("input").is_some_and(|input| input.starts_with('{')) => {
             later(&mut block, "input", "{}", "input_json_delta", "partial_json");
         }
@@ -83,10 +83,10 @@ fn list(json: &str) -> Vec<String> {
     values.into_iter().map(|value| value.get().to_owned()).collect()
 }
 
-/// The events of a stream put together into the message that a client would make of them.
+/// Joins the events of a stream to the message that a client would build from them.
 ///
 /// # Errors
-/// They are no message, report an error, or end before the message does.
+/// If the events are not a message, report an error, or end before the message is complete.
 pub fn events_as_message(stream: &[u8]) -> Result<Vec<u8>, Fault> {
     let mut message = AssembledMessage::default();
     for data in sse::events(stream).filter_map(|event| event.data()) {
@@ -109,7 +109,7 @@ pub fn events_as_message(stream: &[u8]) -> Result<Vec<u8>, Fault> {
 #[derive(Default)]
 struct AssembledMessage {
     members: Option<JsonMembers>,
-    /// With the index that the upstream gave each.
+    /// The blocks, with the index that the upstream gave to each.
     blocks: Vec<(Option<String>, AssembledBlock)>,
 }
 
@@ -140,7 +140,7 @@ impl AssembledMessage {
                 let message = self.members.get_or_insert_default();
                 message.extend(inside("delta"));
                 let known = message.get("usage").and_then(|usage| object(usage)).unwrap_or_default();
-                // Cumulative: what comes replaces what was known.
+                // Counts are cumulative: a new one replaces the previous one.
                 let usage = known.into_iter().chain(inside("usage")).collect();
                 let others = event.iter().filter(|(name, _)| !matches!(name.as_str(), "type" | "delta"));
                 message.extend(others.map(|(name, value)| (name.clone(), value.clone())));

@@ -1,5 +1,5 @@
-//! The arguments of one call as they come in pieces: some vendors send a placeholder (`{}`) first, the object twice, or
-//! with every piece all that came before. The client gets one object.
+//! Joins the arguments of one call, which arrive in pieces, to one object. Some vendors send a placeholder (`{}`) first, the object
+//! twice, or all earlier text with every piece. *Inner text* is the text of a JSON string without its quotes and with its escapes.
 
 use std::borrow::Cow;
 
@@ -7,18 +7,18 @@ use crate::json;
 
 const EMPTY: &str = "{}";
 
-/// Follows argument text just far enough to see where a JSON object ends, and what is a repetition.
+/// Scans argument text for the end of the JSON object and for repetitions.
 #[derive(Default)]
 pub(super) struct ArgumentsObject {
     phase: ArgumentsPhase,
     depth: usize,
-    /// The object is still empty.
+    /// The object is empty so far.
     is_bare: bool,
-    /// Something of it has gone out.
+    /// Whether a part of the object was sent.
     is_shown: bool,
-    /// The last byte that is no white space.
+    /// The last byte that is not white space.
     last: u8,
-    /// All bytes so far, and how many they are.
+    /// The hash of all bytes so far, and their number.
     print: Fingerprint,
     length: usize,
     is_cumulative: bool,
@@ -54,28 +54,28 @@ impl Fingerprint {
 enum ArgumentsPhase {
     #[default]
     Empty,
-    /// Only whitespace so far.
+    /// The text is only white space so far.
     Blank,
     Inside,
     InString,
     Escaped,
     Complete,
-    /// It does not begin with a brace.
+    /// The text does not begin with a brace.
     NoObject,
 }
 
 impl ArgumentsObject {
-    /// Whether nothing can follow.
+    /// Whether the object is complete, so that nothing can follow.
     pub(super) fn is_complete(&self) -> bool {
         matches!(self.phase, ArgumentsPhase::Complete)
     }
 
-    /// Whether its end has been withheld: the object is empty, and the real one may still come.
+    /// Whether the end of an empty object is held, because the real object may follow.
     pub(super) fn is_withheld(&self) -> bool {
         self.is_complete() && self.is_bare
     }
 
-    /// What is missing of it when no more can come.
+    /// The missing end of the object, when no more text can arrive.
     pub(super) fn rest(&self) -> &'static str {
         match (self.has_begun(), self.is_withheld()) {
             (false, _) => EMPTY,
@@ -85,12 +85,12 @@ impl ArgumentsObject {
         }
     }
 
-    /// Whether any text came.
+    /// Whether any text has arrived.
     pub(super) fn has_begun(&self) -> bool {
         !matches!(self.phase, ArgumentsPhase::Empty)
     }
 
-    /// Whether this text, which came as one piece, is all of the object once more.
+    /// Whether this text, which arrived as one piece, repeats the whole object.
     pub(super) fn is_repeated_by(&self, inner: &str) -> bool {
         self.is_complete()
             && !self.is_bare
@@ -98,7 +98,7 @@ impl ArgumentsObject {
             && Fingerprint::from_text(inner) == self.print
     }
 
-    /// Takes the next piece, inner text; returns what is new in it.
+    /// Takes the next piece (inner text) and returns the new part of it.
     pub(super) fn take<'t>(&mut self, inner: &'t str) -> Cow<'t, str> {
         if inner.is_empty() {
             return Cow::Borrowed("");
@@ -110,12 +110,12 @@ impl ArgumentsObject {
         self.grow(inner)
     }
 
-    /// Whether a piece begins with all that came before. It is not when its beginning can go on from there: an object
-    /// within the object may begin like it.
+    /// Whether a piece begins with all earlier text. The answer is no if the piece can continue that text: a nested object may begin in
+    /// the same way.
     fn is_resent(&self, inner: &str) -> bool {
         let may_be = match self.phase {
             ArgumentsPhase::Inside => self.is_cumulative || !matches!(self.last, b':' | b'['),
-            // A quote that is not escaped would end the string behind the brace.
+            // An unescaped quote would end the string after the brace.
             ArgumentsPhase::InString | ArgumentsPhase::Escaped => true,
             ArgumentsPhase::Empty
             | ArgumentsPhase::Blank
@@ -124,7 +124,7 @@ impl ArgumentsObject {
         };
         may_be
             && inner.split_at_checked(self.length).is_some_and(|(before, rest)| {
-                // Cut in an escape, the rest could not stand alone.
+                // The rest of a split escape would not be valid text.
                 Fingerprint::from_text(before) == self.print && json::decode_text(rest).is_some()
             })
     }
@@ -151,7 +151,7 @@ impl ArgumentsObject {
             };
             rest = &rest[piece.len()..];
             if self.is_withheld() {
-                // The brace is its last character, which somebody may have escaped.
+                // The brace is the last character of the piece. It may be escaped.
                 let before = piece.strip_suffix('}').or_else(|| piece.get(..piece.len().saturating_sub(6)));
                 piece = before.filter(|_| self.is_shown).unwrap_or_default();
             }
@@ -161,7 +161,7 @@ impl ArgumentsObject {
         new
     }
 
-    /// Lets another object take the place of an empty one. Returns what is new of it: the opening brace may have gone out.
+    /// Replaces an empty object with another one. Returns the new part of it: the opening brace may have been sent.
     fn replace<'t>(&mut self, inner: &'t str) -> Option<&'t str> {
         let object = json::trim_start(inner);
         let behind = object.strip_prefix('{')?;
@@ -183,8 +183,8 @@ impl ArgumentsObject {
         self.length += taken.len();
     }
 
-    /// Takes inner text up to the end of the object, and returns how long that is: the JSON's own escapes are escaped
-    /// once more in it.
+    /// Scans inner text up to the end of the object and returns the length of that part. Escapes of the object are escaped twice in
+    /// inner text.
     fn feed(&mut self, inner: &str) -> usize {
         let mut bytes = inner.bytes();
         while let Some(byte) = bytes.next() {
@@ -252,7 +252,7 @@ impl ArgumentsObject {
     }
 }
 
-/// The ASCII character of four hexadecimal digits; any other is replaced by a character without meaning here.
+/// The ASCII character of four hexadecimal digits; any other yields a character that has no meaning in JSON.
 fn ascii(digits: [u8; 4]) -> u8 {
     let code = std::str::from_utf8(&digits).ok().and_then(|digits| u8::from_str_radix(digits, 16).ok());
     code.filter(u8::is_ascii).unwrap_or(b'?')
@@ -364,7 +364,7 @@ mod tests {
         let front = format!(r#"{{"x":"{}","y":{{}}"#, "z".repeat(80));
         let mut object = ArgumentsObject::default();
         object.take(&json::escape_text(&format!("{front},")));
-        // No JSON, but it must go out as it came.
+        // The text is not JSON, but must be sent unchanged.
         let odd = json::escape_text(&format!("{};", front));
         assert_eq!(object.take(&odd), odd);
     }

@@ -1,4 +1,5 @@
-//! The tool calls of one reply: which delta belongs to which call, and what of it may not go out yet.
+//! The tool calls of one reply: which delta belongs to which call, and which part of it must be held. *Inner text* is the text of a
+//! JSON string without its quotes and with its escapes.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -18,11 +19,11 @@ pub(super) struct CallFragment<'a> {
     pub(super) id: &'a str,
     pub(super) name: &'a str,
     pub(super) arguments: Arguments<'a>,
-    /// What is to be sent back with the call.
+    /// Data that the client must send back with the call.
     pub(super) extra: Option<&'a str>,
 }
 
-/// New argument text; owned where a vendor sent JSON instead of a string of JSON.
+/// New argument text; owned if a vendor sent JSON instead of a string that contains JSON.
 pub(super) enum Arguments<'a> {
     Borrowed(&'a str),
     Owned(String),
@@ -62,35 +63,35 @@ impl<'a> CallFragment<'a> {
     }
 }
 
-/// One call, as far as it is known.
+/// One call, as received so far.
 #[derive(Default)]
 pub(super) struct PartialCall {
     index: Option<i64>,
     pub(super) id: String,
     pub(super) name: String,
-    /// Arguments that have not gone out.
+    /// Arguments that have not been sent.
     pub(super) pending: String,
     pub(super) extra: Option<String>,
     object: ArgumentsObject,
 }
 
 impl PartialCall {
-    /// Whether its arguments are a whole JSON object, so that nothing can follow. An empty one may be a placeholder.
+    /// Whether the arguments are a complete JSON object, so that nothing can follow. An empty object may be a placeholder.
     pub(super) fn is_complete(&self) -> bool {
         self.object.is_complete() && !self.object.is_withheld()
     }
 
-    /// Whether any argument text came.
+    /// Whether any argument text has arrived.
     pub(super) fn has_arguments(&self) -> bool {
         self.object.has_begun()
     }
 
-    /// What is missing of its arguments when the call is over.
+    /// The missing end of the arguments when the call ends.
     pub(super) fn rest(&self) -> &'static str {
         self.object.rest()
     }
 
-    /// Takes a piece; returns its arguments without what came before.
+    /// Takes a piece. Returns its arguments without repeated text.
     fn take<'f>(&mut self, fragment: &'f CallFragment<'_>) -> Cow<'f, str> {
         if self.id.is_empty() {
             fragment.id.clone_into(&mut self.id);
@@ -98,15 +99,15 @@ impl PartialCall {
         if self.extra.is_none() {
             self.extra = fragment.extra.map(str::to_owned);
         }
-        // Some vendors repeat the whole name with every piece, others split it; none splits it once arguments began.
+        // Some vendors repeat the whole name with every piece, others split it. No vendor splits it after the first argument.
         if fragment.name != self.name && (self.name.is_empty() || !self.has_arguments()) {
             self.name.push_str(fragment.name);
         }
         self.object.take(fragment.arguments.inner())
     }
 
-    /// Whether a piece that was addressed to this call begins another one: some vendors give all calls the same
-    /// index. A new id alone does not tell, as some vendors make one up for every piece.
+    /// Whether a piece with the index of this call starts another call: some vendors give all calls the same index. A new id is not
+    /// enough, because some vendors generate one for every piece.
     fn is_followed_by(&self, fragment: &CallFragment<'_>) -> bool {
         if fragment.name.is_empty() || self.name.is_empty() {
             return false;
@@ -120,20 +121,20 @@ impl PartialCall {
     }
 }
 
-/// All calls in order of their first appearance, and whose turn it is to go out.
+/// All calls in order of their first appearance, and the position of the next one to send.
 #[derive(Default)]
 pub(super) struct PartialCalls {
     calls: Vec<PartialCall>,
-    /// The first call that has not gone out completely.
+    /// The first call that has not been sent completely.
     turn: usize,
     is_open: bool,
     sent: u32,
-    /// The ids that went out.
+    /// The ids that were sent.
     ids: HashSet<String>,
 }
 
 impl PartialCalls {
-    /// Books a piece; returns the position of its call, and of its arguments what still has to be sent or kept.
+    /// Adds a piece. Returns the position of its call, and the part of its arguments that must be sent or held.
     pub(super) fn book<'f>(&mut self, fragment: &'f CallFragment<'_>) -> (usize, Cow<'f, str>) {
         let found = self.find(fragment).filter(|&at| !self.calls[at].is_followed_by(fragment));
         let at = found.unwrap_or_else(|| {
@@ -155,12 +156,12 @@ impl PartialCalls {
         self.calls.iter().rposition(|call| call.id == fragment.id).or(last)
     }
 
-    /// Whether none has come.
+    /// Whether there are no calls.
     pub(super) fn is_empty(&self) -> bool {
         self.calls.is_empty()
     }
 
-    /// Keeps arguments until their call's turn.
+    /// Holds arguments until their call is the next one.
     pub(super) fn keep(&mut self, at: usize, arguments: &str) {
         if at >= self.turn {
             self.calls[at].pending.push_str(arguments);
@@ -177,45 +178,45 @@ impl PartialCalls {
         self.is_open && self.turn == at
     }
 
-    /// The call whose turn it is, if it has not begun.
+    /// The next call, if its block is not open.
     pub(super) fn next(&mut self) -> Option<&mut PartialCall> {
         if self.is_open { None } else { self.calls.get_mut(self.turn) }
     }
 
-    /// Whether another call came after the one whose turn it is.
+    /// Whether another call follows the current one.
     pub(super) fn has_more(&self) -> bool {
         self.turn + 1 < self.calls.len()
     }
 
-    /// The block of the next call was opened.
+    /// Records that the block of the next call was opened.
     pub(super) fn opened(&mut self) {
         self.is_open = true;
         self.sent += 1;
     }
 
-    /// The open block was closed.
+    /// Records that the open block was closed.
     pub(super) fn closed(&mut self) {
         self.is_open = false;
         self.turn += 1;
     }
 
-    /// The next call has nothing to show and is passed over.
+    /// Skips the next call, which has no content.
     pub(super) fn skip(&mut self) {
         self.turn += 1;
     }
 
-    /// How many went out.
+    /// The number of calls that were sent.
     pub(super) fn sent(&self) -> u32 {
         self.sent
     }
 
-    /// The id of the next call as the client gets it, unless it has none or an earlier call has the same.
+    /// The id of the next call for the client; `None` if it has no id, or the id of an earlier call.
     pub(super) fn next_id(&mut self, maker: Maker) -> Option<String> {
         let given = self.calls[self.turn].id.as_str();
         if given.is_empty() || self.calls[..self.turn].iter().any(|call| call.id == given) {
             return None;
         }
-        // An id with half a surrogate pair in it is as good as its escapes.
+        // An id with half a surrogate pair is compared by its escapes.
         let given = json::decode_text(given).unwrap_or(Cow::Borrowed(given));
         let id = tool_id::portable(&given, maker).into_owned();
         self.ids.insert(id.clone()).then_some(id)

@@ -1,12 +1,12 @@
-//! Stop sequences that an upstream does not get, since its model refuses them or there are more than it accepts: the reply's
-//! text is cut where the first of them begins, as Anthropic does.
+//! Stop sequences that are not sent to the upstream, because its model refuses them or accepts fewer: the gateway cuts the text
+//! of the reply where the first of them begins, as Anthropic does.
 
 use std::borrow::Cow;
 
 use super::halves::Halves;
 use crate::json::{decode_text, escape_text};
 
-/// Looks for stop sequences in a text that comes in pieces.
+/// Searches for stop sequences in a text that arrives in pieces.
 #[derive(Debug, Default)]
 pub(super) struct Cut {
     sequences: Vec<String>,
@@ -21,30 +21,30 @@ impl Cut {
         Self { sequences, ..Self::default() }
     }
 
-    /// Whether there is anything to look for.
+    /// Whether there are sequences to search for.
     pub(super) fn is_needed(&self) -> bool {
         !self.sequences.is_empty()
     }
 
-    /// The sequence that was met. Nothing of the reply counts behind it.
+    /// The sequence that was found. The reply ends before it; later text is dropped.
     pub(super) fn met(&self) -> Option<&str> {
         self.met.as_deref()
     }
 
-    /// Takes a piece of the text and returns what may go out, both inner texts.
+    /// Takes a piece of the text and returns the text that can be sent. Both are inner text: JSON string content with its escapes.
     pub(super) fn take(&mut self, inner: &str) -> String {
         if self.met.is_some() {
             return String::new();
         }
         let joined = self.halves.join(inner);
         let Some(text) = decode_text(&joined) else {
-            // Half of a surrogate pair stands in no sequence.
+            // A sequence contains no half of a surrogate pair.
             let held = escape_text(&std::mem::take(&mut self.held));
             return held + &joined;
         };
         self.held.push_str(&text);
         let found = self.sequences.iter().filter_map(|sequence| Some((self.held.find(sequence)?, sequence)));
-        // The one that is complete first counts, as when the pieces come one by one.
+        // The sequence that is complete first counts, so the result does not depend on the pieces.
         if let Some((at, sequence)) = found.min_by_key(|(at, sequence)| (at + sequence.len(), *at)) {
             self.met = Some(sequence.clone());
             self.held.truncate(at);
@@ -55,7 +55,7 @@ impl Cut {
         escape_text(&std::mem::replace(&mut self.held, tail))
     }
 
-    /// The held text, at the end of the text.
+    /// Returns the held text when the text ends.
     pub(super) fn rest(&mut self) -> Cow<'static, str> {
         let half = self.halves.rest();
         if self.held.is_empty() {
@@ -66,7 +66,7 @@ impl Cut {
     }
 }
 
-/// How many bytes at the end of the text are the beginning of the sequence, but not all of it.
+/// The number of bytes at the end of the text that are an incomplete beginning of the sequence.
 fn overlap(text: &str, sequence: &str) -> usize {
     let longest = text.len().min(sequence.len().saturating_sub(1));
     let begins = |length: &usize| sequence.is_char_boundary(*length) && text.ends_with(&sequence[..*length]);

@@ -1,8 +1,7 @@
-//! A Chat Completions reply read into Messages events.
+//! Decodes a Chat Completions reply into Messages events.
 //!
-//! At most one content block is open. Text and reasoning go out as they come; so do the arguments of the tool call
-//! whose turn it is. Everything that would have to stand inside that call waits until its arguments are a whole
-//! object, or until the reply is over.
+//! At most one content block is open. Text and reasoning are sent as they arrive, and so are the arguments of the current tool
+//! call. Content that arrives during that call is held until the arguments are a complete object, or until the reply ends.
 
 mod choices;
 mod cutting;
@@ -35,30 +34,30 @@ pub struct ChatDecoder {
     seed: u128,
     blocks: SentBlocks,
     calls: PartialCalls,
-    /// Prose that came while a tool call was going out.
+    /// Prose that arrived while a tool call was open.
     held: Vec<(Prose, String)>,
-    /// What choices beside the first say.
+    /// The content of choices other than the first.
     aside: String,
-    /// White space that has no block unless text follows it.
+    /// Held white space. It is sent only if text follows.
     blank: String,
     tags: Tags,
     details: ReasoningDetails,
     is_started: bool,
     is_done: bool,
     is_whole: bool,
-    /// It comes in deltas, even if they have been empty so far.
+    /// Whether the reply arrives in deltas, even if all have been empty so far.
     has_deltas: bool,
     finish: Finish,
     cut: Cut,
     behind: Behind,
     search: Search,
     usage: Option<Usage>,
-    /// How much of the output is reasoning.
+    /// The part of the output tokens that is reasoning.
     thinking: Option<u64>,
     broken: Option<Fault>,
 }
 
-/// The content blocks that went out.
+/// The content blocks that were sent.
 #[derive(Default)]
 struct SentBlocks {
     /// The index of the open block, or of the next one.
@@ -135,7 +134,7 @@ impl ReplyDecoder for ChatDecoder {
     }
 
     fn fail(&mut self, fault: Fault, events: &mut impl EventSink) -> ReplySummary {
-        // Behind the cut nothing can be missing but numbers.
+        // After the cut, only the usage can be missing.
         self.broken = Some(fault).filter(|_| !self.is_cut_off());
         self.finish(events)
     }
@@ -154,8 +153,8 @@ impl ReplyDecoder for ChatDecoder {
 }
 
 impl ChatDecoder {
-    /// `seed` is where the message's id and missing tool ids come from; it must be new for every reply, since Claude
-    /// Code joins replies that share an id.
+    /// Creates a decoder. The ids of the message and of calls without an id derive from `seed`. Every reply needs a new seed, because
+    /// Claude Code joins replies with the same id.
     pub fn new(mut context: ChatReplyContext, seed: u128) -> Self {
         let tags = Tags::expecting(context.think_tag);
         let cut = Cut::at(std::mem::take(&mut context.cut_at));
@@ -272,7 +271,7 @@ impl ChatDecoder {
         }
     }
 
-    /// Lets calls go out as far as their order and completeness allow.
+    /// Sends calls, as far as their order and completeness allow.
     fn advance<S: EventSink>(&mut self, sink: &mut S) {
         if self.context.signs_late {
             return;
@@ -284,7 +283,7 @@ impl ChatDecoder {
                 }
                 self.close_call(sink);
             }
-            // Without arguments its name may still grow, and closing it might lose what comes later.
+            // A call without arguments stays held: its name may continue, and arguments may follow.
             if self.calls.next().is_none_or(|call| call.name.is_empty() || !call.has_arguments()) {
                 return;
             }
@@ -359,7 +358,7 @@ impl ChatDecoder {
             }
         }
         self.close_prose(sink);
-        // Some clients look at the first block whatever came.
+        // Some clients read the first block without checking that one exists.
         if self.blocks.index == 0 {
             sink.emit(MessagesEvent::BlockStart { index: Some(0), block: ContentBlockStart::Text });
             sink.emit(MessagesEvent::BlockStop { index: Some(0) });
@@ -385,6 +384,6 @@ impl ChatDecoder {
     }
 }
 
-/// Choices beyond these are not told apart.
+/// Maximum number of choices that are distinguished.
 const CHOICES: u64 = 1 << 16;
 const NINETY_SIX_BITS: u128 = (1 << 96) - 1;

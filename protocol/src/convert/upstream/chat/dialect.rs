@@ -1,6 +1,6 @@
 //! A provider's variant of Chat Completions: what it accepts beyond the common subset, and in which fields.
 //!
-//! Nothing here is guessed from an address: the configuration sets it, for the known vendors the built-in one.
+//! The configuration sets every field; the built-in configuration does so for known vendors. No field is guessed from an address.
 
 use crate::wildcard;
 
@@ -9,38 +9,38 @@ use crate::wildcard;
 pub struct Dialect {
     /// The parameter for the effort of models that reason.
     pub reasoning: ReasoningParameter,
-    /// The models that get the parameter.
+    /// The models for which the parameter is sent.
     pub reasoning_models: ReasoningModels,
-    /// How a model gets its own earlier thoughts back.
+    /// How a model's earlier thoughts are sent back to it.
     pub replay: Replay,
     /// Text between `<think>` and `</think>` at the start of a reply is thinking.
     pub think_tags: bool,
     /// System messages are accepted anywhere; otherwise all but the first become user messages.
     pub system_anywhere: bool,
-    /// `cache_control` marks are understood.
+    /// Whether `cache_control` marks are accepted.
     pub cache_control: bool,
-    /// `top_k` is understood.
+    /// Whether `top_k` is accepted.
     pub top_k: bool,
-    /// Tool names are letters, digits and `_` alone.
+    /// Whether tool names may contain only letters, digits and `_`.
     pub plain_tool_names: bool,
     /// Fields that take the id of the client's user, 64 characters at most.
     pub user_fields: Vec<String>,
-    /// `cache_control` becomes `prompt_cache_breakpoint` where the model takes it, and the session `prompt_cache_key`.
+    /// Whether `cache_control` becomes `prompt_cache_breakpoint` (if the model accepts it) and the session `prompt_cache_key`.
     pub prompt_cache: bool,
     /// Members of the body (without braces) that make the upstream search the web itself.
     pub web_search: Option<String>,
-    /// Signatures beside calls and texts (`extra_content`) go back with them, as far as the client carries them.
+    /// Whether `extra_content` of calls and texts (signatures) is sent back with them, if the client returns it.
     pub extras: bool,
-    /// `max_tokens` is raised to this at least.
+    /// Minimum of `max_tokens`; lower values are raised.
     pub min_tokens: Option<u64>,
-    /// `max_tokens` is lowered to this at most.
+    /// Maximum of `max_tokens`; higher values are lowered.
     pub max_tokens: Option<u64>,
 }
 
-/// The parameter for how much a model is to think.
+/// The parameter that sets the effort of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReasoningParameter {
-    /// `"reasoning_effort": "low" | "medium" | "high"` (OpenAI, and most who copy it).
+    /// `"reasoning_effort": "low" | "medium" | "high"` (OpenAI and most compatible vendors).
     Effort,
     /// `"reasoning": {"effort": …}` (OpenRouter).
     Nested,
@@ -59,16 +59,16 @@ pub enum ReasoningModels {
     Listed(Vec<String>),
 }
 
-/// The field of an assistant message that takes the model's earlier thoughts.
+/// The field of an assistant message that contains the model's earlier thoughts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replay {
     /// `reasoning_content`, a text (GLM, vLLM).
     Content,
-    /// The same, and a message with calls is refused without it, at least while the model thinks (DeepSeek, Kimi).
+    /// `reasoning_content`, which is required in messages with calls, at least while the model reasons (DeepSeek, Kimi).
     Required,
-    /// `reasoning_details`, the very objects that came (OpenRouter); where none came, `reasoning_content`.
+    /// `reasoning_details`, the unchanged objects of the reply (OpenRouter); if there are none, `reasoning_content`.
     Details,
-    /// None takes them.
+    /// No field accepts them.
     Nothing,
 }
 

@@ -1,5 +1,6 @@
-//! What an upstream sends beside a call or a text and wants back with it (`extra_content`, in which Gemini signs): content
-//! blocks have no place for it, so that it travels as an entry of the load of a thinking block's signature.
+//! Data that an upstream sends with a call or a text and needs back with it: `extra_content`, which contains Gemini's
+//! signatures. Content blocks have no member for it, so the gateway stores it as an entry in the signature of a thinking block
+//! (the *load*).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -30,7 +31,7 @@ struct ExtraEntry<'a> {
 }
 
 impl Extras {
-    /// Takes the entries out of a load; the rest is the upstream's own objects. A client can have written anything into it.
+    /// Removes the entries from a load; the rest is the upstream's own objects. The load is untrusted: a client may have changed it.
     pub(super) fn take(&mut self, load: String) -> String {
         if memchr::memmem::find(load.as_bytes(), TYPE.as_bytes()).is_none() {
             return load;
@@ -49,12 +50,12 @@ impl Extras {
         rest.join(",")
     }
 
-    /// Appends what belongs to the call of this id.
+    /// Appends the data that belongs to the call of this id.
     pub(super) fn write_for_call(&self, id: Literal<'_>, out: &mut Vec<u8>) {
         self.write(|known| known.is_some_and(|known| id.is(known)), out);
     }
 
-    /// Appends what belongs to the text.
+    /// Appends the data that belongs to the text.
     pub(super) fn write_for_text(&self, out: &mut Vec<u8>) {
         self.write(|known| known.is_none(), out);
     }

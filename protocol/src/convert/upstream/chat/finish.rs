@@ -1,4 +1,4 @@
-//! Why a reply ended, from what the upstream reported on the way.
+//! Determines the stop reason of a reply from the reasons that the upstream reported.
 
 use crate::{openai::stream::Choice, vocabulary::StopReason};
 
@@ -6,18 +6,18 @@ use crate::{openai::stream::Choice, vocabulary::StopReason};
 pub(super) struct Finish {
     /// The last reason that the upstream reported.
     pub(super) reason: Option<StopReason>,
-    /// The stop sequence that was met, inner text.
+    /// The stop sequence that ended the reply, as inner text (JSON string content with its escapes).
     pub(super) stop_sequence: Option<String>,
     pub(super) is_refused: bool,
-    /// The gateway itself has cut the reply at `stop_sequence`; the upstream's reason does not count.
+    /// Whether the gateway itself cut the reply at `stop_sequence`; then the upstream's reason does not count.
     is_cut: bool,
-    /// The choices that have begun, and those that have ended, a bit for each.
+    /// The choices that have begun and those that have ended, one bit per choice.
     begun: u64,
     ended: u64,
 }
 
 impl Finish {
-    /// Reads a piece of the reply; `sequences` are those of the client.
+    /// Reads a piece of the reply. `sequences` are the client's stop sequences.
     pub(super) fn take(&mut self, choice: &Choice<'_>, sequences: &[String]) {
         let bit = 1 << choice.index().min(63);
         self.begun |= bit;
@@ -34,7 +34,7 @@ impl Finish {
         }
     }
 
-    /// The reply was cut at this sequence (inner text).
+    /// Records that the gateway cut the reply at this sequence (inner text).
     pub(super) fn cut(&mut self, sequence: String) {
         self.stop_sequence = Some(sequence);
         self.is_cut = true;
@@ -62,7 +62,7 @@ impl Finish {
         }
     }
 
-    /// Of a reply that ended by itself.
+    /// The reason of a reply that the gateway did not cut.
     fn free_end(&self, calls: u32) -> StopReason {
         let has_met_a_sequence =
             self.reason.is_none_or(|reason| reason == StopReason::EndTurn) && self.stop_sequence.is_some();

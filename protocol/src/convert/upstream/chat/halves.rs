@@ -1,19 +1,19 @@
-//! Characters beyond the basic plane that an upstream cut in two: an escaped surrogate pair whose halves come in two
-//! chunks. Many a client's parser refuses half a pair, or puts U+FFFD in its place.
+//! Joins escaped surrogate pairs that an upstream split over two chunks. Many clients refuse half a pair, or replace it with
+//! U+FFFD. *Inner text* is the text of a JSON string without its quotes and with its escapes.
 
 use std::borrow::Cow;
 
-/// The first half of a pair, escaped, that waits for the second.
+/// The escaped first half of a pair, held until the second half arrives.
 #[derive(Debug, Default)]
 pub(super) struct Halves(Option<String>);
 
-/// The replacement for a half whose other half never came.
+/// The replacement for a half without its other half.
 const REPLACEMENT: &str = "\\ufffd";
 /// The length of an escape.
 const ESCAPE: usize = 6;
 
 impl Halves {
-    /// Inner text as it may go out: behind the half that waited, and without a half at its end.
+    /// Returns the inner text that can be sent: the held half, then the text without a half at its end.
     pub(super) fn join<'t>(&mut self, inner: &'t str) -> Cow<'t, str> {
         let (whole, half) = inner.split_at(inner.len() - first_half_at_the_end(inner));
         let waited = if inner.is_empty() { None } else { self.0.take() };
@@ -27,13 +27,13 @@ impl Halves {
         }
     }
 
-    /// What is left when the block ends.
+    /// Returns the held half, replaced, at the end of the block.
     pub(super) fn rest(&mut self) -> &'static str {
         if self.0.take().is_some() { REPLACEMENT } else { "" }
     }
 }
 
-/// How long the first half at the end of this text is; 0 if there is none.
+/// The length of a first half at the end of this text; 0 if there is none.
 fn first_half_at_the_end(inner: &str) -> usize {
     let Some((head, escape)) = inner.len().checked_sub(ESCAPE).and_then(|at| inner.split_at_checked(at))
     else {

@@ -1,8 +1,8 @@
-//! Tool names as the upstream takes them, and the way back. Chat Completions allows 64 characters out of
+//! Converts tool names to names that the upstream accepts, and back. Chat Completions allows 64 characters of
 //! `[A-Za-z0-9_-]` (platform.openai.com/docs/api-reference/chat/create); names of MCP tools can be longer.
 //!
-//! A name that fits stays. Another one gets its odd characters replaced; where that is too long, or is the name of
-//! somebody else, a hash of the original ends it, so that it stays the same from turn to turn.
+//! A valid name stays unchanged. In other names, invalid characters are replaced. If the result is too long or is the name of another
+//! tool, it ends with a hash of the original, so it is the same in every turn.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,14 +11,14 @@ use sha2::{Digest, Sha256};
 use crate::json::{Literal, decode_text, trim};
 
 const LONGEST: usize = 64;
-/// What is left of a name that a hash ends: 55 characters, `_`, 8 digits.
+/// Length of the part before the hash: 55 characters, then `_` and 8 digits.
 const STEM: usize = 55;
 
-/// The names of a request that do not fit, by what they are, inner text both.
+/// Maps the invalid names of a request to their replacements, both as inner text (JSON string content with its escapes).
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names(HashMap<String, String>);
 
-/// Which characters a name may have.
+/// The characters that a name may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Alphabet {
     /// `[A-Za-z0-9_-]`
@@ -43,7 +43,7 @@ impl Alphabet {
             && self.may_begin(bytes[0])
     }
 
-    /// The nearest name, of any length.
+    /// The name with its invalid characters replaced, of any length.
     fn nearest(self, original: &str) -> String {
         let fits = |character: char| u8::try_from(character).is_ok_and(|byte| self.has(byte));
         let name: String =
@@ -57,7 +57,7 @@ impl Alphabet {
 }
 
 impl Names {
-    /// Finds new names for those of `all` (inner texts) that need one.
+    /// Creates replacements for the invalid names of `all` (inner texts).
     pub(super) fn of<'n>(all: impl Iterator<Item = &'n str> + Clone, alphabet: Alphabet) -> Self {
         if all.clone().all(|name| alphabet.takes(name)) {
             return Self::default();
@@ -77,12 +77,12 @@ impl Names {
         Self(chosen.collect())
     }
 
-    /// The name as the upstream gets it, inner text.
+    /// The name that is sent to the upstream, as inner text.
     pub(super) fn there<'n>(&'n self, name: Literal<'n>) -> &'n str {
         self.0.get(name.inner()).map_or(name.inner(), String::as_str)
     }
 
-    /// The way back: what the upstream calls by the first name is the client's second, inner texts.
+    /// Maps upstream tool names to client tool names (inner texts).
     pub(super) fn back(&self) -> HashMap<String, String> {
         let named = self.0.iter().filter(|(original, _)| !trim(original).is_empty());
         named.map(|(original, name)| (name.clone(), original.clone())).collect()

@@ -26,7 +26,7 @@ pub enum Off {
     Never,
 }
 
-/// Whether a model takes `stop`.
+/// Whether a model accepts `stop`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopSupport {
     Taken,
@@ -38,13 +38,13 @@ pub enum StopSupport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Family {
     pub pattern: &'static str,
-    /// What stands in front of the first `*`, to pass over most rows at the cost of one comparison.
+    /// The text before the first `*`. One comparison with it skips most rows.
     prefix: &'static str,
     pub off: Off,
-    /// From the lowest to the highest, without `none`.
+    /// The efforts from the lowest to the highest, without `none`.
     pub efforts: &'static [&'static str],
     pub stop: StopSupport,
-    /// Where this is documented.
+    /// The documentation from which the row is taken.
     pub source: &'static str,
 }
 
@@ -84,7 +84,7 @@ const CEREBRAS: &str = "inference-docs.cerebras.ai/capabilities/reasoning";
 const OPENROUTER: &str = "openrouter.ai/docs/use-cases/reasoning-tokens";
 const LONGCAT: &str = "longcat.chat/platform/docs";
 
-/// From here on OpenAI's models take every effort, `none` among them.
+/// The first version from which OpenAI's models accept every effort, including `none`.
 const NEWEST: Family = row("gpt-5.6*", Off::None, FIVE, StopSupport::Cut, OPENAI);
 
 /// The table.
@@ -171,7 +171,7 @@ pub const FAMILIES: &[Family] = &[
     row("longcat-flash-chat*", Off::NoReasoning, &[], StopSupport::Taken, LONGCAT),
 ];
 
-/// The row of this model. Case does not count, and neither does what a vendor puts before or behind the name
+/// The row of this model. Case is ignored, and so are prefixes and suffixes that a vendor adds to the name
 /// (`openai/gpt-5.1:online`).
 pub(super) fn family(model: &str) -> Option<&'static Family> {
     let model = model.to_ascii_lowercase();
@@ -182,12 +182,12 @@ pub(super) fn family(model: &str) -> Option<&'static Family> {
     known.or_else(|| is_newest(name).then_some(&NEWEST))
 }
 
-/// Whether this is a model of OpenAI's that is newer than the table.
+/// Whether this is an OpenAI model that is newer than the table.
 fn is_newest(name: &str) -> bool {
     version(name).is_some_and(|version| version >= (5, 6))
 }
 
-/// The version in a name of OpenAI's: `gpt-6.1-sol` is (6, 1).
+/// The version in the name of an OpenAI model: `gpt-6.1-sol` is (6, 1).
 pub(super) fn version(name: &str) -> Option<(u32, u32)> {
     let rest = name.strip_prefix("gpt-")?;
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
@@ -196,7 +196,7 @@ pub(super) fn version(name: &str) -> Option<(u32, u32)> {
 }
 
 impl Family {
-    /// Whether it always thinks.
+    /// Whether the model always reasons.
     pub(super) fn reasons_anyway(&self) -> bool {
         match self.off {
             Off::Ignored | Off::Lowest | Off::Never => true,
@@ -204,13 +204,13 @@ impl Family {
         }
     }
 
-    /// Whether it can think at all.
+    /// Whether the model can reason.
     pub(super) fn reasons(&self) -> bool {
         self.off != Off::NoReasoning
     }
 }
 
-/// The effort of these that comes nearest to the wanted one: the next higher, else the highest.
+/// The supported effort that is nearest to the requested one: the next higher, otherwise the highest.
 pub(super) fn nearest_effort<'e>(efforts: &[&'e str], wanted: &str) -> Option<&'e str> {
     let rank = |effort: &str| {
         ["none", "minimal", "low", "medium", "high", "xhigh", "max"].iter().position(|known| *known == effort)

@@ -1,7 +1,7 @@
-//! A Messages request becomes a Chat Completions request.
+//! Converts a Messages request to a Chat Completions request.
 //!
-//! The upstream's body is written front to back into one buffer. Texts keep their form: a literal is copied with its
-//! escapes, joined ones are spliced.
+//! The body is written in order into one buffer. Text is not decoded: a JSON string is copied with its escapes, and joined strings
+//! are concatenated.
 
 mod caching;
 mod client_tools;
@@ -42,17 +42,17 @@ use settings::sequences;
 use tool_list::tool_list;
 use tools::{Toolbox, all_names, is_web_search};
 
-/// Members that are converted elsewhere.
+/// Members that other files convert.
 const ELSEWHERE: [&str; 1] = ["model"];
 
-/// A request, and what has been decided about its translation.
+/// A request and the decisions about its translation.
 struct Context<'r, 'a> {
     request: &'r MessagesRequestBody<'a>,
     turns: &'r [ChatTurn<'a>],
     effort: &'r Effort,
     target: &'r ChatUpstream<'r>,
     names: &'r Names,
-    /// The target as the maker of ids.
+    /// The target, which determines the ids of its calls.
     maker: Maker,
 }
 
@@ -76,7 +76,7 @@ pub(super) fn convert(
     out.put(b"{\"model\":");
     out.string(target.model);
     let effort = Effort::new(request, &turns, target);
-    // A hash, and on the way of every request: made once.
+    // The maker is a hash that every request needs, so it is computed once.
     let maker = Maker::new(target.provider, target.model);
     settings::write(request, &effort, target, &mut dropped, &mut out)?;
     match delivery {
@@ -106,7 +106,7 @@ fn read_turns<'a>(request: &MessagesRequestBody<'a>) -> Result<Vec<ChatTurn<'a>>
     Ok(turns)
 }
 
-/// Hides system messages that were for one turn of the user, once the next has come.
+/// Hides system messages that apply to one turn of the user, if a later turn follows.
 fn hide_cleared(messages: &[MessageParam<'_>], turns: &mut [ChatTurn<'_>]) {
     let last = turns.iter().rposition(|turn| turn.role == TurnRole::User).unwrap_or(0);
     for (message, turn) in messages.iter().zip(turns).take(last) {
@@ -141,12 +141,12 @@ fn reply_context(context: &Context<'_, '_>) -> ChatReplyContext {
         },
         keeps_details,
         keeps_extras: target.dialect.extras,
-        // OpenRouter sends Gemini's signatures when its calls have come, each of them in one piece.
+        // OpenRouter sends Gemini's signatures after the calls. Each call arrives in one piece.
         signs_late: thinks && keeps_details && gemini::is_named_in(target.model),
     }
 }
 
-/// Whether the server is to judge tool calls.
+/// Whether the client requests that the server judge tool calls.
 fn asks_for_judgement(request: &MessagesRequestBody<'_>) -> bool {
     let Some(safeguards) = request.safeguards else { return false };
     let safeguards =
@@ -176,14 +176,14 @@ fn write_messages(
     };
     MessageWriter { turns, pairing: &pairing, names, target, marks: &marks, thoughts_field }
         .write(dropped, out)?;
-    // Every message was written with a comma behind it.
+    // Every message was written with a comma after it.
     if out.len() > start {
         out.pop();
     }
     Ok(())
 }
 
-/// Who speaks.
+/// The role of a turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TurnRole {
     User,
@@ -195,9 +195,9 @@ enum TurnRole {
 struct ChatTurn<'a> {
     role: TurnRole,
     content: MessagesContent<'a>,
-    /// Of a system message: how much is to be thought from here on.
+    /// The effort that a system message sets for the following turns.
     effort: Option<&'static str>,
-    /// Not a system message that was for an earlier turn.
+    /// `false` for a system message that applied to an earlier turn.
     is_shown: bool,
 }
 
@@ -220,7 +220,7 @@ impl<'a> ChatTurn<'a> {
         let content = match message.content {
             Some(content) => MessagesContent::read(content)
                 .map_err(|problem| RequestError::new(format!("messages.{at}.content: {problem}")))?,
-            // It is there for its effort.
+            // The message only sets the effort.
             None if of_turn.is_some() => MessagesContent::Blocks(vec![]),
             None => return Err(RequestError::new(format!("messages.{at}.content: field required"))),
         };

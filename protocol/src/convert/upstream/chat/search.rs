@@ -8,26 +8,26 @@ use crate::{
     json::{self, List, Literal, Object},
 };
 
-/// Further sources are dropped.
+/// Maximum number of sources; further sources are dropped.
 const MOST: usize = 64;
-/// The longest address, and the longest part of a page that is quoted, in characters.
+/// Maximum length of an address, and of a quoted part of a page, in characters.
 const LONGEST_URL: usize = 4096;
 const LONGEST_QUOTE: usize = 1024;
 
-/// What is known of the searches of one reply.
+/// The searches of one reply: their sources and their number.
 #[derive(Debug, Default)]
 pub(super) struct Search {
     sources: Vec<WebSource>,
     is_shown: bool,
-    /// How many sources were cited already.
+    /// The number of sources that were cited.
     cited: usize,
-    /// The upstream's own count.
+    /// The number of searches that the upstream reported.
     counted: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct Annotation<'a> {
-    /// Its members may be inside or beside its type.
+    /// The object with the members. Some vendors put the members directly into the annotation.
     #[serde(borrow, default = "Default::default")]
     url_citation: Object<SearchCitation<'a>>,
     #[serde(borrow)]
@@ -67,7 +67,7 @@ impl Annotation<'_> {
 }
 
 impl Search {
-    /// Takes a list of annotations; each page counts once.
+    /// Adds a list of annotations; each page counts once.
     pub(super) fn take(&mut self, annotations: &RawValue) {
         let Ok(list) = serde_json::from_str::<List<Object<Annotation<'_>>>>(annotations.get()) else {
             return;
@@ -80,7 +80,7 @@ impl Search {
         }
     }
 
-    /// Takes the upstream's own count of its searches.
+    /// Stores the number of searches that the upstream reports.
     pub(super) fn count(&mut self, searches: Option<u64>) {
         self.counted = searches.or(self.counted);
     }
@@ -94,7 +94,7 @@ impl Search {
         &self.sources
     }
 
-    /// Whether there are results that the client has not got.
+    /// Whether there are results that have not been sent to the client.
     pub(super) fn is_due(&self) -> bool {
         !self.is_shown && !self.sources.is_empty()
     }

@@ -1,5 +1,5 @@
-//! A model's thoughts on their way to the client: told apart from the answer where they stand in it between tags, and
-//! signed, together with what the upstream wants back with them.
+//! Converts a model's thoughts for the client: separates them from the answer if tags enclose them, and stores data that the
+//! upstream needs back in their signature. *Inner text* is the text of a JSON string without its quotes and with its escapes.
 
 use serde_json::value::RawValue;
 
@@ -9,22 +9,22 @@ use crate::{
     signature,
 };
 
-/// More than this does not travel through the client; then the thoughts go back as text.
+/// Maximum size of the upstream's objects that a signature contains. If they are larger, the thoughts are sent back as text.
 const LARGEST_LOAD: usize = 256 << 10;
 
-/// A piece of a reply, by what it is.
+/// A piece of a reply: text or thoughts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Prose {
     Text,
     Thinking,
 }
 
-/// What thoughts at the start of a reply stand between.
+/// The tag that encloses thoughts at the start of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tag {
-    /// Of most models that are served as they are.
+    /// Used by most open models that are served without a reasoning parser.
     Think,
-    /// Gemini's, where a request asks for its thoughts (ai.google.dev/gemini-api/docs/openai).
+    /// Used by Gemini if the request asks for thoughts (ai.google.dev/gemini-api/docs/openai).
     Thought,
 }
 
@@ -44,20 +44,20 @@ impl Tag {
     }
 }
 
-/// Takes thoughts between tags at the start of a reply out of its text.
+/// Separates thoughts between tags at the start of a reply from its text.
 #[derive(Debug)]
 pub(super) enum Tags {
-    /// What came so far could still be the tag.
+    /// The text so far could be the beginning of the opening tag.
     Start(Tag, String),
-    /// The end may be the beginning of the closing tag.
+    /// Inside the tags. The end of the text so far may be the beginning of the closing tag.
     Inside(Tag, String),
-    /// Behind the closing tag, before the answer's first word.
+    /// After the closing tag, before the first word of the answer.
     Behind,
     Over,
 }
 
 impl Tags {
-    /// For a reply of which nothing has come yet; without a tag, all of it is text.
+    /// Creates the state for a new reply. Without a tag, the whole reply is text.
     pub(super) fn expecting(tag: Option<Tag>) -> Self {
         tag.map_or(Self::Over, |tag| Self::Start(tag, String::new()))
     }
@@ -67,7 +67,7 @@ impl Tags {
         if let Self::Over = self {
             return vec![(Prose::Text, inner.to_owned())];
         }
-        // Half of a surrogate pair stands in no tag.
+        // A tag contains no half of a surrogate pair.
         let Some(text) = decode_text(inner) else {
             if let Self::Inside(_, held) = self {
                 let held = json::escape_text(&std::mem::take(held));
@@ -82,7 +82,7 @@ impl Tags {
         pieces.into_iter().map(|(prose, text)| (prose, json::escape_text(&text))).collect()
     }
 
-    /// What is left when the reply is over.
+    /// Returns the held text at the end of the reply.
     pub(super) fn finish(&mut self) -> Vec<(Prose, String)> {
         let left = match std::mem::replace(self, Self::Over) {
             Self::Start(_, text) => (Prose::Text, text),
@@ -138,18 +138,18 @@ fn push(pieces: &mut Vec<(Prose, String)>, prose: Prose, text: String) {
     }
 }
 
-/// The upstream's own objects for what it thought (`reasoning_details` of OpenRouter), pieces of one put together:
-/// openrouter.ai/docs/use-cases/reasoning-tokens wants them back as they were.
+/// The upstream's own objects for its thoughts (`reasoning_details` of OpenRouter), with the pieces of each object joined. The
+/// upstream requires them back unchanged (openrouter.ai/docs/use-cases/reasoning-tokens).
 #[derive(Debug, Default)]
 pub(super) struct ReasoningDetails {
     whole: Vec<String>,
     last: Option<ReasoningDetail>,
     size: usize,
-    /// Something is among them that belongs to what comes next.
+    /// Whether an object belongs to the next block, so that it must be sent before that block.
     is_due: bool,
 }
 
-/// An object that may still grow: its text (inner) and its other members, both as JSON.
+/// An object whose text can continue in the next chunk: its inner text and its other members as JSON.
 #[derive(Debug)]
 struct ReasoningDetail {
     field: &'static str,
@@ -167,7 +167,7 @@ impl ReasoningDetails {
         let Ok(objects) = serde_json::from_str::<Vec<&RawValue>>(details.get()) else { return };
         for object in objects.into_iter().filter(|object| object.get().starts_with('{')) {
             let piece = ReasoningDetail::from_object(object);
-            // Without a thought that the client sees, it would have nothing to travel in.
+            // An object without visible text needs a thinking block of its own to carry it.
             self.is_due |= piece.as_ref().is_none_or(ReasoningDetail::says_something);
             match (piece, &mut self.last) {
                 (Some(piece), Some(last)) if last.goes_on_with(&piece) => last.join(piece),
@@ -182,7 +182,7 @@ impl ReasoningDetails {
         }
     }
 
-    /// Takes what belongs to the text, or to the call of this id (inner text), that comes next.
+    /// Takes the data for the next text, or for the call of this id (inner text).
     pub(super) fn take_extra(&mut self, id: Option<&str>, extra: &str) {
         self.size += extra.len();
         if self.size <= LARGEST_LOAD {
@@ -192,7 +192,7 @@ impl ReasoningDetails {
         }
     }
 
-    /// Whether something must go out before what comes next.
+    /// Whether a signature must be sent before the next block.
     pub(super) fn is_due(&self) -> bool {
         self.is_due && self.size <= LARGEST_LOAD
     }
@@ -201,7 +201,7 @@ impl ReasoningDetails {
         self.whole.extend(self.last.take().map(ReasoningDetail::into_json));
     }
 
-    /// `signature` with all that has come since the last time.
+    /// Returns `signature` with the objects since the previous call.
     pub(super) fn signed(&mut self, signature: &str) -> String {
         self.close();
         self.is_due = false;
@@ -215,7 +215,7 @@ impl ReasoningDetails {
 }
 
 impl ReasoningDetail {
-    /// `None` for objects that come whole.
+    /// `None` for objects that are never split.
     fn from_object(object: &RawValue) -> Option<Self> {
         let members: std::collections::BTreeMap<String, &RawValue> =
             serde_json::from_str(object.get()).ok()?;

@@ -1,4 +1,4 @@
-//! The choices of a reply. One answer was asked for, but some vendors put its text into one choice and its calls into
+//! The choices of a reply. The request asks for one answer, but some vendors send its text in one choice and its calls in
 //! another.
 
 use super::ChatDecoder;
@@ -9,7 +9,7 @@ use crate::{
     vocabulary::StopReason,
 };
 
-/// Whether a choice of a whole reply is an answer, or a part of one.
+/// Whether a choice of a whole reply is an answer or a part of it.
 pub(super) fn is_answer(choice: &Choice<'_>) -> bool {
     choice.is_answer()
         && (choice.index() == 0
@@ -22,7 +22,7 @@ fn ends_with_calls(choice: &Choice<'_>) -> bool {
     word.and_then(|word| StopReason::from_finish_reason(&word)) == Some(StopReason::ToolUse)
 }
 
-/// The message of a whole reply; beside an empty one there may be a delta.
+/// The message of a whole reply. If it is empty, there may be a delta.
 fn whole_message<'c, 'a>(choice: &'c Choice<'a>) -> Option<&'c ReplyMessage<'a>> {
     let (delta, message) = (choice.delta.0.as_ref(), choice.message.0.as_ref());
     message.filter(|message| delta.is_none() || message.says_something()).or(delta)
@@ -40,8 +40,8 @@ impl ChatDecoder {
         self.finish.take(choice, &self.context.stop_sequences);
     }
 
-    /// A choice beside the first: its calls are the answer's, and so is its text if it ends with calls. Any other is
-    /// another answer, which was not requested.
+    /// Handles a choice other than the first. Its calls belong to the answer, and so does its text if it ends with calls. Any other
+    /// choice is another answer, which was not requested.
     fn other_choice<S: EventSink>(&mut self, choice: &Choice<'_>, sink: &mut S) {
         let said = if self.is_whole { whole_message(choice) } else { choice.delta.0.as_ref() };
         let calls = said.filter(|said| said.calls());
@@ -64,8 +64,8 @@ impl ChatDecoder {
         }
     }
 
-    /// What a choice says: the message of a whole reply, the delta of a stream. Some vendors send both, one of them empty,
-    /// and in a stream a message that repeats what the deltas said.
+    /// The content of a choice: the message of a whole reply, or the delta of a stream. Some vendors send both, one of them empty,
+    /// or end a stream with a message that repeats the deltas.
     fn reply_message<'c, 'a>(&mut self, choice: &'c Choice<'a>) -> Option<&'c ReplyMessage<'a>> {
         if self.is_whole {
             return whole_message(choice);

@@ -1,4 +1,4 @@
-//! The end of a reply at a stop sequence that the upstream does not know of.
+//! Ends a reply at a stop sequence that was not sent to the upstream.
 
 use super::ChatDecoder;
 use crate::{
@@ -7,11 +7,11 @@ use crate::{
     vocabulary::Usage,
 };
 
-/// The most chunks and bytes after the cut that are read for their usage. The reader of the stream bounds the time.
+/// Maximum number of chunks and bytes that are read after the cut to find the usage. The reader of the stream limits the time.
 const CHUNKS: u32 = 4096;
 const BYTES: usize = 1 << 20;
 
-/// What came behind the cut.
+/// The amount of data received after the cut.
 #[derive(Default)]
 pub(super) struct Behind {
     chunks: u32,
@@ -19,7 +19,7 @@ pub(super) struct Behind {
 }
 
 impl Behind {
-    /// Counts a chunk; whether there may be another.
+    /// Counts a chunk. Returns whether another one may be read.
     fn has_room(&mut self, size: usize) -> bool {
         self.chunks += 1;
         self.bytes = self.bytes.saturating_add(size);
@@ -28,15 +28,15 @@ impl Behind {
 }
 
 impl ChatDecoder {
-    /// Whether nothing more of the reply counts. A call that began before is still completed.
+    /// Whether the rest of the reply is dropped. A call that began before the cut is completed.
     pub(super) fn is_cut_off(&self) -> bool {
         self.cut.met().is_some() && self.calls.is_empty()
     }
 
-    /// What follows a piece of the reply of this size. If a stop sequence was met, only the usage is waited for: most
-    /// upstreams tell it last. Then comes the end, so that the upstream is closed.
+    /// The next step after a piece of this size. After a cut, the decoder waits only for the usage, which most upstreams send last.
+    /// Then it ends the reply, which closes the upstream connection.
     pub(super) fn after_cut(&mut self, size: usize) -> CodecStep {
-        // Some send zeros until they know.
+        // Some upstreams send zeros until the counts are known.
         let is_counted = self.usage.is_some_and(|usage| usage != Usage::default());
         if !self.is_cut_off() || (!is_counted && self.behind.has_room(size)) {
             return CodecStep::More;
@@ -45,7 +45,7 @@ impl ChatDecoder {
         CodecStep::End
     }
 
-    /// Lets go what was held because it could have been the beginning of a stop sequence.
+    /// Sends text that was held as a possible beginning of a stop sequence.
     pub(super) fn release<S: EventSink>(&mut self, sink: &mut S) {
         if self.cut.is_needed() {
             let rest = self.cut.rest();

@@ -1,4 +1,4 @@
-//! Texts and thoughts of a reply: their blocks, and what travels in the signatures of thoughts.
+//! Texts and thoughts of a reply: their blocks, and the data that the signatures of thoughts contain.
 
 use super::ChatDecoder;
 use crate::{
@@ -40,7 +40,7 @@ impl ChatDecoder {
         self.settled(prose, inner, sink);
     }
 
-    /// Prose that is not going to be cut.
+    /// Prose that no stop sequence can cut.
     pub(super) fn settled<S: EventSink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
         if inner.is_empty() {
             return;
@@ -86,12 +86,12 @@ impl ChatDecoder {
         sink.emit(MessagesEvent::BlockStart { index: Some(self.blocks.index), block });
     }
 
-    /// Whether the client takes thinking blocks, in whose signatures things can travel.
+    /// Whether signatures can carry data: the client accepts thinking blocks, and the upstream needs the data back.
     pub(super) fn carries(&self) -> bool {
         self.context.signature.is_some() && self.context.keeps_extras
     }
 
-    /// Lets what is due travel in a thinking block before the next block: in the open one, else in one of its own.
+    /// Sends pending data in the signature of a thinking block before the next block: the open one, otherwise a new one.
     pub(super) fn carry<S: EventSink>(&mut self, sink: &mut S) {
         if !self.details.is_due() {
             return;
@@ -122,7 +122,7 @@ impl ChatDecoder {
     }
 }
 
-/// Whether inner text is white space: a block of it means nothing, and vendors refuse it in the next request.
+/// Whether inner text is only white space. Such a block has no meaning, and vendors refuse it in the next request.
 fn is_blank(inner: &str) -> bool {
     json::trim_start(inner).is_empty()
 }

@@ -1,4 +1,4 @@
-//! The sources of an upstream that searched the web itself, in the blocks of Anthropic's web search.
+//! Converts the sources of an upstream's own web search to the blocks of Anthropic's web search.
 
 use super::{ChatDecoder, NINETY_SIX_BITS};
 use crate::{
@@ -7,7 +7,7 @@ use crate::{
 };
 
 impl ChatDecoder {
-    /// Takes the sources that a piece of the reply names. In a whole reply all of them are known before its text.
+    /// Takes the sources that a piece of the reply names. A whole reply yields all sources before its text.
     pub(super) fn sources<S: EventSink>(&mut self, message: &ReplyMessage<'_>, sink: &mut S) {
         let Some(annotations) = message.annotations.filter(|_| self.context.searches) else { return };
         self.search.take(annotations);

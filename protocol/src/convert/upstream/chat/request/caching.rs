@@ -1,7 +1,7 @@
-//! What of a prompt is to be cached: Anthropic's `cache_control` marks, as the upstream takes them.
+//! Prompt caching: converts Anthropic's `cache_control` marks to the form that the upstream accepts.
 //!
-//! OpenAI caches by itself. From GPT-5.6 on it takes `prompt_cache_breakpoint` on content parts, four in a request, and for
-//! all models a `prompt_cache_key` that brings requests of one session together (openai 3.57.0 on PyPI, types/chat).
+//! OpenAI caches automatically. From GPT-5.6 on it accepts `prompt_cache_breakpoint` on content parts, four in a request, and for
+//! all models a `prompt_cache_key` that groups the requests of one session (openai 3.57.0 on PyPI, types/chat).
 
 use std::cell::Cell;
 
@@ -16,14 +16,14 @@ use crate::{
     json::{JsonWord, Literal, Write},
 };
 
-/// OpenAI writes no more in one request.
+/// Maximum number of cache breakpoints in a request to OpenAI.
 const MOST_BREAKPOINTS: u8 = 4;
-/// The longest key that is sent as it is.
+/// Maximum length of a cache key that is sent unchanged.
 const LONGEST_KEY: usize = 64;
-/// What Claude Code puts before the session in `metadata.user_id`.
+/// The text before the session in Claude Code's `metadata.user_id`.
 const MARK: &str = "_session_";
 
-/// What a content part carries of a `cache_control`.
+/// The cache mark of a content part.
 #[derive(Clone, Copy)]
 pub(super) enum Mark<'a> {
     CacheControl(&'a RawValue),
@@ -31,14 +31,14 @@ pub(super) enum Mark<'a> {
 }
 
 impl Mark<'_> {
-    /// Appends the member, a comma before it.
+    /// Appends a comma and the member.
     pub(super) fn write(self, out: &mut Vec<u8>) {
         match self {
             Self::CacheControl(control) => {
                 out.put(b",\"cache_control\":");
                 out.raw(control.get());
             }
-            // Without a time it is half an hour; one that was to last for an hour gets the next longer.
+            // The default is half an hour. A mark with a TTL of an hour gets the next longer value.
             Self::Breakpoint { is_long: true } => {
                 out.put(b",\"prompt_cache_breakpoint\":{\"mode\":\"explicit\",\"ttl\":\"12h\"}");
             }
@@ -49,13 +49,13 @@ impl Mark<'_> {
     }
 }
 
-/// How the marks of one request reach its upstream.
+/// The conversion of the marks of one request.
 pub(super) struct CacheMarks {
     passing: Passing,
     left: Cell<u8>,
 }
 
-/// How an upstream gets the marks.
+/// The form in which an upstream accepts marks.
 enum Passing {
     Dropped,
     Unchanged,
@@ -100,7 +100,7 @@ fn takes_breakpoints(model: &str) -> bool {
     version(&name).is_some_and(|version| version >= (5, 6))
 }
 
-/// Appends `prompt_cache_key`, if the upstream takes it and the request belongs to a session.
+/// Appends `prompt_cache_key`, if the upstream accepts it and the request belongs to a session.
 pub(super) fn write_key(request: &MessagesRequestBody<'_>, target: &ChatUpstream<'_>, out: &mut Vec<u8>) {
     let dialect = target.dialect;
     if !dialect.prompt_cache || dialect.user_fields.iter().any(|field| field == "prompt_cache_key") {
@@ -127,7 +127,7 @@ fn session_of_user(user: &str) -> Option<String> {
     (!session.is_empty()).then_some(session)
 }
 
-/// A session's id as it is if it can only be one; anything else could be somebody's name.
+/// The value if it has the form of a session id. Other values could be the name of a person.
 fn key(session: &str) -> String {
     let is_id = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
     if session.len() <= LONGEST_KEY && session.bytes().all(is_id) {

@@ -1,4 +1,4 @@
-//! Content blocks that look the same whoever speaks: system texts, images, what a tool returned.
+//! Content blocks that do not depend on the role: system texts, images, tool results.
 
 use std::{borrow::Cow, fmt};
 
@@ -14,7 +14,7 @@ use crate::{
     json::{Literal, Write, trim, trim_end, trim_start},
 };
 
-/// What Claude Code puts first in `system`; it changes with every request and would spoil an upstream's prefix cache.
+/// The first line of Claude Code's `system`. It changes with every request, so an upstream could not cache the prefix.
 const ATTRIBUTION: &str = "x-anthropic-billing-header:";
 
 /// The text of a tool message if the tool returned nothing: some upstreams refuse an empty one.
@@ -65,9 +65,9 @@ pub(super) fn system(
             for (at, block) in blocks.iter().enumerate() {
                 match (block.kind(), place) {
                     ("text", _) => {}
-                    // The list of tools says what they have changed.
+                    // The list of tools contains these changes.
                     ("tool_addition" | "tool_removal", System::Message(_)) => continue,
-                    // It stays in the history: refused once, the conversation would be stuck.
+                    // The history keeps the block: a refusal would block the conversation for good.
                     (kind, System::Message(_)) if is_word(kind) => {
                         dropped.note(format_args!("{place}.{at} ({kind})"));
                         continue;
@@ -82,7 +82,7 @@ pub(super) fn system(
                 let is_shown = !text.starts_with(ATTRIBUTION);
                 texts.push((text, marks.mark(block.cache_control.filter(|_| is_shown))));
             }
-            // A string is left alone: there it would be the head of the whole prompt.
+            // In a string, the line is the beginning of the whole prompt, so it stays unchanged.
             texts.retain(|(text, _)| !text.starts_with(ATTRIBUTION));
         }
     }
@@ -128,7 +128,7 @@ fn join<T: AsRef<str>>(texts: &[T], separator: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// What a tool returned: text for its message, and images that have to follow it.
+/// A tool result: the text of its message, and images that must follow the message.
 #[derive(Default)]
 pub(super) struct ToolOutput<'a> {
     texts: Vec<Cow<'a, str>>,
@@ -138,7 +138,7 @@ pub(super) struct ToolOutput<'a> {
 }
 
 impl<'a> ToolOutput<'a> {
-    /// Takes a tool_result block apart. `path` names the block in errors.
+    /// Parses a `tool_result` block. `path` names the block in errors.
     pub(super) fn read(block: &ContentBlock<'a>, path: &dyn fmt::Display) -> Result<Self, RequestError> {
         let is_error = block.is_error.is_some_and(|flag| flag.get() == "true");
         let mut output = Self { is_error, ..Self::default() };
@@ -172,8 +172,8 @@ impl<'a> ToolOutput<'a> {
                     .ok_or_else(|| RequestError::new(format!("{path}.tool_name: field required")))?;
                 self.texts.push(Cow::Owned(format!("Tool {} is now available.", name.inner())));
             }
-            // What a tool returned stays in the history for good: refused once, the conversation would be stuck. The
-            // model is told what it does not see.
+            // The history keeps the result: a refusal would block the conversation for good. A text informs the model that
+            // content is missing.
             kind if is_word(kind) => self.texts.push(Cow::Owned(left_out(kind))),
             _ => return Err(unsupported(block, path)),
         }
@@ -194,7 +194,7 @@ impl<'a> ToolOutput<'a> {
         }
     }
 
-    /// Appends the text of the tool message, without quotes. A string stays as it came; joined parts are trimmed.
+    /// Appends the text of the tool message, without quotes. A string is unchanged; joined parts are trimmed.
     pub(super) fn write_text(&self, out: &mut Vec<u8>) {
         let first = self.texts.iter().map(|text| trim_start(text)).find(|text| !text.is_empty());
         if self.is_error && !first.is_some_and(|text| text.starts_with("Error:")) {
@@ -208,17 +208,17 @@ impl<'a> ToolOutput<'a> {
     }
 }
 
-/// The text in place of a block that the model cannot read.
+/// The text that replaces a block that the model cannot read.
 pub(super) fn left_out(kind: &str) -> String {
     format!("[{kind} left out: this provider cannot read it]")
 }
 
-/// Whether a block's type can stand in a message.
+/// Whether a message may contain a block of this type.
 pub(super) fn is_word(kind: &str) -> bool {
     (1..=40).contains(&kind.len()) && kind.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
 }
 
-/// The refusal of a block that is none.
+/// The error for an entry that is not a block.
 pub(super) fn unsupported(block: &ContentBlock<'_>, path: &dyn fmt::Display) -> RequestError {
     match block.kind() {
         "" => RequestError::new(format!("{path}.type: field required")),

@@ -1,6 +1,6 @@
-//! Documents, search results and images: as parts where a Chat Completions upstream accepts them, otherwise as text.
+//! Converts documents, search results and images to parts if the upstream accepts them, otherwise to text.
 //!
-//! PDFs become `file` parts (platform.openai.com/docs/guides/pdf-files), all that is text becomes text.
+//! PDFs become `file` parts (platform.openai.com/docs/guides/pdf-files), all text documents become text.
 
 use std::{borrow::Cow, fmt};
 
@@ -12,7 +12,7 @@ use crate::{
     json::{JsonWord, Literal, Write, wrong_type},
 };
 
-/// One part of what a block shows, its texts inner.
+/// One part of the content of a block. Its texts are inner texts.
 #[derive(Clone)]
 pub(super) enum ShownPart<'a> {
     Text(Cow<'a, str>),
@@ -21,7 +21,7 @@ pub(super) enum ShownPart<'a> {
 }
 
 impl ShownPart<'_> {
-    /// Appends the content part with this mark.
+    /// Appends the content part with this cache mark.
     pub(super) fn write(&self, mark: Option<Mark<'_>>, out: &mut Vec<u8>) {
         match self {
             Self::Text(text) => {
@@ -45,7 +45,7 @@ impl ShownPart<'_> {
     }
 }
 
-/// Takes a document block apart. `path` names it in errors.
+/// Parses a document block. `path` names it in errors.
 pub(super) fn document<'a>(
     block: &ContentBlock<'a>,
     path: &dyn fmt::Display,
@@ -75,7 +75,7 @@ pub(super) fn document<'a>(
     }
 }
 
-/// Takes a search result apart: it is text with a heading.
+/// Parses a search result, which becomes text with a heading.
 pub(super) fn search_result<'a>(
     block: &ContentBlock<'a>,
     path: &dyn fmt::Display,
@@ -92,7 +92,7 @@ pub(super) fn search_result<'a>(
     Ok(vec![ShownPart::Text(text.into())])
 }
 
-/// `text` (inner) behind the block's title and its `context` or `source`.
+/// `text` (inner text) after the block's title and its `context` or `source`.
 fn headed<'a>(block: &ContentBlock<'a>, below: &str, text: &'a str) -> Cow<'a, str> {
     let source = block.source.and_then(Literal::of);
     let context = if below == "source" { source } else { block.context };
@@ -110,7 +110,7 @@ fn headed<'a>(block: &ContentBlock<'a>, below: &str, text: &'a str) -> Cow<'a, s
     }
 }
 
-/// The texts and pictures of nested content; what else there is does not belong there.
+/// The texts and images of nested content. Other blocks are not valid there.
 fn parts<'a>(content: &'a RawValue, path: &dyn fmt::Display) -> Result<Vec<ShownPart<'a>>, RequestError> {
     match MessagesContent::read(content).map_err(|problem| RequestError::new(format!("{path}: {problem}")))? {
         MessagesContent::Text(text) => Ok(vec![ShownPart::Text(text.inner().into())]),

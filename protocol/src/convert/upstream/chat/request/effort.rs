@@ -1,4 +1,4 @@
-//! How much a model is to think: what the client asks for, in the words that the model and its provider have for it.
+//! Converts the requested thinking of a client to the parameters of the model and its provider.
 
 use super::{ChatTurn, ChatUpstream};
 use crate::{
@@ -10,15 +10,15 @@ use crate::{
     json::{JsonWord, Write},
 };
 
-/// What every model with efforts has.
+/// The efforts that every model with efforts accepts.
 const USUAL: &[&str] = &["low", "medium", "high"];
 
-/// A limit of tokens up to this leaves a model that reasons anyway no room for an answer.
+/// Token limits up to this value leave no room for the answer of a model that always reasons.
 const TINY: u64 = 1024;
-/// By so much it is raised for such a model.
+/// The amount by which such a limit is raised.
 const HEAD_ROOM: u64 = 2048;
 
-/// The thinking that the client asks for.
+/// The thinking that the client requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestedThinking {
     Unsaid,
@@ -28,8 +28,8 @@ pub(super) enum RequestedThinking {
 }
 
 impl RequestedThinking {
-    /// A budget becomes the word for its order of magnitude. The last effort that a system message of the conversation
-    /// sets counts more than the one of the whole request.
+    /// Maps a budget to the effort of that order of magnitude. The last effort that a system message in the conversation sets takes
+    /// precedence over the effort of the request.
     pub(super) fn new(request: &MessagesRequestBody<'_>, turns: &[ChatTurn<'_>]) -> Self {
         let whole =
             request.output_config.as_ref().and_then(|config| config.effort.as_ref()).map(JsonWord::as_str);
@@ -49,7 +49,7 @@ impl RequestedThinking {
     }
 }
 
-/// Anthropic's efforts; a word that is not known here is the one in the middle.
+/// The effort of this name; an unknown name is `medium`.
 pub(super) fn level(effort: &str) -> &'static str {
     match effort {
         "low" | "minimal" => "low",
@@ -66,9 +66,9 @@ pub(super) struct Effort {
     thinking: RequestedThinking,
     parameter: ReasoningParameter,
     family: Option<&'static Family>,
-    /// The provider's configuration lists the model.
+    /// Whether the provider's configuration lists the model.
     is_listed: bool,
-    /// The provider's configuration lists models.
+    /// Whether the provider's configuration lists any models.
     has_list: bool,
 }
 
@@ -96,18 +96,18 @@ impl Effort {
         }
     }
 
-    /// Whether the client asks for something that is not sent.
+    /// Whether the client requests thinking that is not sent.
     pub(super) fn is_lost(&self) -> bool {
         matches!(self.thinking, RequestedThinking::Level(_))
             && (!self.is_sent() || self.words() == (None, None))
     }
 
-    /// Whether the client turns thinking off, or the model gets none that must come back.
+    /// Whether thinking is off, so that no thoughts must be sent back.
     pub(super) fn is_off(&self) -> bool {
         self.thinking == RequestedThinking::Off && !self.family.is_some_and(Family::reasons_anyway)
     }
 
-    /// Whether the model takes stop sequences.
+    /// Whether the model accepts stop sequences.
     pub(super) fn stop(&self) -> StopSupport {
         self.family.map_or(StopSupport::Taken, |family| family.stop)
     }
@@ -121,7 +121,7 @@ impl Effort {
             (RequestedThinking::Level(level), ReasoningParameter::Effort) => {
                 (nearest_effort(efforts, level), None)
             }
-            // OpenRouter brings every model's efforts to these.
+            // OpenRouter maps these to the efforts of every model.
             (RequestedThinking::Level(level), ReasoningParameter::Nested) => {
                 (nearest_effort(efforts, level).or(nearest_effort(USUAL, level)), None)
             }
@@ -149,7 +149,7 @@ impl Effort {
         }
     }
 
-    /// Appends the members that say it.
+    /// Appends the parameters to the body.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         if !self.is_sent() {
             return;
@@ -176,8 +176,8 @@ impl Effort {
         }
     }
 
-    /// The limit of tokens for a model that may spend it on thoughts which the client does not want: its thinking counts,
-    /// so a tiny limit is raised.
+    /// The token limit for a model that reasons although the client did not request it. Reasoning counts towards the limit, so a very
+    /// low limit is raised.
     pub(super) fn with_head_room(&self, tokens: u64) -> u64 {
         let is_sure = match (self.family.map(|family| family.off), self.parameter) {
             (Some(Off::NoReasoning), _) => true,
@@ -185,7 +185,7 @@ impl Effort {
             (Some(Off::Switch), ReasoningParameter::Switch | ReasoningParameter::Nested) => self.is_sent(),
             (Some(Off::Switch), ReasoningParameter::Effort) => false,
             (Some(Off::Ignored | Off::Lowest | Off::Never), _) => false,
-            // Whoever is not listed probably does not reason.
+            // A model that is not listed probably does not reason.
             (None, ReasoningParameter::Switch) => true,
             (None, ReasoningParameter::Effort | ReasoningParameter::Nested) => !self.is_listed,
         };

@@ -1,4 +1,4 @@
-//! Images: an image block's source becomes a content part.
+//! Converts the source of an image block to a content part.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use crate::{
     json::{JsonWord, Literal, Write, wrong_type},
 };
 
-/// An image that Chat Completions can show.
+/// An image in a form that Chat Completions accepts.
 #[derive(Clone, Copy)]
 pub(super) enum Image<'a> {
     Url(&'a str),
@@ -18,7 +18,7 @@ pub(super) enum Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    /// Takes an image block's source apart. `path` names the block in errors.
+    /// Parses the source of an image block. `path` names the block in errors.
     pub(super) fn read(source: Option<&'a RawValue>, path: &dyn fmt::Display) -> Result<Self, RequestError> {
         let problem = |text: &str| RequestError::new(format!("{path}.source{text}"));
         let raw = source.ok_or_else(|| problem(": field required"))?;
@@ -38,7 +38,7 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// Appends the content part, but for its closing brace.
+    /// Appends the content part without its closing brace.
     pub(super) fn write(self, out: &mut Vec<u8>) {
         out.put(b"{\"type\":\"image_url\",\"image_url\":{\"url\":\"");
         match self {

@@ -1,4 +1,4 @@
-//! The conversation: user, assistant and system turns become messages, each written with a comma behind it.
+//! Converts the conversation: user, assistant and system turns become messages, each followed by a comma.
 
 use std::borrow::Cow;
 
@@ -25,7 +25,7 @@ use crate::{
     signature::{self, SignatureOrigin},
 };
 
-/// The result of a call that the client never answered; upstreams refuse a call without one.
+/// The result that is sent for a call that the client has not answered. Upstreams refuse a call without a result.
 const UNANSWERED: &str = "Error: no result was provided for this tool call";
 
 /// Writes the messages of a conversation.
@@ -38,11 +38,11 @@ pub(super) struct MessageWriter<'r, 'a> {
     pub(super) thoughts_field: ThoughtsField,
 }
 
-/// When a message with calls carries thoughts.
+/// Whether a message with calls must contain thoughts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ThoughtsField {
     IfPresent,
-    /// The upstream refuses one without; empty ones will do.
+    /// The upstream refuses a message without thoughts, but accepts empty ones.
     Required,
 }
 
@@ -69,8 +69,8 @@ impl<'a> MessageWriter<'_, 'a> {
         Ok(())
     }
 
-    /// Appends what of an assistant's turn only a user can say: summaries, documents, pictures. It comes before the turn,
-    /// whose calls must be followed by their results.
+    /// Appends the content of an assistant's turn that only a user message can contain: summaries, documents, images. It is placed
+    /// before the turn, because results must directly follow their calls.
     fn moved(&self, turn: usize, content: &MessagesContent<'a>, dropped: &mut Dropped, out: &mut Vec<u8>) {
         let MessagesContent::Blocks(blocks) = content else { return };
         let mut parts = vec![];
@@ -90,7 +90,7 @@ impl<'a> MessageWriter<'_, 'a> {
                     continue;
                 }
             };
-            // It stays in the history: refused once, the conversation would be stuck.
+            // The history keeps the block: a refusal would block the conversation for good.
             let shown = shown.unwrap_or_else(|_| {
                 dropped.note(format_args!("{path} ({})", block.kind()));
                 vec![ShownPart::Text(left_out(block.kind()).into())]
@@ -102,7 +102,7 @@ impl<'a> MessageWriter<'_, 'a> {
 
     fn assistant(&self, content: &MessagesContent<'_>, calls: &[PairedToolUse<'_, '_>], out: &mut Vec<u8>) {
         let blocks = match content {
-            // Some upstreams refuse a turn in which nothing is said.
+            // Some upstreams refuse a turn without content.
             MessagesContent::Text(text) if is_blank(text.inner()) => return,
             MessagesContent::Text(text) => {
                 out.put(b"{\"role\":\"assistant\",\"content\":");
@@ -145,15 +145,15 @@ impl<'a> MessageWriter<'_, 'a> {
         out.put(b",\"arguments\":");
         out.string(call.block.input.map_or("{}", |input| input.get()));
         out.put(b"}");
-        // By the id that the client knows.
+        // Errors name the id that the client uses.
         if let Some(id) = call.block.id {
             extras.write_for_call(id, out);
         }
         out.put(b"}");
     }
 
-    /// Appends the tool messages of one assistant message, then what their tools returned beside text: a tool message
-    /// holds nothing else. `unanswered` stands in for missing results; without it nothing does.
+    /// Appends the tool messages of one assistant message, then the results that are not text, because a tool message can only
+    /// contain text. `unanswered` replaces missing results; if it is absent, they are omitted.
     fn results(
         &self,
         calls: &[PairedToolUse<'_, 'a>],
@@ -193,13 +193,13 @@ impl<'a> MessageWriter<'_, 'a> {
     }
 }
 
-/// What a model thought in one of its turns, as far as it is the one that is asked now: other models' thoughts mean
-/// nothing to it, and Anthropic's signatures nothing to anybody else.
+/// The thoughts of one turn, if they come from the model of this request. Other models cannot use them, and only Anthropic can
+/// verify Anthropic's signatures.
 struct Thoughts<'a> {
     texts: Vec<Literal<'a>>,
-    /// The upstream's own objects (JSON, without brackets), where it sent any.
+    /// The upstream's own objects, if it sent any (JSON, without brackets).
     details: Vec<String>,
-    /// What it sent beside its calls and its text.
+    /// The data that the upstream sent with its calls and its text.
     extras: Extras,
 }
 
@@ -212,11 +212,11 @@ impl<'a> Thoughts<'a> {
             if provider != target.provider || model != target.model {
                 continue;
             }
-            // A block without a text is there for what its signature carries.
+            // A block without text only carries the data in its signature.
             thoughts.texts.extend(block.thinking.filter(|thought| !thought.inner().is_empty()));
             let load = carried.and_then(|carried| String::from_utf8(carried).ok());
             let details = load.map(|load| thoughts.extras.take(load));
-            // What a client has cut or made up must not become a part of the body.
+            // The load is untrusted: text that is not JSON objects must not get into the body.
             thoughts.details.extend(details.filter(|details| are_objects(details)));
         }
         if target.dialect.replay != Replay::Details {
@@ -247,8 +247,8 @@ impl<'a> Thoughts<'a> {
     }
 }
 
-/// What an assistant said (inner texts): its texts as they are, and what Anthropic's servers did in between, in lines of its
-/// own.
+/// The text of an assistant's turn (inner texts): its texts unchanged, and one line for each action of Anthropic's servers between
+/// them.
 fn texts<'b>(blocks: &'b [ContentBlock<'_>]) -> Vec<Cow<'b, str>> {
     let mut texts: Vec<Cow<'b, str>> = vec![];
     let mut follows_block = false;
@@ -274,7 +274,7 @@ fn texts<'b>(blocks: &'b [ContentBlock<'_>]) -> Vec<Cow<'b, str>> {
     texts
 }
 
-/// Whether a text is JSON objects with commas between them, at least one.
+/// Whether a text consists of one or more JSON objects, separated by commas.
 fn are_objects(text: &str) -> bool {
     let list = format!("[{text}]");
     let list: Result<Vec<&RawValue>, _> = serde_json::from_str(&list);
@@ -285,14 +285,14 @@ fn is_blank(inner: &str) -> bool {
     trim(inner).is_empty()
 }
 
-/// Appends one literal made of several.
+/// Appends one JSON string joined from several.
 fn splice<'a>(texts: impl Iterator<Item = Literal<'a>>, out: &mut Vec<u8>) {
     out.put(b"\"");
     texts.for_each(|text| out.raw(text.inner()));
     out.put(b"\"");
 }
 
-/// Appends a message of the user with pictures and documents that tools returned.
+/// Appends a user message with images and documents that tools returned.
 fn returned(attached: &[(&PairedToolUse<'_, '_>, Vec<ShownPart<'_>>)], out: &mut Vec<u8>) {
     for (at, (call, parts)) in attached.iter().enumerate() {
         let what =

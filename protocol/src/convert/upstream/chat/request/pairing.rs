@@ -1,5 +1,5 @@
-//! Which tool result answers which tool call. Chat Completions wants all results right behind their assistant message;
-//! the Messages API lets them come later, with other blocks, and in any order.
+//! Matches tool results with tool calls. Chat Completions requires all results directly after their assistant message; the Messages
+//! API allows them later, with other blocks, and in any order.
 
 use std::{
     borrow::Cow,
@@ -17,7 +17,7 @@ use crate::{
 
 /// A tool call of the history.
 pub(super) struct PairedToolUse<'r, 'a> {
-    /// Its id as the upstream gets it, inner text, unlike that of every other call of its turn.
+    /// The id that is sent to the upstream (inner text). It is unique within its turn.
     pub(super) id: Cow<'a, str>,
     pub(super) name: Literal<'a>,
     pub(super) block: &'r ContentBlock<'a>,
@@ -40,8 +40,8 @@ pub(super) struct ToolUsePairing<'r, 'a> {
 }
 
 impl<'r, 'a> ToolUsePairing<'r, 'a> {
-    /// Matches every result with the nearest earlier call of its id: ids are only unique within a turn with some
-    /// vendors. Where they are not even that, the results answer the calls in order.
+    /// Matches every result with the nearest earlier call of its id, because some vendors' ids are unique only within a turn. If ids
+    /// repeat within a turn, results answer the calls in order.
     pub(super) fn new(turns: &'r [ChatTurn<'a>]) -> Result<Self, RequestError> {
         let mut pairing = Self { calls: Vec::new(), by_turn: HashMap::new(), orphans: HashSet::new() };
         let mut latest = HashMap::new();
@@ -56,7 +56,7 @@ impl<'r, 'a> ToolUsePairing<'r, 'a> {
         Ok(pairing)
     }
 
-    /// Gives the ids back that this maker made. An id with escapes in it carries none.
+    /// Restores the upstream's ids from those that this maker made. An id with escapes contains none.
     pub(super) fn lead_ids_back(&mut self, maker: Maker) {
         let renamed = Renamed::to_originals(maker, self.calls.iter().map(|call| &*call.id));
         if renamed.is_empty() {
@@ -110,21 +110,21 @@ impl<'r, 'a> ToolUsePairing<'r, 'a> {
         Ok(())
     }
 
-    /// The calls of an assistant turn, in its order.
+    /// The calls of an assistant turn, in their order.
     pub(super) fn calls(&self, turn: usize) -> &[PairedToolUse<'r, 'a>] {
         self.by_turn.get(&turn).map_or(&[], |range| &self.calls[range.clone()])
     }
 
-    /// Whether this result answers no call, or one that another result answered.
+    /// Whether this result has no call, or its call has another result.
     pub(super) fn is_orphan(&self, turn: usize, at: usize) -> bool {
         self.orphans.contains(&(turn, at))
     }
 }
 
-/// The calls of an id in the last turn that has it.
+/// The calls with an id in the last turn that contains it.
 type Latest<'a> = HashMap<Cow<'a, str>, Vec<usize>>;
 
-/// An id like this one, for a call of a turn in which it and those in `taken` are given to others.
+/// A variant of this id that differs from it and from the ids in `taken`, which other calls of the turn have.
 fn another<'a>(given: Literal<'a>, taken: &mut HashSet<Cow<'a, str>>) -> Cow<'a, str> {
     let mut ids = (2..).map(|number| format!("{}_{number}", given.inner()));
     let is_free = |id: &String| {

@@ -8,9 +8,9 @@ use crate::{
     json::{self, Literal},
 };
 
-/// More of one result is cut off, in characters.
+/// Maximum length of one result, in characters; the rest is cut off.
 const LONGEST: usize = 64 << 10;
-/// The members of a result that have text, in reading order.
+/// The members of a result that contain text, in reading order.
 const READABLE: [&str; 14] = [
     "title",
     "url",
@@ -28,19 +28,19 @@ const READABLE: [&str; 14] = [
     "tool_references",
 ];
 
-/// What a block of this kind is to another model.
+/// The meaning of a block of this kind for another model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ServerBlock {
     Call,
     Result,
     /// A summary of the conversation so far.
     Compaction,
-    /// It has nothing to say to a model.
+    /// The block has no meaning for a model.
     Silent,
 }
 
 impl ServerBlock {
-    /// `None` for blocks of every other origin.
+    /// `None` for blocks that Anthropic's servers do not make.
     pub(super) fn from_kind(kind: &str) -> Option<Self> {
         match kind {
             "server_tool_use" | "mcp_tool_use" => Some(Self::Call),
@@ -53,7 +53,7 @@ impl ServerBlock {
     }
 }
 
-/// The block as a text (inner), if it has any.
+/// The text of the block (inner text), if it has any.
 pub(super) fn as_text(block: &ContentBlock<'_>) -> Option<String> {
     match ServerBlock::from_kind(block.kind())? {
         ServerBlock::Silent => None,
@@ -83,7 +83,7 @@ pub(super) fn as_text(block: &ContentBlock<'_>) -> Option<String> {
     }
 }
 
-/// Appends the texts of a value, one a line.
+/// Appends the texts of a value, one per line.
 fn read(value: &Value, out: &mut String) {
     match value {
         _ if out.len() > LONGEST * 4 => {}
@@ -101,7 +101,7 @@ fn read(value: &Value, out: &mut String) {
 }
 
 fn read_members(members: &Map<String, Value>, out: &mut String) {
-    // A picture or a file is not to be read.
+    // Images and files have no readable text.
     if members.get("type") == Some(&Value::from("base64")) {
         return read(&Value::from("[a file, which cannot be read here]"), out);
     }

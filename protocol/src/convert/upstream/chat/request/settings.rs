@@ -1,4 +1,4 @@
-//! What a request asks for beside its conversation and its tools: length, sampling, thinking, the form of the answer.
+//! Converts the members of a request other than its conversation and tools: length, sampling, thinking, output format.
 
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
@@ -13,12 +13,12 @@ use crate::{
     json::{JsonWord, Literal, Write},
 };
 
-/// Chat Completions takes no more.
+/// Maximum number of stop sequences in Chat Completions.
 const MOST_STOP_SEQUENCES: usize = 4;
-/// The longest user id that OpenAI takes.
+/// Maximum length of a user id at OpenAI.
 const LONGEST_USER: usize = 64;
 
-/// Appends all of it, each member with a comma before it.
+/// Appends these members, each with a comma before it.
 pub(super) fn write(
     request: &MessagesRequestBody<'_>,
     effort: &Effort,
@@ -100,7 +100,7 @@ fn max_tokens(raw: Option<&RawValue>) -> Result<u64, RequestError> {
     }
 }
 
-/// Whether OpenAI refuses `max_tokens` for this model: the o-series and everything from gpt-5 on, also behind a
+/// Whether OpenAI refuses `max_tokens` for this model: the o-series and everything from gpt-5 on, also after a
 /// vendor's prefix.
 fn renames_max_tokens(model: &str) -> bool {
     let name = model.rsplit('/').next().unwrap_or(model);
@@ -154,7 +154,7 @@ fn told_sequences<'r, 'a>(
     request.stop_sequences.iter().flatten().copied().take(most)
 }
 
-/// All stop sequences, and those that the upstream does not get.
+/// All stop sequences, and those that are not sent to the upstream.
 pub(super) fn sequences(request: &MessagesRequestBody<'_>, stop: StopSupport) -> (Vec<String>, Vec<String>) {
     let all = request.stop_sequences.iter().flatten().copied().filter_map(Literal::decode);
     let all: Vec<String> = all.map(|sequence| sequence.into_owned()).collect();

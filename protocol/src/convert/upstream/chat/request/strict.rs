@@ -1,11 +1,11 @@
-//! Which schemas OpenAI's strict mode takes (developers.openai.com/api/docs/guides/structured-outputs): every object lists
+//! Determines which schemas OpenAI's strict mode accepts (developers.openai.com/api/docs/guides/structured-outputs): every object lists
 //! all of its properties as required and allows no others. A request with another schema and `strict` is refused whole.
 
 use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-/// Keywords that strict mode does not know.
+/// Keywords that strict mode does not support.
 const REFUSED: [&str; 10] = [
     "allOf",
     "dependentRequired",
@@ -23,7 +23,7 @@ const REFUSED: [&str; 10] = [
 pub(super) fn qualifies(schema: &str) -> bool {
     match serde_json::from_str(schema) {
         Ok(Value::Object(schema)) => schema.get("type") == Some(&Value::from("object")) && object(&schema),
-        // Too deep for this parser is too deep for strict mode.
+        // A schema that is too deep for this parser is too deep for strict mode.
         Ok(_) | Err(_) => false,
     }
 }
@@ -51,7 +51,7 @@ fn any(schema: &Value) -> bool {
     schema.as_object().is_some_and(object)
 }
 
-/// Whether an object allows its own properties alone, and requires all of them.
+/// Whether an object allows only its own properties and requires all of them.
 fn is_closed(schema: &Map<String, Value>) -> bool {
     let none = Map::new();
     let properties = match schema.get("properties") {

@@ -1,5 +1,5 @@
-//! The tools of a request as they stand at its end: those of `tools`, and what system messages of the conversation have
-//! added and removed since (`tool_addition`, `tool_removal`).
+//! The tools that are available at the end of a request: those of `tools`, changed by the system messages that add and remove tools
+//! (`tool_addition`, `tool_removal`).
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,11 +14,11 @@ use crate::{
 /// One tool, and where it is defined.
 pub(super) struct ToolEntry<'r, 'a> {
     tool: Definition<'r, 'a>,
-    /// Of `tools`, or the turn and the block that define it.
+    /// The position in `tools`, or the turn and the block that define the tool.
     defined_at: DefinedAt,
-    /// Removed, and not added again.
+    /// Whether the tool was removed and not added again.
     is_removed: bool,
-    /// Added by name, so that it no longer waits to be found.
+    /// Whether the tool was added by name, so it is no longer deferred.
     pub(super) is_added: bool,
 }
 
@@ -50,7 +50,7 @@ impl<'a> ToolEntry<'_, 'a> {
     }
 }
 
-/// What a change names.
+/// The tool that a change names.
 #[derive(Deserialize)]
 struct ToolChange<'a> {
     #[serde(borrow)]
@@ -61,7 +61,7 @@ struct ToolChange<'a> {
     definition: Option<&'a RawValue>,
 }
 
-/// All tools that the model may know of.
+/// All tools that the model may use.
 pub(super) fn tool_list<'r, 'a>(
     tools: &'r [ToolParam<'a>],
     turns: &[ChatTurn<'a>],
@@ -97,7 +97,7 @@ fn changes_in<'t, 'a>(turn: &'t ChatTurn<'a>) -> Option<&'t [ContentBlock<'a>]> 
     }
 }
 
-/// Whether the change could be made: tools of MCP servers run at Anthropic.
+/// Whether the change was possible. Tools of MCP servers run at Anthropic and cannot be added.
 fn add<'a>(block: &ContentBlock<'a>, path: BlockPath, list: &mut Vec<ToolEntry<'_, 'a>>) -> bool {
     let Some(change) = change(block) else { return false };
     match change.r#type.as_ref().map_or("", JsonWord::as_str) {
@@ -119,7 +119,7 @@ fn add<'a>(block: &ContentBlock<'a>, path: BlockPath, list: &mut Vec<ToolEntry<'
             true
         }
         "tool_reference" => change.name.is_some_and(|name| {
-            // The definition that counts is the last one.
+            // The last definition counts.
             let entry = named(name, list).last();
             entry.map(|entry| (entry.is_removed, entry.is_added) = (false, true)).is_some()
         }),
@@ -127,7 +127,7 @@ fn add<'a>(block: &ContentBlock<'a>, path: BlockPath, list: &mut Vec<ToolEntry<'
     }
 }
 
-/// Whether the change could be made. One without effect is reported: the client may mean a tool that stays.
+/// Whether the change was possible. A removal without effect is reported, because the client may mean a tool that remains.
 fn remove<'a>(block: &ContentBlock<'a>, list: &mut [ToolEntry<'_, 'a>]) -> bool {
     let Some(change) = change(block) else { return false };
     match (change.r#type.as_ref().map_or("", JsonWord::as_str), change.name) {

@@ -1,4 +1,4 @@
-//! Tools and the choice among them.
+//! Converts tools and `tool_choice`.
 
 use std::collections::HashSet;
 
@@ -22,7 +22,7 @@ pub(super) struct Toolbox<'r, 'a> {
     pub(super) target: &'r ChatUpstream<'r>,
 }
 
-/// Whether and how an upstream gets a tool.
+/// Whether and how a tool is sent to the upstream.
 enum ToolSupport {
     Function,
     Client(&'static ClientTool),
@@ -39,12 +39,12 @@ impl ToolSupport {
     }
 }
 
-/// The inner texts of all tool names of a request, in whatever place.
+/// The inner texts of all tool names in a request: in tools, calls and choices.
 pub(super) fn all_names<'r, 'a>(
     tools: &'r [ToolEntry<'r, 'a>],
     turns: &'r [ChatTurn<'a>],
 ) -> impl Iterator<Item = &'a str> + Clone + use<'r, 'a> {
-    // A listed tool without a name is left out; a call without one still needs one.
+    // A listed tool without a name is omitted, but a call without a name needs one.
     let listed =
         tools.iter().filter_map(|entry| entry.tool().name).filter(|name| !trim(name.inner()).is_empty());
     let called = blocks(turns, TurnRole::Assistant)
@@ -74,9 +74,9 @@ fn is_web_fetch(tool: &ToolParam<'_>) -> bool {
 }
 
 impl<'a> Toolbox<'_, 'a> {
-    /// Appends `tools`, `tool_choice` and `parallel_tool_calls`, as far as there are tools that the upstream can call.
-    /// Tools that run at Anthropic are left out, together with a choice that names one, unless they are all that is asked
-    /// for.
+    /// Appends `tools`, `tool_choice` and `parallel_tool_calls`, if there are tools that the upstream can call. Tools that run at
+    /// Anthropic are omitted, and so is a choice that names one. A request for web tools only is refused if the upstream has no access
+    /// to the web.
     pub(super) fn write(&self, dropped: &mut Dropped, out: &mut Vec<u8>) -> Result<(), RequestError> {
         self.refuse_web()?;
         let deferred = self.deferred();
@@ -120,8 +120,8 @@ impl<'a> Toolbox<'_, 'a> {
         self.choice.map_or(Ok(()), |choice| self.write_choice(choice, out))
     }
 
-    /// Refuses a request for nothing but the web to an upstream that has no access to it: without its tool the model would
-    /// make something up, and the client would show that as found.
+    /// Refuses a request for web tools only, if the upstream has no access to the web: the model would invent results, and the client
+    /// would present them as found.
     fn refuse_web(&self) -> Result<(), RequestError> {
         let chosen = self.choice.and_then(|choice| choice.name);
         let kind = self.choice.and_then(|choice| choice.r#type.as_ref()).map_or("", JsonWord::as_str);
@@ -149,7 +149,7 @@ impl<'a> Toolbox<'_, 'a> {
         )))
     }
 
-    /// Names a tool that is left out, and what of a search is.
+    /// Records a tool that is omitted, and the parameters of a search that are.
     fn note(&self, entry: &ToolEntry<'_, '_>, dropped: &mut Dropped) {
         let tool = entry.tool();
         let path = entry.path();
@@ -167,8 +167,8 @@ impl<'a> Toolbox<'_, 'a> {
         set.for_each(|(name, _)| dropped.note(format_args!("{path}.{name}")));
     }
 
-    /// The names (inner texts) of tools that the client wants loaded only once they were found, and that were not. With
-    /// a search that runs at Anthropic nobody would ever find them.
+    /// The names (inner texts) of deferred tools that no tool search has found. With a tool search that runs at Anthropic, none is
+    /// deferred, because the search cannot run.
     fn deferred(&self) -> HashSet<&'a str> {
         let tools = || self.tools.iter().map(ToolEntry::tool);
         let is_deferred = |tool: &&ToolParam<'a>| tool.defer_loading == Some(true);
@@ -196,7 +196,7 @@ impl<'a> Toolbox<'_, 'a> {
         deferred
     }
 
-    /// Some upstreams refuse a history with calls of tools that the request does not list; these must not be called.
+    /// Lists tools that only the history calls, because some upstreams refuse calls of unlisted tools. The model must not call them.
     fn write_stubs(&self, out: &mut Vec<u8>) {
         let mut listed = HashSet::new();
         let calls = blocks(self.turns, TurnRole::Assistant).filter(|block| block.kind() == "tool_use");
@@ -250,7 +250,7 @@ impl<'a> Toolbox<'_, 'a> {
     }
 }
 
-/// The tools that a result reports as found.
+/// The names of the tools that a search result contains.
 fn found<'a>(result: &'a RawValue) -> Vec<Literal<'a>> {
     if memchr::memmem::find(result.get().as_bytes(), b"tool_reference").is_none() {
         return vec![];

@@ -1,4 +1,4 @@
-//! User messages: text, images, documents, and tool results that answer no call.
+//! Converts user messages: text, images, documents, and tool results without a call.
 
 use super::{
     RequestError,
@@ -15,7 +15,7 @@ use crate::{
     json::{Literal, Write},
 };
 
-/// One part of a user message, with its mark where the upstream takes it.
+/// One part of a user message, with its cache mark if the upstream accepts it.
 pub(super) struct UserPart<'a> {
     content: PartContent<'a>,
     mark: Option<Mark<'a>>,
@@ -23,7 +23,7 @@ pub(super) struct UserPart<'a> {
 
 enum PartContent<'a> {
     Shown(ShownPart<'a>),
-    /// A tool result that answers no call.
+    /// A tool result without a call.
     Orphan(&'a str, ToolOutput<'a>),
 }
 
@@ -32,7 +32,7 @@ impl<'a> UserPart<'a> {
         Self { content: PartContent::Shown(shown), mark: None }
     }
 
-    /// Whether it is text and no more, so that it can stand as a string.
+    /// Whether the part is only text, so that it can be written as a string.
     fn is_plain(&self) -> bool {
         let is_text = match &self.content {
             PartContent::Shown(shown) => matches!(shown, ShownPart::Text(_)),
@@ -67,7 +67,7 @@ impl<'a> UserPart<'a> {
     }
 }
 
-/// Appends the user's parts of this turn, without the results that follow their calls already.
+/// Appends the user's parts of this turn. Results that were written after their calls are omitted.
 pub(super) fn user(
     turn: usize,
     content: &MessagesContent<'_>,
@@ -97,7 +97,7 @@ pub(super) fn user(
     Ok(())
 }
 
-/// Appends a message of the user with these parts, if there are any.
+/// Appends a user message with these parts, if there are any.
 pub(super) fn message(parts: &[UserPart<'_>], out: &mut Vec<u8>) {
     match parts {
         [] => {}
@@ -139,12 +139,12 @@ fn take<'a>(
                 attached.into_iter().map(|shown| UserPart { content: PartContent::Shown(shown), mark: None }),
             );
         }
-        // It stands behind the assistant's message already.
+        // The result was written after the assistant's message.
         "tool_result" => {}
         kind if ServerBlock::from_kind(kind).is_some() => {
             as_text(block).into_iter().for_each(|text| show(ShownPart::Text(text.into())));
         }
-        // The model is told what it does not see.
+        // A text informs the model that content is missing.
         kind if is_word(kind) => {
             dropped.note(format_args!("{path} ({kind})"));
             show(ShownPart::Text(left_out(kind).into()));
