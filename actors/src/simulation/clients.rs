@@ -71,8 +71,7 @@ struct CheckedRecord<'w> {
 
 impl Drop for CheckedRecord<'_> {
     fn drop(&mut self) {
-        let registry = self.world.registry.load();
-        self.world.checks.borrow_mut().count(&registry, &self.recorder.record);
+        self.world.checks.borrow_mut().count(&self.recorder.record);
         let end = &self.recorder.record.end;
         if *end == RequestEnd::Cancelled {
             self.world.note(format_args!("{} disconnects", self.recorder.record.request_id));
