@@ -1,8 +1,11 @@
 //! Admin actions over HTTP, and their commands.
 
+use std::io::Write as _;
+use std::net::TcpStream;
+
 use serde_json::json;
 
-use crate::support::client::prompt;
+use crate::support::client::{Exchange, connect, prompt};
 use crate::support::gateway::{Gateway, MODEL, Setup, whole_prompt};
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Upstream};
@@ -44,7 +47,7 @@ fn a_reload_over_http_answers_as_the_command_does() {
 
 /// Requirement: `POST /admin/health/reset` and `vdm health reset` reset the health of a provider or a key.
 #[test]
-fn a_reset_makes_a_provider_as_good_as_new() {
+fn a_reset_clears_the_health_of_a_provider_or_a_key() {
     let upstream = Upstream::anthropic();
     let gateway = with_admin_key(&upstream).keys(["sk-test-one", "sk-test-two"]).start();
     let limited = || {
@@ -91,5 +94,31 @@ fn a_reset_makes_a_provider_as_good_as_new() {
         [("{\"provider\": \"absent\"}", 404), ("{\"key\": \"00\"}", 404), ("3", 400), ("{\"x\": 1}", 400)]
     {
         assert_eq!(post(&gateway, "/admin/health/reset", body).status(), status, "{body}");
+    }
+}
+
+/// Sends an admin action on this connection, which stays open; the status of the reply.
+fn status_on(mut stream: &TcpStream, path: &str) -> u16 {
+    let head =
+        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {ADMIN}\r\ncontent-length: 0\r\n\r\n");
+    stream.write_all(head.as_bytes()).expect("the connection is open");
+    Exchange::new(stream.try_clone().expect("a descriptor")).finish().status()
+}
+
+/// Requirement: after a restart, an open connection to the earlier worker refuses admin actions: they would not change the
+/// worker that serves.
+#[test]
+fn an_earlier_worker_refuses_admin_actions() {
+    let upstream = Upstream::anthropic();
+    let gateway = with_admin_key(&upstream).start();
+    let kept = ["/admin/reload", "/admin/health/reset"].map(|path| (path, connect(gateway.address)));
+    for (path, stream) in &kept {
+        assert_eq!(status_on(stream, path), 200, "{path}");
+    }
+    let restarted = gateway.server(&["restart"]).output().expect("vdm is built");
+    assert!(restarted.status.success(), "{}", gateway.log());
+    for (path, stream) in &kept {
+        assert_eq!(status_on(stream, path), 503, "{path}");
+        assert_eq!(post(&gateway, path, "").status(), 200, "{path} of the new worker");
     }
 }
