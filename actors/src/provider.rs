@@ -6,8 +6,7 @@
 //! | `Freed` | a lease | – |
 //! | `ReconfigureProvider` | supervisor | – |
 //! | [`ResetHealth`] | an operator's order | the keys that were reset |
-//! | [`Observe`] | supervisor, health page, tests | [`ProviderView`] |
-//! | [`Observe`] | the export of state | [`ExportedProvider`] |
+//! | [`Observe`] | supervisor, health page; export of state | [`ProviderView`]; [`ExportedProvider`] |
 //! | `ImportState` | the import of state | – |
 //!
 //! The actor never waits for the network. After a panic it continues with the health that it saved last. Permits are counted outside.
@@ -57,8 +56,7 @@ use crate::secret::{ApiKey, KeyId};
 use crate::settings::{Limits, Profile, ProviderSettings};
 use crate::snapshot::Snapshot;
 
-/// A mailbox holds at most one lease request per request in flight; the limit of requests in flight is the bound that
-/// matters.
+/// A mailbox holds at most one lease request per request in flight, so the limit of those is the effective bound.
 pub(crate) const MAILBOX: usize = 4096;
 
 /// The actor that owns one provider's keys, health, learned rules and waiting requests.
