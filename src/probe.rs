@@ -101,9 +101,9 @@ async fn any_model(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> 
     if let Some(name) = names.into_iter().find(leads_there) {
         return Ok(name);
     }
-    let nobody = HeaderMap::new();
+    let no_headers = HeaderMap::new();
     let id = RequestId::new().shared();
-    let listed = models::list(gateway.clone(), id, provider, &nobody, Remembered::Serves).await;
+    let listed = models::list(gateway.clone(), id, provider, &no_headers, Remembered::Serves).await;
     let (ListedModels::Current(listing) | ListedModels::Stale(listing)) =
         listed.map_err(|failure| failed(&failure))?;
     let first = Models::read(&listing.body).ok().and_then(|models| models.named().next());

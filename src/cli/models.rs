@@ -153,9 +153,9 @@ async fn listed(
     provider: &Arc<ProviderSettings>,
     remembered: Remembered,
 ) -> Result<ListedModels, String> {
-    let nobody = HeaderMap::new();
+    let no_headers = HeaderMap::new();
     let id = RequestId::new().shared();
-    let listed = models::list(gateway.clone(), id, provider, &nobody, remembered).await;
+    let listed = models::list(gateway.clone(), id, provider, &no_headers, remembered).await;
     listed.map_err(|failure| failure.message())
 }
 

@@ -86,7 +86,7 @@ impl Start {
         if self.worker {
             return self.work();
         }
-        // Read now: an update may replace the file while the gateway runs.
+        // Read at the start, because an update may replace the file while the gateway runs.
         let program = match Program::of_process() {
             Ok(program) => program,
             Err(error) => {
@@ -172,7 +172,7 @@ impl Start {
         let Some(assignment) = await_start(&channel) else { return Exit::Failed };
         let Assignment { reason, listeners, state } = assignment;
         let logs = telemetry::start(config.log_level, log_target);
-        // The replacement of a failed worker has no news for the user.
+        // The start message has been printed before the worker failed.
         if reason != StartReason::Respawn {
             announce(&config, &listeners, passed);
         }
@@ -301,7 +301,7 @@ fn await_start(channel: &Channel) -> Option<Assignment> {
 /// Reports to the master why this worker cannot start.
 fn report(channel: &Channel, lines: Vec<String>, exit: Exit) -> Exit {
     let failure = StartFailure { lines, exit_code: exit.number() };
-    // Without a master nobody needs it.
+    // If the master has exited, no process reads it.
     let _ = channel.send(&WorkerMessage::Failed(failure), &[], &[]);
     exit
 }

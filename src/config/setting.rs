@@ -15,7 +15,7 @@ pub(super) struct SettingDeclaration {
     pub(super) documentation: Documentation,
 }
 
-/// The value of a setting that nobody sets, as in a TOML file.
+/// The default value of a setting, as in a TOML file.
 #[derive(Clone, Copy)]
 pub(super) enum DefaultValue {
     /// A line of the built-in file.

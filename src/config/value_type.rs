@@ -186,7 +186,7 @@ impl ValueType {
         format!("expected {}{found}", self.expected())
     }
 
-    /// Whether an error may repeat the value: nobody writes a key here.
+    /// Whether an error may repeat the value. It may if the value is never a key.
     fn may_be_repeated(self) -> bool {
         matches!(self, Self::Host | Self::Port | Self::LogLevel | Self::Format | Self::Flag)
             || matches!(self, Self::OneOf(_) | Self::Rate)

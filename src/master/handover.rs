@@ -33,7 +33,6 @@ struct MasterState {
     control: Option<PathBuf>,
     workers: Vec<WorkerState>,
     /// The number of workers that replaced a failed one.
-    #[serde(rename = "restarts")]
     replacements: u64,
     /// What the descriptors are, in their order.
     descriptors: Vec<Slot>,
@@ -221,7 +220,7 @@ impl Master {
     /// Reports the end of the restart.
     fn announce(&mut self, caller: Option<OwnedFd>) {
         match self.serving() {
-            // The program before this one has not passed on what the next worker should begin with.
+            // The earlier program does not pass the state for the next worker.
             Some(worker) => worker.send(WorkerOrder::ExportState),
             None => {
                 self.respawn.failed(std::time::Duration::ZERO, std::time::Instant::now());

@@ -108,9 +108,9 @@ pub(crate) async fn reached(
     gateway: &Arc<Gateway>,
     provider: &Arc<ProviderSettings>,
 ) -> Result<Listing, Failure> {
-    let nobody = HeaderMap::new();
+    let no_headers = HeaderMap::new();
     let id = RequestId::new().shared();
-    fetched(gateway, id, provider, &nobody, Duration::ZERO).await.map_err(with_own_words)
+    fetched(gateway, id, provider, &no_headers, Duration::ZERO).await.map_err(with_own_words)
 }
 
 /// Resolves when the catalog has written its lists to disk, or does not answer.
@@ -121,9 +121,9 @@ pub(crate) async fn lists_written(gateway: &Gateway, provider: &Arc<ProviderSett
 
 /// Refreshes the catalog's list of a provider.
 async fn refreshed(gateway: Arc<Gateway>, provider: Arc<ProviderSettings>) {
-    let nobody = HeaderMap::new();
+    let no_headers = HeaderMap::new();
     let ttl = gateway.live_config().settings.limits.models_ttl;
-    let fetched = fetched(&gateway, RequestId::new().shared(), &provider, &nobody, ttl);
+    let fetched = fetched(&gateway, RequestId::new().shared(), &provider, &no_headers, ttl);
     match timeout(BACKGROUND, fetched).await {
         Ok(Ok(_kept)) => {}
         Ok(Err(failure)) => {

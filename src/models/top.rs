@@ -136,9 +136,9 @@ async fn listed(
     top: &TopModels,
     remembered: Remembered,
 ) -> Result<ListedModels, TopUnavailable> {
-    let nobody = HeaderMap::new();
+    let no_headers = HeaderMap::new();
     let id = RequestId::new().shared();
-    let asked = list(gateway.clone(), id, &top.catalogue, &nobody, remembered);
+    let asked = list(gateway.clone(), id, &top.catalogue, &no_headers, remembered);
     let failed = match timeout(top.timeout, asked).await {
         Ok(Ok(listed)) => return Ok(listed),
         Ok(Err(failure)) => TopUnavailable { status: 502, message: failure.message() },

@@ -95,7 +95,7 @@ pub(super) struct Journal {
 
 impl Journal {
     /// # Errors
-    /// If nobody listens there.
+    /// If no process listens on this socket.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         // The connection is only a test. Without one, each entry looks the path up again, so a journald that is started anew

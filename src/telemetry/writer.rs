@@ -135,7 +135,7 @@ mod tests {
 
     impl Write for SlowReader {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let _go_on_when_nobody_holds_us_back = self.may_write.recv();
+            let _permit = self.may_write.recv();
             self.written.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
         }

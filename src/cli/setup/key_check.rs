@@ -120,8 +120,8 @@ async fn list(config: &Config, provider: ProviderSettings) -> Result<Vec<String>
     let settings = Settings { providers: vec![provider.clone()], cache: None, ..config.settings.clone() };
     let alone = Config { settings, demo: DemoMode::Off, proxy_api_key: None, ..config.clone() };
     let gateway = Arc::new(Gateway::start(alone).map_err(ours)?);
-    let nobody = HeaderMap::new();
-    let listed = models::list(gateway, "setup".into(), &provider, &nobody, Remembered::PassedOver).await;
+    let no_headers = HeaderMap::new();
+    let listed = models::list(gateway, "setup".into(), &provider, &no_headers, Remembered::PassedOver).await;
     let (ListedModels::Current(listing) | ListedModels::Stale(listing)) =
         listed.map_err(|failure| (failure.status(), failure.message()))?;
     let models = Models::read(&listing.body).map_err(|error| ours(error.to_string()))?;
