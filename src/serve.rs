@@ -3,7 +3,6 @@
 mod certificate;
 mod exhaustion;
 mod file_changes;
-mod handover;
 mod master_link;
 mod orders;
 mod reload;
@@ -202,7 +201,9 @@ impl Commands {
         match supervision {
             Supervision::Users => Orders::open(&status_source, changes).map(Self::Users),
             Supervision::Master { channel, state } => {
-                handover::import(gateway, &state).await;
+                if !state.is_empty() {
+                    gateway.import_state(&state).await;
+                }
                 MasterLink::open(channel, &status_source, gateway.clone().into_inner(), changes)
                     .map(Self::Master)
             }

@@ -17,14 +17,15 @@ use rustix::net::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use vandamme_actors::exported_state;
 
 /// The longest message: a report of a reload may be long.
 const LONGEST_MESSAGE: usize = 2 << 20;
 /// The longest attachment: the state that a worker hands over.
-pub(crate) const LONGEST_ATTACHMENT: usize = 8 << 20;
+const LONGEST_ATTACHMENT: usize = exported_state::MAX_BYTES;
 /// The most descriptors of one message.
 const MOST_DESCRIPTORS: usize = 32;
-/// Two lengths.
+/// The header of a message: the lengths of its JSON and of its attachment, in bytes.
 const HEADER: usize = 8;
 /// The longest time for a started message to be written or read completely.
 const PATIENCE: Duration = Duration::from_secs(5);

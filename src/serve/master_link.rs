@@ -11,10 +11,10 @@ use actix_web::rt::time::sleep;
 use futures_util::future::{Either, join_all, select};
 use tokio::sync::{mpsc, oneshot};
 
+use super::Shutdown;
 use super::file_changes::FileChanges;
 use super::orders::{StatusSource, next_reload};
 use super::reload::{Reloader, log_reload};
-use super::{Shutdown, handover};
 use crate::api::connection::ConnectionLimiter;
 use crate::gateway::{Gateway, ReloadReply};
 use crate::process::Signals;
@@ -114,7 +114,7 @@ impl MasterLink {
             let mut last = Vec::new();
             loop {
                 sleep(STATE_INTERVAL).await;
-                let state = handover::export(&gateway).await;
+                let state = gateway.export_state().await;
                 if state != last {
                     last.clone_from(&state);
                     messages.send_with(WorkerMessage::State, state);
@@ -236,7 +236,7 @@ impl MasterLink {
             WorkerOrder::ExportState => {
                 let (gateway, messages) = (self.gateway.clone(), self.messages.clone());
                 rt::spawn(async move {
-                    messages.send_with(WorkerMessage::State, handover::export(&gateway).await);
+                    messages.send_with(WorkerMessage::State, gateway.export_state().await);
                 });
             }
             WorkerOrder::Reload => {
