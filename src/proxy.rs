@@ -78,6 +78,9 @@ impl ProxyRequest {
             messages: self.head.messages,
             size: self.body.len(),
             client: self.caller.as_ref().and_then(|caller| caller.name.clone()),
+            api: Some(self.api),
+            session: None,
+            agent: None,
         }
     }
 

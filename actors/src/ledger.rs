@@ -15,7 +15,9 @@
 //! The ledger also writes one log line for each request, so that worker threads format no text.
 
 mod exported;
+mod histogram;
 mod in_flight;
+mod record;
 mod slot;
 mod totals;
 mod traces;
@@ -29,8 +31,10 @@ use vandamme_protocol::vocabulary::Usage;
 
 pub use self::exported::ExportedTotals;
 pub(crate) use self::exported::ImportTotals;
+pub use self::histogram::Histogram;
 pub(crate) use self::in_flight::InFlight;
 pub use self::in_flight::{Active, RequestSummary};
+pub use self::record::{CallRecord, FinishedRequest, Record, RequestEnd};
 pub(crate) use self::slot::{EventQueue, LedgerSlot};
 use self::slot::{SavedTotals, SlotAccess};
 pub use self::totals::{RequestTotals, Rows, Totals};
@@ -41,7 +45,6 @@ use crate::clock;
 use crate::excerpt::{self, one_line};
 use crate::observe::{Observe, Ping};
 use crate::panic_guard;
-use crate::secret::KeyId;
 
 /// The mailbox receives one wake-up at a time, and the supervisor's pings.
 const MAILBOX: usize = 64;
@@ -82,39 +85,6 @@ pub struct TraceView {
 /// The provider and the model of a request that reached no provider.
 pub const UNKNOWN: &str = "unknown";
 
-/// How a request ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RequestEnd {
-    Succeeded,
-    /// `kind` is the error's type in terms of Anthropic's API.
-    Failed {
-        kind: &'static str,
-        message: String,
-    },
-    Cancelled,
-}
-
-/// Everything that is kept of one request.
-#[derive(Clone, Debug)]
-pub struct Record {
-    pub request_id: Arc<str>,
-    pub request: RequestSummary,
-    pub provider: Option<Arc<str>>,
-    pub model: Option<Arc<str>>,
-    /// The targets that failed before this one, as `provider:model`. Their number is bounded by the calls of one
-    /// request.
-    pub failed_targets: Vec<String>,
-    pub key: Option<KeyId>,
-    /// The status that the client got; 0 if the client disconnected before one was sent.
-    pub status: u16,
-    pub upstream_calls: u32,
-    pub usage: Usage,
-    /// The tool calls in the reply.
-    pub tool_calls: u32,
-    pub elapsed: Duration,
-    pub end: RequestEnd,
-}
-
 /// What requests report to the ledger.
 pub(crate) enum LedgerEvent {
     Started(Arc<str>, Arc<InFlight>),
@@ -153,6 +123,7 @@ impl Ledger {
                     self.traces.keep(&record, now);
                     let failed = matches!(record.end, RequestEnd::Failed { .. });
                     Self::log(&record, if failed { log::Level::Warn } else { log::Level::Info });
+                    self.slot.publish(FinishedRequest { record: *record, ended: now, cost: None });
                 }
                 LedgerEvent::LogOnly(record) => Self::log(&record, log::Level::Debug),
             }
@@ -181,7 +152,7 @@ impl Ledger {
             [] => String::new(),
             left => format!(" after={}", left.join(",")),
         };
-        let Usage { input, output, cache_read, cache_creation } = record.usage;
+        let Usage { input, output, cache_read, cache_creation, .. } = record.usage;
         let line = format!(
             "{} {} -> {route} {} {delivery} {:.3}s{client} calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}",
             record.request_id,

@@ -19,10 +19,12 @@ pub mod catalog;
 pub mod certificates;
 pub mod clock;
 pub mod converter;
+pub mod cost;
 pub mod excerpt;
 pub mod exported_state;
 #[cfg(any(test, feature = "faults"))]
 pub mod faults;
+pub mod history;
 pub mod ledger;
 pub mod observe;
 pub mod outcome;

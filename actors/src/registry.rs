@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use actix::Addr;
+use tokio::sync::broadcast;
 
 pub use self::signature_access::ScopedSignatures;
 use crate::catalog::Catalog;
-use crate::ledger::{EventQueue, Ledger};
+use crate::ledger::{EventQueue, FinishedRequest, Ledger};
 use crate::provider::{Permits, Provider};
 use crate::routing::Routes;
 use crate::signatures::SignatureStore;
@@ -19,6 +20,8 @@ pub struct Registry {
     pub ledger: Addr<Ledger>,
     pub catalog: Addr<Catalog>,
     pub(crate) event_queue: EventQueue,
+    /// Publishes each request that has ended. A subscriber that is slow loses the oldest of them and learns how many.
+    pub finished: broadcast::Sender<Arc<FinishedRequest>>,
     pub signatures: Addr<SignatureStore>,
     /// The routing tables.
     pub routes: Arc<Routes>,

@@ -123,6 +123,12 @@ pub struct Usage {
     pub output: u64,
     pub cache_read: u64,
     pub cache_creation: u64,
+    /// The part of `cache_creation` that the cache keeps for one hour, which costs more than five minutes.
+    #[serde(default)]
+    pub cache_creation_1h: u64,
+    /// The part of `output` that is reasoning.
+    #[serde(default)]
+    pub reasoning: u64,
 }
 
 impl Usage {
@@ -131,7 +137,8 @@ impl Usage {
     pub fn from_prompt_total(prompt: u64, output: u64, cache_read: u64, cache_creation: u64) -> Self {
         let cache_read = cache_read.min(prompt);
         let cache_creation = cache_creation.min(prompt - cache_read);
-        Self { input: prompt - cache_read - cache_creation, output, cache_read, cache_creation }
+        let input = prompt - cache_read - cache_creation;
+        Self { input, output, cache_read, cache_creation, ..Self::default() }
     }
 
     /// Both together.
@@ -142,6 +149,8 @@ impl Usage {
             output: self.output.saturating_add(other.output),
             cache_read: self.cache_read.saturating_add(other.cache_read),
             cache_creation: self.cache_creation.saturating_add(other.cache_creation),
+            cache_creation_1h: self.cache_creation_1h.saturating_add(other.cache_creation_1h),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
         }
     }
 

@@ -9,6 +9,7 @@ use vandamme_protocol::vocabulary::Usage;
 
 use super::UNKNOWN;
 use crate::clock::{self, Millis};
+use crate::settings::Api;
 
 /// A snapshot of a request in flight.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +39,12 @@ pub struct RequestSummary {
     pub size: usize,
     /// The name of the client's key; `None` if the key has none, or no key is required.
     pub client: Option<Arc<str>>,
+    /// The API of the client's endpoint; `None` until the request is read.
+    pub api: Option<Api>,
+    /// The session that the client names, such as Claude Code's. The client chooses it.
+    pub session: Option<Arc<str>>,
+    /// The agent in that session that the client names; `None` for the main one.
+    pub agent: Option<Arc<str>>,
 }
 
 /// The entry of one request.
@@ -125,6 +132,7 @@ impl InFlight {
                 output: output.load(Ordering::Relaxed),
                 cache_read: cache_read.load(Ordering::Relaxed),
                 cache_creation: cache_creation.load(Ordering::Relaxed),
+                ..Usage::default()
             },
             tool_calls: tool_calls.load(Ordering::Relaxed),
         }
@@ -150,10 +158,16 @@ mod tests {
 
         in_flight.routed(1, &"q".into(), &"n".into());
         in_flight.set_summary(RequestSummary { messages: 3, ..RequestSummary::default() });
-        in_flight.set_counters(Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4 }, 5);
+        in_flight.set_counters(
+            Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4, ..Usage::default() },
+            5,
+        );
         assert_eq!(at(&in_flight), ("q".to_owned(), "n".to_owned()));
         let active = in_flight.snapshot(&id);
-        assert_eq!(active.usage, Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4 });
+        assert_eq!(
+            active.usage,
+            Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4, ..Usage::default() }
+        );
         assert_eq!((active.request.messages, active.tool_calls), (3, 5));
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_queue::SegQueue;
+use tokio::sync::broadcast;
 
-use super::{LedgerEvent, Rows};
+use super::{FinishedRequest, LedgerEvent, Rows};
 use crate::clock::{self, Millis};
 use crate::snapshot::Snapshot;
 
@@ -30,11 +31,15 @@ pub(super) struct SavedTotals {
     pub(super) imported: Rows,
 }
 
+/// Requests that a subscriber may be behind; it loses older ones.
+const PUBLISHED: usize = 4_096;
+
 /// What each ledger passes to the one that replaces it.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct LedgerSlot {
     queue: EventQueue,
     saved: Snapshot<SavedTotals>,
+    finished: broadcast::Sender<Arc<FinishedRequest>>,
     /// The incarnation that reads the queue. A replaced one may still be running.
     current: Arc<AtomicU64>,
 }
@@ -72,7 +77,23 @@ impl SavedTotals {
     }
 }
 
+impl Default for LedgerSlot {
+    fn default() -> Self {
+        Self {
+            queue: EventQueue::default(),
+            saved: Snapshot::default(),
+            finished: broadcast::Sender::new(PUBLISHED),
+            current: Arc::default(),
+        }
+    }
+}
+
 impl LedgerSlot {
+    /// The requests that end from now on.
+    pub(crate) fn finished(&self) -> broadcast::Sender<Arc<FinishedRequest>> {
+        self.finished.clone()
+    }
+
     pub(crate) fn queue(&self) -> &EventQueue {
         &self.queue
     }
@@ -108,6 +129,14 @@ impl SlotAccess {
         if is_due && self.is_current() {
             self.slot.saved.store(totals.clone());
             self.saved_at = now;
+        }
+    }
+
+    /// Hands a request to all subscribers; it never waits for them.
+    pub(super) fn publish(&self, finished: FinishedRequest) {
+        if self.slot.finished.receiver_count() > 0 {
+            // An error means that the last subscriber has just left.
+            let _ = self.slot.finished.send(Arc::new(finished));
         }
     }
 

@@ -106,10 +106,7 @@ impl AddAssign for RequestTotals {
         add(&mut self.requests, other.requests);
         add(&mut self.failed, other.failed);
         add(&mut self.cancelled, other.cancelled);
-        add(&mut self.tokens.input, other.tokens.input);
-        add(&mut self.tokens.output, other.tokens.output);
-        add(&mut self.tokens.cache_read, other.tokens.cache_read);
-        add(&mut self.tokens.cache_creation, other.tokens.cache_creation);
+        self.tokens = self.tokens.plus(other.tokens);
         add(&mut self.tool_uses, other.tool_uses);
         add(&mut self.tool_results, other.tool_results);
         add(&mut self.tool_calls, other.tool_calls);
@@ -133,12 +130,17 @@ pub(super) mod tests {
             },
             provider: Some("p".into()),
             model: Some(model.into()),
+            upstream_api: None,
             failed_targets: vec![],
+            calls: vec![],
             key: None,
             status: 200,
             upstream_calls: 1,
-            usage: Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4 },
+            usage: Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4, ..Usage::default() },
             tool_calls: 7,
+            stop_reason: None,
+            reply_size: 0,
+            first_event: None,
             elapsed: Duration::from_millis(8),
             end,
         }
@@ -155,7 +157,7 @@ pub(super) mod tests {
         rows.count(&streamed, 20);
 
         let (_, _, totals) = rows.iter().next().unwrap();
-        let two = Usage { input: 2, output: 4, cache_read: 6, cache_creation: 8 };
+        let two = Usage { input: 2, output: 4, cache_read: 6, cache_creation: 8, ..Usage::default() };
         let whole = totals.whole;
         assert_eq!((whole.requests, whole.failed, whole.cancelled, whole.tokens), (2, 0, 1, two));
         assert_eq!((whole.tool_uses, whole.tool_results, whole.tool_calls), (10, 12, 14));

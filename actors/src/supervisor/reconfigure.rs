@@ -49,6 +49,7 @@ impl Supervisor {
             catalog: old.catalog.clone(),
             signatures: old.signatures.clone(),
             event_queue: old.event_queue.clone(),
+            finished: old.finished.clone(),
             routes: self.routes.clone(),
             providers: handles,
             // The generation stays the same: no actor was replaced, so every pending request gets its answer.

@@ -142,6 +142,8 @@ impl ReportedUsage {
             output: self.output.unwrap_or(known.output),
             cache_read: self.cache_read.unwrap_or(known.cache_read),
             cache_creation: self.cache_creation.unwrap_or(known.cache_creation),
+            cache_creation_1h: known.cache_creation_1h,
+            reasoning: known.reasoning,
         }
     }
 }

@@ -405,7 +405,7 @@ mod tests {
     /// Complaint of gateway users: cached tokens are lost or counted as fresh.
     #[test]
     fn cached_tokens_are_read_from_every_vendors_place() {
-        let expected = Usage { input: 60, output: 5, cache_read: 40, cache_creation: 0 };
+        let expected = Usage { input: 60, output: 5, cache_read: 40, cache_creation: 0, ..Usage::default() };
         for cached in [
             r#""prompt_tokens_details":{"cached_tokens":40}"#,
             r#""prompt_cache_hit_tokens":40"#,

@@ -15,7 +15,7 @@ fn text_is_forwarded_unchanged() {
     assert_eq!(reply.text, "hé \"x\"\nü\u{1F600}\u{0}");
     assert_eq!((reply.model.as_str(), reply.finish_reason.as_deref()), ("p:m", Some("stop")));
     assert_eq!(reply.id, "chatcmpl-0123456789abcdef0123456789abcdef");
-    let usage = Usage { input: 11, output: 9, cache_read: 7, cache_creation: 3 };
+    let usage = Usage { input: 11, output: 9, cache_read: 7, cache_creation: 3, ..Usage::default() };
     assert_eq!(
         outcome,
         ReplySummary {
@@ -69,7 +69,7 @@ fn later_counts_replace_only_the_members_that_they_have() {
     ]
     .map(str::to_owned);
     let (_, outcome) = stream(curious(), &data);
-    let usage = Usage { input: 9, output: 2, cache_read: 5, cache_creation: 0 };
+    let usage = Usage { input: 9, output: 2, cache_read: 5, cache_creation: 0, ..Usage::default() };
     assert_eq!((outcome.usage, outcome.stop_reason), (Some(usage), Some(StopReason::EndTurn)));
 }
 

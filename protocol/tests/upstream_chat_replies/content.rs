@@ -18,7 +18,7 @@ fn text_is_forwarded_unchanged() {
     let reply = grammar::check(&wire);
     assert_eq!(reply.message["content"], json!([{"type": "text", "text": "hé \"x\"\nü\u{1F600}\u{0}"}]));
     assert_eq!(reply.message["model"], "p:m");
-    let usage = Usage { input: 6, output: 3, cache_read: 4, cache_creation: 0 };
+    let usage = Usage { input: 6, output: 3, cache_read: 4, cache_creation: 0, ..Usage::default() };
     assert_eq!(
         outcome,
         ReplySummary {

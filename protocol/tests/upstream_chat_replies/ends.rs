@@ -91,7 +91,7 @@ proptest! {
         data.push(done());
         let (wire, outcome) = stream(to_be_cut(), &data);
         let reply = grammar::check(&wire).message;
-        prop_assert_eq!(outcome.usage, Some(Usage { input: 47_000, output: 12, cache_read: 0, cache_creation: 0 }));
+        prop_assert_eq!(outcome.usage, Some(Usage { input: 47_000, output: 12, cache_read: 0, cache_creation: 0, ..Usage::default() }));
         prop_assert_eq!(&reply["stop_sequence"], "</block>");
         prop_assert_eq!(&reply["usage"]["output_tokens"], 12);
         let text = reply["content"][0]["text"].as_str().unwrap_or_default().to_owned();

@@ -406,7 +406,7 @@ mod tests {
         assert_eq!(text, all);
         assert_eq!(
             tap.summary().usage.unwrap(),
-            Usage { input: 6, output: 3, cache_read: 4, cache_creation: 0 }
+            Usage { input: 6, output: 3, cache_read: 4, cache_creation: 0, ..Usage::default() }
         );
         assert!(tap.ended());
     }

@@ -1,0 +1,90 @@
+//! What is kept of one request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use vandamme_protocol::vocabulary::Usage;
+
+use super::RequestSummary;
+use crate::clock::Millis;
+use crate::cost::Cost;
+use crate::secret::KeyId;
+use crate::settings::Api;
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestEnd {
+    Succeeded,
+    /// `kind` is the error's type in terms of Anthropic's API.
+    Failed {
+        kind: &'static str,
+        message: String,
+    },
+    Cancelled,
+}
+
+/// Everything that is kept of one request.
+#[derive(Clone, Debug)]
+pub struct Record {
+    pub request_id: Arc<str>,
+    pub request: RequestSummary,
+    pub provider: Option<Arc<str>>,
+    pub model: Option<Arc<str>>,
+    /// The API of the upstream that served the request, or that was called last.
+    pub upstream_api: Option<Api>,
+    /// The targets that failed before this one, as `provider:model`. Their number is bounded by the calls of one
+    /// request.
+    pub failed_targets: Vec<String>,
+    /// Every call to an upstream, in order. Their number is bounded by the calls of one request.
+    pub calls: Vec<CallRecord>,
+    pub key: Option<KeyId>,
+    /// The status that the client got; 0 if the client disconnected before one was sent.
+    pub status: u16,
+    pub upstream_calls: u32,
+    pub usage: Usage,
+    /// The tool calls in the reply.
+    pub tool_calls: u32,
+    /// Why the model stopped, in the words of Anthropic's API.
+    pub stop_reason: Option<Arc<str>>,
+    /// The bytes that the client was sent as the reply's body.
+    pub reply_size: u64,
+    /// From the request's start to the first event of the reply that is more than a ping, as sent to the client; for a whole reply, to its head.
+    /// `None` if there was none.
+    pub first_event: Option<Duration>,
+    pub elapsed: Duration,
+    pub end: RequestEnd,
+}
+
+/// One call to an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallRecord {
+    pub provider: Arc<str>,
+    /// The provider's name of the model.
+    pub model: Arc<str>,
+    pub key: Option<KeyId>,
+    /// The upstream's status; `None` if no reply came.
+    pub status: Option<u16>,
+    /// [`Outcome::label`](crate::outcome::Outcome::label), `None` while the call runs.
+    pub outcome: Option<&'static str>,
+    /// From the request's start to the start of the call.
+    pub started: Duration,
+    /// From the start of the call to its reply's head or to its failure.
+    pub elapsed: Duration,
+}
+
+/// A request that has ended, as the ledger publishes it.
+#[derive(Clone, Debug)]
+pub struct FinishedRequest {
+    pub record: Record,
+    /// When it ended.
+    pub ended: Millis,
+    /// `None` if the price of its model is not known.
+    pub cost: Option<Cost>,
+}
+
+impl FinishedRequest {
+    /// When it started.
+    pub fn started(&self) -> Millis {
+        self.ended.saturating_sub(crate::clock::millis(self.record.elapsed))
+    }
+}
