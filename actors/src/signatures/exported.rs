@@ -120,7 +120,7 @@ mod tests {
         let exported: ExportedSignatures = serde_json::from_slice(&json).unwrap();
         let import = |elapsed| ImportSignatures { exported: exported.clone(), elapsed };
         new.send(import(0)).await.unwrap();
-        late.send(import(clock::millis(HOUR))).await.unwrap();
+        late.send(import(clock::millis(2 * HOUR))).await.unwrap();
 
         let recall = || Recall { scope: scope(), keys: vec!["a".to_owned(), "b".to_owned()] };
         let known = new.send(recall()).await.unwrap();
