@@ -120,12 +120,18 @@ impl Ledger {
                     let now = clock::wall();
                     self.totals.own.count(&record, now);
                     has_counted = true;
-                    self.traces.keep(&record, now);
-                    let failed = matches!(record.end, RequestEnd::Failed { .. });
-                    Self::log(&record, if failed { log::Level::Warn } else { log::Level::Info });
-                    self.slot.publish(FinishedRequest { record: *record, ended: now, cost: None });
+                    let cost = self.slot.cost(&record, now);
+                    let finished = FinishedRequest { record: *record, ended: now, cost };
+                    self.traces.keep(&finished);
+                    let failed = matches!(finished.record.end, RequestEnd::Failed { .. });
+                    Self::log(&finished, if failed { log::Level::Warn } else { log::Level::Info });
+                    self.slot.publish(finished);
                 }
-                LedgerEvent::LogOnly(record) => Self::log(&record, log::Level::Debug),
+                LedgerEvent::LogOnly(record) => {
+                    let ended = clock::wall();
+                    let cost = self.slot.cost(&record, ended);
+                    Self::log(&FinishedRequest { record: *record, ended, cost }, log::Level::Debug);
+                }
             }
         }
         if has_counted {
@@ -137,7 +143,7 @@ impl Ledger {
         self.running.iter().map(|(id, in_flight)| in_flight.snapshot(id)).collect()
     }
 
-    fn log(record: &Record, level: log::Level) {
+    fn log(FinishedRequest { record, cost, .. }: &FinishedRequest, level: log::Level) {
         if !log::log_enabled!(level) {
             return;
         }
@@ -153,8 +159,9 @@ impl Ledger {
             left => format!(" after={}", left.join(",")),
         };
         let Usage { input, output, cache_read, cache_creation, .. } = record.usage;
+        let paid = cost.map(|cost| format!(" cost={cost}")).unwrap_or_default();
         let line = format!(
-            "{} {} -> {route} {} {delivery} {:.3}s{client} calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}",
+            "{} {} -> {route} {} {delivery} {:.3}s{client} calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}{paid}",
             record.request_id,
             printable(&record.request.model),
             record.status,
@@ -181,7 +188,8 @@ impl Ledger {
             INPUT_TOKENS = input,
             OUTPUT_TOKENS = output,
             CACHE_READ_TOKENS = cache_read,
-            CACHE_CREATION_TOKENS = cache_creation;
+            CACHE_CREATION_TOKENS = cache_creation,
+            COST_MICRO_DOLLARS = cost.map(|cost| cost.micro_dollars.to_string()).unwrap_or_default().as_str();
             "{line}"
         );
     }

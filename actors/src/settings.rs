@@ -13,6 +13,7 @@ use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
 
 use crate::certificates::ProviderTls;
+use crate::cost::PriceTable;
 use crate::secret::ApiKey;
 
 /// All settings that the actors start with.
@@ -42,6 +43,8 @@ pub struct Settings {
     pub cache: Option<PathBuf>,
     /// The catalogue of top models; `None` disables it.
     pub top_models: Option<TopModels>,
+    /// The prices of models, from which the ledger computes costs.
+    pub prices: Arc<PriceTable>,
     pub limits: Limits,
 }
 

@@ -55,6 +55,9 @@ struct LogRow {
     output_tokens: u64,
     cache_read_tokens: u64,
     cache_creation_tokens: u64,
+    /// Absent if the price of the model is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_micro_dollars: Option<u64>,
     tool_use_count: u32,
     tool_call_count: u32,
     tool_result_count: u32,
@@ -111,6 +114,7 @@ impl LogRow {
             output_tokens: trace.usage.output,
             cache_read_tokens: trace.usage.cache_read,
             cache_creation_tokens: trace.usage.cache_creation,
+            cost_micro_dollars: trace.cost.map(|cost| cost.micro_dollars),
             tool_use_count: trace.tools.uses,
             tool_call_count: trace.tool_calls,
             tool_result_count: trace.tools.results,
