@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_queue::SegQueue;
 use tokio::sync::broadcast;
+use vandamme_protocol::vocabulary::Usage;
 
 use super::{FinishedRequest, LedgerEvent, Record, Rows};
 use crate::clock::{self, Millis};
@@ -144,6 +145,22 @@ impl SlotAccess {
     pub(super) fn cost(&self, record: &Record, ended: Millis) -> Option<Cost> {
         let (provider, model) = (record.provider.as_deref()?, record.model.as_deref()?);
         self.slot.prices.load().cost((provider, model), &record.usage, ended)
+    }
+
+    /// What `tokens` of a request's prompt have cost more than from the cache; `None` if the price is not known.
+    pub(super) fn cost_of_loss(&self, record: &Record, tokens: u64, ended: Millis) -> Option<u64> {
+        let target = (record.provider.as_deref()?, record.model.as_deref()?);
+        let (prices, usage) = (self.slot.prices.load(), record.usage);
+        let written = tokens.min(usage.cache_creation);
+        let kept = Usage {
+            input: usage.input.saturating_sub(tokens - written),
+            cache_read: usage.cache_read.saturating_add(tokens),
+            cache_creation: usage.cache_creation - written,
+            cache_creation_1h: usage.cache_creation_1h.min(usage.cache_creation - written),
+            ..usage
+        };
+        let [paid, kept] = [usage, kept].map(|usage| prices.cost(target, &usage, ended));
+        Some(paid?.micro_dollars.saturating_sub(kept?.micro_dollars))
     }
 
     /// Hands a request to all subscribers; it never waits for them.

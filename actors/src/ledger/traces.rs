@@ -7,7 +7,7 @@ use std::time::Duration;
 use vandamme_protocol::request::ToolHistory;
 use vandamme_protocol::vocabulary::Usage;
 
-use super::{CallRecord, FinishedRequest, Record, RequestEnd, UNKNOWN, printable};
+use super::{CacheLoss, CallRecord, FinishedRequest, Record, RequestEnd, UNKNOWN, printable};
 use crate::clock::Millis;
 use crate::cost::Cost;
 use crate::secret::KeyId;
@@ -38,6 +38,8 @@ pub struct Trace {
     pub usage: Usage,
     /// `None` if the price of the model is not known.
     pub cost: Option<Cost>,
+    /// Set if the prompt cache of its conversation was lost.
+    pub cache_loss: Option<CacheLoss>,
     pub tools: ToolHistory,
     pub tool_calls: u32,
     pub error: Option<TraceError>,
@@ -127,7 +129,7 @@ impl Ring {
 }
 
 impl Trace {
-    fn new(FinishedRequest { record, ended, cost }: &FinishedRequest) -> Self {
+    fn new(FinishedRequest { record, ended, cost, cache_loss }: &FinishedRequest) -> Self {
         let cut = |name: &Arc<str>| if name.len() > MAX_NAME { printable(name).into() } else { name.clone() };
         let named = |name: &Option<Arc<str>>| name.as_ref().map_or_else(|| UNKNOWN.into(), cut);
         Self {
@@ -141,6 +143,7 @@ impl Trace {
             elapsed: record.elapsed,
             usage: record.usage,
             cost: *cost,
+            cache_loss: cache_loss.clone(),
             tools: record.request.tools,
             tool_calls: record.tool_calls,
             error: TraceError::from_record(record),
@@ -200,7 +203,7 @@ mod tests {
     }
 
     fn finished(record: Record, ended: Millis) -> FinishedRequest {
-        FinishedRequest { record, ended, cost: None }
+        FinishedRequest { record, ended, cost: None, cache_loss: None }
     }
 
     #[test]
