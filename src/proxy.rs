@@ -20,6 +20,7 @@ mod retry;
 mod route_trace;
 mod run;
 mod run_record;
+mod session;
 mod start;
 mod target_queue;
 mod translation;
@@ -37,9 +38,10 @@ use vandamme_actors::ledger::RequestSummary;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::routing::Route;
 use vandamme_actors::settings::Api;
-use vandamme_protocol::request::{RequestHead, Streaming};
+use vandamme_protocol::request::{PromptPrefix, RequestHead, Streaming};
 
 use crate::caller::Caller;
+use crate::gateway::LiveConfig;
 
 pub(crate) use self::count_tokens::{Count, count};
 pub(crate) use self::deferred::DeferredReply;
@@ -70,7 +72,8 @@ pub(crate) struct ProxyRequest {
 
 impl ProxyRequest {
     /// The request as the ledger records it.
-    pub(crate) fn summary(&self) -> RequestSummary {
+    pub(crate) fn summary(&self, live: &LiveConfig) -> RequestSummary {
+        let session = session::session(self, live);
         RequestSummary {
             model: (*self.head.model).into(),
             streamed: self.head.delivery == Streaming::Yes,
@@ -79,8 +82,9 @@ impl ProxyRequest {
             size: self.body.len(),
             client: self.caller.as_ref().and_then(|caller| caller.name.clone()),
             api: Some(self.api),
-            session: None,
-            agent: None,
+            agent: session::agent(self, live),
+            prefix: session.as_ref().and_then(|_| PromptPrefix::read(&self.body)).map(Arc::new),
+            session,
         }
     }
 

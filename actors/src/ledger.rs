@@ -4,7 +4,7 @@
 //! | message | from | answer |
 //! |---|---|---|
 //! | `WakeUp` | a request, if the ledger is asleep | – |
-//! | [`Observe`] | pages, tests | [`LedgerView`], [`ActiveView`] or [`TraceView`] |
+//! | [`Observe`] | pages, tests | [`LedgerView`], [`ActiveView`], [`TraceView`] or [`CacheView`] |
 //! | [`Observe`] | the export of state | [`ExportedTotals`] |
 //! | `ImportTotals` | the import of state | – |
 //!
@@ -14,6 +14,7 @@
 //!
 //! The ledger also writes one log line for each request, so that worker threads format no text.
 
+mod cache_watch;
 mod exported;
 mod histogram;
 mod in_flight;
@@ -29,6 +30,8 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, Supervised};
 use vandamme_protocol::vocabulary::Usage;
 
+pub use self::cache_watch::{CacheLoss, CacheLossCause, CacheView, SessionCache};
+use self::cache_watch::{CacheWatch, Lost};
 pub use self::exported::ExportedTotals;
 pub(crate) use self::exported::ImportTotals;
 pub use self::histogram::Histogram;
@@ -41,7 +44,8 @@ pub use self::totals::{RequestTotals, Rows, Totals};
 use self::traces::Traces;
 pub use self::traces::{Trace, TraceError};
 use crate::actor_thread::ActorThread;
-use crate::clock;
+use crate::clock::{self, Millis};
+use crate::cost::Cost;
 use crate::excerpt::{self, one_line};
 use crate::observe::{Observe, Ping};
 use crate::panic_guard;
@@ -58,6 +62,7 @@ pub struct Ledger {
     totals: SavedTotals,
     traces: Traces,
     running: HashMap<Arc<str>, Arc<InFlight>>,
+    caches: CacheWatch,
     slot: SlotAccess,
 }
 
@@ -105,6 +110,7 @@ pub(crate) fn start(thread: &dyn ActorThread, slot: &LedgerSlot) -> Addr<Ledger>
         totals: slot.saved(),
         traces: Traces::default(),
         running: HashMap::new(),
+        caches: CacheWatch::default(),
         slot,
     })
 }
@@ -120,12 +126,18 @@ impl Ledger {
                     let now = clock::wall();
                     self.totals.own.count(&record, now);
                     has_counted = true;
-                    self.traces.keep(&record, now);
-                    let failed = matches!(record.end, RequestEnd::Failed { .. });
-                    Self::log(&record, if failed { log::Level::Warn } else { log::Level::Info });
-                    self.slot.publish(FinishedRequest { record: *record, ended: now, cost: None });
+                    let finished = self.finished(*record, now);
+                    self.traces.keep(&finished);
+                    let failed = matches!(finished.record.end, RequestEnd::Failed { .. });
+                    Self::log(&finished, if failed { log::Level::Warn } else { log::Level::Info });
+                    self.slot.publish(finished);
                 }
-                LedgerEvent::LogOnly(record) => Self::log(&record, log::Level::Debug),
+                LedgerEvent::LogOnly(record) => {
+                    let ended = clock::wall();
+                    let cost = self.slot.cost(&record, ended);
+                    let finished = FinishedRequest { record: *record, ended, cost, cache_loss: None };
+                    Self::log(&finished, log::Level::Debug);
+                }
             }
         }
         if has_counted {
@@ -133,11 +145,44 @@ impl Ledger {
         }
     }
 
+    fn finished(&mut self, mut record: Record, ended: Millis) -> FinishedRequest {
+        let lost = self.caches.note(&record, ended);
+        // Only the watch needs it.
+        record.request.prefix = None;
+        let cost = self.slot.cost(&record, ended);
+        let cache_loss = lost.map(|Lost { cause, tokens, warn }| {
+            let micro_dollars = self.slot.cost_of_loss(&record, tokens, ended);
+            self.caches.add_cost(&record, micro_dollars.unwrap_or_default());
+            let loss = CacheLoss { cause, tokens, micro_dollars };
+            if warn {
+                Self::warn_of_loss(&record, &loss);
+            }
+            loss
+        });
+        FinishedRequest { record, ended, cost, cache_loss }
+    }
+
+    fn warn_of_loss(record: &Record, CacheLoss { cause, tokens, micro_dollars }: &CacheLoss) {
+        let session = record.request.session.as_deref().unwrap_or_default();
+        let cost = micro_dollars.map(|micro_dollars| {
+            let cost = Cost { micro_dollars, saved_micro_dollars: 0 };
+            format!(" for {cost} more than from the cache")
+        });
+        log::warn!(
+            REQUEST_ID:% = record.request_id,
+            CACHE_LOSS = cause.name();
+            "{} session {} lost its prompt cache: {cause}; {tokens} tokens were paid again{}",
+            record.request_id,
+            printable(session),
+            cost.unwrap_or_default(),
+        );
+    }
+
     fn active(&self) -> Vec<Active> {
         self.running.iter().map(|(id, in_flight)| in_flight.snapshot(id)).collect()
     }
 
-    fn log(record: &Record, level: log::Level) {
+    fn log(FinishedRequest { record, cost, .. }: &FinishedRequest, level: log::Level) {
         if !log::log_enabled!(level) {
             return;
         }
@@ -153,8 +198,9 @@ impl Ledger {
             left => format!(" after={}", left.join(",")),
         };
         let Usage { input, output, cache_read, cache_creation, .. } = record.usage;
+        let paid = cost.map(|cost| format!(" cost={cost}")).unwrap_or_default();
         let line = format!(
-            "{} {} -> {route} {} {delivery} {:.3}s{client} calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}",
+            "{} {} -> {route} {} {delivery} {:.3}s{client} calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}{paid}",
             record.request_id,
             printable(&record.request.model),
             record.status,
@@ -181,7 +227,8 @@ impl Ledger {
             INPUT_TOKENS = input,
             OUTPUT_TOKENS = output,
             CACHE_READ_TOKENS = cache_read,
-            CACHE_CREATION_TOKENS = cache_creation;
+            CACHE_CREATION_TOKENS = cache_creation,
+            COST_MICRO_DOLLARS = cost.map(|cost| cost.micro_dollars.to_string()).unwrap_or_default().as_str();
             "{line}"
         );
     }
@@ -251,5 +298,14 @@ impl Handler<Observe<TraceView>> for Ledger {
     fn handle(&mut self, _: Observe<TraceView>, _: &mut Self::Context) -> Self::Result {
         self.catch_up();
         MessageResult(TraceView { errors: self.traces.errors(), traces: self.traces.traces() })
+    }
+}
+
+impl Handler<Observe<CacheView>> for Ledger {
+    type Result = MessageResult<Observe<CacheView>>;
+
+    fn handle(&mut self, _: Observe<CacheView>, _: &mut Self::Context) -> Self::Result {
+        self.catch_up();
+        MessageResult(self.caches.view())
     }
 }

@@ -13,6 +13,7 @@ use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
 
 use crate::certificates::ProviderTls;
+use crate::cost::PriceTable;
 use crate::secret::ApiKey;
 
 /// All settings that the actors start with.
@@ -42,6 +43,8 @@ pub struct Settings {
     pub cache: Option<PathBuf>,
     /// The catalogue of top models; `None` disables it.
     pub top_models: Option<TopModels>,
+    /// The prices of models, from which the ledger computes costs.
+    pub prices: Arc<PriceTable>,
     pub limits: Limits,
 }
 
@@ -179,6 +182,16 @@ pub enum Api {
     Messages,
     /// OpenAI's Chat Completions API: `{base}/chat/completions`. In the configuration: `openai`.
     ChatCompletions,
+}
+
+impl Api {
+    /// Its word in the configuration and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "anthropic",
+            Self::ChatCompletions => "openai",
+        }
+    }
 }
 
 /// The URL scheme of an Azure OpenAI resource: learn.microsoft.com/azure/foundry/openai/api-version-lifecycle.

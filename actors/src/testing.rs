@@ -81,6 +81,7 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         active_stream: true,
         cache: None,
         top_models: None,
+        prices: Default::default(),
         limits: limits(),
     }
 }

@@ -18,4 +18,4 @@ pub mod sse;
 pub mod tokens;
 pub mod tool_id;
 pub mod vocabulary;
-mod wildcard;
+pub mod wildcard;

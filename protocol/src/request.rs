@@ -13,6 +13,7 @@ use cursor::{CursorResult, JsonCursor, decoded};
 mod cursor;
 mod pieces;
 mod placed;
+mod prefix;
 mod pruned;
 mod replay;
 mod schemas;
@@ -26,6 +27,7 @@ mod usage;
 
 pub use pieces::Pieces;
 pub(crate) use placed::placed;
+pub use prefix::{PrefixChange, PromptPrefix};
 pub use replay::Filler;
 pub(crate) use replay::with_reasoning;
 pub(crate) use schemas::with_tool_schemas;

@@ -71,6 +71,8 @@ pub(super) enum KeyType {
     Fallbacks,
     /// `[P.custom-headers]`
     Headers,
+    /// `[prices]` and `[P.prices]`: tables of prices by model.
+    Prices,
     /// Comes with a later version.
     Later,
     /// `auth-mode`: `oauth` is refused if the provider is used.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vandamme_protocol::vocabulary::Usage;
 
-use super::RequestSummary;
+use super::{CacheLoss, RequestSummary};
 use crate::clock::Millis;
 use crate::cost::Cost;
 use crate::secret::KeyId;
@@ -80,6 +80,8 @@ pub struct FinishedRequest {
     pub ended: Millis,
     /// `None` if the price of its model is not known.
     pub cost: Option<Cost>,
+    /// Set if the prompt cache of its conversation was lost.
+    pub cache_loss: Option<CacheLoss>,
 }
 
 impl FinishedRequest {
