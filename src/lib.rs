@@ -10,6 +10,7 @@ mod failure;
 mod gateway;
 mod master;
 mod models;
+mod money;
 mod probe;
 mod process;
 mod proxy;
