@@ -20,3 +20,4 @@ mod single_flight;
 pub mod telemetry;
 mod terminal;
 mod timestamp;
+mod usage_report;
