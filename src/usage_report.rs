@@ -12,7 +12,7 @@ use vandamme_actors::history::{Dimension, UsageQuery, UsageRow};
 
 pub(crate) use self::csv::Csv;
 pub(crate) use self::filters::{read as read_filter, recent};
-pub(crate) use self::row::{cells, sums};
+pub(crate) use self::row::cells;
 use crate::timestamp::epoch_seconds;
 
 /// The most groups of an answer, and the usual number.

@@ -31,7 +31,7 @@ pub(super) fn row(row: &UsageRow, by: &[Dimension]) -> Map<String, Value> {
 }
 
 /// The names and values of sums. The cost is missing if no request has a known price.
-pub(crate) fn sums(sums: &UsageSums) -> Vec<(&'static str, Value)> {
+fn sums(sums: &UsageSums) -> Vec<(&'static str, Value)> {
     let usage = sums.usage;
     let is_priced = sums.unpriced < sums.requests;
     let cost = |value: Value| if is_priced { value } else { Value::Null };
