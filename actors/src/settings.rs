@@ -96,6 +96,8 @@ pub struct ProviderSettings {
     pub tls: Option<ProviderTls>,
     /// The web page that lists this provider's models.
     pub models_url: Option<String>,
+    /// The web page of a single model, with the placeholders `{id}` and `{display_name}`.
+    pub model_page: Option<String>,
 }
 
 impl ProviderSettings {
@@ -181,6 +183,16 @@ pub enum Api {
     Messages,
     /// OpenAI's Chat Completions API: `{base}/chat/completions`. In the configuration: `openai`.
     ChatCompletions,
+}
+
+impl Api {
+    /// Its word in the configuration and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "anthropic",
+            Self::ChatCompletions => "openai",
+        }
+    }
 }
 
 /// The URL scheme of an Azure OpenAI resource: learn.microsoft.com/azure/foundry/openai/api-version-lifecycle.
