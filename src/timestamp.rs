@@ -1,10 +1,11 @@
 //! Points in time as text.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use vandamme_actors::clock::Millis;
 
 /// RFC 3339, in UTC and whole seconds.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
@@ -22,10 +23,13 @@ pub(crate) fn parse_day(day: &str) -> Option<u64> {
     u64::try_from(start.timestamp().as_millisecond()).ok()
 }
 
+/// Seconds since the Unix epoch, to the millisecond.
+pub(crate) fn epoch_seconds(at: Millis) -> f64 {
+    Duration::from_millis(at).as_secs_f64()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -28,6 +28,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         dialect: vandamme_protocol::convert::upstream::chat::Dialect::default(),
         middleware: Default::default(),
         models_url: None,
+        model_page: None,
         tls: None,
     })
 }
@@ -80,6 +81,7 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         request_metrics: Metrics::Kept,
         active_stream: true,
         cache: None,
+        history: None,
         top_models: None,
         prices: Default::default(),
         limits: limits(),
@@ -129,5 +131,7 @@ pub(crate) fn limits() -> Limits {
         watch_patience: Duration::from_millis(500),
         active_interval: Duration::from_millis(500),
         active_heartbeat: Duration::from_secs(30),
+        history_days: 90,
+        history_requests: 1_000_000,
     }
 }

@@ -30,13 +30,13 @@ enum LimitValue {
 }
 
 /// The number of limits.
-const COUNT: usize = 42;
+const COUNT: usize = 44;
 
 /// The declarations as a table of settings.
 pub(super) static SETTINGS: [SettingDeclaration; COUNT] = settings();
 
 const fn settings() -> [SettingDeclaration; COUNT] {
-    let mut settings = [SettingDeclaration::new("", KeyType::Later, ""); COUNT];
+    let mut settings = [SettingDeclaration::new("", KeyType::AuthMode, ""); COUNT];
     let mut at = 0;
     while at < COUNT {
         settings[at] = LIMITS[at].setting;
