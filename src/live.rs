@@ -13,7 +13,7 @@ use vandamme_actors::ledger::FinishedRequest;
 use vandamme_actors::registry::Registry;
 use vandamme_actors::snapshot::Snapshot;
 
-pub(crate) use self::window::{Interval, SLOT, SLOTS, Window};
+pub(crate) use self::window::{SLOT, Window};
 
 /// The latest requests, for clients that reconnect.
 const RECENT: usize = 256;

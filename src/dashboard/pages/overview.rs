@@ -18,7 +18,7 @@ use self::status::Status;
 use crate::dashboard::gather;
 use crate::dashboard::page::{Context, Page, PageError, Shell};
 use crate::dashboard::present::{self, Present, WINDOW};
-use crate::dashboard::units::{Count, Elapsed, Rate, Share};
+use crate::dashboard::units::{Count, Elapsed, Share};
 use crate::gateway::Gateway;
 use crate::live::Window;
 
@@ -137,7 +137,7 @@ impl Overview {
         let live = gateway.live_config();
         let active = active.unwrap_or_default();
         let (since, until) = present::bounds(now);
-        gateway.live.read(|window| {
+        gateway.last_hour.read(|window| {
             let sums = window.sums(since, until);
             let cards: Vec<ProviderCard> = providers
                 .iter()
