@@ -2,8 +2,8 @@
 
 mod csv;
 mod filters;
-pub(super) mod requests;
 mod request_row;
+pub(super) mod requests;
 pub(super) mod usage;
 mod usage_row;
 

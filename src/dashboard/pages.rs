@@ -1,6 +1,7 @@
 //! The list of pages, and the endpoints that serve them.
 
 mod overview;
+mod traffic;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -14,7 +15,7 @@ use super::viewer::Viewer;
 use crate::gateway::Gateway;
 
 /// All pages, in the order of the navigation.
-const PAGES: [&Page; 1] = [&overview::PAGE];
+const PAGES: [&Page; 2] = [&overview::PAGE, &traffic::PAGE];
 
 /// A page that says why there is no other.
 #[derive(Template)]

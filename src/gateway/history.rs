@@ -28,7 +28,10 @@ impl Gateway {
     pub(crate) async fn flush_history(&self) {
         let history = self.registry.load().history.clone();
         if timeout(PATIENCE, history.flushed()).await.is_err() {
-            log::warn!("the history is not complete: {} requests wait for the disk", history.status().waiting);
+            log::warn!(
+                "the history is not complete: {} requests wait for the disk",
+                history.status().waiting
+            );
         }
     }
 

@@ -65,9 +65,7 @@ pub(crate) async fn one(
     }
     let (history, live) = (gateway.registry.load().history.clone(), gateway.live_config());
     match history.request(path.into_inner()).await {
-        Ok(Some(found)) => {
-            report::uncached(HttpResponse::Ok().json(request_row::row(&found, &live.secrets)))
-        }
+        Ok(Some(found)) => report::uncached(HttpResponse::Ok().json(request_row::row(&found, &live.secrets))),
         Ok(None) => {
             let message = "no request with this id has ended, or its details are no longer kept";
             render_error::error(Api::Messages, ErrorKind::NotFound, message, id.as_str())

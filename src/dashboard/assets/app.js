@@ -33,6 +33,8 @@ function showTimes(root = document) {
   for (const time of $$("time[data-ago]", root)) setText(time, ago(+time.dataset.ago));
   for (const time of $$("time[data-since]", root)) setText(time, duration(Math.max(1000, Math.floor((Date.now() - time.dataset.since) / 1000) * 1000)).replace(".00", ""));
 }
+/** Absolute times, in the viewer's time zone. */
+const showDates = (root) => { for (const time of $$("time[data-at]", root)) setText(time, new Date(+time.dataset.at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })); };
 const setText = (node, text) => { if (node.textContent !== text) node.textContent = text; };
 
 // --- state in the address --------------------------------------------------------------------------------------
@@ -282,6 +284,7 @@ function saveCsv(table) {
 function prepare(root) {
   for (const table of $$("table[data-table]", root)) prepareTable(table);
   showTimes(root);
+  showDates(root);
 }
 
 // --- messages, dialogs and actions -----------------------------------------------------------------------------

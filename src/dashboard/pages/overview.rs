@@ -15,6 +15,7 @@ use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::{Metrics, ProviderSettings};
 
 use self::status::Status;
+use crate::dashboard::chart::{Chart, Series};
 use crate::dashboard::gather;
 use crate::dashboard::page::{Context, Page, PageError, Shell};
 use crate::dashboard::present::{self, Present, WINDOW};
@@ -43,7 +44,7 @@ pub(super) const PAGE: Page = Page {
 struct OverviewPage<'p> {
     shell: &'p Shell,
     view: &'p Overview,
-    chart: String,
+    chart: Chart,
 }
 
 /// What the page shows.
@@ -125,7 +126,7 @@ struct ProviderCard {
 
 async fn render(context: Context) -> Result<String, PageError> {
     let view = Overview::read(&context.gateway).await;
-    let chart = view.chart()?;
+    let chart = view.outcomes.chart();
     Ok(OverviewPage { shell: &context.shell, view: &view, chart }.render()?)
 }
 
@@ -169,23 +170,6 @@ impl Overview {
             }
         })
     }
-
-    fn chart(&self) -> serde_json::Result<String> {
-        let Outcomes { minutes, succeeded, failed, cancelled } = &self.outcomes;
-        script_text(&serde_json::json!({
-            "kind": "stacked", "unit": "requests", "x": minutes,
-            "series": [
-                {"label": "Succeeded", "color": "good", "values": succeeded},
-                {"label": "Failed", "color": "bad", "values": failed},
-                {"label": "Cancelled", "color": "muted", "values": cancelled},
-            ],
-        }))
-    }
-}
-
-/// JSON for a `<script type="application/json">`.
-fn script_text(value: &serde_json::Value) -> serde_json::Result<String> {
-    Ok(serde_json::to_string(value)?.replace('<', "\\u003c"))
 }
 
 /// The tiles; each has the course of the last hour and the change against the window before.
@@ -278,8 +262,14 @@ impl Outcomes {
         outcomes
     }
 
-    fn is_empty(&self) -> bool {
-        [&self.succeeded, &self.failed, &self.cancelled].into_iter().flatten().all(|count| *count == 0)
+    fn chart(&self) -> Chart {
+        let values = |counts: &[u64]| counts.iter().map(|count| Some(*count as f64)).collect();
+        let series = vec![
+            Series::new("Succeeded", "good", values(&self.succeeded)),
+            Series::new("Failed", "bad", values(&self.failed)),
+            Series::new("Cancelled", "muted", values(&self.cancelled)),
+        ];
+        Chart { kind: "stacked", unit: "requests", x: self.minutes.clone(), series, zoom: false }
     }
 }
 
