@@ -256,6 +256,7 @@ document.addEventListener("click", (event) => {
     queryState.set(`sort-${table.id}`, `${head.dataset.column}:${head.getAttribute("aria-sort") === first ? other : first}`);
     applySort(table);
   }
+  if (event.target.closest("[data-retry]")) { connect(); update(); }
   const csv = event.target.closest("[data-csv]");
   if (csv) saveCsv(document.getElementById(csv.dataset.csv));
   const copy = event.target.closest("[data-copy]");

@@ -18,7 +18,7 @@ use self::heat::Heat;
 use crate::dashboard::chart::{Chart, Series};
 use crate::dashboard::gather;
 use crate::dashboard::page::{Context, Page, PageError, Shell};
-use crate::dashboard::units::{Count, Elapsed, Money, Rate, Share};
+use crate::dashboard::units::{Bytes, Count, Elapsed, Money, Rate, Share};
 use crate::gateway::Gateway;
 
 /// The series of a chart by group; the rest is summed up.
@@ -79,6 +79,7 @@ struct GroupRow {
     tokens_per_second: Rate,
     input: Count,
     output: Count,
+    replies: Bytes,
     cached: Share,
     cost: Money,
     /// Some of its requests have no known price.
@@ -269,6 +270,7 @@ impl GroupRow {
             tokens_per_second: speed(sums),
             input: Count(sums.usage.prompt_total()),
             output: Count(sums.usage.output),
+            replies: Bytes(sums.reply_bytes),
             cached: Share::of(sums.usage.cache_read, sums.usage.prompt_total()),
             cost: Money(has_price.then_some(sums.cost.micro_dollars)),
             partly_unpriced: has_price && sums.unpriced > 0,
