@@ -23,3 +23,4 @@ mod single_flight;
 pub mod telemetry;
 mod terminal;
 mod timestamp;
+mod usage_report;

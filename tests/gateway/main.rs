@@ -29,6 +29,7 @@ mod fallbacks;
 mod gemini;
 mod health;
 mod help;
+mod history;
 mod hostile_clients;
 mod keys;
 mod listener_tls;

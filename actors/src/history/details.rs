@@ -90,9 +90,10 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredRequest> {
             reasoning: number(row, 26)?,
         },
         cost: match row.get::<_, Option<i64>>(27)? {
-            Some(_) => {
-                Some(Cost { micro_dollars: number(row, 27)?, saved_micro_dollars: saved.unwrap_or_default() })
-            }
+            Some(_) => Some(Cost {
+                micro_dollars: number(row, 27)?,
+                saved_micro_dollars: saved.unwrap_or_default(),
+            }),
             None => None,
         },
         tool_calls: small(29)?,

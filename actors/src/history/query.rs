@@ -143,9 +143,7 @@ pub enum HistoryError {
     Busy,
     #[error("the question to the history took more than {} s; ask for a shorter time or fewer groups", QUESTION_LIMIT.as_secs())]
     TooSlow,
-    #[error(
-        "the answer has more than {MOST_ROWS} rows; ask for a shorter time, longer intervals or fewer groups"
-    )]
+    #[error("the answer has more than {MOST_ROWS} rows; ask for a shorter time, longer intervals or fewer groups")]
     TooLong,
 }
 

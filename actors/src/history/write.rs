@@ -53,13 +53,13 @@ impl Merged {
     }
 }
 
-/// Writes all of it, or nothing.
+/// Writes all of it, or nothing. Returns how many hourly sums are new.
 pub(super) fn write(
     connection: &mut Connection,
     batch: &Batch,
     writer: i64,
     redact: &Redact,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<u64> {
     // The lock is taken before the sums are read: another process may write to the same file.
     let transaction = Transaction::new(connection, TransactionBehavior::Immediate)?;
     let mut hours: BTreeMap<(Millis, Group), UsageSums> = BTreeMap::new();
@@ -80,22 +80,22 @@ pub(super) fn write(
     }
     totals::add(&transaction, writer, hours.iter().map(|((_, group), sums)| (group, sums)))?;
     add_to_buckets(&transaction, MINUTE, minutes)?;
-    add_to_buckets(&transaction, HOUR, hours)?;
+    let new = add_to_buckets(&transaction, HOUR, hours)?;
     if batch.merged.requests > 0 {
         add_to_fact(&transaction, "dropped", batch.merged.requests)?;
     }
-    transaction.commit()
+    transaction.commit()?;
+    Ok(new)
 }
 
 fn add_to_buckets(
     transaction: &Transaction<'_>,
     span: Millis,
     sums: BTreeMap<(Millis, Group), UsageSums>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<u64> {
     let span = to_sql(span / 1000);
     let keys = ["span", "start"].into_iter().chain(COLUMNS);
-    let matching: Vec<_> =
-        keys.clone().enumerate().map(|(at, name)| format!("{name} = ?{}", at + 1)).collect();
+    let matching: Vec<_> = keys.clone().enumerate().map(|(at, name)| format!("{name} = ?{}", at + 1)).collect();
     let names: Vec<_> = SUMS.iter().map(|(name, _)| *name).collect();
     let mut find = transaction.prepare(&format!(
         "SELECT {} FROM buckets WHERE {}",
@@ -109,6 +109,7 @@ fn add_to_buckets(
         vec!["?"; all.len()].join(", ")
     ))?;
     let mut count = transaction.prepare("SELECT count(*) FROM buckets WHERE span = ? AND start = ?")?;
+    let mut new = 0;
     for ((start, group), mut sums) in sums {
         let key = |group: &Group| -> Vec<Value> {
             let texts = group.values().map(|text| Value::Text(text.to_owned()));
@@ -116,16 +117,16 @@ fn add_to_buckets(
         };
         let mut values = key(&group);
         let mut stored = find.query_row(params_from_iter(&values), |row| columns::sums(row, 0)).optional()?;
-        if stored.is_none() && count.query_row((span, to_sql(start)), |row| number(row, 0))? >= GROUPS as u64
-        {
+        if stored.is_none() && count.query_row((span, to_sql(start)), |row| number(row, 0))? >= GROUPS as u64 {
             values = key(&group.collapsed());
             stored = find.query_row(params_from_iter(&values), |row| columns::sums(row, 0)).optional()?;
         }
+        new += u64::from(stored.is_none());
         sums.merge(&stored.unwrap_or_default());
         values.extend(columns::values(&sums));
         replace.execute(params_from_iter(values))?;
     }
-    Ok(())
+    Ok(new)
 }
 
 /// Adds to a number of `facts`.
@@ -178,7 +179,11 @@ pub(super) const DETAILS: [&str; 36] = [
 ];
 
 static INSERT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
-    format!("INSERT INTO requests ({}) VALUES ({})", DETAILS.join(", "), vec!["?"; DETAILS.len()].join(", "))
+    format!(
+        "INSERT INTO requests ({}) VALUES ({})",
+        DETAILS.join(", "),
+        vec!["?"; DETAILS.len()].join(", ")
+    )
 });
 
 fn detail_values(stored: &StoredRequest) -> [Value; DETAILS.len()] {
