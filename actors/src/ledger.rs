@@ -18,6 +18,7 @@ mod exported;
 mod histogram;
 mod in_flight;
 mod record;
+pub mod series;
 mod slot;
 mod totals;
 mod traces;
@@ -123,7 +124,9 @@ impl Ledger {
                     self.traces.keep(&record, now);
                     let failed = matches!(record.end, RequestEnd::Failed { .. });
                     Self::log(&record, if failed { log::Level::Warn } else { log::Level::Info });
-                    self.slot.publish(FinishedRequest { record: *record, ended: now, cost: None });
+                    let finished = FinishedRequest { record: *record, ended: now, cost: None };
+                    self.slot.series().count(&finished);
+                    self.slot.publish(finished);
                 }
                 LedgerEvent::LogOnly(record) => Self::log(&record, log::Level::Debug),
             }

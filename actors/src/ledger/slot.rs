@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crossbeam_queue::SegQueue;
 use tokio::sync::broadcast;
 
+use super::series::SharedSeries;
 use super::{FinishedRequest, LedgerEvent, Rows};
 use crate::clock::{self, Millis};
 use crate::snapshot::Snapshot;
@@ -40,6 +41,7 @@ pub(crate) struct LedgerSlot {
     queue: EventQueue,
     saved: Snapshot<SavedTotals>,
     finished: broadcast::Sender<Arc<FinishedRequest>>,
+    series: SharedSeries,
     /// The incarnation that reads the queue. A replaced one may still be running.
     current: Arc<AtomicU64>,
 }
@@ -83,6 +85,7 @@ impl Default for LedgerSlot {
             queue: EventQueue::default(),
             saved: Snapshot::default(),
             finished: broadcast::Sender::new(PUBLISHED),
+            series: SharedSeries::default(),
             current: Arc::default(),
         }
     }
@@ -92,6 +95,11 @@ impl LedgerSlot {
     /// The requests that end from now on.
     pub(crate) fn finished(&self) -> broadcast::Sender<Arc<FinishedRequest>> {
         self.finished.clone()
+    }
+
+    /// The counters and histograms of all requests.
+    pub(crate) fn series(&self) -> SharedSeries {
+        self.series.clone()
     }
 
     pub(crate) fn queue(&self) -> &EventQueue {
@@ -130,6 +138,10 @@ impl SlotAccess {
             self.slot.saved.store(totals.clone());
             self.saved_at = now;
         }
+    }
+
+    pub(super) fn series(&self) -> &SharedSeries {
+        &self.slot.series
     }
 
     /// Hands a request to all subscribers; it never waits for them.
