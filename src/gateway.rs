@@ -1,5 +1,6 @@
 //! The running gateway: its assembly, and what its threads share.
 
+mod counters;
 mod health_reset;
 mod liveness;
 
@@ -24,6 +25,7 @@ use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::supervisor::{Reconfigure, Supervisor};
 use vandamme_actors::upstream::ConnectionSettings;
 
+pub(crate) use self::counters::{Bound, Counters};
 use crate::access_keys::{AccessKeys, KeyHash};
 use crate::caller::GatewayKeys;
 use crate::config::{Config, DemoMode, ListenerTls};
@@ -57,6 +59,7 @@ pub(crate) struct Gateway {
     pub(crate) liveness: SingleFlight<(), Vec<String>>,
     /// The demo provider. Once started it stays, since requests to it may be in flight.
     demo: Mutex<Option<Demo>>,
+    pub(crate) counters: Counters,
     in_flight: Arc<AtomicUsize>,
     watchers: Arc<AtomicUsize>,
     ready: AtomicBool,
@@ -190,6 +193,7 @@ impl Gateway {
             listings: SingleFlight::default(),
             liveness: SingleFlight::default(),
             demo: Mutex::new(demo),
+            counters: Counters::default(),
             in_flight: Arc::default(),
             watchers: Arc::default(),
             ready: AtomicBool::new(true),

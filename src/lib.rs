@@ -9,6 +9,7 @@ pub mod demo;
 mod failure;
 mod gateway;
 mod master;
+mod metrics;
 mod models;
 mod probe;
 mod process;
