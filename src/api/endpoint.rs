@@ -182,6 +182,7 @@ impl EndpointRequest {
             peer: self.request.peer_addr().map(|peer| peer.ip()),
             caller,
             trace,
+            span: proxy::request_span(&self.gateway, self.request.headers()),
         };
         Ok(Accepted { request, admission, steps })
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use vandamme_protocol::request::ToolHistory;
+use vandamme_protocol::trace_context::RequestSpan;
 use vandamme_protocol::vocabulary::Usage;
 
 use super::{CallRecord, UNKNOWN};
@@ -52,6 +53,8 @@ pub struct RequestSummary {
     pub session: Option<Arc<str>>,
     /// The agent in that session that the client names; `None` for the main one.
     pub agent: Option<Arc<str>>,
+    /// The request's span; `None` if no traces are exported.
+    pub span: Option<Arc<RequestSpan>>,
 }
 
 /// The entry of one request.
