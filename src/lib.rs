@@ -11,6 +11,7 @@ mod gateway;
 mod master;
 mod metrics;
 mod models;
+mod otlp;
 mod probe;
 mod process;
 mod proxy;

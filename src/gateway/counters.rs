@@ -19,6 +19,8 @@ pub(crate) struct Counters {
     /// When this process started to serve.
     pub(crate) started: SystemTime,
     refused: [AtomicU64; Bound::ALL.len()],
+    exported_spans: AtomicU64,
+    dropped_spans: AtomicU64,
     reloaded: AtomicU64,
     not_reloaded: AtomicU64,
     /// Milliseconds since the Unix epoch.
@@ -63,6 +65,8 @@ impl Default for Counters {
         Self {
             started,
             refused: Default::default(),
+            exported_spans: AtomicU64::new(0),
+            dropped_spans: AtomicU64::new(0),
             reloaded: AtomicU64::new(0),
             not_reloaded: AtomicU64::new(0),
             last_reload: AtomicU64::new(millis(started)),
@@ -77,6 +81,17 @@ impl Counters {
 
     pub(crate) fn refused(&self, bound: Bound) -> u64 {
         self.refused[bound as usize].load(Ordering::Relaxed)
+    }
+
+    /// Counts spans that a collector has accepted, and those that were dropped.
+    pub(crate) fn count_spans(&self, exported: u64, dropped: u64) {
+        self.exported_spans.fetch_add(exported, Ordering::Relaxed);
+        self.dropped_spans.fetch_add(dropped, Ordering::Relaxed);
+    }
+
+    /// The spans so far: exported, dropped.
+    pub(crate) fn spans(&self) -> [u64; 2] {
+        [&self.exported_spans, &self.dropped_spans].map(|count| count.load(Ordering::Relaxed))
     }
 
     /// Counts a reload, which `succeeded` or changed nothing.

@@ -88,6 +88,8 @@ families! {
     MODELS_FAILING: Gauge "vdm_provider_models_failing" "" ["provider"]
         "Models of the provider that are called last, because they fail.";
     LOG_DROPPED: Counter "vdm_log_lines_dropped" "" [] "Log lines that were dropped, because stderr or the journal was too slow.";
+    SPANS: Counter "vdm_otlp_spans" "" ["result"]
+        "Spans for the OpenTelemetry collector; result is exported or dropped. Requests that the exporter missed count as dropped.";
     RELOADS: Counter "vdm_config_reloads" "" ["result"] "Reloads of the configuration; result is success or failure.";
     RELOAD_TIME: Gauge "vdm_config_last_reload_success_timestamp" "seconds" []
         "Unix time of the last successful reload, or of the start.";

@@ -22,6 +22,10 @@ pub(super) async fn add(gateway: &Gateway, connections: Option<usize>, expositio
     exposition.add(&declared::CONNECTIONS, connections.map(|open| Sample::whole(&[], open as u64)));
     add_providers(&views(gateway).await, exposition);
     exposition.add(&declared::LOG_DROPPED, [Sample::whole(&[], telemetry::dropped_lines())]);
+    if gateway.sampler.is_some() {
+        let results = ["exported", "dropped"].into_iter().zip(counters.spans());
+        exposition.add(&declared::SPANS, results.map(|(result, count)| Sample::whole(&[result], count)));
+    }
     let reloads = counters.reloads();
     let results = [("success", reloads.succeeded), ("failure", reloads.failed)];
     exposition.add(&declared::RELOADS, results.map(|(result, count)| Sample::whole(&[result], count)));

@@ -7,7 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use vandamme_protocol::vocabulary::Usage;
 
-use super::{CallRecord, FinishedRequest, Record, RequestEnd, UNKNOWN};
+pub use super::UNKNOWN;
+use super::{CallRecord, FinishedRequest, Record, RequestEnd};
 use crate::excerpt::one_line;
 use crate::outcome::Outcome;
 use crate::settings::Api;
