@@ -19,6 +19,7 @@ mod logs;
 mod messages;
 mod models;
 mod profiles;
+mod prometheus;
 mod query;
 mod render_error;
 mod report;
@@ -66,6 +67,7 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::HEALTH, || reads(health::health));
         register(app, &routes::LIVE, || reads(probes::live));
         register(app, &routes::READY, || reads(probes::ready));
+        register(app, &routes::METRICS, || reads(prometheus::scrape));
         register(app, &routes::RUNNING_TOTALS, || reads(running_totals::running_totals));
         register(app, &routes::LOGS, || reads(logs::list));
         register(app, &routes::ACTIVE_REQUESTS, || reads(active_requests::list));

@@ -9,6 +9,7 @@ mod client_access;
 mod client_keys;
 mod client_variables;
 mod default_provider;
+mod demo_mode;
 mod dialect;
 mod environment;
 mod error;
@@ -27,6 +28,7 @@ mod middleware;
 mod model_page;
 mod near_misses;
 mod other_programs;
+mod otlp;
 mod overrides;
 mod pem_files;
 mod prices;
@@ -60,6 +62,7 @@ use base_url::ListenAddress;
 use builder::Builder;
 pub(crate) use client_keys::is_name as is_client_name;
 use client_variables::Below;
+pub use demo_mode::DemoMode;
 pub(crate) use environment::prefix as variable_prefix;
 use error::Diagnostics;
 pub use error::{ConfigError, ConfigErrorKind};
@@ -72,6 +75,7 @@ use layer::{Layer, LocatedText, Section};
 pub use listener_tls::ListenerTls;
 pub(crate) use listener_tls::{BUFFER as TLS_BUFFER, fingerprint};
 pub(crate) use near_misses::near_provider;
+pub(crate) use otlp::{OtlpConfig, Sampler, SemanticNames};
 pub use overrides::{ForSessions, Overrides, Verbose};
 pub use provenance::{ConfigValue, VariableDoc};
 pub(crate) use schema::applies_at_start;
@@ -97,20 +101,12 @@ pub struct Config {
     /// By the environment alone.
     pub proxies: Arc<ProxySettings>,
     pub demo: DemoMode,
+    /// `None` exports no traces and no metrics.
+    pub(crate) otlp: Option<OtlpConfig>,
     /// Warnings of the start, one line each.
     pub warnings: Vec<String>,
     /// Every value with its place.
     pub values: Vec<ConfigValue>,
-}
-
-/// When the embedded provider answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DemoMode {
-    /// `VDM_DEMO=1`: beside whatever is configured.
-    Forced,
-    /// No provider is registered, and only this machine can reach the listener.
-    Fallback,
-    Off,
 }
 
 /// The name of the embedded provider.
@@ -339,7 +335,7 @@ impl<'a> LayerReading<'a> {
         let mut builder = Builder::new(&self.layers, merged, &listener, &self.variables);
         builder.directory.clone_from(&self.overrides.working_directory);
         builder.build_all();
-        let demo = builder.demo_mode(root.flag("demo"));
+        let demo = DemoMode::new(root.flag("demo"), &builder, &listener);
         let default_provider = builder.default_provider(demo);
         builder.warn_of_variables(&self.variables);
         if !access.are_required() && !listener.is_loopback() {
@@ -370,6 +366,7 @@ impl<'a> LayerReading<'a> {
             top_models,
             limits,
         };
+        let otlp = otlp::read(&self.variables, &mut self.report);
         let mut warnings = std::mem::take(&mut self.report.warnings);
         warnings.append(&mut builder.warnings);
         let mut config = Config {
@@ -383,6 +380,7 @@ impl<'a> LayerReading<'a> {
             tls,
             proxies,
             demo,
+            otlp,
             warnings,
             values: provenance::all(merged),
         };

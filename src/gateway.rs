@@ -1,5 +1,6 @@
 //! The running gateway: its assembly, and what its threads share.
 
+mod counters;
 mod health_reset;
 mod history;
 mod liveness;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use actix::Addr;
 use actix_rt::ArbiterHandle;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use vandamme_actors::catalog::{Listing, ListingKey};
@@ -25,9 +27,10 @@ use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::supervisor::{Reconfigure, Supervisor};
 use vandamme_actors::upstream::ConnectionSettings;
 
+pub(crate) use self::counters::{Bound, Counters};
 use crate::access_keys::{AccessKeys, KeyHash};
 use crate::caller::GatewayKeys;
-use crate::config::{Config, DemoMode, ListenerTls};
+use crate::config::{Config, DemoMode, ListenerTls, Sampler};
 use crate::demo::{self, Demo};
 use crate::failure::Failure;
 use crate::live::Live;
@@ -64,6 +67,9 @@ pub(crate) struct Gateway {
     pub(crate) logins: Logins,
     /// The demo provider. Once started it stays, since requests to it may be in flight.
     demo: Mutex<Option<Demo>>,
+    pub(crate) counters: Counters,
+    /// Which requests are traced; `None` exports no traces.
+    pub(crate) sampler: Option<Sampler>,
     in_flight: Arc<AtomicUsize>,
     watchers: Arc<AtomicUsize>,
     ready: AtomicBool,
@@ -122,9 +128,10 @@ impl Drop for Admission {
 
 impl LiveConfig {
     fn new(settings: Settings, keys: ConfiguredKeys, before: Option<&Self>) -> Self {
-        let ConfiguredKeys { proxy_key, access } = keys;
+        let ConfiguredKeys { proxy_key, access, exports } = keys;
         let earlier = |of: fn(&Self) -> &[ApiKey]| before.map(of).unwrap_or_default().iter().cloned();
-        let known = latest(earlier(|live| &live.known).chain(credentials(&settings, proxy_key.as_ref())));
+        let known =
+            latest(earlier(|live| &live.known).chain(credentials(&settings, proxy_key.as_ref(), &exports)));
         let key_texts = latest(earlier(|live| &live.key_texts).chain(proxy_key));
         let earlier = before.map(|live| live.key_hashes.clone()).unwrap_or_default();
         let key_hashes = latest_by(earlier.into_iter().chain(access.hashes()), |hash| *hash);
@@ -144,13 +151,19 @@ impl LiveConfig {
 struct ConfiguredKeys {
     proxy_key: Option<ApiKey>,
     access: AccessKeys,
+    /// The headers of telemetry exports. Set at the start; later configurations keep them as secrets.
+    exports: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// All secrets of a configuration.
-fn credentials(settings: &Settings, proxy_key: Option<&ApiKey>) -> Vec<ApiKey> {
+fn credentials(
+    settings: &Settings,
+    proxy_key: Option<&ApiKey>,
+    exports: &[(HeaderName, HeaderValue)],
+) -> Vec<ApiKey> {
     let catalogue = settings.top_models.as_ref().map(|top| &top.catalogue);
     let providers: Vec<_> = settings.providers.iter().chain(catalogue).collect();
-    let headers = providers.iter().flat_map(|provider| &provider.custom_headers);
+    let headers = providers.iter().flat_map(|provider| &provider.custom_headers).chain(exports);
     let in_headers = headers
         .filter_map(|(name, value)| Some(secret::in_header(name.as_str(), value.to_str().ok()?)))
         .flatten();
@@ -179,16 +192,19 @@ impl Gateway {
     /// # Errors
     /// One line for the user who started it.
     pub(crate) fn start(config: Config) -> Result<Self, String> {
-        let Config { mut settings, proxies, proxy_api_key: proxy_key, access, demo, tls, .. } = config;
+        let Config { mut settings, proxies, proxy_api_key: proxy_key, access, demo, tls, otlp, .. } = config;
         let demo = match demo {
             DemoMode::Off => None,
             DemoMode::Forced | DemoMode::Fallback => Some(with_demo(None, &mut settings)?),
         };
         let connect_timeout = settings.limits.connect_timeout;
+        let sampler = otlp.as_ref().and_then(|otlp| otlp.traces.as_ref().map(|_| otlp.sampler));
+        let exports = otlp.map(|otlp| otlp.headers).unwrap_or_default();
+        let keys = ConfiguredKeys { proxy_key, access, exports };
         let wiring = ConnectionSettings { tls: client_config()?, proxies, connect_timeout };
         let (supervisor, registry) = Supervisor::start_tree(settings.clone());
         Ok(Self {
-            live: Snapshot::new(LiveConfig::new(settings, ConfiguredKeys { proxy_key, access }, None)),
+            live: Snapshot::new(LiveConfig::new(settings, keys, None)),
             tls: Snapshot::new(tls),
             supervisor,
             registry,
@@ -199,6 +215,8 @@ impl Gateway {
             last_hour: Arc::new(Live::new()),
             logins: Logins::default(),
             demo: Mutex::new(demo),
+            counters: Counters::default(),
+            sampler,
             in_flight: Arc::default(),
             watchers: Arc::default(),
             ready: AtomicBool::new(true),
@@ -226,7 +244,7 @@ impl Gateway {
         let before = self.live_config();
         self.tls.store(tls);
         let obsolete = obsolete_addresses(&before.settings, &settings);
-        let keys = ConfiguredKeys { proxy_key, access };
+        let keys = ConfiguredKeys { proxy_key, access, exports: Vec::new() };
         self.live.store(LiveConfig::new(settings.clone(), keys, Some(&before)));
         let stopped = |_| "the supervisor has stopped; restart the gateway".to_owned();
         self.supervisor.send(Reconfigure(settings)).await.map_err(stopped)?;

@@ -146,6 +146,7 @@ async fn send_request(gateway: &Arc<Gateway>, model: &str) -> Result<Option<Stri
         peer: None,
         caller: None,
         trace: RouteTrace::default(),
+        span: None,
     };
     entry.set_summary(request.summary(&gateway.live_config()));
     let outcome = match proxy::start(gateway.clone(), request, entry, PATIENCE).await {

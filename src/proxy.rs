@@ -23,6 +23,7 @@ mod run_record;
 mod session;
 mod start;
 mod target_queue;
+mod trace_headers;
 mod translation;
 mod upstream_body;
 mod upstream_headers;
@@ -39,6 +40,7 @@ use vandamme_actors::outcome::Outcome;
 use vandamme_actors::routing::Route;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::request::{PromptPrefix, RequestHead, Streaming};
+use vandamme_protocol::trace_context::RequestSpan;
 
 use crate::caller::Caller;
 use crate::gateway::LiveConfig;
@@ -49,6 +51,7 @@ pub(crate) use self::fetch_models::fetch_models;
 pub(crate) use self::route_trace::{RouteSteps, RouteTrace};
 pub(crate) use self::run_record::FailedRun;
 pub(crate) use self::start::{RunProgress, start};
+pub(crate) use self::trace_headers::request_span;
 
 /// A client's request, parsed as far as the gateway requires.
 pub(crate) struct ProxyRequest {
@@ -68,6 +71,8 @@ pub(crate) struct ProxyRequest {
     pub(crate) caller: Option<Caller>,
     /// Sends the steps of the run for the response header `x-vdm-route`.
     pub(crate) trace: RouteTrace,
+    /// Its span; `None` if no traces are exported.
+    pub(crate) span: Option<Arc<RequestSpan>>,
 }
 
 impl ProxyRequest {
@@ -85,6 +90,7 @@ impl ProxyRequest {
             agent: session::agent(self, live),
             prefix: session.as_ref().and_then(|_| PromptPrefix::read(&self.body)).map(Arc::new),
             session,
+            span: self.span.clone(),
         }
     }
 

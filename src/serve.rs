@@ -28,6 +28,7 @@ use self::reload::Reloader;
 use crate::api::connection::{self, ConnectionLimiter};
 use crate::config::{Config, Overrides};
 use crate::gateway::{Gateway, Listener};
+use crate::otlp;
 use crate::process::channel::Channel;
 use crate::process::descriptors::Descriptors;
 use crate::process::systemd;
@@ -101,12 +102,13 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
             .map_err(|error| format!("files cannot be watched: {error}"))?,
     };
     let mut reloader = Reloader::new(&config, origin.overrides);
-    let (host, limits) = (config.host.clone(), config.settings.limits.clone());
+    let (host, limits, otlp) = (config.host.clone(), config.settings.limits.clone(), config.otlp.clone());
     let gateway = web::Data::new(Gateway::start(config)?);
     let first = listeners.first().ok_or("there is no listener")?;
     let address = first.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
     gateway.listens(Listener { address, host });
     gateway.start_history();
+    let exporter = otlp.map(|config| otlp::start(config, gateway.clone().into_inner()));
     let descriptors = Descriptors::raise(&limits);
     let limiter = Arc::new(ConnectionLimiter::new(descriptors.connections()));
     let mut commands = Commands::open(origin.supervision, &gateway, address, changes).await?;
@@ -142,6 +144,9 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     // Once the ledger answers, the last requests are in the log.
     drop(timeout(LAST_WORDS, gateway.registry.load().ledger.send(Observe::<LedgerView>::new())).await);
     gateway.end_history().await;
+    if let Some(exporter) = exporter {
+        exporter.flush().await;
+    }
     Ok(ending)
 }
 

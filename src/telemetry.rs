@@ -15,6 +15,7 @@ use log::{LevelFilter, Record};
 use self::journal::Journal;
 use self::line::Style;
 pub use self::writer::LogGuard;
+pub(crate) use self::writer::dropped_lines;
 use self::writer::{LineSink, Lines};
 
 /// The prefix of the names of our crates.

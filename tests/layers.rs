@@ -177,7 +177,15 @@ const DIRECTIONS: [Direction; 3] = [
         sources: "src",
         nevers: &[
             Never { from: "config", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
-            Never { from: "gateway", to: &["proxy", "models", "probe", "dashboard", "api", "cli", "serve"] },
+            Never {
+                from: "gateway",
+                to: &["proxy", "models", "metrics", "otlp", "probe", "dashboard", "api", "cli", "serve"],
+            },
+            Never {
+                from: "otlp",
+                to: &["proxy", "models", "metrics", "probe", "dashboard", "api", "cli", "serve"],
+            },
+            Never { from: "metrics", to: &["proxy", "models", "probe", "dashboard", "api", "cli", "serve"] },
             Never { from: "proxy", to: &["models", "probe", "dashboard", "api", "cli", "serve"] },
             Never { from: "models", to: &["probe", "api", "cli", "serve"] },
             Never { from: "probe", to: &["api", "cli", "serve"] },

@@ -19,6 +19,7 @@ mod exported;
 mod histogram;
 mod in_flight;
 mod record;
+pub mod series;
 mod slot;
 mod totals;
 mod traces;
@@ -131,6 +132,7 @@ impl Ledger {
                     self.traces.keep(&finished);
                     let failed = matches!(finished.record.end, RequestEnd::Failed { .. });
                     Self::log(&finished, if failed { log::Level::Warn } else { log::Level::Info });
+                    self.slot.series().count(&finished);
                     self.slot.publish(finished);
                 }
                 LedgerEvent::LogOnly(record) => {

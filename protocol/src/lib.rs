@@ -17,5 +17,6 @@ pub mod signature;
 pub mod sse;
 pub mod tokens;
 pub mod tool_id;
+pub mod trace_context;
 pub mod vocabulary;
 pub mod wildcard;

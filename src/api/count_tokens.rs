@@ -57,6 +57,7 @@ async fn answer(
         peer: request.peer_addr().map(|peer| peer.ip()),
         caller,
         trace: RouteTrace::default(),
+        span: None,
     };
     Ok(match proxy::count(gateway, counted).await {
         Ok(Count::Counted { status, headers, body }) => endpoint::whole(status, headers, body, id),

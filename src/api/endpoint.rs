@@ -20,7 +20,7 @@ use super::render_error::{self, REQUEST_ID};
 use super::{access, guarded, shared};
 use crate::caller::{self, Caller};
 use crate::failure::busy_wait;
-use crate::gateway::{Admission, Gateway, LiveConfig};
+use crate::gateway::{Admission, Bound, Gateway, LiveConfig};
 use crate::proxy::{
     self, DeferredReply, FailedRun, ProxyReply, ProxyRequest, ReplyForm, RouteSteps, RouteTrace, RunProgress,
     Targets, UpstreamCall,
@@ -113,7 +113,10 @@ pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admit
         return Err(Refused(503, ErrorKind::Api, "the gateway is shutting down".to_owned()));
     }
     let busy = || Refused(503, ErrorKind::Api, "too many requests are in flight".to_owned());
-    let admission = gateway.admit().ok_or_else(busy)?;
+    let admission = gateway.admit().ok_or_else(|| {
+        gateway.counters.refuse(Bound::InFlight);
+        busy()
+    })?;
     Ok(Admitted { admission, caller })
 }
 
@@ -179,6 +182,7 @@ impl EndpointRequest {
             peer: self.request.peer_addr().map(|peer| peer.ip()),
             caller,
             trace,
+            span: proxy::request_span(&self.gateway, self.request.headers()),
         };
         Ok(Accepted { request, admission, steps })
     }
@@ -253,11 +257,13 @@ pub(super) async fn read(
     let body = match body::read(payload, request.headers(), limits).await {
         Ok(body) => body,
         Err(Unreadable::TooLarge) => {
+            gateway.counters.refuse(Bound::RequestBody);
             body::drain(request, payload, limits).await;
             let message = format!("the request body has more than {} bytes", limits.request_body);
             return Err(Refused(413, ErrorKind::TooLarge, message));
         }
         Err(Unreadable::TooSlow) => {
+            gateway.counters.refuse(Bound::BodyMinRate);
             let message = "the request body did not arrive in time".to_owned();
             return Err(Refused(408, ErrorKind::Timeout, message));
         }

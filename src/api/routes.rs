@@ -54,6 +54,7 @@ pub(super) const SHORT_PROFILES: Endpoint = endpoint("GET, HEAD", "/profiles", A
 pub(super) const TOP_MODELS: Endpoint = endpoint("GET, HEAD", "/top-models", Access::Serve);
 // It sends a request to a model, so HEAD is not accepted.
 pub(super) const TEST_CONNECTION: Endpoint = endpoint("GET", "/test-connection", Access::Serve);
+pub(super) const METRICS: Endpoint = endpoint("GET, HEAD", "/metrics", Access::Read);
 pub(super) const RUNNING_TOTALS: Endpoint = endpoint("GET, HEAD", "/metrics/running-totals", Access::Read);
 pub(super) const LOGS: Endpoint = endpoint("GET, HEAD", "/metrics/logs", Access::Read);
 pub(super) const ACTIVE_REQUESTS: Endpoint = endpoint("GET, HEAD", "/metrics/active-requests", Access::Read);
@@ -85,7 +86,7 @@ pub(super) const HELLO: Endpoint = endpoint("HEAD", "/api/hello", Access::Open);
 mod tests {
     use super::*;
 
-    const ALL: [Endpoint; 31] = [
+    const ALL: [Endpoint; 32] = [
         MESSAGES,
         COUNT_TOKENS,
         CHAT_COMPLETIONS,
@@ -96,6 +97,7 @@ mod tests {
         SHORT_PROFILES,
         TOP_MODELS,
         TEST_CONNECTION,
+        METRICS,
         RUNNING_TOTALS,
         LOGS,
         ACTIVE_REQUESTS,

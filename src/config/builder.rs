@@ -6,7 +6,6 @@ use std::sync::Arc;
 use vandamme_actors::cost::PriceTable;
 use vandamme_actors::settings::{PartialProvider, ProviderSettings};
 
-use super::DemoMode;
 use super::base_url::ListenAddress;
 use super::error::ConfigError;
 use super::layer::{Layer, Section};
@@ -44,14 +43,6 @@ impl<'a> Builder<'a> {
             partial: Vec::new(),
             warnings: Vec::new(),
             errors: Vec::new(),
-        }
-    }
-
-    pub(super) fn demo_mode(&self, asked: Option<bool>) -> DemoMode {
-        match asked {
-            Some(true) => DemoMode::Forced,
-            None if self.registered.is_empty() && self.listener.is_loopback() => DemoMode::Fallback,
-            Some(false) | None => DemoMode::Off,
         }
     }
 

@@ -120,7 +120,7 @@ mod tests {
             elapsed: Duration::from_millis(1100),
             end,
         };
-        FinishedRequest { record, ended, cost: None }
+        FinishedRequest { record, ended, cost: None, cache_loss: None }
     }
 
     /// Requirement: requests are counted once, in the interval in which they ended and at their provider.

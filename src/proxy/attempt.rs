@@ -27,6 +27,7 @@ use super::deadline::{CallTimeouts, Deadline};
 use super::fixups::Fixups;
 use super::remedies;
 use super::run_record::RunRecord;
+use super::trace_headers;
 use super::upstream_body::{LARGEST_LIST, UpstreamReply, read_up_to};
 use super::upstream_headers::{for_call, passed_back};
 use super::upstream_request::{ReplyPath, Slices, UpstreamRequest};
@@ -119,7 +120,8 @@ impl<'a> Attempt<'a> {
                 sent.insert(built.map_err(refused)?)
             }
         };
-        let headers = self.headers(sent).map_err(refused)?;
+        let mut headers = self.headers(sent).map_err(refused)?;
+        trace_headers::add(&mut headers, self.request, &self.gateway.live_config(), record.calls());
         record.call(self.lease);
         let mut failed = match self.call_in_time(sent, headers, record).await {
             Ok(answered) => return Ok(answered),

@@ -47,6 +47,7 @@ pub(crate) async fn fetch_models(
         peer: None,
         caller: None,
         trace: RouteTrace::default(),
+        span: None,
     };
     let record = RunRecord::new(&request.id, None, &request.trace);
     let Served { answered, lease } = serve_request(gateway, &request, record).await?;

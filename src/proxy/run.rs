@@ -28,7 +28,7 @@ use super::target_queue::{RunTarget, TargetQueue};
 use super::{ProxyReply, ProxyRequest, affinity};
 use crate::caller;
 use crate::failure::Failure;
-use crate::gateway::Gateway;
+use crate::gateway::{Bound, Gateway};
 
 /// An upstream's answer, and the lease that it came by.
 pub(super) struct Served {
@@ -75,6 +75,9 @@ pub(super) async fn run(
         Err(failure) => {
             if let Failure::NoLease(none) = &failure {
                 entry.routed(&none.provider.name, &none.model);
+                if none.refusal == LeaseRefusal::Busy {
+                    gateway.counters.refuse(Bound::ProviderQueue);
+                }
             }
             Err(FailedRun::new(failure, entry))
         }

@@ -38,6 +38,11 @@ impl<'r> RunRecord<'r> {
         }
     }
 
+    /// The calls so far.
+    pub(super) fn calls(&self) -> u32 {
+        self.entry.as_ref().map_or(0, |entry| entry.record.upstream_calls)
+    }
+
     /// The head of the call's reply has arrived.
     pub(super) fn replied(&self, status: u16) {
         if let Some(entry) = &self.entry {

@@ -184,7 +184,7 @@ fn allowed(client: &HeaderMap) -> HeaderMap {
 
 /// Copies some of a client's headers. Values of a list header are joined with commas (RFC 9110, section 5.3). Of any other
 /// header the last value counts.
-fn take_over(headers: &mut HeaderMap, client: &HeaderMap, wanted: impl Fn(&str) -> bool) {
+pub(super) fn take_over(headers: &mut HeaderMap, client: &HeaderMap, wanted: impl Fn(&str) -> bool) {
     const LISTS: [&str; 2] = ["anthropic-beta", "tracestate"];
     for name in client.keys().filter(|name| wanted(name.as_str())) {
         let values: Vec<_> = client.get_all(name).map(HeaderValue::as_bytes).collect();

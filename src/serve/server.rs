@@ -59,6 +59,7 @@ fn listen(
         }
         let shared = gateway.clone();
         let app = App::new()
+            .app_data(web::Data::from(limiter.clone()))
             .configure(api::endpoints(&gateway))
             .wrap_fn(move |request, app| cors::handle(request, app, &shared));
         let app = apply_fn_factory(map_config(app, |()| AppConfig::default()), connection::serve);

@@ -13,6 +13,14 @@ const WAITING: usize = 10_000;
 /// How long the program waits for the last lines when it ends.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
+/// All lines that this process has dropped.
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// The lines that were dropped so far.
+pub(crate) fn dropped_lines() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
 enum WriterCommand {
     Write(Vec<u8>),
     /// Reply once everything before this has been written.
@@ -101,6 +109,7 @@ impl Write for LineSink {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
+                DROPPED.fetch_add(1, Ordering::Relaxed);
             }
         }
         Ok(line.len())

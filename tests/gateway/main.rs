@@ -45,6 +45,7 @@ mod passthrough;
 mod passthrough_keys;
 mod probes;
 mod process_control;
+mod prometheus;
 mod provider_commands;
 mod python_original;
 mod recording;

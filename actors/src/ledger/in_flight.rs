@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use vandamme_protocol::request::{PromptPrefix, ToolHistory};
+use vandamme_protocol::trace_context::RequestSpan;
 use vandamme_protocol::vocabulary::Usage;
 
 use super::{CallRecord, UNKNOWN};
@@ -54,6 +55,8 @@ pub struct RequestSummary {
     pub agent: Option<Arc<str>>,
     /// The hashes of its prompt, of requests with a session. Only the ledger needs them.
     pub prefix: Option<Arc<PromptPrefix>>,
+    /// The request's span; `None` if no traces are exported.
+    pub span: Option<Arc<RequestSpan>>,
 }
 
 /// The entry of one request.

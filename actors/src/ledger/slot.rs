@@ -7,6 +7,7 @@ use crossbeam_queue::SegQueue;
 use tokio::sync::broadcast;
 use vandamme_protocol::vocabulary::Usage;
 
+use super::series::SharedSeries;
 use super::{FinishedRequest, LedgerEvent, Record, Rows};
 use crate::clock::{self, Millis};
 use crate::cost::{Cost, PriceTable};
@@ -53,6 +54,7 @@ pub(crate) struct LedgerSlot {
     finished: broadcast::Sender<Arc<FinishedRequest>>,
     prices: Snapshot<Arc<PriceTable>>,
     store: Arc<dyn RequestStore>,
+    series: SharedSeries,
     /// The incarnation that reads the queue. A replaced one may still be running.
     current: Arc<AtomicU64>,
 }
@@ -98,6 +100,7 @@ impl LedgerSlot {
             finished: broadcast::Sender::new(PUBLISHED),
             store,
             prices: Snapshot::default(),
+            series: SharedSeries::default(),
             current: Arc::default(),
         }
     }
@@ -105,6 +108,11 @@ impl LedgerSlot {
     /// The requests that end from now on.
     pub(crate) fn finished(&self) -> broadcast::Sender<Arc<FinishedRequest>> {
         self.finished.clone()
+    }
+
+    /// The counters and histograms of all requests.
+    pub(crate) fn series(&self) -> SharedSeries {
+        self.series.clone()
     }
 
     pub(crate) fn queue(&self) -> &EventQueue {
@@ -148,6 +156,10 @@ impl SlotAccess {
             self.slot.saved.store(totals.clone());
             self.saved_at = now;
         }
+    }
+
+    pub(super) fn series(&self) -> &SharedSeries {
+        &self.slot.series
     }
 
     /// What a request has cost that ended at this time; `None` if that is not known, or if it reached no provider.

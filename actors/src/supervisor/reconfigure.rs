@@ -52,6 +52,7 @@ impl Supervisor {
             event_queue: old.event_queue.clone(),
             finished: old.finished.clone(),
             history: old.history.clone(),
+            series: old.series.clone(),
             routes: self.routes.clone(),
             providers: handles,
             // The generation stays the same: no actor was replaced, so every pending request gets its answer.

@@ -13,7 +13,7 @@ use vandamme_actors::settings::Limits;
 use super::client_io::{self, ClientIo};
 use super::limiter::{Class, SlotClaim};
 use super::{ClientConnection, ClientStream, ConnectionLimiter, ConnectionPhase, Security, worker};
-use crate::gateway::Gateway;
+use crate::gateway::{Bound, Gateway};
 
 /// How long to wait for the other threads to find a connection to close.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -38,6 +38,7 @@ pub(crate) async fn accept(
             // Another connection may have closed in the meantime.
             if !make_room(gateway).await && !slot.fits(limits) {
                 slot.class = Class::Reserved;
+                gateway.counters.refuse(Bound::Connections);
                 if slot.exceeds_reserve(limits) && !worker::close_longest_waiting(Class::Reserved) {
                     return Err(refuse(
                         &io,
@@ -49,6 +50,7 @@ pub(crate) async fn accept(
             slot
         }
         SlotClaim::Refused => {
+            gateway.counters.refuse(Bound::ConnectionsPerAddress);
             return Err(refuse(
                 &io,
                 security,

@@ -161,6 +161,31 @@ pub(super) const VARIABLES: &[VariableWithoutKey] = &[
         "Trusted certificates in place of the system's; public ones stay trusted.",
         PROXY_GUIDE,
     ),
+    other(
+        "OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        "Where traces and metrics are sent, as OTLP over HTTP with JSON. The first is the base of `/v1/traces` and `/v1/metrics`.",
+        OTLP_GUIDE,
+    ),
+    other(
+        "OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_EXPORTER_OTLP_TIMEOUT",
+        "Headers of each export, such as `authorization=Bearer%20KEY`; `http/json`; milliseconds.",
+        OTLP_GUIDE,
+    ),
+    other(
+        "OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES",
+        "How the exports name this gateway; by default `vandamme-proxy`.",
+        OTLP_GUIDE,
+    ),
+    other(
+        "OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER, OTEL_SDK_DISABLED",
+        "`none`, `none` and `true` turn the exports off.",
+        OTLP_GUIDE,
+    ),
+    other(
+        "OTEL_TRACES_SAMPLER, OTEL_TRACES_SAMPLER_ARG, OTEL_METRIC_EXPORT_INTERVAL, OTEL_SEMCONV_STABILITY_OPT_IN",
+        "Which requests are traced, how often metrics are sent, and with which names.",
+        OTLP_GUIDE,
+    ),
     other("NO_COLOR", "No colours.", None),
     other("COLUMNS", "Width of tables on a terminal.", Some("commands.md")),
     other(
@@ -175,6 +200,8 @@ pub(super) const VARIABLES: &[VariableWithoutKey] = &[
     ),
     other("VDM_WRAP_URL", "Set by `vdm wrap` for its tool: the URL of the gateway in use.", None),
 ];
+
+const OTLP_GUIDE: Option<&str> = Some("opentelemetry.md");
 
 const PROXY_GUIDE: Option<&str> = Some("#reach-a-provider-through-a-proxy");
 
