@@ -114,6 +114,8 @@ struct Master {
     hello: Option<Hello>,
     /// What the next worker begins with.
     state: Vec<u8>,
+    /// A copy of the last good configuration, for a worker that replaces a failed one; empty if there is none. It contains keys.
+    last_good: Vec<u8>,
     /// How often a worker was replaced because it failed.
     replacements: u64,
     terminal: Option<Terminal>,
@@ -175,6 +177,7 @@ impl Master {
             notices: Notices::new(),
             hello: None,
             state: vec![],
+            last_good: vec![],
             replacements: 0,
             terminal: Terminal::of_process(),
             since: Instant::now(),
@@ -267,6 +270,11 @@ impl Master {
                 if role == Role::Serving {
                     self.state = attachment;
                     self.continue_restart();
+                }
+            }
+            WorkerMessage::Configuration => {
+                if role == Role::Serving {
+                    self.last_good = attachment;
                 }
             }
             WorkerMessage::Draining { in_flight, connections } => {

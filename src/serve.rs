@@ -61,6 +61,8 @@ pub(crate) struct Origin {
     pub(crate) overrides: Overrides,
     pub(crate) supervision: Supervision,
     pub(crate) reload: ReloadOn,
+    /// The errors of the configuration on disk, if the gateway starts with the last good one.
+    pub(crate) config_errors: Vec<String>,
 }
 
 /// When the configuration is read again.
@@ -103,6 +105,7 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     let mut reloader = Reloader::new(&config, origin.overrides);
     let (host, limits) = (config.host.clone(), config.settings.limits.clone());
     let gateway = web::Data::new(Gateway::start(config)?);
+    gateway.config_in_use.fell_back(origin.config_errors);
     let first = listeners.first().ok_or("there is no listener")?;
     let address = first.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
     gateway.listens(Listener { address, host });

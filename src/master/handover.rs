@@ -220,8 +220,11 @@ impl Master {
     /// Reports the end of the restart.
     fn announce(&mut self, caller: Option<OwnedFd>) {
         match self.serving() {
-            // The earlier program does not pass the state for the next worker.
-            Some(worker) => worker.send(WorkerOrder::ExportState),
+            // The earlier program does not pass what is for the next worker.
+            Some(worker) => {
+                worker.send(WorkerOrder::ExportConfiguration);
+                worker.send(WorkerOrder::ExportState);
+            }
             None => {
                 self.respawn.failed(std::time::Duration::ZERO, std::time::Instant::now());
             }

@@ -22,6 +22,8 @@ use crate::process::systemd;
 
 /// The flag with which a master starts its workers.
 pub(crate) const WORKER_FLAG: &str = "--worker";
+/// The flag of a worker to which the master sends the last good configuration.
+pub(crate) const LAST_GOOD_FLAG: &str = "--last-good";
 /// Orders that wait while a worker does not read.
 const ORDERS: usize = 64;
 /// Between two pings.

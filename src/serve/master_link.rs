@@ -111,6 +111,16 @@ impl MasterLink {
         }
         let (gateway, messages) = (self.gateway.clone(), self.messages.clone());
         rt::spawn(async move {
+            let mut files = gateway.config_in_use.files();
+            loop {
+                send_configuration(&gateway, &messages);
+                if files.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+        let (gateway, messages) = (self.gateway.clone(), self.messages.clone());
+        rt::spawn(async move {
             let mut last = Vec::new();
             loop {
                 sleep(STATE_INTERVAL).await;
@@ -155,9 +165,11 @@ impl MasterLink {
                 WorkerOrder::Stop => return Shutdown::Stop,
                 WorkerOrder::StopNow => return Shutdown::StopNow,
                 order @ (WorkerOrder::Start(_)
+                | WorkerOrder::LastGood
                 | WorkerOrder::Serve
                 | WorkerOrder::Ping
                 | WorkerOrder::Status
+                | WorkerOrder::ExportConfiguration
                 | WorkerOrder::ExportState) => self.answer(&order),
             }
         }
@@ -233,6 +245,7 @@ impl MasterLink {
             WorkerOrder::Status => {
                 self.messages.send(WorkerMessage::Status(Box::new(self.status_source.status())));
             }
+            WorkerOrder::ExportConfiguration => send_configuration(&self.gateway, &self.messages),
             WorkerOrder::ExportState => {
                 let (gateway, messages) = (self.gateway.clone(), self.messages.clone());
                 rt::spawn(async move {
@@ -244,6 +257,7 @@ impl MasterLink {
             }
             WorkerOrder::ResetHealth(_) => self.messages.send(WorkerMessage::HealthReset(finishing())),
             WorkerOrder::Start(_)
+            | WorkerOrder::LastGood
             | WorkerOrder::Serve
             | WorkerOrder::Retire
             | WorkerOrder::Stop
@@ -270,6 +284,17 @@ impl MasterLink {
             messages.send(WorkerMessage::Pong);
         });
     }
+}
+
+/// Sends a copy of the configuration in use to the master.
+fn send_configuration(gateway: &Gateway, messages: &Messages) {
+    let bytes = gateway.config_in_use.files().borrow().to_bytes();
+    if bytes.is_none() {
+        log::warn!(
+            "the files of the configuration are so large that the master keeps no copy: a worker that replaces a failed one cannot start while they are invalid"
+        );
+    }
+    messages.send_with(WorkerMessage::Configuration, bytes.unwrap_or_default());
 }
 
 /// The answer to an order that has no effect while this worker drains.

@@ -250,6 +250,7 @@ impl StatusSource {
             in_flight: self.gateway.in_flight(),
             providers: settings.providers.iter().map(|provider| provider.name.to_string()).collect(),
             default_provider: settings.default_provider.as_ref().map(ToString::to_string),
+            config_errors: self.gateway.config_in_use.errors().to_vec(),
             wrapped: false,
             worker: None,
         }

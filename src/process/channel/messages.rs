@@ -11,6 +11,9 @@ pub(crate) enum WorkerOrder {
     /// Prepare to serve on the listeners that are the message's descriptors, beginning with the attached state of an earlier
     /// worker. Answer with [`WorkerMessage::Ready`].
     Start(StartReason),
+    /// The attachment is a copy of the last good configuration, in case the one on disk is invalid. It is sent first, to a worker
+    /// that replaces a failed one.
+    LastGood,
     /// Accept connections. The master is prepared for commands to this worker.
     Serve,
     /// Answer with [`WorkerMessage::Pong`], if all threads run.
@@ -23,6 +26,8 @@ pub(crate) enum WorkerOrder {
     ResetHealth(ResetTarget),
     /// Answer with [`WorkerMessage::State`].
     ExportState,
+    /// Answer with [`WorkerMessage::Configuration`].
+    ExportConfiguration,
     /// Accept no more connections, serve the open ones without a limit of time, then exit. The second one limits the time to
     /// `limits.drain`.
     Retire,
@@ -60,6 +65,9 @@ pub(crate) enum WorkerMessage {
     HealthReset(ControlReply),
     /// The attachment is what the next worker should begin with.
     State,
+    /// The attachment is a copy of the configuration in use, for a worker that replaces this one; it is empty if the files are too
+    /// large. Sent when the worker begins to serve, and after each change.
+    Configuration,
     /// So many requests are in flight, and so many connections are open, while it drains.
     Draining {
         in_flight: usize,
