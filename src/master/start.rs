@@ -78,6 +78,7 @@ impl Master {
             }
             StartReason::Restart => self.commit_restart(pid),
         }
+        self.share_permits_anew();
         if let Some(worker) = self.worker(pid) {
             worker.send(WorkerOrder::Serve);
         }

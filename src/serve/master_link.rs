@@ -11,10 +11,10 @@ use actix_web::rt::time::sleep;
 use futures_util::future::{Either, join_all, select};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Shutdown;
 use super::file_changes::FileChanges;
 use super::orders::{StatusSource, next_reload};
 use super::reload::{Reloader, log_reload};
+use super::{Listeners, PAUSE, Shutdown};
 use crate::api::connection::ConnectionLimiter;
 use crate::gateway::{Gateway, ReloadReply};
 use crate::process::Signals;
@@ -30,8 +30,6 @@ const MESSAGES: usize = 64;
 const PROGRESS: Duration = Duration::from_millis(100);
 /// How often the state is sent for the next worker in case this one ends unexpectedly.
 const STATE_INTERVAL: Duration = Duration::from_secs(30);
-/// Upper bound on the delay before the acceptor pauses. Connections that it has accepted reach their threads meanwhile.
-const PAUSE: Duration = Duration::from_millis(150);
 
 /// The channel to the master, with a thread for each direction.
 pub(super) struct MasterLink {
@@ -103,7 +101,8 @@ impl MasterLink {
         loop {
             match self.orders.recv().await {
                 Some(WorkerOrder::Serve) => break,
-                Some(WorkerOrder::Stop | WorkerOrder::StopNow | WorkerOrder::Retire) | None => {
+                Some(WorkerOrder::Stop | WorkerOrder::StopNow | WorkerOrder::Retire | WorkerOrder::Leave)
+                | None => {
                     return Err("the master has ended this worker before it served".to_owned());
                 }
                 Some(order) => self.answer(&order),
@@ -161,12 +160,14 @@ impl MasterLink {
                     self.messages.send(WorkerMessage::Reloaded(reply));
                 }
                 WorkerOrder::ResetHealth(target) => self.reset_health(&target).await,
-                WorkerOrder::Retire => return Shutdown::Retire,
+                WorkerOrder::Retire => return Shutdown::Retire(Listeners::Shared),
+                WorkerOrder::Leave => return Shutdown::Retire(Listeners::Left),
                 WorkerOrder::Stop => return Shutdown::Stop,
                 WorkerOrder::StopNow => return Shutdown::StopNow,
                 order @ (WorkerOrder::Start(_)
                 | WorkerOrder::LastGood
                 | WorkerOrder::Serve
+                | WorkerOrder::PermitsElsewhere(_)
                 | WorkerOrder::Ping
                 | WorkerOrder::Status
                 | WorkerOrder::ExportConfiguration
@@ -227,11 +228,12 @@ impl MasterLink {
         rt::spawn(async move {
             let mut last = None;
             loop {
-                let now = (gateway.in_flight(), limiter.open());
-                if last != Some(now) {
+                let permits = gateway.registry.load().permits_in_use();
+                let now = (gateway.in_flight(), limiter.open(), permits);
+                if last.as_ref() != Some(&now) {
+                    let (in_flight, connections, permits) = now.clone();
                     last = Some(now);
-                    let (in_flight, connections) = now;
-                    messages.send(WorkerMessage::Draining { in_flight, connections });
+                    messages.send(WorkerMessage::Draining { in_flight, connections, permits });
                 }
                 sleep(PROGRESS).await;
             }
@@ -246,8 +248,12 @@ impl MasterLink {
                 self.messages.send(WorkerMessage::Status(Box::new(self.status_source.status())));
             }
             WorkerOrder::ExportConfiguration => send_configuration(&self.gateway, &self.messages),
+            WorkerOrder::PermitsElsewhere(permits) => {
+                self.gateway.registry.load().set_permits_elsewhere(permits);
+            }
             WorkerOrder::ExportState => {
                 let (gateway, messages) = (self.gateway.clone(), self.messages.clone());
+                messages.send(WorkerMessage::Permits(gateway.registry.load().permits_in_use()));
                 rt::spawn(async move {
                     messages.send_with(WorkerMessage::State, gateway.export_state().await);
                 });
@@ -260,6 +266,7 @@ impl MasterLink {
             | WorkerOrder::LastGood
             | WorkerOrder::Serve
             | WorkerOrder::Retire
+            | WorkerOrder::Leave
             | WorkerOrder::Stop
             | WorkerOrder::StopNow => {}
         }

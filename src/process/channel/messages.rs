@@ -1,5 +1,7 @@
 //! The messages between the master and a worker.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::process::control::{ControlReply, ResetTarget, Status};
@@ -31,6 +33,10 @@ pub(crate) enum WorkerOrder {
     /// Accept no more connections, serve the open ones without a limit of time, then exit. The second one limits the time to
     /// `limits.drain`.
     Retire,
+    /// As the first [`Retire`](Self::Retire); the new worker listens at another address, so the listeners are closed.
+    Leave,
+    /// Requests of workers that drain hold so many permits of these providers. They count against the limits of this worker.
+    PermitsElsewhere(BTreeMap<String, usize>),
     /// Drain within `limits.drain`, then exit.
     Stop,
     /// End the requests in flight, then exit.
@@ -68,10 +74,15 @@ pub(crate) enum WorkerMessage {
     /// The attachment is a copy of the configuration in use, for a worker that replaces this one; it is empty if the files are too
     /// large. Sent when the worker begins to serve, and after each change.
     Configuration,
+    /// Its requests hold so many permits of these providers; providers without any are left out. Sent before the state.
+    Permits(BTreeMap<String, usize>),
     /// So many requests are in flight, and so many connections are open, while it drains.
     Draining {
         in_flight: usize,
         connections: usize,
+        /// As in [`Permits`](Self::Permits).
+        #[serde(default)]
+        permits: BTreeMap<String, usize>,
     },
 }
 
