@@ -344,7 +344,7 @@ impl<'a> LayerReading<'a> {
         let access = client_keys::build(root, proxy_api_key.as_ref(), &mut self.report);
         let mut builder = Builder::new(&self.layers, merged, &listener, &self.variables, &self.files);
         builder.build_all();
-        let demo = DemoMode::new(root.flag("demo"), &builder, &listener);
+        let demo = DemoMode::new(root.flag("demo"), &builder);
         let default_provider = builder.default_provider(demo);
         builder.warn_of_variables(&self.variables);
         if !access.are_required() && !listener.is_loopback() {

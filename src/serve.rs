@@ -171,6 +171,9 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     drop(timeout(LAST_WORDS, serving).await);
     // Once the ledger answers, the last requests are in the log.
     drop(timeout(LAST_WORDS, gateway.registry.load().ledger.send(Observe::<LedgerView>::new())).await);
+    if let Commands::Users(orders) = &commands {
+        orders.flush().await;
+    }
     Ok(ending)
 }
 

@@ -23,6 +23,9 @@ use crate::process::{SignalRequest, Signals};
 const WAITING: usize = 16;
 /// How often callers that wait for the end get the number of requests in flight.
 const PROGRESS: Duration = Duration::from_millis(100);
+/// How often, and at which interval, the end of the process waits for answers that are not written.
+const LAST_ANSWERS: usize = 200;
+const LAST_ANSWER_CHECK: Duration = Duration::from_millis(10);
 
 /// The orders that arrive over the control socket, if there is one, and by signals.
 pub(super) struct Orders {
@@ -169,6 +172,16 @@ impl Orders {
             if is_now {
                 return;
             }
+        }
+    }
+
+    /// Waits until the callers' answers are written: a program that replaces this one ends the threads that write them.
+    pub(super) async fn flush(&self) {
+        for _ in 0..LAST_ANSWERS {
+            if !self.callers.iter().any(Caller::has_unsent) {
+                return;
+            }
+            sleep(LAST_ANSWER_CHECK).await;
         }
     }
 
