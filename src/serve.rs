@@ -154,6 +154,9 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
             // Users do not replace a worker.
             Commands::Users(_) => Shutdown::Stop,
         };
+    } else {
+        // New connections are refused once the server has closed its own ones.
+        drop(kept);
     }
     match shutdown {
         Shutdown::Restart => systemd::reloading(&systemd::draining(gateway.in_flight())),

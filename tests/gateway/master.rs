@@ -3,7 +3,11 @@
 
 mod daemon;
 mod file_changes;
+pub(crate) mod last_good;
+mod limits;
 mod load;
+mod moves;
+mod permits;
 mod processes;
 mod respawn;
 mod restart;
