@@ -128,8 +128,7 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     let mut commands = Commands::open(origin.supervision, &gateway, address, changes).await?;
     commands.ready().await?;
     let cannot_start = |error| format!("the server cannot start: {error}");
-    let kept = listeners.iter().map(TcpListener::try_clone).collect::<Result<Vec<_>, _>>();
-    let kept = kept.map_err(cannot_start)?;
+    let kept = copies(&listeners).map_err(cannot_start)?;
     let (server, draining) = server::server(listeners, &gateway, &limiter).map_err(cannot_start)?;
     actix_web::rt::spawn(exhaustion::watch(gateway.clone().into_inner(), limiter.clone()));
     actix_web::rt::spawn(certificate::watch(gateway.clone().into_inner()));
@@ -142,18 +141,11 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     let ending = if shutdown == Shutdown::Restart { Ending::Restart } else { Ending::Stopped };
     if let Shutdown::Retire(listeners) = shutdown {
         retire(&gateway, &handle).await;
+        let (gateway, limiter) = (gateway.clone(), limiter.clone());
         if listeners == Listeners::Left {
-            // The acceptor pauses within this time.
-            sleep(PAUSE).await;
-            let (gateway, limiter) = (gateway.clone(), limiter.clone());
-            left_listeners::close(&kept, &HttpParts { gateway, limiter, draining });
+            left_listeners::close(kept, &HttpParts { gateway, limiter: limiter.clone(), draining }).await;
         }
-        drop(kept);
-        shutdown = match &mut commands {
-            Commands::Master(link) => link.until_unused(&limiter).await,
-            // Users do not replace a worker.
-            Commands::Users(_) => Shutdown::Stop,
-        };
+        shutdown = commands.until_unused(&limiter).await;
     } else {
         // New connections are refused once the server has closed its own ones.
         drop(kept);
@@ -174,10 +166,12 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     drop(timeout(LAST_WORDS, serving).await);
     // Once the ledger answers, the last requests are in the log.
     drop(timeout(LAST_WORDS, gateway.registry.load().ledger.send(Observe::<LedgerView>::new())).await);
-    if let Commands::Users(orders) = &commands {
-        orders.flush().await;
-    }
+    commands.flush().await;
     Ok(ending)
+}
+
+fn copies(listeners: &[TcpListener]) -> std::io::Result<Vec<TcpListener>> {
+    listeners.iter().map(TcpListener::try_clone).collect()
 }
 
 /// Accepts no more connections. The open ones are served until all are closed or a command sets a limit. Replies close their
@@ -252,10 +246,28 @@ impl Commands {
         }
     }
 
+    /// Resolves when no connection is open, or when a command ends them.
+    async fn until_unused(&mut self, limiter: &ConnectionLimiter) -> Shutdown {
+        match self {
+            Self::Master(link) => link.until_unused(limiter).await,
+            // Users do not replace a worker.
+            Self::Users(_) => Shutdown::Stop,
+        }
+    }
+
     fn report_progress(&self, limiter: &Arc<ConnectionLimiter>) {
         match self {
             Self::Users(_) => {}
             Self::Master(link) => link.report_progress(limiter.clone()),
+        }
+    }
+
+    /// Waits until callers have their answers.
+    async fn flush(&self) {
+        match self {
+            Self::Users(orders) => orders.flush().await,
+            // The master has the callers.
+            Self::Master(_) => {}
         }
     }
 

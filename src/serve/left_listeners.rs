@@ -7,10 +7,12 @@ use std::sync::Arc;
 
 use actix_server::GracefulShutdownSignal;
 use actix_service::{Service as _, ServiceFactory as _};
+use actix_web::rt::time::sleep;
 use actix_web::{rt, web};
 use futures_util::future::poll_fn;
 use rustix::net::Shutdown;
 
+use super::PAUSE;
 use super::server::http;
 use crate::api::connection::ConnectionLimiter;
 use crate::gateway::Gateway;
@@ -26,10 +28,11 @@ pub(super) struct HttpParts {
     pub(super) draining: GracefulShutdownSignal,
 }
 
-/// Closes the listeners for all processes that have them, and serves what waited there. The server must be paused.
-pub(super) fn close(listeners: &[TcpListener], parts: &HttpParts) {
+/// Closes the listeners for all processes that have them, and serves what waited there, when the server has paused.
+pub(super) async fn close(listeners: Vec<TcpListener>, parts: &HttpParts) {
+    sleep(PAUSE).await;
     let mut waiting = Vec::new();
-    for listener in listeners {
+    for listener in &listeners {
         waiting.extend((0..MOST).map_while(|_| next(listener)));
         // Nothing happens between the last accept and this call.
         if let Err(error) = rustix::net::shutdown(listener, Shutdown::Both) {
