@@ -41,6 +41,7 @@ mod raw;
 mod references;
 mod schema;
 mod setting;
+mod source_files;
 mod tls_files;
 mod top_models;
 mod value_type;
@@ -79,6 +80,8 @@ pub(crate) use otlp::{OtlpConfig, Sampler, SemanticNames};
 pub use overrides::{ForSessions, Overrides, Verbose};
 pub use provenance::{ConfigValue, VariableDoc};
 pub(crate) use schema::applies_at_start;
+pub use source_files::SavedFiles;
+use source_files::SourceFiles;
 use variables::Variables;
 
 /// What `vdm` runs on.
@@ -107,6 +110,8 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// Every value with its place.
     pub values: Vec<ConfigValue>,
+    /// A copy of all files that were read, for [`Config::load_copy`].
+    pub files: SavedFiles,
 }
 
 /// The name of the embedded provider.
@@ -160,7 +165,7 @@ impl Config {
 
     /// The configured address, even if the configuration is invalid elsewhere.
     pub fn listener(overrides: &Overrides) -> Option<(String, u16)> {
-        let mut reading = LayerReading::new(overrides);
+        let mut reading = LayerReading::new(overrides, SourceFiles::on_disk(&overrides.working_directory));
         PRECEDENCE.into_iter().for_each(|origin| reading.add(origin));
         let merged = Layer::merged(&reading.layers).ok()?;
         ListenAddress::new(merged.root()).map(|listener| (listener.host, listener.port))
@@ -171,7 +176,19 @@ impl Config {
     /// # Errors
     /// All errors of all layers at once.
     pub fn load(overrides: &Overrides) -> Result<Self, Vec<ConfigError>> {
-        let mut reading = LayerReading::new(overrides);
+        Self::read(overrides, SourceFiles::on_disk(&overrides.working_directory))
+    }
+
+    /// Reads a copy of the files of an earlier configuration instead of the files on disk.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub(crate) fn load_copy(overrides: &Overrides, copy: SavedFiles) -> Result<Self, Vec<ConfigError>> {
+        Self::read(overrides, SourceFiles::from_copy(&overrides.working_directory, copy))
+    }
+
+    fn read(overrides: &Overrides, files: SourceFiles) -> Result<Self, Vec<ConfigError>> {
+        let mut reading = LayerReading::new(overrides, files);
         reading.add_all();
         reading.finish()
     }
@@ -187,7 +204,7 @@ impl Config {
 
 /// The values that can be read, each with its place, and all errors.
 pub fn provenance(overrides: &Overrides) -> (Vec<ConfigValue>, Vec<ConfigError>) {
-    let mut reading = LayerReading::new(overrides);
+    let mut reading = LayerReading::new(overrides, SourceFiles::on_disk(&overrides.working_directory));
     reading.add_all();
     let values =
         Layer::merged(&reading.layers).map_or_else(|_| Vec::new(), |merged| provenance::all(&merged));
@@ -208,24 +225,24 @@ pub fn variables() -> Vec<VariableDoc> {
 /// The layers read so far, with their errors and warnings.
 struct LayerReading<'a> {
     overrides: &'a Overrides,
+    files: SourceFiles,
     variables: Variables,
     layers: Vec<Layer>,
     report: Diagnostics,
 }
 
 impl<'a> LayerReading<'a> {
-    fn new(overrides: &'a Overrides) -> Self {
+    fn new(overrides: &'a Overrides, files: SourceFiles) -> Self {
         let mut report = Diagnostics::default();
-        let dotenv = overrides.working_directory.join(".env");
-        let variables = Variables::read(&overrides.environment, &dotenv, &mut report);
-        Self { overrides, variables, layers: Vec::new(), report }
+        let variables = Variables::read(&overrides.environment, &files, &mut report);
+        Self { overrides, files, variables, layers: Vec::new(), report }
     }
 
     fn add_all(&mut self) {
         PRECEDENCE.into_iter().for_each(|origin| self.add(origin));
         // Which files contain keys is known when all layers are read.
         let Ok(merged) = Layer::merged(&self.layers) else { return };
-        let keys = KeyFiles::read(&merged, &self.overrides.working_directory, &mut self.report);
+        let keys = KeyFiles::read(&merged, &self.files, &mut self.report);
         self.layers.push(keys);
     }
 
@@ -248,7 +265,7 @@ impl<'a> LayerReading<'a> {
     }
 
     fn file(&mut self, path: PathBuf, presence: Presence) -> Option<Layer> {
-        file::read(&path, presence, &mut self.report)
+        file::read(&path, presence, &self.files, &mut self.report)
     }
 
     fn given_file(&mut self) -> Option<Layer> {
@@ -269,7 +286,7 @@ impl<'a> LayerReading<'a> {
         layers.push(environment::layer(&self.variables, &[], ignored));
         layers.push(self.overrides.layer(ignored));
         let Ok(merged) = Layer::merged(&layers) else { return };
-        let keys = KeyFiles::read(&merged, &self.overrides.working_directory, ignored);
+        let keys = KeyFiles::read(&merged, &self.files, ignored);
         let Some(listener) = ListenAddress::new(merged.root()) else { return };
         let key = merged.root().text("proxy-api-key").or_else(|| keys.root().text("proxy-api-key"));
         let gateway_key = key.map(|key| key.text);
@@ -329,13 +346,12 @@ impl<'a> LayerReading<'a> {
         let limits = limits.map_err(|error| self.report.error("[limits]", error)).ok()?;
         let proxies = self.proxies();
         tls_files::check(&self.variables, self.overrides, &mut self.report);
-        let tls = listener_tls::read(root, &listener, self.overrides, &mut self.report);
+        let tls = listener_tls::read(root, &listener, (self.overrides, &self.files), &mut self.report);
         let proxy_api_key = root.text("proxy-api-key").map(|key| self.gateway_key(key));
         let access = client_keys::build(root, proxy_api_key.as_ref(), &mut self.report);
-        let mut builder = Builder::new(&self.layers, merged, &listener, &self.variables);
-        builder.directory.clone_from(&self.overrides.working_directory);
+        let mut builder = Builder::new(&self.layers, merged, &listener, &self.variables, &self.files);
         builder.build_all();
-        let demo = DemoMode::new(root.flag("demo"), &builder, &listener);
+        let demo = DemoMode::new(root.flag("demo"), &builder);
         let default_provider = builder.default_provider(demo);
         builder.warn_of_variables(&self.variables);
         if !access.are_required() && !listener.is_loopback() {
@@ -383,6 +399,7 @@ impl<'a> LayerReading<'a> {
             otlp,
             warnings,
             values: provenance::all(merged),
+            files: self.files.saved(),
         };
         config.warn_of_routes();
         Some(config)

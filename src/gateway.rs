@@ -1,5 +1,6 @@
 //! The running gateway: its assembly, and what its threads share.
 
+mod config_in_use;
 mod counters;
 mod health_reset;
 mod history;
@@ -30,13 +31,14 @@ use vandamme_actors::upstream::ConnectionSettings;
 pub(crate) use self::counters::{Bound, Counters};
 use crate::access_keys::{AccessKeys, KeyHash};
 use crate::caller::GatewayKeys;
-use crate::config::{Config, DemoMode, ListenerTls, Sampler};
+use crate::config::{Config, DemoMode, ListenerTls, Sampler, SavedFiles};
 use crate::demo::{self, Demo};
 use crate::failure::Failure;
 use crate::live::Live;
 use crate::login::Logins;
 use crate::process::control::Reloaded;
 use crate::single_flight::SingleFlight;
+use config_in_use::ConfigInUse;
 
 /// The most clients that may watch the running requests at once. Each of them gets all updates.
 const WATCHERS: usize = 16;
@@ -52,6 +54,7 @@ const RELOADS: usize = 8;
 pub(crate) struct Gateway {
     live: Snapshot<LiveConfig>,
     tls: Snapshot<Option<ListenerTls>>,
+    pub(crate) config_in_use: ConfigInUse,
     supervisor: Addr<Supervisor>,
     pub(crate) registry: Snapshot<Registry>,
     pub(crate) wiring: ConnectionSettings,
@@ -192,7 +195,9 @@ impl Gateway {
     /// # Errors
     /// One line for the user who started it.
     pub(crate) fn start(config: Config) -> Result<Self, String> {
-        let Config { mut settings, proxies, proxy_api_key: proxy_key, access, demo, tls, otlp, .. } = config;
+        let Config {
+            mut settings, proxies, proxy_api_key: proxy_key, access, demo, tls, otlp, files, ..
+        } = config;
         let demo = match demo {
             DemoMode::Off => None,
             DemoMode::Forced | DemoMode::Fallback => Some(with_demo(None, &mut settings)?),
@@ -206,6 +211,7 @@ impl Gateway {
         Ok(Self {
             live: Snapshot::new(LiveConfig::new(settings, keys, None)),
             tls: Snapshot::new(tls),
+            config_in_use: ConfigInUse::new(files),
             supervisor,
             registry,
             wiring,
@@ -233,7 +239,7 @@ impl Gateway {
     /// # Errors
     /// One line for the user who reloads.
     pub(crate) async fn apply(&self, config: Config) -> Result<(), String> {
-        let Config { mut settings, proxy_api_key: proxy_key, access, demo, tls, .. } = config;
+        let Config { mut settings, proxy_api_key: proxy_key, access, demo, tls, files, .. } = config;
         match demo {
             DemoMode::Off => {}
             DemoMode::Forced | DemoMode::Fallback => {
@@ -249,6 +255,7 @@ impl Gateway {
         let stopped = |_| "the supervisor has stopped; restart the gateway".to_owned();
         self.supervisor.send(Reconfigure(settings)).await.map_err(stopped)?;
         self.close_idle_connections(&obsolete);
+        self.config_in_use.replace(files);
         Ok(())
     }
 
@@ -312,9 +319,10 @@ impl Gateway {
         self.tls.load()
     }
 
-    /// Replaces the certificate of the listener, for connections that are accepted from now on.
-    pub(crate) fn set_tls(&self, tls: ListenerTls) {
+    /// Replaces the certificate of the listener, read from these files, for connections that are accepted from now on.
+    pub(crate) fn set_tls(&self, tls: ListenerTls, files: &SavedFiles) {
         self.tls.store(Some(tls));
+        self.config_in_use.update(files);
     }
 
     /// How many requests are in flight.

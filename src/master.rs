@@ -5,6 +5,7 @@ mod handover;
 mod lifecycle;
 mod listeners;
 mod orders;
+mod permits;
 mod pid_file;
 mod program;
 mod respawn;
@@ -14,6 +15,7 @@ mod start;
 mod supervision;
 mod worker;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -114,6 +116,10 @@ struct Master {
     hello: Option<Hello>,
     /// What the next worker begins with.
     state: Vec<u8>,
+    /// The permits of draining workers, as the serving worker last learned them.
+    permits_elsewhere: BTreeMap<String, usize>,
+    /// A copy of the last good configuration, for a worker that replaces a failed one; empty if there is none. It contains keys.
+    last_good: Vec<u8>,
     /// How often a worker was replaced because it failed.
     replacements: u64,
     terminal: Option<Terminal>,
@@ -175,6 +181,8 @@ impl Master {
             notices: Notices::new(),
             hello: None,
             state: vec![],
+            permits_elsewhere: BTreeMap::new(),
+            last_good: vec![],
             replacements: 0,
             terminal: Terminal::of_process(),
             since: Instant::now(),
@@ -270,9 +278,16 @@ impl Master {
                     self.continue_restart();
                 }
             }
-            WorkerMessage::Draining { in_flight, connections } => {
-                (worker.in_flight, worker.connections) = (in_flight, connections);
+            WorkerMessage::Configuration => {
+                if role == Role::Serving {
+                    self.last_good = attachment;
+                }
+            }
+            WorkerMessage::Permits(permits) => worker.permits = permits,
+            WorkerMessage::Draining { in_flight, connections, permits } => {
+                (worker.in_flight, worker.connections, worker.permits) = (in_flight, connections, permits);
                 self.report_progress();
+                self.share_permits();
             }
         }
     }

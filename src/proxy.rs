@@ -133,7 +133,7 @@ impl UpstreamCall {
     fn reported(self, outcome: Outcome) -> Outcome {
         match (self, outcome) {
             (Self::Reply, _) | (_, Outcome::Answered | Outcome::KeyRejected) => outcome,
-            (Self::Count | Self::Models, _) => Outcome::Cancelled,
+            (Self::Count | Self::Models, _) => Outcome::NotCounted,
         }
     }
 }

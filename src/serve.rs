@@ -3,6 +3,7 @@
 mod certificate;
 mod exhaustion;
 mod file_changes;
+mod left_listeners;
 mod master_link;
 mod orders;
 mod reload;
@@ -22,6 +23,7 @@ use vandamme_actors::ledger::LedgerView;
 use vandamme_actors::observe::Observe;
 
 use self::file_changes::FileChanges;
+use self::left_listeners::HttpParts;
 use self::master_link::MasterLink;
 use self::orders::{Orders, StatusSource};
 use self::reload::Reloader;
@@ -35,6 +37,9 @@ use crate::process::systemd;
 
 /// The pause after the error events, so that they reach the clients.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// Upper bound on the delay before the acceptor pauses. Connections that it has accepted reach their threads meanwhile.
+const PAUSE: Duration = Duration::from_millis(150);
 
 /// How the gateway ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +58,16 @@ enum Shutdown {
     /// The same process starts the gateway again.
     Restart,
     /// Another worker accepts new connections; this one serves those that are open.
-    Retire,
+    Retire(Listeners),
+}
+
+/// Where the other worker accepts connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listeners {
+    /// On the same listeners.
+    Shared,
+    /// At another address.
+    Left,
 }
 
 /// How the gateway was started.
@@ -62,6 +76,8 @@ pub(crate) struct Origin {
     pub(crate) overrides: Overrides,
     pub(crate) supervision: Supervision,
     pub(crate) reload: ReloadOn,
+    /// The errors of the configuration on disk, if the gateway starts with the last good one.
+    pub(crate) config_errors: Vec<String>,
 }
 
 /// When the configuration is read again.
@@ -104,6 +120,7 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     let mut reloader = Reloader::new(&config, origin.overrides);
     let (host, limits, otlp) = (config.host.clone(), config.settings.limits.clone(), config.otlp.clone());
     let gateway = web::Data::new(Gateway::start(config)?);
+    gateway.config_in_use.fell_back(origin.config_errors);
     let first = listeners.first().ok_or("there is no listener")?;
     let address = first.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
     gateway.listens(Listener { address, host });
@@ -113,8 +130,9 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     let limiter = Arc::new(ConnectionLimiter::new(descriptors.connections()));
     let mut commands = Commands::open(origin.supervision, &gateway, address, changes).await?;
     commands.ready().await?;
-    let server = server::server(listeners, &gateway, &limiter)
-        .map_err(|error| format!("the server cannot start: {error}"))?;
+    let cannot_start = |error| format!("the server cannot start: {error}");
+    let kept = copies(&listeners).map_err(cannot_start)?;
+    let (server, draining) = server::server(listeners, &gateway, &limiter).map_err(cannot_start)?;
     actix_web::rt::spawn(exhaustion::watch(gateway.clone().into_inner(), limiter.clone()));
     actix_web::rt::spawn(certificate::watch(gateway.clone().into_inner()));
     let handle = server.handle();
@@ -124,12 +142,20 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     let mut shutdown = commands.until_shutdown(&gateway, &mut reloader).await;
     commands.report_progress(&limiter);
     let ending = if shutdown == Shutdown::Restart { Ending::Restart } else { Ending::Stopped };
-    if shutdown == Shutdown::Retire {
-        shutdown = retire(&gateway, &handle, &mut commands, &limiter).await;
+    if let Shutdown::Retire(listeners) = shutdown {
+        retire(&gateway, &handle).await;
+        let (gateway, limiter) = (gateway.clone(), limiter.clone());
+        if listeners == Listeners::Left {
+            left_listeners::close(kept, &HttpParts { gateway, limiter: limiter.clone(), draining }).await;
+        }
+        shutdown = commands.until_unused(&limiter).await;
+    } else {
+        // New connections are refused once the server has closed its own ones.
+        drop(kept);
     }
     match shutdown {
         Shutdown::Restart => systemd::reloading(&systemd::draining(gateway.in_flight())),
-        Shutdown::Stop | Shutdown::StopNow | Shutdown::Retire => {
+        Shutdown::Stop | Shutdown::StopNow | Shutdown::Retire(_) => {
             systemd::stopping(&systemd::draining(gateway.in_flight()));
         }
     }
@@ -147,29 +173,24 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     if let Some(exporter) = exporter {
         exporter.flush().await;
     }
+    commands.flush().await;
     Ok(ending)
 }
 
-/// Accepts no more connections, and serves the open ones until all are closed or a command sets a limit. Replies close their
+fn copies(listeners: &[TcpListener]) -> std::io::Result<Vec<TcpListener>> {
+    listeners.iter().map(TcpListener::try_clone).collect()
+}
+
+/// Accepts no more connections. The open ones are served until all are closed or a command sets a limit. Replies close their
 /// connections; an idle connection is closed when it has been idle for the usual time, so that no client that is just
 /// sending a request loses it.
-async fn retire(
-    gateway: &Gateway,
-    handle: &ServerHandle,
-    commands: &mut Commands,
-    limiter: &ConnectionLimiter,
-) -> Shutdown {
+async fn retire(gateway: &Gateway, handle: &ServerHandle) {
     handle.pause().await;
     gateway.retire();
     for worker in gateway.threads().iter() {
         worker.spawn_fn(connection::retire_here);
     }
     log::info!("a new worker serves; this one finishes {} requests", gateway.in_flight());
-    match commands {
-        Commands::Master(link) => link.until_unused(limiter).await,
-        // Users do not replace a worker.
-        Commands::Users(_) => Shutdown::Stop,
-    }
 }
 
 /// Refuses new requests, waits for those in flight, then ends the rest.
@@ -232,10 +253,28 @@ impl Commands {
         }
     }
 
+    /// Resolves when no connection is open, or when a command ends them.
+    async fn until_unused(&mut self, limiter: &ConnectionLimiter) -> Shutdown {
+        match self {
+            Self::Master(link) => link.until_unused(limiter).await,
+            // Users do not replace a worker.
+            Self::Users(_) => Shutdown::Stop,
+        }
+    }
+
     fn report_progress(&self, limiter: &Arc<ConnectionLimiter>) {
         match self {
             Self::Users(_) => {}
             Self::Master(link) => link.report_progress(limiter.clone()),
+        }
+    }
+
+    /// Waits until callers have their answers.
+    async fn flush(&self) {
+        match self {
+            Self::Users(orders) => orders.flush().await,
+            // The master has the callers.
+            Self::Master(_) => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! Logging: the format, the level of each part of the program, and the thread that writes the lines.
 
 mod journal;
+mod libraries;
 mod line;
 mod writer;
 
@@ -13,6 +14,7 @@ use env_logger::{Builder, Target, WriteStyle};
 use log::{LevelFilter, Record};
 
 use self::journal::Journal;
+use self::libraries::LimitedLog;
 use self::line::Style;
 pub use self::writer::LogGuard;
 pub(crate) use self::writer::dropped_lines;
@@ -61,7 +63,7 @@ impl LogOutput {
 }
 
 /// Starts logging. Our crates log at `level`; all others at WARN at most, because the HTTP stack prints whole request heads,
-/// and so keys, below that. When the returned value is dropped, the last lines are written.
+/// and so keys, below that, and their lines have a limit. When the returned value is dropped, the last lines are written.
 ///
 /// A second call changes nothing and logs nothing.
 pub fn start(level: LevelFilter, requested: LogTarget) -> LogGuard {
@@ -80,8 +82,11 @@ pub fn start(level: LevelFilter, requested: LogTarget) -> LogGuard {
     let style = Style::of_stderr();
     let mut builder = builder(level, sink);
     builder.format(move |out, record| write_record(out, record, format, style));
-    match builder.try_init() {
+    let logger = builder.build();
+    let highest = logger.filter();
+    match log::set_boxed_logger(Box::new(LimitedLog::new(logger))) {
         Ok(()) => {
+            log::set_max_level(highest);
             LOG_OUTPUT.get_or_init(|| LogOutput { requested, format });
             log_panics();
         }

@@ -43,8 +43,10 @@ pub enum Outcome {
     Silent,
     /// This machine lacks descriptors, ports or memory.
     LocalFault,
-    /// The client disconnected, or the call ended before it showed anything.
+    /// The gateway ended the call before its result was known, because the client disconnected or the gateway shuts down.
     Cancelled,
+    /// A result that shows nothing about limits and health, such as that of a count of tokens.
+    NotCounted,
 }
 
 /// The scope of a rate limit.
@@ -113,7 +115,7 @@ pub enum HealthEffect {
 
 impl Outcome {
     /// Every outcome, in the order of the documented table.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Answered,
         Self::RequestRefused,
         Self::RequestTooLarge,
@@ -133,6 +135,7 @@ impl Outcome {
         Self::Silent,
         Self::LocalFault,
         Self::Cancelled,
+        Self::NotCounted,
     ];
 
     /// The row of the table for this outcome.
@@ -170,7 +173,7 @@ impl Outcome {
             Self::Unreachable => (Retry::SameKey, Key::None, Health::HostFails, "502 api_error"),
             Self::Silent => (Retry::NextTarget, Key::None, Health::HostFails, "504 timeout_error"),
             Self::LocalFault => (Retry::SameKey, Key::None, Health::None, "503 api_error, retry-after"),
-            Self::Cancelled => (Retry::No, Key::None, Health::None, "–"),
+            Self::Cancelled | Self::NotCounted => (Retry::No, Key::None, Health::None, "–"),
         };
         Treatment { retry, key, health, answer }
     }
@@ -217,6 +220,7 @@ impl Outcome {
             Self::Silent => "silent",
             Self::LocalFault => "local fault",
             Self::Cancelled => "cancelled",
+            Self::NotCounted => "not counted",
         }
     }
 }
@@ -278,6 +282,7 @@ mod tests {
             Outcome::SendAborted,
             Outcome::LocalFault,
             Outcome::Cancelled,
+            Outcome::NotCounted,
         ] {
             assert!(!outcome.is_adverse(), "{outcome:?}");
         }

@@ -32,8 +32,7 @@ pub struct Registry {
     /// The routing tables.
     pub routes: Arc<Routes>,
     pub(crate) providers: BTreeMap<Arc<str>, ProviderHandle>,
-    /// The number of restarts. When it changes, a request that waits for an answer from a replaced actor must ask
-    /// again.
+    /// The number of replaced actors.
     pub generation: u64,
 }
 
@@ -53,6 +52,19 @@ impl Registry {
     /// The names and addresses of all providers.
     pub fn providers(&self) -> impl Iterator<Item = (&Arc<str>, &Addr<Provider>)> {
         self.providers.iter().map(|(name, handle)| (name, &handle.address))
+    }
+
+    /// How many permits of each provider the requests in flight hold; providers without any are left out.
+    pub fn permits_in_use(&self) -> BTreeMap<String, usize> {
+        let taken = self.providers.iter().map(|(name, handle)| (name.to_string(), handle.permits.taken()));
+        taken.filter(|(_, taken)| *taken > 0).collect()
+    }
+
+    /// Requests of earlier processes hold so many permits, by provider. A later call replaces all of them.
+    pub fn set_permits_elsewhere(&self, permits: &BTreeMap<String, usize>) {
+        for (name, handle) in &self.providers {
+            handle.permits.set_elsewhere(permits.get(&**name).copied().unwrap_or_default());
+        }
     }
 
     pub(crate) fn handle(&self, name: &str) -> Option<&ProviderHandle> {

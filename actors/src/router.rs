@@ -22,7 +22,7 @@ use actix_rt::Arbiter;
 use tokio::sync::oneshot;
 
 use crate::panic_guard;
-use crate::provider::{AffinityHash, Alternatives, Lease, LeaseKey, NoLease, Size};
+use crate::provider::{AffinityHash, Alternatives, Lease, LeaseKey, NoLease, Provider, Size};
 use crate::registry::Registry;
 use crate::routing::{RecentRoutes, Route, Unroutable};
 use crate::snapshot::Snapshot;
@@ -70,7 +70,11 @@ pub struct Routed {
 #[derive(Debug)]
 pub enum PendingLease {
     Ready(Box<Lease>),
-    Requested(oneshot::Receiver<Result<Lease, NoLease>>),
+    Requested {
+        answer: oneshot::Receiver<Result<Lease, NoLease>>,
+        /// The actor that was asked; `None` if the provider is gone. When it has been replaced, no answer will come.
+        owner: Option<Addr<Provider>>,
+    },
 }
 
 impl PendingLease {
@@ -78,7 +82,7 @@ impl PendingLease {
     pub async fn answer(self) -> Option<Result<Lease, NoLease>> {
         match self {
             Self::Ready(lease) => Some(Ok(*lease)),
-            Self::Requested(answer) => answer.await.ok(),
+            Self::Requested { answer, .. } => answer.await.ok(),
         }
     }
 }
@@ -125,7 +129,9 @@ fn request_lease(
     let (model, profile) = (&route.model, &route.profile);
     let alternatives = if route.fallbacks.is_empty() { Alternatives::None } else { Alternatives::Left };
     let (reply, answer) = oneshot::channel();
-    let Some(handle) = registry.handle(&route.provider.name) else { return PendingLease::Requested(answer) };
+    let Some(handle) = registry.handle(&route.provider.name) else {
+        return PendingLease::Requested { answer, owner: None };
+    };
     if let Some(lease) = Lease::from_fast_path(&handle.permits, model, session, size) {
         let lease = lease.with_profile(profile.clone()).with_alternatives(alternatives);
         return PendingLease::Ready(Box::new(lease));
@@ -141,7 +147,7 @@ fn request_lease(
         reply,
     };
     drop(handle.address.try_send(request));
-    PendingLease::Requested(answer)
+    PendingLease::Requested { answer, owner: Some(handle.address.clone()) }
 }
 
 impl Actor for Router {

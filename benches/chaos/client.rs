@@ -52,10 +52,10 @@ pub(crate) struct Kept {
 }
 
 /// A reply as it came.
-struct Reply {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Kept {
@@ -132,7 +132,7 @@ async fn fill(kept: &mut Kept) -> io::Result<()> {
 }
 
 impl Reply {
-    fn judge(&self, order: &Order) -> Outcome {
+    pub(crate) fn judge(&self, order: &Order) -> Outcome {
         let text = String::from_utf8_lossy(&self.body);
         let wrong = |why: &str| {
             let body: String = text.chars().take(600).collect();

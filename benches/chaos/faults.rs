@@ -23,6 +23,10 @@ pub(crate) enum Fault {
     Reload,
     Restart,
     KillWorker,
+    /// The master is killed, and started again as a service manager does.
+    KillMaster,
+    /// The worker is killed while the configuration on disk is invalid.
+    KillWhileBroken,
     PauseWorker,
     PanicActor(&'static str),
     HangActor(&'static str),
@@ -74,6 +78,8 @@ impl Fault {
             Self::Restart,
             Self::Restart,
             Self::KillWorker,
+            Self::KillMaster,
+            Self::KillWhileBroken,
             Self::PauseWorker,
             Self::UpstreamDown,
             Self::SlowHeads,
@@ -105,6 +111,8 @@ impl Driver<'_> {
             Fault::Reload => self.reload(),
             Fault::Restart => self.restart(),
             Fault::KillWorker => self.kill_worker(),
+            Fault::KillMaster => self.kill_master(),
+            Fault::KillWhileBroken => self.kill_while_broken(),
             Fault::PauseWorker => self.pause_worker(),
             Fault::PanicActor(actor) => self.strike(&format!("panic?actor={actor}"), Excuse::ActorFault),
             Fault::HangActor(actor) => {
@@ -167,6 +175,34 @@ impl Driver<'_> {
         self.world.history.note(&format!("worker {worker} killed, {other} serves after {after:.2} s"));
         self.world.history.count("kills");
         Ok(())
+    }
+
+    /// The old worker finishes its requests. Until the new master serves, clients find no listener.
+    fn kill_master(&mut self) -> Result<(), Trouble> {
+        let began = Instant::now();
+        let killed = self.gateway.kill_master();
+        self.world.history.excuse(Excuse::MasterKilled, began, Duration::from_millis(300));
+        self.serves_since = began;
+        killed?;
+        let after = began.elapsed().as_secs_f64();
+        self.world
+            .history
+            .note(&format!("master killed, {} serves after {after:.2} s", self.gateway.master()));
+        self.world.history.count("kills of the master");
+        Ok(())
+    }
+
+    /// The new worker must serve with the last good configuration.
+    fn kill_while_broken(&mut self) -> Result<(), Trouble> {
+        self.gateway.write("[limits\nin-flight = many\n")?;
+        let killed = self.kill_worker();
+        let errors = self.gateway.status().map(|status| status["config_errors"].to_string());
+        self.gateway.configure(self.generation)?;
+        killed?;
+        if errors? == "[]" {
+            return Err("the status does not say that the last good configuration is in use".into());
+        }
+        self.reload()
     }
 
     /// The restart may fail, but then its output must say so, and a worker must serve in the end.

@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,10 @@ use crate::Trouble;
 use crate::listener::free_port;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The exit code of a gateway whose port is in use.
+const PORT_TAKEN: i32 = 3;
+/// Before a master is started once more, as `RestartSec=` of a unit.
+const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// Requests in progress; a flood exceeds it.
 pub(crate) const IN_FLIGHT: usize = 300;
 
@@ -21,7 +26,7 @@ pub(crate) struct Gateway {
     binary: PathBuf,
     pub(crate) address: SocketAddr,
     directory: PathBuf,
-    master: Child,
+    master: Mutex<Child>,
     upstream_port: u16,
 }
 
@@ -40,21 +45,50 @@ impl Gateway {
         fs::create_dir_all(&directory)?;
         let port = free_port()?;
         fs::write(directory.join("chaos.toml"), configuration(0, upstream_port))?;
-        let log = File::create(directory.join("log"))?;
-        // The master ends with the thread that starts it, which is the main thread.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "TERM"]).arg(binary).args([
-            "server",
-            "start",
-            "--port",
-            &port.to_string(),
-        ]);
-        command.args(["--config", "chaos.toml"]).stdout(log.try_clone()?).stderr(log);
-        let master = environment(&mut command, &directory).stdin(Stdio::null()).spawn()?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let master = Mutex::new(start_master(binary, address, &directory)?);
         let gateway = Self { binary: binary.to_owned(), address, directory, master, upstream_port };
         gateway.await_ready()?;
         Ok(gateway)
+    }
+
+    fn child(&self) -> std::sync::MutexGuard<'_, Child> {
+        self.master.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Kills the master, and starts it again as a service manager does, until its port is free. Returns when it serves.
+    pub(crate) fn kill_master(&self) -> Result<(), Trouble> {
+        let mut master = self.child();
+        master.kill()?;
+        master.wait()?;
+        *master = start_master(&self.binary, self.address, &self.directory)?;
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(ended) = master.try_wait()? {
+                if ended.code() != Some(PORT_TAKEN) {
+                    return Err(format!("the master that was started again ended with {ended}").into());
+                }
+                thread::sleep(RESTART_PAUSE);
+                *master = start_master(&self.binary, self.address, &self.directory)?;
+            }
+            // The worker of the killed master does not answer here.
+            if self.status().is_ok_and(|status| status["pid"] == master.id()) {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Err(format!("the master that was started again does not serve within {} s", PATIENCE.as_secs())
+            .into())
+    }
+
+    /// The permits that requests hold or wait for, as `/health` reports them.
+    pub(crate) fn permits(&self) -> Result<u64, Trouble> {
+        let reply = self.request("GET", "/health?format=json")?;
+        let (_, body) = reply.split_once("\r\n\r\n").ok_or("no body")?;
+        let health: Value = serde_json::from_str(body)?;
+        let providers = health["providers"].as_object().ok_or("no providers")?.values();
+        let taken = |provider: &Value| Some(provider["in_flight"].as_u64()? + provider["waiting"].as_u64()?);
+        Ok(providers.map(|provider| taken(provider).ok_or("no numbers")).sum::<Result<u64, _>>()?)
     }
 
     fn await_ready(&self) -> Result<(), Trouble> {
@@ -69,7 +103,7 @@ impl Gateway {
     }
 
     pub(crate) fn master(&self) -> u32 {
-        self.master.id()
+        self.child().id()
     }
 
     pub(crate) fn log(&self) -> String {
@@ -142,8 +176,10 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         let _stopped = self.server(&["stop", "--now"]);
-        let _killed = self.master.kill();
-        let _reaped = self.master.wait();
+        let mut master = self.child();
+        let _killed = master.kill();
+        let _reaped = master.wait();
+        drop(master);
         let _removed = fs::remove_dir_all(&self.directory);
     }
 }
@@ -157,6 +193,17 @@ impl Usage {
             threads: entries("task")?,
         })
     }
+}
+
+/// Starts a master, which appends to the log.
+fn start_master(binary: &Path, address: SocketAddr, directory: &Path) -> Result<Child, Trouble> {
+    let log = File::options().create(true).append(true).open(directory.join("log"))?;
+    // The master ends with the thread that starts it, which is the main thread.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM"]).arg(binary).args(["server", "start"]);
+    command.args(["--port", &address.port().to_string(), "--config", "chaos.toml"]);
+    command.stdout(log.try_clone()?).stderr(log).stdin(Stdio::null());
+    Ok(environment(&mut command, directory).spawn()?)
 }
 
 /// Sends a signal by its short name.

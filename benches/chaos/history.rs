@@ -16,6 +16,9 @@ const TOLERANCE: Duration = Duration::from_millis(100);
 pub(crate) enum Excuse {
     /// The worker is killed: anything, for connections that it has.
     Killed,
+    /// The master is killed: no connection until it is started again. The old worker finishes its requests and accepts no others,
+    /// also on connections that it has.
+    MasterKilled,
     /// More requests than `limits.in-flight`: 503 with `retry-after`.
     Overload,
     /// The upstream is down: an error, and repeated calls.
@@ -205,7 +208,9 @@ impl Window {
         let overlaps = suspect.started <= self.until + TOLERANCE && suspect.ended + TOLERANCE >= self.from;
         let connected = suspect.opened.unwrap_or(suspect.started);
         let concerned = self.connected_since.is_none_or(|since| connected + TOLERANCE >= since);
-        overlaps && concerned && self.excuse.permits(suspect)
+        let is_old = suspect.opened.is_some_and(|opened| opened <= self.from + TOLERANCE);
+        let outlives = self.excuse == Excuse::MasterKilled && is_old && suspect.ended >= self.from;
+        (overlaps || outlives) && concerned && self.excuse.permits(suspect)
     }
 }
 
@@ -213,6 +218,7 @@ impl Excuse {
     fn name(self) -> &'static str {
         match self {
             Self::Killed => "excused by a kill",
+            Self::MasterKilled => "excused by a kill of the master",
             Self::Overload => "excused by a flood",
             Self::UpstreamDown => "excused by the upstream",
             Self::ActorFault => "excused by an actor fault",
@@ -223,6 +229,9 @@ impl Excuse {
     fn permits(self, suspect: &Suspect) -> bool {
         match (&suspect.outcome, self) {
             (Outcome::Lost(_), Self::Killed) => true,
+            (Outcome::Lost(_) | Outcome::Refused { status: 503, .. }, Self::MasterKilled) => {
+                suspect.calls == 0
+            }
             (Outcome::Refused { status: 503, waits: Waits::Stated }, Self::Overload) => true,
             (
                 Outcome::Refused { status: 500.., .. },

@@ -12,12 +12,13 @@ use crate::order::Mix;
 const INTERVAL: Duration = Duration::from_secs(10);
 /// Standard errors beyond which a slope is not noise.
 const SIGNIFICANT: f64 = 3.0;
-/// KiB/min below which a slope is accepted even if the samples hardly vary.
-const NEGLIGIBLE: f64 = 20.0;
+/// Growth in KiB that is no trend, however long the run: the C library enlarges its heap in steps of 128 KiB, and one such step
+/// in the time that is measured looks like a slope without noise. A longer run therefore finds a smaller slope.
+const HEAP_STEP: f64 = 128.0;
 
 /// A line through samples, with the standard error of its slope.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Slope {
+pub(crate) struct Slope {
     per_minute: f64,
     error: f64,
 }
@@ -58,7 +59,8 @@ pub(crate) fn run(gateway: &Gateway, world: &World, arguments: &Arguments) -> Re
             second_half.iter().map(|sample| (sample.minutes, usage(sample).resident_kib as f64)).collect();
         let slope = Slope::of(&points).ok_or("too few samples: run for at least 2 minutes")?;
         println!("{name}: {:+.1} KiB/min, standard error {:.1}", slope.per_minute, slope.error);
-        if slope.grows() {
+        let minutes = points.last().map_or(0.0, |last| last.0) - points.first().map_or(0.0, |first| first.0);
+        if slope.grows(minutes) {
             world.history.violate(format!("the memory of the {name} grows: {slope:?}"));
         }
     }
@@ -67,7 +69,7 @@ pub(crate) fn run(gateway: &Gateway, world: &World, arguments: &Arguments) -> Re
 
 impl Slope {
     /// Least squares.
-    fn of(points: &[(f64, f64)]) -> Option<Self> {
+    pub(crate) fn of(points: &[(f64, f64)]) -> Option<Self> {
         if points.len() < 3 {
             return None;
         }
@@ -82,7 +84,8 @@ impl Slope {
         Some(Self { per_minute, error: (rest / (count - 2.0) / spread).sqrt() })
     }
 
-    fn grows(self) -> bool {
-        self.per_minute > NEGLIGIBLE && self.per_minute > SIGNIFICANT * self.error
+    /// Whether it is a trend over so many minutes.
+    pub(crate) fn grows(self, minutes: f64) -> bool {
+        self.per_minute * minutes > HEAP_STEP && self.per_minute > SIGNIFICANT * self.error
     }
 }

@@ -56,6 +56,7 @@ impl Baseline {
         limit("draining workers", status["worker"]["draining"].as_array().map_or(0, Vec::len) as u64, 0);
         // The status command itself is none.
         limit("requests in flight", status["in_flight"].as_u64().unwrap_or(u64::MAX), 0);
+        limit("permits of providers", gateway.permits()?, 0);
         // A control connection may be open.
         limit("descriptors of the worker", now.worker.descriptors as u64, self.worker.descriptors as u64 + 2);
         limit("descriptors of the master", now.master.descriptors as u64, self.master.descriptors as u64 + 2);
@@ -89,16 +90,17 @@ pub(crate) fn check_rest(gateway: &Gateway, world: &World) {
     }
 }
 
-/// What the schedule causes: garbage, faults of actors, kills, and an invalid configuration.
+/// What the schedule causes: garbage, faults of actors, kills, and invalid configurations.
 fn is_explained(line: &str) -> bool {
     if line.contains("panicked at ") {
         return line.contains(INJECTED_PANIC);
     }
-    const CAUSES: [&str; 6] = [
+    const CAUSES: [&str; 7] = [
         "actix_http::h1::dispatcher stream error: request parse error",
         "panic_guard actor ",
         "does not respond; restarted",
         "; starting another",
+        "the configuration on disk is invalid",
         "not reloaded, nothing has changed",
         "not restarted, nothing has changed",
     ];

@@ -2,6 +2,7 @@
 
 mod daemon;
 mod description;
+mod last_good;
 mod running;
 
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use std::time::Instant;
 
 use clap::Args;
 
+use self::last_good::{LastGood, Loaded};
 pub(super) use self::running::{GatewayArgs, RestartArgs, StatusArgs, StopArgs, others, print_only_other};
 use super::exit_code::Exit;
 use super::summary::{log_summary, summary};
@@ -76,6 +78,9 @@ pub(super) struct Start {
     /// Run as the worker of a master
     #[arg(long, hide = true)]
     worker: bool,
+    /// Use the configuration that the master sends, if the one on disk is invalid
+    #[arg(long, hide = true)]
+    last_good: bool,
     /// Continue for the master that this process executed before
     #[arg(long, hide = true)]
     takeover: bool,
@@ -152,9 +157,10 @@ impl Start {
         let is_free = self.takes_any_port();
         let reload = self.reload_on();
         let (log_target, passed) = (self.log_target(), self.passed);
+        let last_good = if self.last_good { LastGood::Sent } else { LastGood::None };
         let overrides = self.overrides();
-        let config = match Config::load(&overrides) {
-            Ok(config) => config,
+        let Loaded { config, errors } = match last_good::load(&overrides, last_good, &channel) {
+            Ok(loaded) => loaded,
             Err(errors) => {
                 let lines = errors.iter().map(ToString::to_string).collect();
                 return report(&channel, lines, Exit::from_config_errors(&errors));
@@ -172,13 +178,16 @@ impl Start {
         let Some(assignment) = await_start(&channel) else { return Exit::Failed };
         let Assignment { reason, listeners, state } = assignment;
         let logs = telemetry::start(config.log_level, log_target);
+        let config_errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        report_fallback(&config_errors);
         // The start message has been printed before the worker failed.
         if reason != StartReason::Respawn {
             announce(&config, &listeners, passed);
         }
         let Ok(reporting) = channel.try_clone() else { return Exit::Internal };
         let supervision = Supervision::Master { channel, state };
-        let served = serve::serve(listeners, config, Origin { overrides, supervision, reload });
+        let origin = Origin { overrides, supervision, reload, config_errors };
+        let served = serve::serve(listeners, config, origin);
         drop(logs);
         match served {
             Ok(_) => Exit::Ok,
@@ -207,7 +216,8 @@ impl Start {
         };
         announce(&config, &listeners, kept.address());
         let supervision = Supervision::Users;
-        let served = serve::serve(listeners, config, Origin { overrides, supervision, reload });
+        let origin = Origin { overrides, supervision, reload, config_errors: vec![] };
+        let served = serve::serve(listeners, config, origin);
         drop(logs);
         match served {
             Ok(Ending::Stopped) => Exit::Ok,
@@ -276,6 +286,18 @@ fn announce(config: &Config, listeners: &[TcpListener], passed: Option<SocketAdd
 fn arguments() -> Vec<OsString> {
     let own = |argument: &OsString| argument == WORKER_FLAG || argument == TAKEOVER_FLAG;
     std::env::args_os().skip(1).filter(|argument| !own(argument)).collect()
+}
+
+/// Logs that the last good configuration is in use, and why.
+fn report_fallback(config_errors: &[String]) {
+    for line in config_errors {
+        log::error!("the configuration on disk is invalid: {line}");
+    }
+    if !config_errors.is_empty() {
+        log::warn!(
+            "this worker uses the last good configuration; correct the one on disk, then run `vdm server reload`"
+        );
+    }
 }
 
 /// What the master gives a worker that may serve.

@@ -1,6 +1,5 @@
 //! The state in which the providers are built from the merged layers.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use vandamme_actors::cost::PriceTable;
@@ -10,6 +9,7 @@ use super::base_url::ListenAddress;
 use super::error::ConfigError;
 use super::layer::{Layer, Section};
 use super::prices;
+use super::source_files::SourceFiles;
 use super::variables::Variables;
 
 /// Builds one provider after the other, and collects errors and warnings.
@@ -18,8 +18,7 @@ pub(super) struct Builder<'a> {
     pub(super) merged: &'a Layer,
     pub(super) listener: &'a ListenAddress,
     pub(super) variables: &'a Variables,
-    /// Relative paths start here.
-    pub(super) directory: PathBuf,
+    pub(super) files: &'a SourceFiles,
     pub(super) registered: Vec<Arc<ProviderSettings>>,
     pub(super) partial: Vec<PartialProvider>,
     pub(super) warnings: Vec<String>,
@@ -32,13 +31,14 @@ impl<'a> Builder<'a> {
         merged: &'a Layer,
         listener: &'a ListenAddress,
         variables: &'a Variables,
+        files: &'a SourceFiles,
     ) -> Self {
         Self {
             layers,
             merged,
             listener,
             variables,
-            directory: PathBuf::new(),
+            files,
             registered: Vec::new(),
             partial: Vec::new(),
             warnings: Vec::new(),

@@ -1,6 +1,4 @@
-//! Whether the embedded provider answers.
-
-use super::base_url::ListenAddress;
+//! When the embedded provider answers.
 use super::builder::Builder;
 
 /// When the embedded provider answers.
@@ -8,16 +6,16 @@ use super::builder::Builder;
 pub enum DemoMode {
     /// `VDM_DEMO=1`: beside whatever is configured.
     Forced,
-    /// No provider is registered, and only this machine can reach the listener.
+    /// No provider is registered. This holds at any address: the demo provider spends nothing and reveals nothing.
     Fallback,
     Off,
 }
 
 impl DemoMode {
-    pub(super) fn new(requested: Option<bool>, builder: &Builder<'_>, listener: &ListenAddress) -> Self {
+    pub(super) fn new(requested: Option<bool>, builder: &Builder<'_>) -> Self {
         match requested {
             Some(true) => Self::Forced,
-            None if builder.registered.is_empty() && listener.is_loopback() => Self::Fallback,
+            None if builder.registered.is_empty() => Self::Fallback,
             Some(false) | None => Self::Off,
         }
     }

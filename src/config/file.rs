@@ -11,6 +11,7 @@ use super::layer::Layer;
 use super::prices;
 use super::raw::Raw;
 use super::schema::{self, SettingDeclaration, SettingList};
+use super::source_files::SourceFiles;
 use super::value_type::{self, KeyType, ValueType};
 
 /// The compiled-in file.
@@ -26,8 +27,13 @@ pub(super) enum Presence {
 }
 
 /// A file's layer; `None` if it cannot be read, or does not exist and is optional.
-pub(super) fn read(path: &Path, presence: Presence, report: &mut Diagnostics) -> Option<Layer> {
-    match std::fs::read_to_string(path) {
+pub(super) fn read(
+    path: &Path,
+    presence: Presence,
+    files: &SourceFiles,
+    report: &mut Diagnostics,
+) -> Option<Layer> {
+    match files.text(path) {
         Ok(text) => Some(parse(&path.display().to_string(), &text, report)),
         Err(error) if presence == Presence::Optional && is_absent(&error) => None,
         Err(error) => {

@@ -1,8 +1,6 @@
 //! Reads key files, such as the secrets of a container, into a layer of keys.
 
-use std::fs::{self, File, Metadata};
-use std::io::Read as _;
-use std::path::Path;
+use std::fs::Metadata;
 
 use config::ValueKind;
 
@@ -10,6 +8,7 @@ use super::client_keys;
 use super::environment::prefix;
 use super::error::{ConfigError, Diagnostics};
 use super::layer::{Layer, LocatedText, Section};
+use super::source_files::{SourceFile, SourceFiles, Unreadable};
 
 /// The largest file, in bytes.
 const LARGEST: u64 = 64 << 10;
@@ -19,22 +18,22 @@ const MOUNTED: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
 /// Reads the files that `merged` names.
 pub(super) struct KeyFiles<'a> {
     merged: &'a Layer,
-    directory: &'a Path,
+    files: &'a SourceFiles,
     layer: Layer,
     report: &'a mut Diagnostics,
 }
 
 impl<'a> KeyFiles<'a> {
-    /// The layer of all keys. A relative path starts at `directory`.
-    pub(super) fn read(merged: &'a Layer, directory: &'a Path, report: &'a mut Diagnostics) -> Layer {
-        let mut files = Self { merged, directory, layer: Layer::default(), report };
+    /// The layer of all keys.
+    pub(super) fn read(merged: &'a Layer, files: &'a SourceFiles, report: &'a mut Diagnostics) -> Layer {
+        let mut reading = Self { merged, files, layer: Layer::default(), report };
         for name in merged.providers() {
-            files.of_provider(name);
+            reading.of_provider(name);
         }
-        files.of_the_gateway("proxy-api-key", "proxy-api-key-file");
-        files.of_the_gateway("admin-key", "admin-key-file");
-        files.of_clients();
-        files.layer
+        reading.of_the_gateway("proxy-api-key", "proxy-api-key-file");
+        reading.of_the_gateway("admin-key", "admin-key-file");
+        reading.of_clients();
+        reading.layer
     }
 
     fn of_provider(&mut self, name: &str) {
@@ -82,24 +81,23 @@ impl<'a> KeyFiles<'a> {
 
     /// The words of a file, joined by blanks, without lines that start with `#`. The text is never repeated in an error.
     fn words(&mut self, path: &str) -> Result<String, String> {
-        let full = self.directory.join(path);
-        let refused = |error: std::io::Error| format!("cannot read the key file {path}: {error}");
-        let metadata = fs::metadata(&full).map_err(refused)?;
-        if !metadata.is_file() {
-            return Err(format!("the key file {path} is no regular file"));
-        }
-        if metadata.len() > LARGEST {
-            return Err(format!("the key file {path} has more than {LARGEST} bytes; is it the right one?"));
-        }
-        let mut text = String::new();
-        File::open(&full).and_then(|file| file.take(LARGEST).read_to_string(&mut text)).map_err(refused)?;
+        let read = self.files.regular(path, LARGEST);
+        let file = read.map_err(|unreadable| match unreadable {
+            Unreadable::Failed(error) => format!("cannot read the key file {path}: {error}"),
+            Unreadable::NotRegular => format!("the key file {path} is no regular file"),
+            Unreadable::TooLong => {
+                format!("the key file {path} has more than {LARGEST} bytes; is it the right one?")
+            }
+        })?;
+        let text = std::str::from_utf8(&file.bytes);
+        let text = text.map_err(|_| format!("cannot read the key file {path}: it is not UTF-8 text"))?;
         let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
         let words: Vec<_> =
             lines.filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace).collect();
         if words.is_empty() {
             return Err(format!("the key file {path} contains no key; write a key into it, or several"));
         }
-        self.report.warnings.extend(open_to_all(path, &full, &metadata));
+        self.report.warnings.extend(open_to_all(path, self.files, &file));
         Ok(words.join(" "))
     }
 }
@@ -111,7 +109,8 @@ fn both(section: Section<'_>, key: &str, file: LocatedText<'_>) -> Option<Config
 }
 
 /// A warning, if every user of this machine can read the file.
-pub(super) fn open_to_all(name: &str, full: &Path, metadata: &Metadata) -> Option<String> {
+pub(super) fn open_to_all(name: &str, files: &SourceFiles, file: &SourceFile) -> Option<String> {
+    let (full, metadata) = (files.directory().join(name), file.metadata.as_ref()?);
     let is_mounted = MOUNTED.iter().any(|mounted| full.starts_with(mounted));
     let is_open = is_open_to_all(metadata) && !is_mounted;
     is_open.then(|| format!("everybody on this machine can read {name}; chmod 600 {name}"))

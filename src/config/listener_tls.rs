@@ -1,7 +1,7 @@
 //! TLS of the listener: the certificate and the private key that `tls-cert` and `tls-key` name.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -14,6 +14,7 @@ use super::error::Diagnostics;
 use super::layer::{LocatedText, Section};
 use super::overrides::Overrides;
 use super::pem_files::{self, PemFile};
+use super::source_files::{SavedFiles, SourceFiles};
 
 /// The only protocol of the listener. HTTP/2 is not offered.
 const ALPN: &[u8] = b"http/1.1";
@@ -60,15 +61,15 @@ impl fmt::Debug for ListenerTls {
 pub(super) fn read(
     root: Section<'_>,
     listener: &ListenAddress,
-    overrides: &Overrides,
+    (overrides, files): (&Overrides, &SourceFiles),
     report: &mut Diagnostics,
 ) -> Option<ListenerTls> {
-    let tls = read_files(root, &overrides.working_directory, report);
+    let tls = read_files(root, files, report);
     let is_private = overrides.sessions.is_some() && listener.is_loopback();
     tls.filter(|_| !is_private)
 }
 
-fn read_files(root: Section<'_>, directory: &Path, report: &mut Diagnostics) -> Option<ListenerTls> {
+fn read_files(root: Section<'_>, files: &SourceFiles, report: &mut Diagnostics) -> Option<ListenerTls> {
     let (certificate, key) = match (root.text("tls-cert"), root.text("tls-key")) {
         (None, None) => return None,
         (Some(certificate), Some(key)) => (certificate, key),
@@ -81,7 +82,7 @@ fn read_files(root: Section<'_>, directory: &Path, report: &mut Diagnostics) -> 
             return None;
         }
     };
-    match ListenerTls::load(directory, certificate.text, key.text) {
+    match ListenerTls::load(files, certificate.text, key.text) {
         Ok(tls) => {
             report.warnings.extend(tls.open_to_all.clone());
             Some(tls)
@@ -94,11 +95,11 @@ fn read_files(root: Section<'_>, directory: &Path, report: &mut Diagnostics) -> 
 }
 
 impl ListenerTls {
-    fn load(directory: &Path, certificate: &str, key: &str) -> Result<Self, Unusable> {
+    fn load(files: &SourceFiles, certificate: &str, key: &str) -> Result<Self, Unusable> {
         let in_certificate = |text| Unusable { file: Named::Certificate, text };
         let in_key = |text| Unusable { file: Named::Key, text };
-        let certificates = PemFile::read(directory, certificate).map_err(in_certificate)?;
-        let secret = PemFile::read(directory, key).map_err(in_key)?;
+        let certificates = PemFile::read(files, certificate).map_err(in_certificate)?;
+        let secret = PemFile::read(files, key).map_err(in_key)?;
         let chain = certificates.certificates().map_err(in_certificate)?;
         let leaf = chain.first().cloned().ok_or_else(|| in_certificate(format!("{certificate} is empty")))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -110,7 +111,7 @@ impl ListenerTls {
             .map_err(|error| in_key(pem_files::mismatch(&error)))?;
         config.alpn_protocols = vec![ALPN.to_vec()];
         Ok(Self {
-            directory: directory.to_owned(),
+            directory: files.directory().to_owned(),
             certificate: certificate.to_owned(),
             key: key.to_owned(),
             modified: [certificates.modified, secret.modified],
@@ -120,12 +121,14 @@ impl ListenerTls {
         })
     }
 
-    /// Reads the files again.
+    /// Reads the files again, and returns a copy of them as well.
     ///
     /// # Errors
     /// One line that says which file cannot be used, and why.
-    pub(crate) fn read_again(&self) -> Result<Self, String> {
-        Self::load(&self.directory, &self.certificate, &self.key).map_err(|unusable| unusable.text)
+    pub(crate) fn read_again(&self) -> Result<(Self, SavedFiles), String> {
+        let files = SourceFiles::on_disk(&self.directory);
+        let tls = Self::load(&files, &self.certificate, &self.key).map_err(|unusable| unusable.text)?;
+        Ok((tls, files.saved()))
     }
 
     /// When the two files last changed, as the file system reports it now.

@@ -272,13 +272,15 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
+    use super::super::source_files::SourceFiles;
     use super::*;
 
     fn read_all(set: &[(&str, &str)]) -> (Option<OtlpConfig>, Vec<String>) {
         let environment: BTreeMap<_, _> =
             set.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         let mut report = Diagnostics::default();
-        let variables = Variables::read(&environment, Path::new("/nonexistent/.env"), &mut report);
+        let variables =
+            Variables::read(&environment, &SourceFiles::on_disk(Path::new("/nonexistent")), &mut report);
         let config = read(&variables, &mut report);
         assert_eq!(report.errors, []);
         (config, report.warnings)

@@ -1,14 +1,12 @@
 //! Certificates and private keys in PEM files. No error repeats any part of a file.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
 use std::time::SystemTime;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::key_files;
+use super::source_files::{SourceFile, SourceFiles, Unreadable};
 
 /// The largest file, in bytes. A bundle of all public authorities has a quarter of it.
 const LARGEST: u64 = 1 << 20;
@@ -25,22 +23,16 @@ pub(super) struct PemFile {
 }
 
 impl PemFile {
-    /// Reads the file. A relative path starts at `directory`.
-    pub(super) fn read(directory: &Path, name: &str) -> Result<Self, String> {
-        let path = directory.join(name);
-        let refused = |error: std::io::Error| format!("cannot read {name}: {error}");
-        // Opening a pipe would wait for its writer.
-        let metadata = std::fs::metadata(&path).map_err(refused)?;
-        if !metadata.is_file() {
-            return Err(format!("{name} is not a regular file"));
-        }
-        let mut bytes = Vec::new();
-        File::open(&path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(refused)?;
-        if bytes.len() as u64 > LARGEST {
-            return Err(format!("{name} has more than {LARGEST} bytes; is it the right file?"));
-        }
-        let open_to_all = key_files::open_to_all(name, &path, &metadata);
-        Ok(Self { bytes, modified: metadata.modified().ok(), open_to_all, name: name.to_owned() })
+    pub(super) fn read(files: &SourceFiles, name: &str) -> Result<Self, String> {
+        let read = files.regular(name, LARGEST);
+        let file = read.map_err(|unreadable| match unreadable {
+            Unreadable::Failed(error) => format!("cannot read {name}: {error}"),
+            Unreadable::NotRegular => format!("{name} is not a regular file"),
+            Unreadable::TooLong => format!("{name} has more than {LARGEST} bytes; is it the right file?"),
+        })?;
+        let open_to_all = key_files::open_to_all(name, files, &file);
+        let SourceFile { bytes, modified, .. } = file;
+        Ok(Self { bytes, modified, open_to_all, name: name.to_owned() })
     }
 
     /// All certificates of the file, in its order.

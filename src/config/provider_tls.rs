@@ -1,18 +1,17 @@
 //! TLS of a provider: `ca-file`, `client-cert` and `client-key`.
 
-use std::path::Path;
-
 use vandamme_actors::certificates::{ClientIdentity, ProviderTls};
 
 use super::error::ConfigError;
 use super::layer::{LocatedText, Section};
 use super::pem_files::{self, PemFile};
+use super::source_files::SourceFiles;
 
 /// Reads the files of a provider; `None` if it names none.
 pub(super) fn read(
     section: Section<'_>,
     base_url: &str,
-    directory: &Path,
+    files: &SourceFiles,
     warnings: &mut Vec<String>,
 ) -> Result<Option<ProviderTls>, ConfigError> {
     let keys = ["ca-file", "client-cert", "client-key"];
@@ -25,11 +24,11 @@ pub(super) fn read(
     let trusted = match authorities {
         None => vec![],
         Some(LocatedText { text, place }) => {
-            let read = PemFile::read(directory, text).and_then(|file| file.certificates());
+            let read = PemFile::read(files, text).and_then(|file| file.certificates());
             read.map_err(|error| ConfigError::new(place, error))?
         }
     };
-    let identity = identity(certificate, key, directory, warnings)?;
+    let identity = identity(certificate, key, files, warnings)?;
     let place = key.map_or(first.place, |key| key.place);
     let tls = ProviderTls::new(&trusted, identity);
     tls.map(Some).map_err(|error| ConfigError::new(place, pem_files::mismatch(&error)))
@@ -38,7 +37,7 @@ pub(super) fn read(
 fn identity(
     certificate: Option<LocatedText<'_>>,
     key: Option<LocatedText<'_>>,
-    directory: &Path,
+    files: &SourceFiles,
     warnings: &mut Vec<String>,
 ) -> Result<Option<ClientIdentity>, ConfigError> {
     let (certificate, key) = match (certificate, key) {
@@ -53,9 +52,9 @@ fn identity(
             return Err(ConfigError::new(place, text));
         }
     };
-    let chain = PemFile::read(directory, certificate.text).and_then(|file| file.certificates());
+    let chain = PemFile::read(files, certificate.text).and_then(|file| file.certificates());
     let chain = chain.map_err(|error| ConfigError::new(certificate.place, error))?;
-    let secret = PemFile::read(directory, key.text);
+    let secret = PemFile::read(files, key.text);
     let secret = secret.and_then(|file| file.private_key().map(|secret| (secret, file.open_to_all)));
     let (key, open_to_all) = secret.map_err(|error| ConfigError::new(key.place, error))?;
     warnings.extend(open_to_all);

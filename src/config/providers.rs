@@ -240,7 +240,7 @@ impl<'a> Builder<'a> {
     }
 
     pub(super) fn tls(&mut self, section: Section<'_>, base_url: &str) -> Option<ProviderTls> {
-        let read = provider_tls::read(section, base_url, &self.directory, &mut self.warnings);
+        let read = provider_tls::read(section, base_url, self.files, &mut self.warnings);
         read.unwrap_or_else(|error| {
             self.errors.push(error);
             None

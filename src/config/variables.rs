@@ -3,11 +3,11 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::path::Path;
 use std::rc::Rc;
 
 use super::error::Diagnostics;
 use super::references;
+use super::source_files::SourceFiles;
 
 /// Every variable that is set, empty ones too.
 #[derive(Clone, Default)]
@@ -28,10 +28,10 @@ impl Variables {
     /// A variable of the environment hides the one of the file, even if it is empty.
     pub(super) fn read(
         environment: &BTreeMap<String, String>,
-        dotenv: &Path,
+        files: &SourceFiles,
         report: &mut Diagnostics,
     ) -> Self {
-        let mut variables = Self { set: read_file(dotenv, report), hidden: BTreeMap::new() };
+        let mut variables = Self { set: read_file(files, report), hidden: BTreeMap::new() };
         for (name, text) in environment {
             let place = format!("environment variable {name}");
             let hidden =
@@ -63,8 +63,9 @@ impl Variables {
     }
 }
 
-fn read_file(path: &Path, report: &mut Diagnostics) -> BTreeMap<String, EnvironmentVariable> {
-    match std::fs::read_to_string(path) {
+fn read_file(files: &SourceFiles, report: &mut Diagnostics) -> BTreeMap<String, EnvironmentVariable> {
+    let path = files.directory().join(".env");
+    match files.text(&path) {
         Ok(text) => parse(&path.display().to_string(), &text, report),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             BTreeMap::new()

@@ -1,6 +1,7 @@
 //! The master executes another program in its own process: the state and the descriptors go through a channel that the new
 //! program has as its stdin. The process keeps its number, its children and its sockets.
 
+use std::collections::BTreeMap;
 use std::io::Result;
 use std::net::TcpListener;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -45,6 +46,15 @@ struct WorkerState {
     draining: Option<DrainLimit>,
     in_flight: usize,
     connections: usize,
+    #[serde(default)]
+    permits: BTreeMap<String, usize>,
+}
+
+/// What a worker has reported of its requests.
+struct Load {
+    in_flight: usize,
+    connections: usize,
+    permits: BTreeMap<String, usize>,
 }
 
 /// What a descriptor is.
@@ -83,8 +93,12 @@ impl Master {
         if self.workers.iter().any(is_changing) {
             return;
         }
-        let numbers: Vec<_> =
-            self.workers.iter().map(|worker| (worker.in_flight, worker.connections)).collect();
+        let load = |worker: &Worker| Load {
+            in_flight: worker.in_flight,
+            connections: worker.connections,
+            permits: worker.permits.clone(),
+        };
+        let loads: Vec<_> = self.workers.iter().map(load).collect();
         let detached: Vec<Detached> = self
             .workers
             .drain(..)
@@ -95,7 +109,7 @@ impl Master {
             .collect();
         // The last lines of this program.
         self.logs = None;
-        let error = match self.execute_program(&detached, &numbers) {
+        let error = match self.execute_program(&detached, &loads) {
             Ok(never) => never,
             Err(error) => error,
         };
@@ -110,7 +124,7 @@ impl Master {
     }
 
     /// Returns the error of an execution that has failed.
-    fn execute_program(&self, workers: &[Detached], numbers: &[(usize, usize)]) -> Result<std::io::Error> {
+    fn execute_program(&self, workers: &[Detached], loads: &[Load]) -> Result<std::io::Error> {
         let (ours, theirs) = Channel::pair()?;
         let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
         let mut descriptors: Vec<(Slot, BorrowedFd<'_>)> = vec![(Slot::Stdin, stdin.as_fd())];
@@ -122,7 +136,7 @@ impl Master {
         let channels = workers.iter().enumerate();
         descriptors.extend(channels.map(|(place, worker)| (Slot::Worker(place), worker.channel.as_fd())));
         let (slots, descriptors): (Vec<_>, Vec<_>) = descriptors.into_iter().unzip();
-        ours.send(&self.exported(workers, numbers, slots), &[], &descriptors)?;
+        ours.send(&self.exported(workers, loads, slots), &[], &descriptors)?;
         let program = &self.launch.program;
         let mut command = Command::new(program.on_disk());
         command.arg0(program.name()).args(&self.launch.arguments).arg(TAKEOVER_FLAG).stdin(theirs);
@@ -131,15 +145,17 @@ impl Master {
         Ok(failed)
     }
 
-    fn exported(&self, workers: &[Detached], numbers: &[(usize, usize)], slots: Vec<Slot>) -> MasterState {
-        let workers = workers.iter().zip(numbers).map(|(worker, &(in_flight, connections))| {
+    fn exported(&self, workers: &[Detached], loads: &[Load], slots: Vec<Slot>) -> MasterState {
+        let workers = workers.iter().zip(loads).map(|(worker, load)| {
             let draining = match worker.role {
                 Role::Serving => None,
                 Role::Draining(limit) => Some(limit),
                 // Unreachable: this program waits for its start.
                 Role::Starting(_) => Some(DrainLimit::Now),
             };
-            WorkerState { pid: worker.pid.as_raw_nonzero().get(), draining, in_flight, connections }
+            let Load { in_flight, connections, ref permits } = *load;
+            let pid = worker.pid.as_raw_nonzero().get();
+            WorkerState { pid, draining, in_flight, connections, permits: permits.clone() }
         });
         let bound = self.bound.as_ref();
         MasterState {
@@ -206,6 +222,7 @@ impl Master {
         self.adopt(pid, role, channel);
         if let Some(adopted) = self.worker(pid) {
             (adopted.in_flight, adopted.connections) = (worker.in_flight, worker.connections);
+            adopted.permits.clone_from(&worker.permits);
         }
     }
 
@@ -220,8 +237,12 @@ impl Master {
     /// Reports the end of the restart.
     fn announce(&mut self, caller: Option<OwnedFd>) {
         match self.serving() {
-            // The earlier program does not pass the state for the next worker.
-            Some(worker) => worker.send(WorkerOrder::ExportState),
+            // The earlier program does not pass what is for the next worker.
+            Some(worker) => {
+                worker.send(WorkerOrder::ExportConfiguration);
+                worker.send(WorkerOrder::ExportState);
+                self.share_permits_anew();
+            }
             None => {
                 self.respawn.failed(std::time::Duration::ZERO, std::time::Instant::now());
             }

@@ -169,6 +169,7 @@ impl Master {
         for worker in &mut self.workers {
             match worker.role {
                 Role::Starting(_) => worker.discard(),
+                Role::Serving if worker.pid != pid && moved.is_some() => worker.leave(),
                 Role::Serving if worker.pid != pid => worker.drain(DrainLimit::Unlimited),
                 Role::Draining(DrainLimit::Unlimited) => worker.limit_drain(),
                 Role::Serving | Role::Draining(DrainLimit::Configured | DrainLimit::Now) => {}

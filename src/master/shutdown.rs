@@ -14,8 +14,9 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 /// A caller gets the last known number of requests in flight when the worker does not report it by then.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// The threads of the control socket send the last answers within this time.
-const LAST_ANSWER: Duration = Duration::from_millis(100);
+/// The longest wait for the threads of the control socket to send the last answers.
+const LAST_ANSWER: Duration = Duration::from_secs(2);
+const LAST_ANSWER_CHECK: Duration = Duration::from_millis(10);
 
 /// A shutdown in progress.
 pub(super) struct ShutdownProgress {
@@ -103,9 +104,12 @@ impl Master {
     /// Before the process ends: callers that have had no answer get one.
     pub(super) fn answer_callers(&mut self) {
         let Some(shutdown) = &mut self.shutdown else { return };
-        if shutdown.callers.iter().any(|waiting| waiting.reported.is_none()) {
-            shutdown.callers.iter_mut().for_each(|waiting| waiting.report(0));
-            std::thread::sleep(LAST_ANSWER);
+        for waiting in shutdown.callers.iter_mut().filter(|waiting| waiting.reported.is_none()) {
+            waiting.report(0);
+        }
+        let until = Instant::now() + LAST_ANSWER;
+        while Instant::now() < until && shutdown.callers.iter().any(|waiting| waiting.caller.has_unsent()) {
+            std::thread::sleep(LAST_ANSWER_CHECK);
         }
     }
 

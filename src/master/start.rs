@@ -4,7 +4,7 @@ use log::LevelFilter;
 use rustix::process::Pid;
 
 use super::restart::RestartProgress;
-use super::worker::{Role, Worker};
+use super::worker::{LAST_GOOD_FLAG, Role, Worker};
 use super::{BoundListeners, Launch, Master, PidFile};
 use crate::process::channel::messages::{Hello, StartFailure, StartReason, WorkerOrder};
 use crate::process::control::Status;
@@ -78,6 +78,7 @@ impl Master {
             }
             StartReason::Restart => self.commit_restart(pid),
         }
+        self.share_permits_anew();
         if let Some(worker) = self.worker(pid) {
             worker.send(WorkerOrder::Serve);
         }
@@ -94,12 +95,18 @@ impl Master {
     pub(super) fn spawn(&mut self, reason: StartReason) -> Result<(), StartFailure> {
         let Launch { program, arguments, .. } = &self.launch;
         let file = if reason == StartReason::Restart { program.on_disk() } else { program.running() };
-        let worker = Worker::spawn(program, file, arguments, reason, &self.sender).map_err(|error| {
+        let mut arguments = arguments.clone();
+        let sends_last_good = reason == StartReason::Respawn && !self.last_good.is_empty();
+        arguments.extend(sends_last_good.then(|| LAST_GOOD_FLAG.into()));
+        let worker = Worker::spawn(program, file, &arguments, reason, &self.sender).map_err(|error| {
             StartFailure::internal(format!(
                 "the worker process cannot be started: {}: {error}",
                 program.on_disk().display()
             ))
         })?;
+        if sends_last_good {
+            worker.send_with(WorkerOrder::LastGood, self.last_good.clone(), vec![]);
+        }
         self.workers.push(worker);
         Ok(())
     }

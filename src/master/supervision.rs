@@ -46,6 +46,7 @@ impl Master {
                 Role::Draining(_) => log::info!("worker {} {end}", worker.raw_pid()),
             }
         }
+        self.share_permits();
         if self.shutdown.is_some() && self.workers.is_empty() && self.end.is_none() {
             self.end = Some(Ok(()));
         }

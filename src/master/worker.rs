@@ -1,5 +1,6 @@
 //! A worker process as its master sees it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Result;
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -22,6 +23,8 @@ use crate::process::systemd;
 
 /// The flag with which a master starts its workers.
 pub(crate) const WORKER_FLAG: &str = "--worker";
+/// The flag of a worker to which the master sends the last good configuration.
+pub(crate) const LAST_GOOD_FLAG: &str = "--last-good";
 /// Orders that wait while a worker does not read.
 const ORDERS: usize = 64;
 /// Between two pings.
@@ -69,6 +72,8 @@ pub(super) struct Worker {
     pub(super) since: Instant,
     pub(super) in_flight: usize,
     pub(super) connections: usize,
+    /// The permits of each provider that its requests hold, as it last reported them.
+    pub(super) permits: BTreeMap<String, usize>,
     /// Why it cannot start.
     pub(super) failure: Option<StartFailure>,
     /// The process has exited.
@@ -143,6 +148,7 @@ impl Worker {
             since,
             in_flight,
             connections,
+            permits: BTreeMap::new(),
             failure: None,
             exited: None,
             closed: Closed::No,
@@ -190,6 +196,12 @@ impl Worker {
         };
         self.send(order);
         self.enter(Role::Draining(limit));
+    }
+
+    /// It drains without a limit, and the gateway listens at another address.
+    pub(super) fn leave(&mut self) {
+        self.send(WorkerOrder::Leave);
+        self.enter(Role::Draining(DrainLimit::Unlimited));
     }
 
     /// It already drains without a limit, and has `limits.drain` from now on.

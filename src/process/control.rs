@@ -95,6 +95,9 @@ pub(crate) struct Status {
     pub(crate) in_flight: usize,
     pub(crate) providers: Vec<String>,
     pub(crate) default_provider: Option<String>,
+    /// The errors of the configuration on disk, because of which the last good one is in use; empty if the one on disk is.
+    #[serde(default)]
+    pub(crate) config_errors: Vec<String>,
     /// Started by `vdm wrap`; the gateway exits with its last session.
     pub(crate) wrapped: bool,
     /// `None` for a gateway without a master.

@@ -1,13 +1,15 @@
 //! The route of a request, and the leases of its targets.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::Addr;
 use actix_web::rt::time::{sleep, timeout};
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
-use vandamme_actors::provider::{AffinityHash, HeldPermit, Lease, LeaseKey, NoLease, Size};
+use vandamme_actors::provider::{AffinityHash, HeldPermit, Lease, LeaseKey, NoLease, Provider, Size};
 use vandamme_actors::router::{self, Destination, Dispatch, PendingLease, Routed};
 use vandamme_actors::routing::Route;
 use vandamme_actors::secret::KeyId;
@@ -35,14 +37,8 @@ pub(super) struct Leasing<'r> {
 /// A resolved name, and the lease of its first target.
 pub(super) struct RoutedRequest {
     pub(super) route: Arc<Route>,
-    pub(super) lease: FirstLease,
-}
-
-/// The lease that the router has requested.
-pub(super) struct FirstLease {
-    pending: PendingLease,
-    /// The registry's generation at the time of the request.
-    generation: u64,
+    /// As the router has requested it.
+    pub(super) lease: PendingLease,
 }
 
 /// What the lease of another key must know of the earlier ones.
@@ -66,15 +62,14 @@ impl<'r> Leasing<'r> {
     pub(super) async fn route(&self) -> Result<RoutedRequest, Failure> {
         let (session, size) = (self.session, self.size);
         for _ in 0..TRIES {
-            let generation = self.gateway.registry.load().generation;
             let (reply, answer) = oneshot::channel();
             let dispatch = Dispatch { destination: self.destination(), session, size, reply };
             let sent = router::thread_router(&self.gateway.registry).try_send(dispatch);
             if sent.is_ok()
-                && let Some(routed) = self.awaited(answer, generation).await
+                && let Some(routed) = self.awaited(answer, pending()).await
             {
                 let Routed { route, lease } = routed.map_err(Failure::Unroutable)?;
-                return Ok(RoutedRequest { route, lease: FirstLease { pending: lease, generation } });
+                return Ok(RoutedRequest { route, lease });
             }
             sleep(PAUSE).await;
         }
@@ -91,13 +86,17 @@ impl<'r> Leasing<'r> {
     }
 
     /// The lease of the route's first target.
-    pub(super) async fn first(&self, lease: FirstLease, target: &RunTarget<'_>) -> Result<Lease, Failure> {
-        match lease.pending {
-            PendingLease::Ready(lease) => Ok(*lease),
-            PendingLease::Requested(answer) => match self.awaited(answer, lease.generation).await {
-                Some(answer) => answer.map_err(Failure::NoLease),
-                None => self.lease(target, &Earlier { tried: &[], held: None }).await,
-            },
+    pub(super) async fn first(&self, lease: PendingLease, target: &RunTarget<'_>) -> Result<Lease, Failure> {
+        let answer = match lease {
+            PendingLease::Ready(lease) => return Ok(*lease),
+            PendingLease::Requested { answer, owner: Some(owner) } => {
+                self.awaited(answer, self.replaced(target, &owner)).await
+            }
+            PendingLease::Requested { owner: None, .. } => None,
+        };
+        match answer {
+            Some(answer) => answer.map_err(Failure::NoLease),
+            None => self.lease(target, &Earlier { tried: &[], held: None }).await,
         }
     }
 
@@ -126,7 +125,7 @@ impl<'r> Leasing<'r> {
             };
             if provider.try_send(request).is_ok()
                 && let Some(answer) =
-                    self.awaited::<Result<Lease, NoLease>>(answer, registry.generation).await
+                    self.awaited::<Result<Lease, NoLease>>(answer, self.replaced(target, provider)).await
             {
                 return answer.map_err(Failure::NoLease);
             }
@@ -136,20 +135,24 @@ impl<'r> Leasing<'r> {
     }
 
     /// The answer, or `None` if it will not come. A short timer would cost a thread a wake-up (measured), so there is none.
-    async fn awaited<T>(&self, answer: oneshot::Receiver<T>, generation: u64) -> Option<T> {
+    async fn awaited<T>(
+        &self,
+        answer: oneshot::Receiver<T>,
+        replaced: impl Future<Output = ()>,
+    ) -> Option<T> {
         let patience = self.gateway.live_config().settings.limits.provider_queue_wait + LEASE_SLACK;
-        let replaced = Box::pin(self.replaced(generation));
-        match timeout(patience, select(answer.map(Result::ok), replaced)).await {
+        match timeout(patience, select(answer.map(Result::ok), Box::pin(replaced))).await {
             Ok(Either::Left((answer, _))) => answer,
             Ok(Either::Right(_)) | Err(_) => None,
         }
     }
 
-    /// Resolves when an actor has been replaced since that generation.
-    async fn replaced(&self, generation: u64) {
+    /// Resolves when this provider is gone or has another actor. The replacement of other actors changes nothing: the request
+    /// keeps its place in the queue.
+    async fn replaced(&self, target: &RunTarget<'_>, owner: &Addr<Provider>) {
         loop {
             let changed = self.gateway.registry.changed();
-            if self.gateway.registry.load().generation != generation {
+            if self.gateway.registry.load().provider(&target.provider.name) != Some(owner) {
                 return;
             }
             changed.await;

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use actix_web::rt::task::spawn_blocking;
 use actix_web::rt::time::sleep;
 
-use crate::config::ListenerTls;
+use crate::config::{ListenerTls, SavedFiles};
 use crate::gateway::Gateway;
 
 /// The modification times of the two files.
@@ -28,10 +28,10 @@ pub(super) async fn watch(gateway: Arc<Gateway>) {
             continue;
         }
         match read {
-            Ok(tls) => {
+            Ok((tls, files)) => {
                 refused = None;
                 log::info!("{} has changed; new connections use the new certificate", tls.certificate_file());
-                gateway.set_tls(tls);
+                gateway.set_tls(tls, &files);
             }
             Err(error) => {
                 refused = Some(modified);
@@ -41,8 +41,11 @@ pub(super) async fn watch(gateway: Arc<Gateway>) {
     }
 }
 
+/// A certificate with a copy of its files.
+type Read = Result<(ListenerTls, SavedFiles), String>;
+
 /// What the files contain now, if they have changed since they were read or refused.
-fn changed(tls: &ListenerTls, refused: Option<Modified>) -> Option<(Modified, Result<ListenerTls, String>)> {
+fn changed(tls: &ListenerTls, refused: Option<Modified>) -> Option<(Modified, Read)> {
     let modified = tls.modified_now();
     let is_known = modified == tls.modified() || Some(modified) == refused;
     (!is_known).then(|| (modified, tls.read_again()))

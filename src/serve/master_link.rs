@@ -11,10 +11,10 @@ use actix_web::rt::time::sleep;
 use futures_util::future::{Either, join_all, select};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Shutdown;
 use super::file_changes::FileChanges;
 use super::orders::{StatusSource, dashboard_link, next_reload};
 use super::reload::{Reloader, log_reload};
+use super::{Listeners, PAUSE, Shutdown};
 use crate::api::connection::ConnectionLimiter;
 use crate::gateway::{Gateway, ReloadReply};
 use crate::process::Signals;
@@ -30,8 +30,6 @@ const MESSAGES: usize = 64;
 const PROGRESS: Duration = Duration::from_millis(100);
 /// How often the state is sent for the next worker in case this one ends unexpectedly.
 const STATE_INTERVAL: Duration = Duration::from_secs(30);
-/// Upper bound on the delay before the acceptor pauses. Connections that it has accepted reach their threads meanwhile.
-const PAUSE: Duration = Duration::from_millis(150);
 
 /// The channel to the master, with a thread for each direction.
 pub(super) struct MasterLink {
@@ -103,12 +101,23 @@ impl MasterLink {
         loop {
             match self.orders.recv().await {
                 Some(WorkerOrder::Serve) => break,
-                Some(WorkerOrder::Stop | WorkerOrder::StopNow | WorkerOrder::Retire) | None => {
+                Some(WorkerOrder::Stop | WorkerOrder::StopNow | WorkerOrder::Retire | WorkerOrder::Leave)
+                | None => {
                     return Err("the master has ended this worker before it served".to_owned());
                 }
                 Some(order) => self.answer(&order),
             }
         }
+        let (gateway, messages) = (self.gateway.clone(), self.messages.clone());
+        rt::spawn(async move {
+            let mut files = gateway.config_in_use.files();
+            loop {
+                send_configuration(&gateway, &messages);
+                if files.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
         let (gateway, messages) = (self.gateway.clone(), self.messages.clone());
         rt::spawn(async move {
             let mut last = Vec::new();
@@ -154,13 +163,17 @@ impl MasterLink {
                 WorkerOrder::DashboardLink => {
                     self.messages.send(WorkerMessage::DashboardLink(dashboard_link(&self.gateway)));
                 }
-                WorkerOrder::Retire => return Shutdown::Retire,
+                WorkerOrder::Retire => return Shutdown::Retire(Listeners::Shared),
+                WorkerOrder::Leave => return Shutdown::Retire(Listeners::Left),
                 WorkerOrder::Stop => return Shutdown::Stop,
                 WorkerOrder::StopNow => return Shutdown::StopNow,
                 order @ (WorkerOrder::Start(_)
+                | WorkerOrder::LastGood
                 | WorkerOrder::Serve
+                | WorkerOrder::PermitsElsewhere(_)
                 | WorkerOrder::Ping
                 | WorkerOrder::Status
+                | WorkerOrder::ExportConfiguration
                 | WorkerOrder::ExportState) => self.answer(&order),
             }
         }
@@ -218,11 +231,12 @@ impl MasterLink {
         rt::spawn(async move {
             let mut last = None;
             loop {
-                let now = (gateway.in_flight(), limiter.open());
-                if last != Some(now) {
+                let permits = gateway.registry.load().permits_in_use();
+                let now = (gateway.in_flight(), limiter.open(), permits);
+                if last.as_ref() != Some(&now) {
+                    let (in_flight, connections, permits) = now.clone();
                     last = Some(now);
-                    let (in_flight, connections) = now;
-                    messages.send(WorkerMessage::Draining { in_flight, connections });
+                    messages.send(WorkerMessage::Draining { in_flight, connections, permits });
                 }
                 sleep(PROGRESS).await;
             }
@@ -236,8 +250,13 @@ impl MasterLink {
             WorkerOrder::Status => {
                 self.messages.send(WorkerMessage::Status(Box::new(self.status_source.status())));
             }
+            WorkerOrder::ExportConfiguration => send_configuration(&self.gateway, &self.messages),
+            WorkerOrder::PermitsElsewhere(permits) => {
+                self.gateway.registry.load().set_permits_elsewhere(permits);
+            }
             WorkerOrder::ExportState => {
                 let (gateway, messages) = (self.gateway.clone(), self.messages.clone());
+                messages.send(WorkerMessage::Permits(gateway.registry.load().permits_in_use()));
                 rt::spawn(async move {
                     messages.send_with(WorkerMessage::State, gateway.export_state().await);
                 });
@@ -248,8 +267,10 @@ impl MasterLink {
             WorkerOrder::ResetHealth(_) => self.messages.send(WorkerMessage::HealthReset(finishing())),
             WorkerOrder::DashboardLink => self.messages.send(WorkerMessage::DashboardLink(finishing())),
             WorkerOrder::Start(_)
+            | WorkerOrder::LastGood
             | WorkerOrder::Serve
             | WorkerOrder::Retire
+            | WorkerOrder::Leave
             | WorkerOrder::Stop
             | WorkerOrder::StopNow => {}
         }
@@ -274,6 +295,17 @@ impl MasterLink {
             messages.send(WorkerMessage::Pong);
         });
     }
+}
+
+/// Sends a copy of the configuration in use to the master.
+fn send_configuration(gateway: &Gateway, messages: &Messages) {
+    let bytes = gateway.config_in_use.files().borrow().to_bytes();
+    if bytes.is_none() {
+        log::warn!(
+            "the files of the configuration are so large that the master keeps no copy: a worker that replaces a failed one cannot start while they are invalid"
+        );
+    }
+    messages.send_with(WorkerMessage::Configuration, bytes.unwrap_or_default());
 }
 
 /// The answer to an order that has no effect while this worker drains.

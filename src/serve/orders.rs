@@ -23,6 +23,9 @@ use crate::process::{SignalRequest, Signals};
 const WAITING: usize = 16;
 /// How often callers that wait for the end get the number of requests in flight.
 const PROGRESS: Duration = Duration::from_millis(100);
+/// How often, and at which interval, the end of the process waits for answers that are not written.
+const LAST_ANSWERS: usize = 200;
+const LAST_ANSWER_CHECK: Duration = Duration::from_millis(10);
 
 /// The orders that arrive over the control socket, if there is one, and by signals.
 pub(super) struct Orders {
@@ -177,6 +180,16 @@ impl Orders {
         }
     }
 
+    /// Waits until the callers' answers are written: a program that replaces this one ends the threads that write them.
+    pub(super) async fn flush(&self) {
+        for _ in 0..LAST_ANSWERS {
+            if !self.callers.iter().any(Caller::has_unsent) {
+                return;
+            }
+            sleep(LAST_ANSWER_CHECK).await;
+        }
+    }
+
     async fn next(&mut self) -> OrderEvent {
         let Self { waiting, signals, changes, reloads, callers, .. } = self;
         callers.retain(Caller::waits);
@@ -263,6 +276,7 @@ impl StatusSource {
             in_flight: self.gateway.in_flight(),
             providers: settings.providers.iter().map(|provider| provider.name.to_string()).collect(),
             default_provider: settings.default_provider.as_ref().map(ToString::to_string),
+            config_errors: self.gateway.config_in_use.errors().to_vec(),
             wrapped: false,
             worker: None,
         }

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use crate::support::client::prompt;
-use crate::support::gateway::{Finished, Gateway, MODEL, PORT_TAKEN, Setup, free_port};
+use crate::support::gateway::{Finished, Gateway, MODEL, PORT_TAKEN, Setup, start_with_port};
 use crate::support::upstream::Upstream;
 
 fn refused(setup: Setup) -> Finished {
@@ -202,11 +202,12 @@ fn a_port_that_is_taken_is_one_line_and_exit_code_3() {
 fn the_gateways_own_address_as_an_upstream_is_refused_with_a_warning() {
     // The environment of a user who exported the client's variable before starting the gateway.
     for host in ["localhost", "127.0.0.1", "[::1]"] {
-        let port = free_port();
-        let setup = Gateway::bare()
-            .env("ANTHROPIC_API_KEY", "sk-ant-api03-0123456789")
-            .env("ANTHROPIC_BASE_URL", format!("http://{host}:{port}"));
-        let gateway = setup.start_on(port);
+        let gateway = start_with_port(|port| {
+            Gateway::bare()
+                .env("ANTHROPIC_API_KEY", "sk-ant-api03-0123456789")
+                .env("ANTHROPIC_BASE_URL", format!("http://{host}:{port}"))
+        });
+        let port = gateway.address.port();
         let log = gateway.run.await_log("ANTHROPIC_BASE_URL");
         assert!(
             log.lines().any(|line| line.contains("ANTHROPIC_BASE_URL") && line.contains(&port.to_string())),

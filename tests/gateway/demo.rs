@@ -1,4 +1,4 @@
-//! Without a key: the demo provider on loopback, and on other addresses a gateway that names what it needs.
+//! Without a key: the demo provider, and without that a gateway that names what it needs.
 
 use serde_json::json;
 
@@ -9,8 +9,7 @@ use crate::support::upstream::Upstream;
 const SONNET: &str = "claude-sonnet-4-5-20250929";
 
 /// Deviates from the original ("Given no usable provider at all, then startup fails with a message that names
-/// `{PROVIDER}_API_KEY` and exit 1"): the demo answers on loopback; elsewhere it starts degraded and names the
-/// variable.
+/// `{PROVIDER}_API_KEY` and exit 1"): the demo answers; without it, the gateway starts degraded and names the variable.
 #[test]
 fn without_configuration_the_demo_answers_and_the_start_message_says_so() {
     let gateway = Gateway::bare().start();
@@ -79,12 +78,23 @@ fn the_demo_can_be_enabled_next_to_a_provider() {
     assert_eq!(upstream.count(), 0);
 }
 
-/// Deviates from the original ("Given no usable provider at all, then startup fails with a message that names
-/// `{PROVIDER}_API_KEY` and exit 1"): the demo answers on loopback; elsewhere it starts degraded and names the
-/// variable.
+/// Requirement (issue 15, 3): a container on 0.0.0.0 without keys is useful: the demo answers, and the log says that other
+/// machines can reach it.
 #[test]
-fn without_a_provider_on_other_addresses_the_start_is_degraded_and_names_the_variable() {
-    let gateway = Gateway::bare().argument("--host").argument("0.0.0.0").start();
+fn without_configuration_the_demo_answers_on_all_addresses_too() {
+    let gateway = Gateway::bare().env("HOST", "0.0.0.0").start();
+    let log = gateway.run.await_log("set PROXY_API_KEY, so that only your clients are answered");
+    assert!(log.contains("This is a demo"), "{log}");
+    let reply = gateway.messages(&prompt(SONNET, "What is a gateway?")).reply();
+    assert_eq!((reply.status(), reply.header("x-vdm-demo").is_some()), (200, true), "{reply}");
+    assert!(gateway.get("/health").raw().lines().any(|line| line == "status: healthy"));
+}
+
+/// Deviates from the original ("Given no usable provider at all, then startup fails with a message that names
+/// `{PROVIDER}_API_KEY` and exit 1"): without the demo the gateway starts degraded and names the variable.
+#[test]
+fn without_a_provider_and_the_demo_the_start_is_degraded_and_names_the_variable() {
+    let gateway = Gateway::bare().env("VDM_DEMO", "0").start();
     let health = gateway.get("/health");
     assert_eq!(health.status(), 200);
     assert!(health.raw().lines().any(|line| line == "status: degraded"), "{health}");

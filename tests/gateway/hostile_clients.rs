@@ -131,3 +131,25 @@ fn a_refusal_before_the_body_was_read_reaches_the_client() {
     let reply = gateway.ask(&"x".repeat(8 << 20));
     assert_eq!((reply.status(), reply.error_message().as_str()), (413, "too much for me"), "{reply}");
 }
+
+/// Requirement (issue 15): clients cannot fill the log with garbage: the lines of the HTTP stack have a limit, those left out are
+/// counted, and lines of requests are written as before.
+#[test]
+fn garbage_does_not_fill_the_log() {
+    let upstream = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).start();
+    for _ in 0..50 {
+        for garbage in [
+            &b"\x00\x01garbage\r\n\r\n"[..],
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"POST / HTTP/1.1\r\ncontent-length: x\r\n\r\n",
+        ] {
+            let _answer = raw(&gateway, garbage).finish();
+        }
+    }
+    assert_eq!(asked(&gateway).reply().text(), "Hello there!");
+    let log = gateway.stop();
+    let lines = log.lines().filter(|line| line.contains("actix")).count();
+    assert!((1..=11).contains(&lines), "{lines}:\n{log}");
+    assert!(log.contains("further ones are left out and counted"), "{log}");
+}

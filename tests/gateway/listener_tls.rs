@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use crate::master::last_good::replace_worker;
 use crate::support::client::{Call, connect, prompt};
 use crate::support::gateway::{Gateway, MODEL, Setup, whole_prompt};
 use crate::support::tls_client::Identity;
@@ -51,6 +52,31 @@ fn a_client_that_disconnects_ends_its_upstream_request() {
     upstream.request(0);
     exchange.hang_up();
     gateway.run.await_log("client disconnected");
+}
+
+/// Requirement (issue 15): a worker that replaces a failed one continues with the last good certificate, if the files are
+/// invalid or missing; the next valid files are used by a reload.
+#[test]
+fn a_replaced_worker_keeps_the_last_good_certificate() {
+    let (upstream, identity, renewed) = (Upstream::anthropic(), Identity::new(), Identity::new());
+    let gateway = with_identity(Gateway::before(&upstream), &identity).start();
+    gateway.run.write("tls/cert.pem", "no certificate");
+    replace_worker(&gateway);
+    assert_eq!(ask(&gateway, &identity).reply().status(), 200);
+    assert!(gateway.status()["config_errors"].to_string().contains("tls/cert.pem"), "{}", gateway.status());
+    for file in ["tls/cert.pem", "tls/key.pem"] {
+        std::fs::remove_file(gateway.run.path(file)).expect("there");
+    }
+    replace_worker(&gateway);
+    assert_eq!(ask(&gateway, &identity).reply().status(), 200);
+
+    gateway.run.write("tls/cert.pem", &renewed.certificate);
+    gateway.run.write("tls/key.pem", &renewed.key);
+    assert!(gateway.server(&["reload"]).status().expect("vdm is built").success());
+
+    assert_eq!(ask(&gateway, &renewed).reply().status(), 200);
+    assert_eq!(gateway.status()["config_errors"], serde_json::json!([]));
+    assert!(!gateway.log().contains("PRIVATE KEY"));
 }
 
 /// Requirement: the listener negotiates HTTP/1.1 and nothing else.

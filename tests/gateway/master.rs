@@ -3,7 +3,11 @@
 
 mod daemon;
 mod file_changes;
+pub(crate) mod last_good;
+mod limits;
 pub(crate) mod load;
+mod moves;
+mod permits;
 mod processes;
 mod respawn;
 mod restart;

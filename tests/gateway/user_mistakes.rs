@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::support::client::prompt;
-use crate::support::gateway::{Gateway, Setup, free_port};
+use crate::support::gateway::{Gateway, Setup, start_with_port};
 use crate::support::upstream::Upstream;
 
 /// The warnings and errors of the start.
@@ -99,13 +99,13 @@ fn empty_variables_are_not_set() {
 #[test]
 fn variables_of_clients_in_the_gateways_environment_do_not_change_its_routes() {
     let upstream = Upstream::openai();
-    let port = free_port();
-    let gateway = Gateway::bare()
-        .env("ANTHROPIC_API_KEY", "any")
-        .env("ANTHROPIC_BASE_URL", format!("http://localhost:{port}"))
-        .env("MINE_API_KEY", "k")
-        .env("MINE_BASE_URL", upstream.base_url())
-        .start_on(port);
+    let gateway = start_with_port(|port| {
+        Gateway::bare()
+            .env("ANTHROPIC_API_KEY", "any")
+            .env("ANTHROPIC_BASE_URL", format!("http://localhost:{port}"))
+            .env("MINE_API_KEY", "k")
+            .env("MINE_BASE_URL", upstream.base_url())
+    });
     gateway.run.await_log("both are ignored as settings of a client");
     assert_eq!(gateway.get("/health?format=json").json()["default_provider"], "mine");
     assert_eq!(gateway.ask("hi").text(), "Hello there!");

@@ -273,7 +273,7 @@ mod tests {
     use crate::cost::Cost;
 
     fn finished(record: Record) -> FinishedRequest {
-        FinishedRequest { record, ended: 0, cost: None }
+        FinishedRequest { record, ended: 0, cost: None, cache_loss: None }
     }
 
     fn call(provider: &str, outcome: Option<&'static str>) -> CallRecord {

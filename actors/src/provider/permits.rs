@@ -20,6 +20,8 @@ use crate::settings::ProviderSettings;
 /// supervisor. So their number is bounded by the requests in flight and those that have ended in between.
 pub(crate) struct Permits {
     taken: AtomicUsize,
+    /// Permits that requests of an earlier process hold. They count against the limit.
+    elsewhere: AtomicUsize,
     limit: AtomicUsize,
     events: SegQueue<LeaseEvent>,
     /// A request waits for a permit.
@@ -57,6 +59,7 @@ impl Permits {
         let (events, has_waiters) = (SegQueue::new(), AtomicBool::new(false));
         Arc::new(Self {
             taken,
+            elsewhere: AtomicUsize::new(0),
             limit,
             events,
             has_waiters,
@@ -69,6 +72,11 @@ impl Permits {
 
     pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::SeqCst)
+    }
+
+    /// Requests of an earlier process hold so many permits.
+    pub(crate) fn set_elsewhere(&self, elsewhere: usize) {
+        self.elsewhere.store(elsewhere, Ordering::SeqCst);
     }
 
     /// The oldest unread event.
@@ -129,6 +137,7 @@ impl Permits {
 
     pub(crate) fn take(self: &Arc<Self>) -> Option<Permit> {
         let limit = self.limit.load(Ordering::Acquire);
+        let limit = limit.saturating_sub(self.elsewhere.load(Ordering::SeqCst));
         let room = |taken: usize| (taken < limit).then_some(taken + 1);
         self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, room).ok()?;
         Some(Permit(self.clone()))

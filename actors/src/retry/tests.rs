@@ -118,7 +118,7 @@ fn what_fails_here_may_succeed_elsewhere_as_long_as_there_is_another_target() {
 
 #[test]
 fn a_failure_of_the_request_itself_causes_no_other_call() {
-    for outcome in [Outcome::RequestRefused, Outcome::Cancelled] {
+    for outcome in [Outcome::RequestRefused, Outcome::Cancelled, Outcome::NotCounted] {
         assert_eq!(next(&mut attempts(2), outcome, 3), Next::GiveUp, "{outcome:?}");
     }
     assert_eq!(next(&mut attempts(2), Outcome::NotServedHere, 3), Next::NextTarget);

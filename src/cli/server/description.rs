@@ -28,6 +28,12 @@ pub(super) fn described(status: &Status) -> String {
     let providers = if providers.is_empty() { "none".to_owned() } else { providers.join(", ") };
     // Writing to a string cannot fail.
     let _ = write!(text, "\nproviders: {providers}");
+    if !status.config_errors.is_empty() {
+        text.push_str("\nconfiguration: the last good one is in use, because the one on disk is invalid:");
+        for error in &status.config_errors {
+            let _ = write!(text, "\n  {error}");
+        }
+    }
     if let Some(worker) = &status.worker {
         let _ = write!(text, "\n{}", processes(*pid, worker));
     }

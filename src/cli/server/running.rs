@@ -64,7 +64,7 @@ pub(in crate::cli) struct RestartArgs {
     #[command(flatten)]
     order: GatewayArgs,
     /// How long to wait for the new program to serve
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 70)]
     timeout: u32,
 }
 

@@ -47,12 +47,12 @@ fn an_unknown_default_provider_is_reported_with_the_one_in_use() {
 }
 
 #[test]
-fn the_demo_answers_only_if_enabled_or_if_there_is_no_provider_on_loopback() {
+fn the_demo_answers_only_if_enabled_or_if_there_is_no_provider() {
     let table: [(Set<'_>, DemoMode); 8] = [
         (&[], DemoMode::Fallback),
         (&[("HOST", "localhost")], DemoMode::Fallback),
         (&[("HOST", "::1")], DemoMode::Fallback),
-        (&[("HOST", "0.0.0.0")], DemoMode::Off),
+        (&[("HOST", "0.0.0.0")], DemoMode::Fallback),
         (&[("OPENAI_API_KEY", "k")], DemoMode::Off),
         (&[("OPENAI_API_KEY", "k"), ("VDM_DEMO", "1")], DemoMode::Forced),
         (&[("HOST", "0.0.0.0"), ("VDM_DEMO", "yes")], DemoMode::Forced),

@@ -1,5 +1,7 @@
 //! The messages between the master and a worker.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::process::control::{ControlReply, ResetTarget, Status};
@@ -11,6 +13,9 @@ pub(crate) enum WorkerOrder {
     /// Prepare to serve on the listeners that are the message's descriptors, beginning with the attached state of an earlier
     /// worker. Answer with [`WorkerMessage::Ready`].
     Start(StartReason),
+    /// The attachment is a copy of the last good configuration, in case the one on disk is invalid. It is sent first, to a worker
+    /// that replaces a failed one.
+    LastGood,
     /// Accept connections. The master is prepared for commands to this worker.
     Serve,
     /// Answer with [`WorkerMessage::Pong`], if all threads run.
@@ -25,9 +30,15 @@ pub(crate) enum WorkerOrder {
     DashboardLink,
     /// Answer with [`WorkerMessage::State`].
     ExportState,
+    /// Answer with [`WorkerMessage::Configuration`].
+    ExportConfiguration,
     /// Accept no more connections, serve the open ones without a limit of time, then exit. The second one limits the time to
     /// `limits.drain`.
     Retire,
+    /// As the first [`Retire`](Self::Retire); the new worker listens at another address, so the listeners are closed.
+    Leave,
+    /// Requests of workers that drain hold so many permits of these providers. They count against the limits of this worker.
+    PermitsElsewhere(BTreeMap<String, usize>),
     /// Drain within `limits.drain`, then exit.
     Stop,
     /// End the requests in flight, then exit.
@@ -63,10 +74,18 @@ pub(crate) enum WorkerMessage {
     DashboardLink(ControlReply),
     /// The attachment is what the next worker should begin with.
     State,
+    /// The attachment is a copy of the configuration in use, for a worker that replaces this one; it is empty if the files are too
+    /// large. Sent when the worker begins to serve, and after each change.
+    Configuration,
+    /// Its requests hold so many permits of these providers; providers without any are left out. Sent before the state.
+    Permits(BTreeMap<String, usize>),
     /// So many requests are in flight, and so many connections are open, while it drains.
     Draining {
         in_flight: usize,
         connections: usize,
+        /// As in [`Permits`](Self::Permits).
+        #[serde(default)]
+        permits: BTreeMap<String, usize>,
     },
 }
 

@@ -15,8 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const LONG_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Maximum wait for a new worker to serve or fail: 30 s to read the configuration, 2 s for the state of the old worker, 30 s
-/// to start.
-const RESTART_PATIENCE: Duration = Duration::from_secs(65);
+/// to start, and some seconds to execute the new program. It is the default of `vdm server restart --timeout`.
+const RESTART_PATIENCE: Duration = Duration::from_secs(70);
 
 /// A running gateway and its socket.
 #[derive(Clone, Debug)]

@@ -50,6 +50,8 @@ pub(crate) struct Order {
 pub(crate) struct Caller {
     answers: SyncSender<ControlReply>,
     stream: Arc<UnixStream>,
+    /// Queued answers that are not written yet.
+    unsent: Arc<AtomicUsize>,
 }
 
 /// The receiver of the commands that arrive at the socket.
@@ -149,7 +151,15 @@ impl Drop for Control {
 impl Caller {
     /// Queues an answer. If the queue is full or closed, the answer is dropped: the client has disconnected or reads too slowly.
     pub(crate) fn send(&self, reply: ControlReply) {
-        let _ = self.answers.try_send(reply);
+        self.unsent.fetch_add(1, Ordering::AcqRel);
+        if self.answers.try_send(reply).is_err() {
+            self.unsent.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Whether an answer waits to be written. A process that ends now would lose it.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.unsent.load(Ordering::Acquire) > 0 && self.waits()
     }
 
     /// Whether the client is still connected.
@@ -237,7 +247,8 @@ fn converse(stream: UnixStream, process: Option<i32>, operator: &dyn ControlOper
     }
     let (answers, waiting) = sync_channel(ANSWERS);
     let stream = Arc::new(stream);
-    let reply = Caller { answers, stream: stream.clone() };
+    let unsent = Arc::new(AtomicUsize::new(0));
+    let reply = Caller { answers, stream: stream.clone(), unsent: unsent.clone() };
     if operator.submit(Order { ask, process, reply }) == Submission::Refused {
         let busy = "the gateway is busy with other orders; try again".to_owned();
         return send(&stream, ControlReply::Refused(vec![busy]));
@@ -245,8 +256,15 @@ fn converse(stream: UnixStream, process: Option<i32>, operator: &dyn ControlOper
     // A stopping gateway sends its progress until the process exits, which closes the connection.
     loop {
         match waiting.recv_timeout(PROGRESS) {
-            Ok(reply @ ControlReply::Stopping { .. }) => send(&stream, reply)?,
-            Ok(reply) => return send(&stream, reply),
+            Ok(reply) => {
+                let is_last = !matches!(reply, ControlReply::Stopping { .. });
+                let sent = send(&stream, reply);
+                unsent.fetch_sub(1, Ordering::AcqRel);
+                sent?;
+                if is_last {
+                    return Ok(());
+                }
+            }
             Err(RecvTimeoutError::Timeout) if !has_hung_up(&stream) => {}
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
         }

@@ -15,7 +15,7 @@ fn list() -> String {
 }
 
 /// Whether this machine allows a mount in a namespace. A container may not.
-fn can_mount() -> bool {
+pub(super) fn can_mount() -> bool {
     let mount = ["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"];
     let can = Command::new("unshare").args(mount).output().is_ok_and(|output| output.status.success());
     if !can {

@@ -6,6 +6,7 @@ use std::thread;
 
 use rcgen::{CertificateParams, DnType, date_time_ymd};
 
+use super::disk::can_mount;
 use super::{Relay, assert_named, before};
 use crate::support::gateway::Setup;
 use crate::support::tls::{Farewell, TlsFront};
@@ -21,6 +22,26 @@ fn a_name_without_an_address_is_reported_with_its_variable() {
         let gateway = setup.env("RES_OPTIONS", "timeout:1 attempts:1").start();
         assert_named(&gateway, &["'mine'", "no-such-host.invalid", "check MINE_BASE_URL and DNS"]);
     }
+}
+
+/// Requirement (issue 15, 5): when DNS works again, the next request succeeds, without a restart.
+#[test]
+fn a_name_that_resolves_again_is_used_at_once() {
+    if !can_mount() {
+        return;
+    }
+    let upstream = Upstream::openai();
+    let base_url = format!("http://upstream.test:{}/v1", upstream.address().port());
+    let mount = r#"exec unshare -rm sh -c 'mount --bind hosts /etc/hosts && exec "$0" "$@"' "$0" "$@""#;
+    let hosts = "127.0.0.1 localhost\n";
+    let setup = before(&base_url, "openai").env("RES_OPTIONS", "timeout:1 attempts:1").file("hosts", hosts);
+    let gateway = setup.after_shell(mount).start();
+    assert_named(&gateway, &["'mine'", "upstream.test", "check MINE_BASE_URL and DNS"]);
+    assert_eq!(upstream.count(), 0);
+
+    gateway.run.write("hosts", &format!("{hosts}127.0.0.1 upstream.test\n"));
+
+    assert_eq!((gateway.ask_whole("hi").status(), upstream.count()), (200, 1));
 }
 
 /// Answers every connection with these bytes, whatever it receives, and closes it.

@@ -9,10 +9,11 @@ use std::thread;
 use std::time::Duration;
 
 use super::load::{Load, Reuse};
+use super::moves::move_away;
 use super::{refused_restart, restart, runs, signal};
 use crate::process_control::{paused, provider};
 use crate::support::client::prompt;
-use crate::support::gateway::{Gateway, MODEL, free_port, fresh_directory, whole_prompt};
+use crate::support::gateway::{Gateway, MODEL, fresh_directory, whole_prompt};
 use crate::support::upstream::{Answer, Upstream};
 use crate::support::wire::{Framing, Wire};
 use crate::support::{PATIENCE, await_that};
@@ -118,14 +119,11 @@ fn a_restart_moves_to_a_changed_port() {
     let mut gateway = Gateway::before(&upstream).port_in_file().start();
     let mut exchange = gateway.messages(&prompt(MODEL, "hi")).open();
     exchange.event_named("content_block_delta");
-    let port = free_port();
-    gateway.run.write("vandamme-config.toml", &format!("port = {port}\n"));
-
-    let told = restart(&gateway);
-
     let before = gateway.address;
-    gateway.address.set_port(port);
-    assert_eq!(told["address"], gateway.address.to_string());
+
+    move_away(&mut gateway);
+
+    assert_eq!(gateway.status()["address"], gateway.address.to_string());
     assert_eq!(gateway.get("/health").status(), 200);
     upstream.permit();
     assert_eq!(exchange.finish().body, events.concat());

@@ -138,12 +138,8 @@ impl Setup {
         panic!("no port stayed free long enough")
     }
 
-    /// Starts it on this port, which the caller has found free.
-    pub(crate) fn start_on(&self, port: u16) -> Gateway {
-        self.try_start(port).expect("the port is still free")
-    }
-
-    fn try_start(&self, port: u16) -> Option<Gateway> {
+    /// Starts it on this port; `None` if another process has taken the port.
+    pub(crate) fn try_start(&self, port: u16) -> Option<Gateway> {
         let mut run = self.run(port);
         let address: SocketAddr = ([127, 0, 0, 1], port).into();
         let until = Instant::now() + PATIENCE;
@@ -460,6 +456,12 @@ impl Gateway {
         self.run.wait();
         self.run.log()
     }
+}
+
+/// Starts what `setup` is for a free port. If another process takes the port in the meantime, another one is tried.
+pub(crate) fn start_with_port(setup: impl Fn(u16) -> Setup) -> Gateway {
+    let mut ports = (0..5).map(|_| free_port());
+    ports.find_map(|port| setup(port).try_start(port)).expect("a port stays free long enough")
 }
 
 /// Neither an alias nor an id of Claude, so every provider receives it unchanged.

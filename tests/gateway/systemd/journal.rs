@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::{Receiver, with_journal};
-use crate::support::gateway::{Gateway, Run, Setup, free_port};
+use crate::support::gateway::{Gateway, Run, Setup};
 use crate::support::upstream::{Answer, Upstream};
 
 /// Says that stderr is a stream to the journal, as systemd does.
@@ -18,10 +18,12 @@ fn field<'a>(entry: &'a str, name: &str) -> Option<&'a str> {
 
 /// Starts a gateway that logs to this journal.
 fn started(setup: &Setup, journal: &Receiver) -> Gateway {
-    let port = free_port();
-    let run: Run = setup.run(port);
-    journal.await_one(&format!("listens on http://127.0.0.1:{port}"));
-    Gateway { run, address: ([127, 0, 0, 1], port).into() }
+    const LISTENS: &str = "listens on http://";
+    let run: Run = setup.run(0);
+    let entry = journal.await_one(LISTENS);
+    let (_, address) = entry.split_once(LISTENS).expect("just found");
+    let address = address.split(|end: char| !(end.is_ascii_digit() || ".:".contains(end))).next();
+    Gateway { run, address: address.expect("a word").parse().expect("an address") }
 }
 
 /// Requirement: with --systemd, the start message, warnings and requests are entries of the journal with identifier, priority and

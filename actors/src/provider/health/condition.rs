@@ -301,7 +301,8 @@ impl HealthCondition {
             | Outcome::Unreachable
             | Outcome::Silent
             | Outcome::LocalFault
-            | Outcome::Cancelled => (doubled(LONGEST_GUESS.min(pauses.cap)), None),
+            | Outcome::Cancelled
+            | Outcome::NotCounted => (doubled(LONGEST_GUESS.min(pauses.cap)), None),
         }
     }
 }

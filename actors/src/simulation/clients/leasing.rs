@@ -1,8 +1,10 @@
 //! Requests routes and leases as the proxy run does. It follows `src/proxy/lease.rs`.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::Addr;
 use actix_rt::time::{sleep, timeout};
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
@@ -10,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::ClientRequest;
 use crate::clock::{self, Millis};
-use crate::provider::{Alternatives, HeldPermit, Lease, LeaseKey, LeaseRefusal, NoLease};
+use crate::provider::{Alternatives, HeldPermit, Lease, LeaseKey, LeaseRefusal, NoLease, Provider};
 use crate::router::{self, Destination, Dispatch, PendingLease, Routed};
 use crate::routing::{Route, Target, Unroutable};
 use crate::secret::KeyId;
@@ -46,7 +48,6 @@ pub(super) struct Earlier<'t> {
 
 pub(super) struct FirstLease {
     pending: PendingLease,
-    generation: u64,
     asked: Millis,
 }
 
@@ -54,7 +55,7 @@ impl Leasing<'_> {
     pub(super) async fn route(&self) -> Result<(Arc<Route>, FirstLease), Unleased> {
         let registry = &self.world.registry;
         for _ in 0..TRIES {
-            let (generation, asked) = (registry.load().generation, clock::boot());
+            let asked = clock::boot();
             let (reply, answer) = oneshot::channel();
             let dispatch = Dispatch {
                 destination: Destination::Name((*self.request.model).into()),
@@ -64,11 +65,11 @@ impl Leasing<'_> {
             };
             let sent = router::thread_router(registry).try_send(dispatch);
             if sent.is_ok()
-                && let Some(routed) = self.awaited(answer, generation).await
+                && let Some(routed) = self.awaited(answer, pending()).await
             {
                 assert_eq!(clock::boot(), asked, "the router takes time");
                 let Routed { route, lease } = routed.map_err(|_: Unroutable| Unleased::Unroutable)?;
-                return Ok((route, FirstLease { pending: lease, generation, asked }));
+                return Ok((route, FirstLease { pending: lease, asked }));
             }
             sleep(PAUSE).await;
         }
@@ -81,17 +82,21 @@ impl Leasing<'_> {
         target: &Target,
         alternatives: Alternatives,
     ) -> Result<Lease, Unleased> {
-        let FirstLease { pending, generation, asked } = lease;
-        match pending {
-            PendingLease::Ready(lease) => Ok(*lease),
-            PendingLease::Requested(answer) => match self.awaited(answer, generation).await {
-                Some(answer) => answer.map_err(Unleased::Refused),
-                None => {
-                    self.check_loss(target, generation, asked);
-                    self.lease(target, alternatives, &Earlier { tried: &[], held: None }).await
-                }
-            },
+        let FirstLease { pending, asked } = lease;
+        let (answer, owner) = match pending {
+            PendingLease::Ready(lease) => return Ok(*lease),
+            PendingLease::Requested { answer, owner: Some(owner) } => {
+                (self.awaited(answer, self.replaced(target, &owner)).await, Some(owner))
+            }
+            PendingLease::Requested { owner: None, .. } => (None, None),
+        };
+        if let Some(answer) = answer {
+            return answer.map_err(Unleased::Refused);
         }
+        if let Some(owner) = owner {
+            self.check_loss(target, &owner, asked);
+        }
+        self.lease(target, alternatives, &Earlier { tried: &[], held: None }).await
     }
 
     pub(super) async fn lease(
@@ -118,40 +123,47 @@ impl Leasing<'_> {
             };
             if provider.try_send(request).is_ok()
                 && let Some(answer) =
-                    self.awaited::<Result<Lease, NoLease>>(answer, registry.generation).await
+                    self.awaited::<Result<Lease, NoLease>>(answer, self.replaced(target, provider)).await
             {
                 return answer.map_err(Unleased::Refused);
             }
-            self.check_loss(target, registry.generation, asked);
+            self.check_loss(target, provider, asked);
             sleep(PAUSE).await;
         }
         Err(Unleased::NoAnswer)
     }
 
-    /// The answer; `None` if its sender is gone or an actor has been replaced. Any other request gets its answer.
-    async fn awaited<T>(&self, answer: oneshot::Receiver<T>, generation: u64) -> Option<T> {
-        let replaced = Box::pin(self.replaced(generation));
-        match timeout(ANSWERED_WITHIN, select(answer.map(Result::ok), replaced)).await {
+    /// The answer; `None` if its sender is gone or its actor has been replaced. Any other request gets its answer.
+    async fn awaited<T>(
+        &self,
+        answer: oneshot::Receiver<T>,
+        replaced: impl Future<Output = ()>,
+    ) -> Option<T> {
+        match timeout(ANSWERED_WITHIN, select(answer.map(Result::ok), Box::pin(replaced))).await {
             Ok(Either::Left((answer, _))) => answer,
             Ok(Either::Right(_)) => None,
             Err(_elapsed) => panic!("{:?} has no answer after {ANSWERED_WITHIN:?}", self.request),
         }
     }
 
-    async fn replaced(&self, generation: u64) {
+    async fn replaced(&self, target: &Target, owner: &Addr<Provider>) {
         loop {
             let changed = self.world.registry.changed();
-            if self.world.registry.load().generation != generation {
+            if self.is_replaced(target, owner) {
                 return;
             }
             changed.await;
         }
     }
 
-    /// Only a fault of the provider's actor, its removal or the replacement of an actor loses a request.
-    fn check_loss(&self, target: &Target, generation: u64, asked: Millis) {
+    fn is_replaced(&self, target: &Target, owner: &Addr<Provider>) -> bool {
+        self.world.registry.load().provider(&target.provider.name) != Some(owner)
+    }
+
+    /// Only a fault of the provider's actor, its removal or its replacement loses a request.
+    fn check_loss(&self, target: &Target, owner: &Addr<Provider>, asked: Millis) {
         let actor = ActorName::Provider(target.provider.name.clone());
-        let is_replaced = self.world.registry.load().generation != generation;
+        let is_replaced = self.is_replaced(target, owner);
         let is_disturbed = self.world.checks.borrow().is_disturbed(&actor, asked);
         assert!(is_replaced || is_disturbed, "{actor} loses {:?}", self.request);
     }

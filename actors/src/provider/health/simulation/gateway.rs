@@ -346,7 +346,8 @@ impl<'x> Exchange<'x> {
             | Outcome::RequestTooLarge
             | Outcome::NotServedHere
             | Outcome::TryAgain
-            | Outcome::Cancelled => (400, None, None),
+            | Outcome::Cancelled
+            | Outcome::NotCounted => (400, None, None),
         };
         SimulatedFailure { status, retry_after, should_retry }
     }

@@ -39,7 +39,8 @@ impl From<Outcome> for OutcomeScope {
             | Outcome::ReplyTooLarge
             | Outcome::SendAborted
             | Outcome::LocalFault
-            | Outcome::Cancelled => Self::Nothing,
+            | Outcome::Cancelled
+            | Outcome::NotCounted => Self::Nothing,
         }
     }
 }
