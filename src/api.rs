@@ -27,6 +27,7 @@ mod running_totals;
 mod test_connection;
 mod top_models;
 mod unmatched;
+mod views;
 mod welcome;
 
 use std::future::Future;
@@ -69,6 +70,16 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::ACTIVE_STREAM, || [web::get().to(active_requests::stream::watch)]);
         register(app, &routes::RELOAD, || [web::post().to(admin::reload)]);
         register(app, &routes::RESET_HEALTH, || [web::post().to(admin::reset_health)]);
+        register(app, &routes::DISABLE_KEY, || [web::post().to(admin::keys::disable)]);
+        register(app, &routes::ENABLE_KEY, || [web::post().to(admin::keys::enable)]);
+        register(app, &routes::PROBE, || [web::post().to(admin::probe::send)]);
+        register(app, &routes::RESTART, || [web::post().to(admin::restart::restart)]);
+        register(app, &routes::REFRESH_MODELS, || [web::post().to(admin::models::refresh)]);
+        register(app, &routes::UI_PROVIDERS, || reads(views::providers));
+        register(app, &routes::UI_MODELS, || reads(views::models));
+        register(app, &routes::UI_ROUTING, || reads(views::routing));
+        register(app, &routes::UI_SYSTEM, || reads(views::system));
+        register(app, &routes::UI_LOGS, || reads(views::logs));
         // After the paths of requests. An id may contain slashes: `vendor/model`.
         register(app, &routes::MODEL, || reads(models::one));
         register(app, &routes::WELCOME, || {

@@ -1,13 +1,14 @@
 //! The running gateway: its assembly, and what its threads share.
 
 mod health_reset;
+mod key_switch;
 mod liveness;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix::Addr;
 use actix_rt::ArbiterHandle;
@@ -24,9 +25,10 @@ use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::supervisor::{Reconfigure, Supervisor};
 use vandamme_actors::upstream::ConnectionSettings;
 
+pub(crate) use self::key_switch::NotSwitched;
 use crate::access_keys::{AccessKeys, KeyHash};
 use crate::caller::GatewayKeys;
-use crate::config::{Config, DemoMode, ListenerTls};
+use crate::config::{self, Config, ConfigValue, DemoMode, ListenerTls};
 use crate::demo::{self, Demo};
 use crate::failure::Failure;
 use crate::process::control::Reloaded;
@@ -46,6 +48,9 @@ const RELOADS: usize = 8;
 pub(crate) struct Gateway {
     live: Snapshot<LiveConfig>,
     tls: Snapshot<Option<ListenerTls>>,
+    /// The configured values that hold now, each with its place.
+    values: Snapshot<Vec<ConfigValue>>,
+    started: Instant,
     supervisor: Addr<Supervisor>,
     pub(crate) registry: Snapshot<Registry>,
     pub(crate) wiring: ConnectionSettings,
@@ -172,7 +177,8 @@ impl Gateway {
     /// # Errors
     /// One line for the user who started it.
     pub(crate) fn start(config: Config) -> Result<Self, String> {
-        let Config { mut settings, proxies, proxy_api_key: proxy_key, access, demo, tls, .. } = config;
+        let Config { mut settings, proxies, proxy_api_key: proxy_key, access, demo, tls, values, .. } =
+            config;
         let demo = match demo {
             DemoMode::Off => None,
             DemoMode::Forced | DemoMode::Fallback => Some(with_demo(None, &mut settings)?),
@@ -183,6 +189,8 @@ impl Gateway {
         Ok(Self {
             live: Snapshot::new(LiveConfig::new(settings, ConfiguredKeys { proxy_key, access }, None)),
             tls: Snapshot::new(tls),
+            values: Snapshot::new(values),
+            started: Instant::now(),
             supervisor,
             registry,
             wiring,
@@ -206,7 +214,7 @@ impl Gateway {
     /// # Errors
     /// One line for the user who reloads.
     pub(crate) async fn apply(&self, config: Config) -> Result<(), String> {
-        let Config { mut settings, proxy_api_key: proxy_key, access, demo, tls, .. } = config;
+        let Config { mut settings, proxy_api_key: proxy_key, access, demo, tls, values, .. } = config;
         match demo {
             DemoMode::Off => {}
             DemoMode::Forced | DemoMode::Fallback => {
@@ -216,6 +224,7 @@ impl Gateway {
         }
         let before = self.live_config();
         self.tls.store(tls);
+        self.values.store(config::values_in_use(&self.values.load(), values));
         let obsolete = obsolete_addresses(&before.settings, &settings);
         let keys = ConfiguredKeys { proxy_key, access };
         self.live.store(LiveConfig::new(settings.clone(), keys, Some(&before)));
@@ -275,6 +284,16 @@ impl Gateway {
     /// The configuration that holds now. Load it once for values that belong together.
     pub(crate) fn live_config(&self) -> Arc<LiveConfig> {
         self.live.load()
+    }
+
+    /// The configured values that hold now, each with its place; the ids of keys instead of the keys.
+    pub(crate) fn values(&self) -> Arc<Vec<ConfigValue>> {
+        self.values.load()
+    }
+
+    /// The time since this process started to serve.
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// The certificate of the listener; `None` for plain HTTP.

@@ -3,5 +3,5 @@
 mod list;
 mod top;
 
-pub(crate) use self::list::{ListedModels, Remembered, list, lists_written, reached, remembered};
+pub(crate) use self::list::{ListedModels, Remembered, last, list, lists_written, reached, remembered};
 pub(crate) use self::top::{TopList, TopQuery, TopUnavailable, suggested_aliases, top_models};

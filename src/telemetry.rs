@@ -2,6 +2,7 @@
 
 mod journal;
 mod line;
+pub(crate) mod recent;
 mod writer;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -78,7 +79,10 @@ pub fn start(level: LevelFilter, requested: LogTarget) -> LogGuard {
     };
     let style = Style::of_stderr();
     let mut builder = builder(level, sink);
-    builder.format(move |out, record| write_record(out, record, format, style));
+    builder.format(move |out, record| {
+        recent::keep(record);
+        write_record(out, record, format, style)
+    });
     match builder.try_init() {
         Ok(()) => {
             LOG_OUTPUT.get_or_init(|| LogOutput { requested, format });

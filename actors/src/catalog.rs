@@ -159,6 +159,12 @@ impl Listing {
         Self { provider: provider.name.clone(), body, listed: clock::wall() }
     }
 
+    /// The time since the provider sent it.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        Duration::from_millis(clock::wall().saturating_sub(self.listed))
+    }
+
     /// Whether the listing is young enough to be served without a refresh.
     #[must_use]
     pub fn holds(&self, ttl: Duration) -> bool {

@@ -58,6 +58,17 @@ pub(super) const ACTIVE_REQUESTS: Endpoint = endpoint("GET, HEAD", "/metrics/act
 pub(super) const ACTIVE_STREAM: Endpoint = endpoint("GET", "/metrics/active-requests/stream", Access::Read);
 pub(super) const RELOAD: Endpoint = endpoint("POST", "/admin/reload", Access::Admin);
 pub(super) const RESET_HEALTH: Endpoint = endpoint("POST", "/admin/health/reset", Access::Admin);
+pub(super) const DISABLE_KEY: Endpoint = endpoint("POST", "/admin/keys/disable", Access::Admin);
+pub(super) const ENABLE_KEY: Endpoint = endpoint("POST", "/admin/keys/enable", Access::Admin);
+pub(super) const PROBE: Endpoint = endpoint("POST", "/admin/probe", Access::Admin);
+pub(super) const RESTART: Endpoint = endpoint("POST", "/admin/restart", Access::Admin);
+pub(super) const REFRESH_MODELS: Endpoint = endpoint("POST", "/admin/models/refresh", Access::Admin);
+// The content of the dashboard's pages.
+pub(super) const UI_PROVIDERS: Endpoint = endpoint("GET, HEAD", "/api/ui/providers", Access::Read);
+pub(super) const UI_MODELS: Endpoint = endpoint("GET, HEAD", "/api/ui/models", Access::Read);
+pub(super) const UI_ROUTING: Endpoint = endpoint("GET, HEAD", "/api/ui/routing", Access::Read);
+pub(super) const UI_SYSTEM: Endpoint = endpoint("GET, HEAD", "/api/ui/system", Access::Read);
+pub(super) const UI_LOGS: Endpoint = endpoint("GET, HEAD", "/api/ui/logs", Access::Read);
 pub(super) const HEALTH: Endpoint = endpoint("GET, HEAD", "/health", Access::Open);
 // For orchestrators and load balancers.
 pub(super) const LIVE: Endpoint = endpoint("GET, HEAD", "/health/live", Access::Open);
@@ -70,7 +81,7 @@ pub(super) const HELLO: Endpoint = endpoint("HEAD", "/api/hello", Access::Open);
 mod tests {
     use super::*;
 
-    const ALL: [Endpoint; 21] = [
+    const ALL: [Endpoint; 31] = [
         MESSAGES,
         COUNT_TOKENS,
         CHAT_COMPLETIONS,
@@ -87,6 +98,16 @@ mod tests {
         ACTIVE_STREAM,
         RELOAD,
         RESET_HEALTH,
+        DISABLE_KEY,
+        ENABLE_KEY,
+        PROBE,
+        RESTART,
+        REFRESH_MODELS,
+        UI_PROVIDERS,
+        UI_MODELS,
+        UI_ROUTING,
+        UI_SYSTEM,
+        UI_LOGS,
         HEALTH,
         LIVE,
         READY,

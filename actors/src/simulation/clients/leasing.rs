@@ -83,9 +83,15 @@ impl Leasing<'_> {
     ) -> Result<Lease, Unleased> {
         let FirstLease { pending, generation, asked } = lease;
         match pending {
-            PendingLease::Ready(lease) => Ok(*lease),
+            PendingLease::Ready(lease) => {
+                self.world.checks.borrow().check_enabled(&lease, asked);
+                Ok(*lease)
+            }
             PendingLease::Requested(answer) => match self.awaited(answer, generation).await {
-                Some(answer) => answer.map_err(Unleased::Refused),
+                Some(answer) => {
+                    self.check_enabled(&answer, asked);
+                    answer.map_err(Unleased::Refused)
+                }
                 None => {
                     self.check_loss(target, generation, asked);
                     self.lease(target, alternatives, &Earlier { tried: &[], held: None }).await
@@ -120,12 +126,19 @@ impl Leasing<'_> {
                 && let Some(answer) =
                     self.awaited::<Result<Lease, NoLease>>(answer, registry.generation).await
             {
+                self.check_enabled(&answer, asked);
                 return answer.map_err(Unleased::Refused);
             }
             self.check_loss(target, registry.generation, asked);
             sleep(PAUSE).await;
         }
         Err(Unleased::NoAnswer)
+    }
+
+    fn check_enabled(&self, answer: &Result<Lease, NoLease>, asked: Millis) {
+        if let Ok(lease) = answer {
+            self.world.checks.borrow().check_enabled(lease, asked);
+        }
     }
 
     /// The answer; `None` if its sender is gone or an actor has been replaced. Any other request gets its answer.
@@ -165,6 +178,7 @@ pub(super) fn describe(error: &Unleased) -> &'static str {
             LeaseRefusal::RateLimited { .. } => "rate limited by the upstream's wait",
             LeaseRefusal::PassedOver => "passed over",
             LeaseRefusal::AllTried => "all tried",
+            LeaseRefusal::Disabled => "all keys are disabled",
             LeaseRefusal::Busy => "busy",
         },
     }
