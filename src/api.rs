@@ -75,6 +75,7 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::PROBE, || [web::post().to(admin::probe::send)]);
         register(app, &routes::RESTART, || [web::post().to(admin::restart::restart)]);
         register(app, &routes::REFRESH_MODELS, || [web::post().to(admin::models::refresh)]);
+        register(app, &routes::CLEAR_CACHES, || [web::post().to(admin::caches::clear)]);
         register(app, &routes::UI_PROVIDERS, || reads(views::providers));
         register(app, &routes::UI_MODELS, || reads(views::models));
         register(app, &routes::UI_ROUTING, || reads(views::routing));

@@ -1,6 +1,7 @@
 //! `POST /admin/…`: actions that change the running gateway. They need `VDM_ADMIN_KEY`; a client's key does not suffice, and
 //! a gateway without an admin key has none of them.
 
+pub(super) mod caches;
 pub(super) mod keys;
 pub(super) mod models;
 pub(super) mod probe;

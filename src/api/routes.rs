@@ -63,6 +63,7 @@ pub(super) const ENABLE_KEY: Endpoint = endpoint("POST", "/admin/keys/enable", A
 pub(super) const PROBE: Endpoint = endpoint("POST", "/admin/probe", Access::Admin);
 pub(super) const RESTART: Endpoint = endpoint("POST", "/admin/restart", Access::Admin);
 pub(super) const REFRESH_MODELS: Endpoint = endpoint("POST", "/admin/models/refresh", Access::Admin);
+pub(super) const CLEAR_CACHES: Endpoint = endpoint("POST", "/admin/caches/clear", Access::Admin);
 // The content of the dashboard's pages.
 pub(super) const UI_PROVIDERS: Endpoint = endpoint("GET, HEAD", "/api/ui/providers", Access::Read);
 pub(super) const UI_MODELS: Endpoint = endpoint("GET, HEAD", "/api/ui/models", Access::Read);
@@ -81,7 +82,7 @@ pub(super) const HELLO: Endpoint = endpoint("HEAD", "/api/hello", Access::Open);
 mod tests {
     use super::*;
 
-    const ALL: [Endpoint; 31] = [
+    const ALL: [Endpoint; 32] = [
         MESSAGES,
         COUNT_TOKENS,
         CHAT_COMPLETIONS,
@@ -103,6 +104,7 @@ mod tests {
         PROBE,
         RESTART,
         REFRESH_MODELS,
+        CLEAR_CACHES,
         UI_PROVIDERS,
         UI_MODELS,
         UI_ROUTING,

@@ -61,4 +61,5 @@ mod translation;
 mod upstream_connections;
 mod upstream_replies;
 mod user_mistakes;
+mod views;
 mod wrap;
