@@ -1,14 +1,15 @@
 //! The running gateway: its assembly, and what its threads share.
 
+mod facts;
 mod health_reset;
 mod key_switch;
 mod liveness;
+mod state;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
 
 use actix::Addr;
 use actix_rt::ArbiterHandle;
@@ -16,7 +17,6 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use vandamme_actors::catalog::{Listing, ListingKey};
 use vandamme_actors::certificates::client_config;
-use vandamme_actors::exported_state::ExportedState;
 use vandamme_actors::registry::Registry;
 use vandamme_actors::retry::RecentFailures;
 use vandamme_actors::secret::{self, ApiKey, Secrets};
@@ -25,12 +25,15 @@ use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::supervisor::{Reconfigure, Supervisor};
 use vandamme_actors::upstream::ConnectionSettings;
 
+use self::facts::ProcessFacts;
 pub(crate) use self::key_switch::NotSwitched;
 use crate::access_keys::{AccessKeys, KeyHash};
 use crate::caller::GatewayKeys;
-use crate::config::{self, Config, ConfigValue, DemoMode, ListenerTls};
+use crate::config::{Config, DemoMode, ListenerTls};
 use crate::demo::{self, Demo};
 use crate::failure::Failure;
+use crate::live::Live;
+use crate::login::Logins;
 use crate::process::control::Reloaded;
 use crate::single_flight::SingleFlight;
 
@@ -38,19 +41,15 @@ use crate::single_flight::SingleFlight;
 const WATCHERS: usize = 16;
 /// The most keys that are remembered as secrets, replaced ones included. The oldest are forgotten first.
 const MOST_KEYS: usize = 10_000;
-/// How long the export and the import of state wait for each actor.
-const STATE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reloads over HTTP that may wait for the one that runs.
 const RELOADS: usize = 8;
 
 /// One running gateway.
 pub(crate) struct Gateway {
-    live: Snapshot<LiveConfig>,
+    config: Snapshot<LiveConfig>,
     tls: Snapshot<Option<ListenerTls>>,
-    /// The configured values that hold now, each with its place.
-    values: Snapshot<Vec<ConfigValue>>,
-    started: Instant,
+    facts: ProcessFacts,
     supervisor: Addr<Supervisor>,
     pub(crate) registry: Snapshot<Registry>,
     pub(crate) wiring: ConnectionSettings,
@@ -60,6 +59,10 @@ pub(crate) struct Gateway {
     pub(crate) listings: SingleFlight<ListingKey, Result<Listing, Failure>>,
     /// The check of `GET /health/live` that runs now.
     pub(crate) liveness: SingleFlight<(), Vec<String>>,
+    /// The last hour of requests.
+    pub(crate) live: Arc<Live>,
+    /// The sessions of the dashboard.
+    pub(crate) logins: Logins,
     /// The demo provider. Once started it stays, since requests to it may be in flight.
     demo: Mutex<Option<Demo>>,
     in_flight: Arc<AtomicUsize>,
@@ -187,16 +190,17 @@ impl Gateway {
         let wiring = ConnectionSettings { tls: client_config()?, proxies, connect_timeout };
         let (supervisor, registry) = Supervisor::start_tree(settings.clone());
         Ok(Self {
-            live: Snapshot::new(LiveConfig::new(settings, ConfiguredKeys { proxy_key, access }, None)),
+            config: Snapshot::new(LiveConfig::new(settings, ConfiguredKeys { proxy_key, access }, None)),
             tls: Snapshot::new(tls),
-            values: Snapshot::new(values),
-            started: Instant::now(),
+            facts: ProcessFacts::new(values),
             supervisor,
             registry,
             wiring,
             failures: RecentFailures::default(),
             listings: SingleFlight::default(),
             liveness: SingleFlight::default(),
+            live: Arc::new(Live::new()),
+            logins: Logins::default(),
             demo: Mutex::new(demo),
             in_flight: Arc::default(),
             watchers: Arc::default(),
@@ -224,39 +228,20 @@ impl Gateway {
         }
         let before = self.live_config();
         self.tls.store(tls);
-        self.values.store(config::values_in_use(&self.values.load(), values));
+        self.facts.replace_values(values);
         let obsolete = obsolete_addresses(&before.settings, &settings);
         let keys = ConfiguredKeys { proxy_key, access };
-        self.live.store(LiveConfig::new(settings.clone(), keys, Some(&before)));
+        self.config.store(LiveConfig::new(settings.clone(), keys, Some(&before)));
         let stopped = |_| "the supervisor has stopped; restart the gateway".to_owned();
         self.supervisor.send(Reconfigure(settings)).await.map_err(stopped)?;
         self.close_idle_connections(&obsolete);
         Ok(())
     }
 
-    /// The state that is worth keeping when another process continues, as bytes for [`import_state`](Self::import_state).
-    /// Contains no key. Empty if the state cannot be written.
-    pub(crate) async fn export_state(&self) -> Vec<u8> {
-        let registry = self.registry.load();
-        let state = ExportedState::read(&registry, STATE_PATIENCE).await;
-        let bytes = state.to_bytes().inspect_err(|error| log::warn!("no state is carried over: {error}"));
-        bytes.unwrap_or_default()
-    }
-
-    /// Adds the state that another process has exported. What this one has learned itself is kept. Bytes that are damaged
-    /// or of another version have no effect.
-    pub(crate) async fn import_state(&self, bytes: &[u8]) {
-        match ExportedState::parse(bytes) {
-            Ok(state) => state.import(&self.registry.load(), STATE_PATIENCE).await,
-            Err(error) => log::warn!(
-                "the state of the previous process is ignored: {error}; key cooldowns, learned rules and totals start empty"
-            ),
-        }
-    }
-
     /// Called once, before the first request.
     pub(crate) fn listens(&self, listener: Listener) {
         self.listener.get_or_init(|| listener);
+        self.live.watch(&self.registry);
     }
 
     /// The reloads that are ordered over HTTP from now on. Called once.
@@ -283,17 +268,7 @@ impl Gateway {
 
     /// The configuration that holds now. Load it once for values that belong together.
     pub(crate) fn live_config(&self) -> Arc<LiveConfig> {
-        self.live.load()
-    }
-
-    /// The configured values that hold now, each with its place; the ids of keys instead of the keys.
-    pub(crate) fn values(&self) -> Arc<Vec<ConfigValue>> {
-        self.values.load()
-    }
-
-    /// The time since this process started to serve.
-    pub(crate) fn uptime(&self) -> Duration {
-        self.started.elapsed()
+        self.config.load()
     }
 
     /// The certificate of the listener; `None` for plain HTTP.

@@ -108,6 +108,8 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     gateway.listens(Listener { address, host });
     let descriptors = Descriptors::raise(&limits);
     let limiter = Arc::new(ConnectionLimiter::new(descriptors.connections()));
+    let counted = limiter.clone();
+    gateway.counts_connections(move || counted.open());
     let mut commands = Commands::open(origin.supervision, &gateway, address, changes).await?;
     commands.ready().await?;
     let server = server::server(listeners, &gateway, &limiter)

@@ -69,6 +69,8 @@ pub(crate) struct ModelRow {
     pub(crate) details: ModelDetails,
     pub(crate) vision: bool,
     pub(crate) free: bool,
+    /// The model's page on the web.
+    pub(crate) url: Option<String>,
 }
 
 /// How current a provider's list is.
@@ -126,6 +128,7 @@ async fn listed(
             provider: provider.name.to_string(),
             vision: details.has_vision(),
             free: details.is_free(),
+            url: None,
             details,
         })
         .collect();
@@ -237,6 +240,7 @@ mod tests {
             provider: "p".into(),
             vision: details.has_vision(),
             free: details.is_free(),
+            url: None,
             details,
         };
         models.details().map(row).collect()

@@ -21,6 +21,8 @@ pub(crate) struct SystemReport {
     pub(crate) state: &'static str,
     pub(crate) in_flight: usize,
     pub(crate) threads: usize,
+    /// Open client connections.
+    pub(crate) connections: Option<usize>,
     #[serde(flatten)]
     pub(crate) resources: Resources,
     pub(crate) caches: Vec<CacheState>,
@@ -59,6 +61,7 @@ pub(crate) fn read(gateway: &Gateway) -> SystemReport {
         state: if gateway.accepts_connections() { "running" } else { "draining" },
         in_flight: gateway.in_flight(),
         threads: gateway.threads().len(),
+        connections: gateway.connections(),
         resources: Resources::read(),
         caches: caches.unwrap_or_default(),
         configuration: gateway.values().to_vec(),

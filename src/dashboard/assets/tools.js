@@ -1,6 +1,6 @@
 // Tools: counts tokens with the gateway's own endpoint, and sends one message.
 
-import { duration, money, number } from "./app.js";
+import { duration, number } from "./app.js";
 
 for (const node of document.querySelectorAll("[data-origin]")) node.textContent = location.origin;
 
@@ -40,21 +40,13 @@ counter.addEventListener("submit", async (event) => {
     const value = element("p", "count-value", number(tokens));
     value.append(element("span", "quiet", " input tokens"));
     const how = response.headers.has("x-vdm-estimate") ? "estimated by the gateway; the provider has no counter" : "counted by the provider";
-    count.replaceChildren(value, element("p", "quiet", `${how}${await priced(body.model, tokens)}`));
+    count.replaceChildren(value, element("p", "quiet", how));
   } catch (error) {
     failed(count, error);
   } finally {
     button.disabled = false;
   }
 });
-
-/** What the tokens cost, if the price of the model is known. */
-async function priced(model, tokens) {
-  const response = await fetch(`/api/ui/price?${new URLSearchParams({ model })}`);
-  if (!response.ok) return "";
-  const { input } = await response.json();
-  return input == null ? "; the model is unpriced" : `; ${money(Math.round(tokens * input))} as input`;
-}
 
 // --- playground ------------------------------------------------------------------------------------------------
 

@@ -1,12 +1,15 @@
 //! Models: those of all providers in one table, a slice at a time, and the recommended ones.
 
+use std::time::Duration;
+
 use askama::Template;
 use serde::Serialize;
+use vandamme_protocol::models::top::TopModel;
 
 use crate::dashboard::page::{Context, Page, PageError, Query, Shell};
 use crate::dashboard::units::Elapsed;
 use crate::models::{self, TopList, TopQuery};
-use crate::views::models::{self as listed, ModelOrder, ModelQuery, ModelRow, ModelSlice};
+use crate::views::models::{self as listed, ModelListState, ModelOrder, ModelQuery, ModelRow, ModelSlice};
 
 /// The number of models that are shown at first.
 const SLICE: usize = 100;
@@ -43,6 +46,7 @@ struct ModelsPage<'p> {
 struct TopPage<'p> {
     shell: &'p Shell,
     top: Option<&'p TopList>,
+    rows: Vec<TopRow<'p>>,
     error: Option<String>,
     /// The suggested aliases as lines of a configuration file.
     toml: String,
@@ -54,6 +58,14 @@ struct Row<'m> {
     model: &'m ModelRow,
     context: String,
     max_output: String,
+    input: String,
+    output: String,
+}
+
+/// A recommended model with its texts.
+struct TopRow<'m> {
+    model: &'m TopModel,
+    context: String,
     input: String,
     output: String,
 }
@@ -94,7 +106,8 @@ async fn render_top(context: &Context) -> Result<String, PageError> {
         Err(unavailable) => (None, Some(unavailable.message.clone())),
     };
     let toml = top.map(aliases_toml).unwrap_or_default();
-    Ok(TopPage { shell: &context.shell, top, error, toml }.render()?)
+    let rows = top.iter().flat_map(|top| &top.models).map(TopRow::new).collect();
+    Ok(TopPage { shell: &context.shell, top, rows, error, toml }.render()?)
 }
 
 /// The suggested aliases, to be pasted into a configuration file.
@@ -111,9 +124,11 @@ fn model_query(context: &Context) -> Result<ModelQuery, PageError> {
     let query = &context.query;
     let text = |name: &str| query.get(name).filter(|text| !text.is_empty()).map(str::to_owned);
     let is_set = |name: &str| query.get(name).is_some_and(|value| matches!(value, "1" | "true" | "on"));
-    let default = || context.gateway.live_config().settings.default_provider.as_ref().map(ToString::to_string);
+    let default =
+        || context.gateway.live_config().settings.default_provider.as_ref().map(ToString::to_string);
     let sort = match query.get("sort").filter(|name| !name.is_empty()) {
-        Some(name) => ModelOrder::parse(name).ok_or_else(|| PageError::new(400, "There is no column of this name to sort by."))?,
+        Some(name) => ModelOrder::parse(name)
+            .ok_or_else(|| PageError::new(400, "There is no column of this name to sort by."))?,
         None => ModelOrder::default(),
     };
     Ok(ModelQuery {
@@ -134,7 +149,8 @@ fn model_query(context: &Context) -> Result<ModelQuery, PageError> {
 /// The page's address with these parameters changed.
 fn address(query: &Query, changed: &[(&str, &str)]) -> String {
     let mut text = url::form_urlencoded::Serializer::new(String::new());
-    for name in ["provider", "q", "vendor", "modality", "tools", "vision", "free", "sort", "order", "offset"] {
+    for name in ["provider", "q", "vendor", "modality", "tools", "vision", "free", "sort", "order", "offset"]
+    {
         let new = changed.iter().find(|(changed, _)| *changed == name).map(|(_, value)| *value);
         if let Some(value) = new.or_else(|| query.get(name)).filter(|value| !value.is_empty()) {
             text.append_pair(name, value);
@@ -201,9 +217,43 @@ fn dollars(price: f64) -> String {
     if price >= 0.1 { format!("{price:.2}") } else { format!("{price:.4}") }
 }
 
-/// An age in words.
-fn age(seconds: u64) -> Elapsed {
-    Elapsed(Some(std::time::Duration::from_secs(seconds)))
+impl ModelListState {
+    fn age(&self) -> Option<Elapsed> {
+        self.age_seconds.map(|seconds| Elapsed(Some(Duration::from_secs(seconds))))
+    }
+
+    fn ttl(&self) -> Elapsed {
+        Elapsed(Some(Duration::from_secs(self.ttl_seconds)))
+    }
+}
+
+impl<'m> TopRow<'m> {
+    fn new(model: &'m TopModel) -> Self {
+        let price = |price: Option<f64>| price.map_or_else(|| "–".to_owned(), dollars);
+        Self {
+            context: model.context_window.map_or_else(|| "–".to_owned(), shortened),
+            input: price(model.pricing.input),
+            output: price(model.pricing.output),
+            model,
+        }
+    }
+
+    /// The number by which the table sorts; empty if it is not known.
+    fn sort(value: Option<f64>) -> String {
+        value.map(|value| value.to_string()).unwrap_or_default()
+    }
+
+    fn sort_context(&self) -> String {
+        self.model.context_window.map(|tokens| tokens.to_string()).unwrap_or_default()
+    }
+
+    fn sort_input(&self) -> String {
+        Self::sort(self.model.pricing.input)
+    }
+
+    fn sort_output(&self) -> String {
+        Self::sort(self.model.pricing.output)
+    }
 }
 
 #[cfg(test)]
@@ -212,7 +262,13 @@ mod tests {
 
     #[test]
     fn prices_and_sizes_are_short_and_true() {
-        for (tokens, text) in [(4096, "4096"), (128_000, "128k"), (131_072, "131072"), (1_000_000, "1M"), (1_048_576, "1048576")] {
+        for (tokens, text) in [
+            (4096, "4096"),
+            (128_000, "128k"),
+            (131_072, "131072"),
+            (1_000_000, "1M"),
+            (1_048_576, "1048576"),
+        ] {
             assert_eq!(shortened(tokens), text);
         }
         for (price, text) in [(0.0, "free"), (3.0, "3.00"), (0.125, "0.13"), (0.05, "0.0500")] {
@@ -223,6 +279,9 @@ mod tests {
     #[test]
     fn an_address_keeps_the_other_filters() {
         let query = Query::parse("provider=poe&q=a+b&offset=100&tab=x");
-        assert_eq!(address(&query, &[("sort", "id"), ("offset", "")]), "/dashboard/models?provider=poe&q=a+b&sort=id");
+        assert_eq!(
+            address(&query, &[("sort", "id"), ("offset", "")]),
+            "/dashboard/models?provider=poe&q=a+b&sort=id"
+        );
     }
 }

@@ -18,7 +18,9 @@ pub(super) const PAGE: Page = Page {
     title: "Providers & keys",
     scripts: &["operate.js", "providers.js"],
     render: |context| Box::pin(render(context)),
-    data: |context| Box::pin(async move { Ok(serde_json::to_value(ProvidersView::read(&context.gateway).await)?) }),
+    data: |context| {
+        Box::pin(async move { Ok(serde_json::to_value(ProvidersView::read(&context.gateway).await)?) })
+    },
 };
 
 #[derive(Template)]
@@ -65,15 +67,23 @@ impl ProvidersView {
             let known = settings.providers.iter().find(|known| *known.name == *report.name)?;
             Some(ProviderSection::new(known, report, default, &live.secrets))
         });
-        let incomplete = settings.partial.iter().map(|partial| format!("{}: set {}", partial.name, partial.missing));
+        let incomplete =
+            settings.partial.iter().map(|partial| format!("{}: set {}", partial.name, partial.missing));
         Self { providers: sections.collect(), incomplete: incomplete.collect() }
     }
 }
 
 impl ProviderSection {
-    fn new(settings: &ProviderSettings, mut report: ProviderReport, default: Option<&str>, secrets: &Secrets) -> Self {
+    fn new(
+        settings: &ProviderSettings,
+        mut report: ProviderReport,
+        default: Option<&str>,
+        secrets: &Secrets,
+    ) -> Self {
         let keys = report.keys.iter_mut();
-        let of_keys = keys.flat_map(|key| std::iter::once(&mut key.condition).chain(key.models.iter_mut().map(|model| &mut model.state)));
+        let of_keys = keys.flat_map(|key| {
+            std::iter::once(&mut key.condition).chain(key.models.iter_mut().map(|model| &mut model.state))
+        });
         let of_models = report.models.iter_mut().map(|model| &mut model.state);
         of_keys.chain(of_models).chain([&mut report.state]).for_each(|state| scrub(state, secrets));
         report.base_url = gather::shown(&report.base_url, secrets);
@@ -84,7 +94,9 @@ impl ProviderSection {
             state,
             state_text,
             suggested: settings.aliases.keys().take(SUGGESTED).cloned().collect(),
-            timeout: settings.timeout.map_or_else(|| "of the limits".to_owned(), |timeout| format!("{} s", timeout.as_secs_f64())),
+            timeout: settings
+                .timeout
+                .map_or_else(|| "of the limits".to_owned(), |timeout| format!("{} s", timeout.as_secs_f64())),
             max_retries: settings.max_retries,
             report,
         }

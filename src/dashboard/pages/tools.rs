@@ -14,7 +14,11 @@ pub(super) const PAGE: Page = Page {
     title: "Tools",
     scripts: &["operate.js", "tools.js"],
     render: |context| Box::pin(async move { render(&context) }),
-    data: |context| Box::pin(async move { Ok(json!({"models": suggested(&context.gateway), "url": own_url(&context.gateway)})) }),
+    data: |context| {
+        Box::pin(async move {
+            Ok(json!({"models": suggested(&context.gateway), "url": own_url(&context.gateway)}))
+        })
+    },
 };
 
 #[derive(Template)]
@@ -48,7 +52,8 @@ fn suggested(gateway: &Gateway) -> Vec<String> {
     let own = settings.providers.iter().filter(|provider| Some(&provider.name) == default);
     let own = own.flat_map(|provider| provider.aliases.keys().cloned());
     let others = settings.providers.iter().filter(|provider| Some(&provider.name) != default);
-    let others = others.flat_map(|provider| provider.aliases.keys().map(|alias| format!("{}:{alias}", provider.name)));
+    let others =
+        others.flat_map(|provider| provider.aliases.keys().map(|alias| format!("{}:{alias}", provider.name)));
     own.chain(others).take(SUGGESTED).collect()
 }
 
