@@ -4,15 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::http::header::HeaderMap;
+use actix_web::rt::time::timeout;
 use serde::Serialize;
+use vandamme_actors::catalog::Listing;
 use vandamme_actors::settings::ProviderSettings;
 use vandamme_protocol::models::{ModelDetails, Models};
 
 use crate::gateway::Gateway;
-use crate::models;
+use crate::models::{self, ListedModels, Remembered};
+use crate::request_id::RequestId;
 
 /// The most models of one slice.
 pub(crate) const LARGEST_SLICE: usize = 500;
+/// How long the first view of a provider's models waits for its list.
+const FIRST_LIST: Duration = Duration::from_secs(3);
 /// The number of vendors that are offered as a filter.
 const VENDORS: usize = 100;
 
@@ -92,13 +98,12 @@ pub(crate) struct ModelListState {
 /// The models of the last known lists. Old lists are fetched again in the background, missing ones too.
 pub(crate) async fn read(gateway: &Arc<Gateway>, query: &ModelQuery) -> ModelSlice {
     let live = gateway.live_config();
-    let ttl = live.settings.limits.models_ttl;
     // Starts the background fetch of old and missing lists.
     drop(models::remembered(gateway, live.settings.providers.clone()).await);
     let (mut rows, mut lists) = (vec![], vec![]);
     for provider in &live.settings.providers {
-        let default = live.settings.default_provider.as_ref() == Some(&provider.name);
-        let (list, models) = listed(gateway, provider, default, ttl).await;
+        let is_wanted = query.provider.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&provider.name));
+        let (list, models) = listed(gateway, provider, is_wanted).await;
         lists.push(list);
         if query.provider.as_ref().is_none_or(|name| name.eq_ignore_ascii_case(&provider.name)) {
             rows.extend(models);
@@ -114,12 +119,18 @@ pub(crate) async fn read(gateway: &Arc<Gateway>, query: &ModelQuery) -> ModelSli
 }
 
 async fn listed(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     provider: &Arc<ProviderSettings>,
-    default: bool,
-    ttl: Duration,
+    is_wanted: bool,
 ) -> (ModelListState, Vec<ModelRow>) {
     let listing = if provider.passthrough { None } else { models::last(gateway, provider).await };
+    let listing = match listing {
+        None if is_wanted && !provider.passthrough => first_list(gateway, provider).await,
+        known => known,
+    };
+    let live = gateway.live_config();
+    let default = live.settings.default_provider.as_ref() == Some(&provider.name);
+    let ttl = live.settings.limits.models_ttl;
     let known = listing.as_ref().and_then(|listing| Models::read(&listing.body).ok());
     let rows: Vec<_> = known
         .iter()
@@ -142,6 +153,16 @@ async fn listed(
         url: provider.models_url.clone(),
     };
     (state, rows)
+}
+
+/// The list of a provider that has none yet, if it answers soon.
+async fn first_list(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> Option<Listing> {
+    let (id, no_headers) = (RequestId::new().shared(), HeaderMap::new());
+    let listed = models::list(gateway.clone(), id, provider, &no_headers, Remembered::Serves);
+    match timeout(FIRST_LIST, listed).await {
+        Ok(Ok(ListedModels::Current(listing) | ListedModels::Stale(listing))) => Some(listing),
+        Ok(Err(_)) | Err(_) => None,
+    }
 }
 
 /// The most frequent vendors, and all modalities.

@@ -50,13 +50,13 @@ function row({ number, at, level, target, request_id: id, message }) {
   const badge = document.createElement("span");
   badge.className = `badge ${level}`;
   badge.textContent = level;
-  const cells = [time, badge, message, "", target].map((content) => {
+  const cells = [time, badge, message, ""].map((content) => {
     const td = document.createElement("td");
     td.append(content);
     return td;
   });
-  cells[2].className = "message";
-  cells[4].className = "quiet";
+  cells[2].className = "log-text";
+  cells[2].title = target;
   if (id) {
     const link = document.createElement("a"), code = document.createElement("code");
     link.href = `/dashboard/system?request_id=${encodeURIComponent(id)}`;

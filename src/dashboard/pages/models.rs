@@ -35,6 +35,8 @@ struct ModelsPage<'p> {
     shell: &'p Shell,
     query: &'p ModelQuery,
     slice: &'p ModelSlice,
+    /// The list of the chosen provider.
+    shown: Option<&'p ModelListState>,
     rows: Vec<Row<'p>>,
     columns: Vec<Column>,
     /// The address of the next slice, if there is one.
@@ -90,6 +92,7 @@ async fn render(context: Context) -> Result<String, PageError> {
     let more = (next < slice.total).then(|| address(&context.query, &[("offset", &next.to_string())]));
     let page = ModelsPage {
         shell: &context.shell,
+        shown: slice.lists.iter().find(|list| query.provider.as_ref() == Some(&list.provider)),
         rows: slice.models.iter().map(Row::new).collect(),
         columns: columns(&context.query, &query),
         query: &query,
