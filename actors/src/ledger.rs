@@ -35,6 +35,7 @@ pub use self::histogram::Histogram;
 pub(crate) use self::in_flight::InFlight;
 pub use self::in_flight::{Active, RequestSummary};
 pub use self::record::{CallRecord, FinishedRequest, Record, RequestEnd};
+pub use self::slot::RequestStore;
 pub(crate) use self::slot::{EventQueue, LedgerSlot};
 use self::slot::{SavedTotals, SlotAccess};
 pub use self::totals::{RequestTotals, Rows, Totals};
@@ -133,6 +134,10 @@ impl Ledger {
         }
     }
 
+    fn rows(&self) -> Rows {
+        self.totals.rows(self.slot.earlier_totals().as_deref())
+    }
+
     fn active(&self) -> Vec<Active> {
         self.running.iter().map(|(id, in_flight)| in_flight.snapshot(id)).collect()
     }
@@ -228,7 +233,7 @@ impl Handler<Observe<LedgerView>> for Ledger {
 
     fn handle(&mut self, _: Observe<LedgerView>, _: &mut Self::Context) -> Self::Result {
         self.catch_up();
-        MessageResult(LedgerView { active: self.active(), rows: self.totals.rows() })
+        MessageResult(LedgerView { active: self.active(), rows: self.rows() })
     }
 }
 

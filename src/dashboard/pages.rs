@@ -6,6 +6,7 @@ mod providers;
 mod routing;
 mod system;
 mod tools;
+mod traffic;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -19,8 +20,15 @@ use super::viewer::Viewer;
 use crate::gateway::Gateway;
 
 /// All pages, in the order of the navigation.
-const PAGES: &[&Page] =
-    &[&overview::PAGE, &providers::PAGE, &models::PAGE, &routing::PAGE, &tools::PAGE, &system::PAGE];
+const PAGES: &[&Page] = &[
+    &overview::PAGE,
+    &traffic::PAGE,
+    &providers::PAGE,
+    &models::PAGE,
+    &routing::PAGE,
+    &tools::PAGE,
+    &system::PAGE,
+];
 
 /// A page that says why there is no other.
 #[derive(Template)]

@@ -54,7 +54,8 @@ pub(in crate::api) async fn restart(gateway: web::Data<Gateway>) -> HttpResponse
                 | ControlReply::Stopping { .. }
                 | ControlReply::Joined { .. }
                 | ControlReply::Reloaded(_)
-                | ControlReply::HealthReset(_),
+                | ControlReply::HealthReset(_)
+                | ControlReply::DashboardLink { .. },
             ))
             | Err(_) => busy().response(Api::Messages, id),
         }
