@@ -96,6 +96,8 @@ pub struct ProviderSettings {
     pub tls: Option<ProviderTls>,
     /// The web page that lists this provider's models.
     pub models_url: Option<String>,
+    /// The web page of a single model, with the placeholders `{id}` and `{display_name}`.
+    pub model_page: Option<String>,
 }
 
 impl ProviderSettings {

@@ -139,7 +139,7 @@ async fn listed(
             provider: provider.name.to_string(),
             vision: details.has_vision(),
             free: details.is_free(),
-            url: None,
+            url: models::model_page(provider, &details.id, details.name.as_deref()),
             details,
         })
         .collect();
