@@ -7,6 +7,7 @@ mod dashboard;
 mod embedded;
 pub mod exit_code;
 mod explain;
+mod gateway_call;
 mod gateway_tls;
 mod health;
 mod health_reset;
@@ -21,6 +22,7 @@ mod summary;
 mod table;
 mod test;
 mod upstream;
+mod usage;
 mod wrap;
 
 use std::ffi::OsString;
@@ -69,6 +71,8 @@ enum Command {
     Health(HealthCommand),
     /// Print a link that opens the dashboard of the running gateway, and open it in a browser.
     Dashboard(dashboard::DashboardArgs),
+    /// Show usage and cost by model, provider, key, client, session or day.
+    Usage(usage::UsageArgs),
     /// Make keys for clients.
     #[command(subcommand, arg_required_else_help = true)]
     Key(key::KeyCommand),
@@ -136,6 +140,7 @@ impl Command {
             Self::Health(HealthCommand::Reset(reset)) => reset.run(),
             Self::Health(HealthCommand::Upstream(upstream)) => upstream.run(),
             Self::Dashboard(dashboard) => dashboard.run(),
+            Self::Usage(usage) => usage.run(),
             Self::Key(key) => key.run(),
             Self::Completions(completions) => completions.run(),
             Self::Man(manual) => manual.run(),

@@ -185,6 +185,16 @@ pub enum Api {
     ChatCompletions,
 }
 
+impl Api {
+    /// Its word in the configuration and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "anthropic",
+            Self::ChatCompletions => "openai",
+        }
+    }
+}
+
 /// The URL scheme of an Azure OpenAI resource: learn.microsoft.com/azure/foundry/openai/api-version-lifecycle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Azure {
@@ -308,6 +318,9 @@ pub struct Limits {
     pub active_interval: Duration,
     /// `active-requests-heartbeat`: Time between two heartbeats in the stream of requests in flight. Default: 30 s.
     pub active_heartbeat: Duration,
+    /// `history-days`: Days for which the history keeps requests and their sums. Default: 90.
     pub history_days: usize,
+    /// `history-requests`: Requests whose details the history keeps, about 1 KiB each. The sums by hour, model, key,
+    /// client and session stay for history-days, up to as many rows. Default: 1_000_000.
     pub history_requests: usize,
 }

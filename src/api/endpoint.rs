@@ -142,14 +142,16 @@ impl EndpointRequest {
         let mut entry = RequestRecorder::open(self.id.shared(), self.gateway.registry.clone(), metrics);
         match self.read_request(payload).await {
             Ok(accepted) => {
-                entry.set_summary(accepted.request.summary());
+                entry.set_summary(accepted.request.summary(&self.gateway.live_config()));
                 self.answer(accepted, entry).await
             }
             Err(refused) => {
-                entry.record.status = self.api.status(refused.0);
                 entry.record.end =
                     RequestEnd::Failed { kind: refused.1.anthropic(), message: refused.2.clone() };
-                refused.response(self.api, &self.id)
+                let response = refused.response(self.api, &self.id);
+                entry.record.status = response.status().as_u16();
+                entry.sent(size_of(&response));
+                response
             }
         }
     }
@@ -206,12 +208,12 @@ impl EndpointRequest {
         let limits = &live.settings.limits;
         let outcome = match proxy::start(gateway, request, entry, limits.head_patience).await {
             RunProgress::Finished(outcome) => outcome,
-            RunProgress::Running(run) => {
-                let body = DeferredReply::new(api, run, limits.ping_interval);
+            RunProgress::Running(run, early) => {
+                let body = DeferredReply::new(api, run, early, limits.ping_interval);
                 return streamed(event_stream(), AdmittedBody { body, _admission: admission }, &id);
             }
         };
-        match outcome.map_err(FailedRun::recorded) {
+        match outcome {
             Ok(ProxyReply::Streaming { headers, body }) => {
                 streamed(headers, AdmittedBody { body, _admission: admission }, &id)
             }
@@ -223,8 +225,23 @@ impl EndpointRequest {
                 };
                 with_request_id(response, &id)
             }
-            Err(failure) => failure.response(api, id.as_str()),
+            Err(failed) => failed_response(failed, api, &id),
         }
+    }
+}
+
+/// The failure as a response, as the ledger records it.
+fn failed_response(failed: FailedRun, api: Api, id: &RequestId) -> HttpResponse {
+    let response = failed.failure().clone().response(api, id.as_str());
+    failed.close(response.status().as_u16(), size_of(&response));
+    response
+}
+
+/// The size of a response's body.
+fn size_of(response: &HttpResponse) -> usize {
+    match response.body().size() {
+        BodySize::Sized(size) => usize::try_from(size).unwrap_or(usize::MAX),
+        BodySize::None | BodySize::Stream => 0,
     }
 }
 
