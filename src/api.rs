@@ -30,6 +30,7 @@ mod top_models;
 mod ui;
 mod unmatched;
 mod viewer;
+mod views;
 mod welcome;
 
 use std::future::Future;
@@ -77,6 +78,17 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::UI_REQUEST, || reads(ui::requests::one));
         register(app, &routes::RELOAD, || [web::post().to(admin::reload)]);
         register(app, &routes::RESET_HEALTH, || [web::post().to(admin::reset_health)]);
+        register(app, &routes::DISABLE_KEY, || [web::post().to(admin::keys::disable)]);
+        register(app, &routes::ENABLE_KEY, || [web::post().to(admin::keys::enable)]);
+        register(app, &routes::PROBE, || [web::post().to(admin::probe::send)]);
+        register(app, &routes::RESTART, || [web::post().to(admin::restart::restart)]);
+        register(app, &routes::REFRESH_MODELS, || [web::post().to(admin::models::refresh)]);
+        register(app, &routes::CLEAR_CACHES, || [web::post().to(admin::caches::clear)]);
+        register(app, &routes::UI_PROVIDERS, || reads(views::providers));
+        register(app, &routes::UI_MODELS, || reads(views::models));
+        register(app, &routes::UI_ROUTING, || reads(views::routing));
+        register(app, &routes::UI_SYSTEM, || reads(views::system));
+        register(app, &routes::UI_LOGS, || reads(views::logs));
         register(app, &routes::DASHBOARD, || reads(dashboard::page));
         register(app, &routes::DASHBOARD_ASSET, || reads(dashboard::asset));
         register(app, &routes::LOGIN, || login());

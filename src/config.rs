@@ -212,6 +212,15 @@ pub fn provenance(overrides: &Overrides) -> (Vec<ConfigValue>, Vec<ConfigError>)
     (values, errors)
 }
 
+/// The values after a reload: those that apply at the start keep what they were.
+pub(crate) fn values_in_use(before: &[ConfigValue], after: Vec<ConfigValue>) -> Vec<ConfigValue> {
+    let kept = before.iter().filter(|value| applies_at_start(&value.key)).cloned();
+    let mut values: Vec<_> =
+        kept.chain(after.into_iter().filter(|value| !applies_at_start(&value.key))).collect();
+    values.sort_by(|one, other| one.key.cmp(&other.key));
+    values
+}
+
 /// The known name that is near an unknown one.
 pub(crate) fn nearest_name<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     schema::suggestion(written, names)

@@ -125,7 +125,10 @@ impl Failure {
             Self::Unroutable(reason) => unroutable_kind(reason),
             Self::NoLease(none) => match none.refusal {
                 LeaseRefusal::RateLimited { .. } => ErrorKind::RateLimit,
-                LeaseRefusal::PassedOver | LeaseRefusal::AllTried | LeaseRefusal::Busy => ErrorKind::Api,
+                LeaseRefusal::PassedOver
+                | LeaseRefusal::AllTried
+                | LeaseRefusal::Disabled
+                | LeaseRefusal::Busy => ErrorKind::Api,
             },
             Self::Upstream(answer) => answer.fault.kind,
             Self::NoClientKey(_) => ErrorKind::Authentication,
@@ -140,7 +143,10 @@ impl Failure {
             Self::Unroutable(reason) => unroutable_kind(reason).status(),
             Self::NoLease(none) => match none.refusal {
                 LeaseRefusal::RateLimited { .. } => self.kind().status(),
-                LeaseRefusal::PassedOver | LeaseRefusal::AllTried | LeaseRefusal::Busy => 503,
+                LeaseRefusal::PassedOver
+                | LeaseRefusal::AllTried
+                | LeaseRefusal::Disabled
+                | LeaseRefusal::Busy => 503,
             },
             Self::Upstream(answer) => answer.status,
             Self::NoClientKey(_) => 401,
@@ -164,6 +170,9 @@ impl Failure {
                     LeaseRefusal::PassedOver | LeaseRefusal::AllTried => {
                         format!("provider '{name}' has no key left for this request")
                     }
+                    LeaseRefusal::Disabled => format!(
+                        "an operator has disabled every key of provider '{name}': enable one on the dashboard or with POST /admin/keys/enable"
+                    ),
                     LeaseRefusal::Busy => format!("too many requests are waiting for provider '{name}'"),
                 }
             }

@@ -2,15 +2,17 @@
 
 mod config_in_use;
 mod counters;
+mod facts;
 mod health_reset;
 mod history;
+mod key_switch;
 mod liveness;
+mod state;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use actix::Addr;
 use actix_rt::ArbiterHandle;
@@ -19,7 +21,6 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use vandamme_actors::catalog::{Listing, ListingKey};
 use vandamme_actors::certificates::client_config;
-use vandamme_actors::exported_state::ExportedState;
 use vandamme_actors::registry::Registry;
 use vandamme_actors::retry::RecentFailures;
 use vandamme_actors::secret::{self, ApiKey, Secrets};
@@ -29,6 +30,8 @@ use vandamme_actors::supervisor::{Reconfigure, Supervisor};
 use vandamme_actors::upstream::ConnectionSettings;
 
 pub(crate) use self::counters::{Bound, Counters};
+use self::facts::ProcessFacts;
+pub(crate) use self::key_switch::NotSwitched;
 use crate::access_keys::{AccessKeys, KeyHash};
 use crate::caller::GatewayKeys;
 use crate::config::{Config, DemoMode, ListenerTls, Sampler, SavedFiles};
@@ -44,8 +47,6 @@ use config_in_use::ConfigInUse;
 const WATCHERS: usize = 16;
 /// The most keys that are remembered as secrets, replaced ones included. The oldest are forgotten first.
 const MOST_KEYS: usize = 10_000;
-/// How long the export and the import of state wait for each actor.
-const STATE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Reloads over HTTP that may wait for the one that runs.
 const RELOADS: usize = 8;
@@ -55,6 +56,7 @@ pub(crate) struct Gateway {
     live: Snapshot<LiveConfig>,
     tls: Snapshot<Option<ListenerTls>>,
     pub(crate) config_in_use: ConfigInUse,
+    facts: ProcessFacts,
     supervisor: Addr<Supervisor>,
     pub(crate) registry: Snapshot<Registry>,
     pub(crate) wiring: ConnectionSettings,
@@ -196,7 +198,16 @@ impl Gateway {
     /// One line for the user who started it.
     pub(crate) fn start(config: Config) -> Result<Self, String> {
         let Config {
-            mut settings, proxies, proxy_api_key: proxy_key, access, demo, tls, otlp, files, ..
+            mut settings,
+            proxies,
+            proxy_api_key: proxy_key,
+            access,
+            demo,
+            tls,
+            otlp,
+            files,
+            values,
+            ..
         } = config;
         let demo = match demo {
             DemoMode::Off => None,
@@ -212,6 +223,7 @@ impl Gateway {
             live: Snapshot::new(LiveConfig::new(settings, keys, None)),
             tls: Snapshot::new(tls),
             config_in_use: ConfigInUse::new(files),
+            facts: ProcessFacts::new(values),
             supervisor,
             registry,
             wiring,
@@ -239,7 +251,7 @@ impl Gateway {
     /// # Errors
     /// One line for the user who reloads.
     pub(crate) async fn apply(&self, config: Config) -> Result<(), String> {
-        let Config { mut settings, proxy_api_key: proxy_key, access, demo, tls, files, .. } = config;
+        let Config { mut settings, proxy_api_key: proxy_key, access, demo, tls, files, values, .. } = config;
         match demo {
             DemoMode::Off => {}
             DemoMode::Forced | DemoMode::Fallback => {
@@ -249,6 +261,7 @@ impl Gateway {
         }
         let before = self.live_config();
         self.tls.store(tls);
+        self.facts.replace_values(values);
         let obsolete = obsolete_addresses(&before.settings, &settings);
         let keys = ConfiguredKeys { proxy_key, access, exports: Vec::new() };
         self.live.store(LiveConfig::new(settings.clone(), keys, Some(&before)));
@@ -257,28 +270,6 @@ impl Gateway {
         self.close_idle_connections(&obsolete);
         self.config_in_use.replace(files);
         Ok(())
-    }
-
-    /// The state that is worth keeping when another process continues, as bytes for [`import_state`](Self::import_state).
-    /// Contains no key. Empty if the state cannot be written.
-    pub(crate) async fn export_state(&self) -> Vec<u8> {
-        let registry = self.registry.load();
-        let state = ExportedState::read(&registry, STATE_PATIENCE).await;
-        // The ledger has answered, so all requests that have ended are in the queue.
-        self.flush_history().await;
-        let bytes = state.to_bytes().inspect_err(|error| log::warn!("no state is carried over: {error}"));
-        bytes.unwrap_or_default()
-    }
-
-    /// Adds the state that another process has exported. What this one has learned itself is kept. Bytes that are damaged
-    /// or of another version have no effect.
-    pub(crate) async fn import_state(&self, bytes: &[u8]) {
-        match ExportedState::parse(bytes) {
-            Ok(state) => state.import(&self.registry.load(), STATE_PATIENCE).await,
-            Err(error) => log::warn!(
-                "the state of the previous process is ignored: {error}; key cooldowns, learned rules and totals start empty"
-            ),
-        }
     }
 
     /// Called once, before the first request.

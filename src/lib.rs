@@ -26,3 +26,4 @@ pub mod telemetry;
 mod terminal;
 mod timestamp;
 mod usage_report;
+mod views;

@@ -128,6 +128,8 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     let exporter = otlp.map(|config| otlp::start(config, gateway.clone().into_inner()));
     let descriptors = Descriptors::raise(&limits);
     let limiter = Arc::new(ConnectionLimiter::new(descriptors.connections()));
+    let counted = limiter.clone();
+    gateway.counts_connections(move || counted.open());
     let mut commands = Commands::open(origin.supervision, &gateway, address, changes).await?;
     commands.ready().await?;
     let cannot_start = |error| format!("the server cannot start: {error}");

@@ -3,6 +3,7 @@
 mod journal;
 mod libraries;
 mod line;
+pub(crate) mod recent;
 mod writer;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -81,7 +82,10 @@ pub fn start(level: LevelFilter, requested: LogTarget) -> LogGuard {
     };
     let style = Style::of_stderr();
     let mut builder = builder(level, sink);
-    builder.format(move |out, record| write_record(out, record, format, style));
+    builder.format(move |out, record| {
+        recent::keep(record);
+        write_record(out, record, format, style)
+    });
     let logger = builder.build();
     let highest = logger.filter();
     match log::set_boxed_logger(Box::new(LimitedLog::new(logger))) {

@@ -6,6 +6,7 @@
 //! | [`GetListing`] | the models endpoint | the provider's [`Listing`], if there is one |
 //! | [`StoreListing`] | the models endpoint | – |
 //! | [`ListKnown`] | Claude Code's discovery | the known models of all providers, and the providers to refresh |
+//! | [`ClearLists`] | an operator's order | the number of removed files |
 //! | [`Flush`] | a command that is about to exit | – |
 //! | `LoadFromDisk` | supervisor | – |
 //! | [`ClaimRefresh`] | a request that found an outdated listing | whether that request refreshes it |
@@ -14,6 +15,7 @@
 //! The catalog sends no requests itself, so that a slow provider delays no other. `src/models/list.rs` fetches new
 //! listings; requests that need the same one share one call. A separate thread reads and writes the disk.
 
+mod clear;
 mod disk;
 pub mod store;
 
@@ -32,6 +34,7 @@ use futures_util::future::join_all;
 
 use vandamme_protocol::models::{Models, Named};
 
+pub use self::clear::ClearLists;
 pub(crate) use self::disk::Disk;
 use crate::clock::{self, Millis, millis};
 use crate::observe::Ping;
@@ -157,6 +160,12 @@ impl Listing {
     #[must_use]
     pub fn fresh(provider: &ProviderSettings, body: Bytes) -> Self {
         Self { provider: provider.name.clone(), body, listed: clock::wall() }
+    }
+
+    /// The time since the provider sent it.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        Duration::from_millis(clock::wall().saturating_sub(self.listed))
     }
 
     /// Whether the listing is young enough to be served without a refresh.

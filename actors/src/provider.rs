@@ -6,6 +6,7 @@
 //! | `Freed` | a lease | – |
 //! | `ReconfigureProvider` | supervisor | – |
 //! | [`ResetHealth`] | an operator's order | the keys that were reset |
+//! | [`SwitchKey`] | an operator's order | [`KeySwitched`] |
 //! | [`Observe`] | supervisor, health page; export of state | [`ProviderView`]; [`ExportedProvider`] |
 //! | `ImportState` | the import of state | – |
 //!
@@ -21,6 +22,8 @@ mod permits;
 mod queue;
 mod reconfigure;
 mod reset;
+mod state_log;
+mod switch_key;
 
 /// What [`gate`] is built from; its model check replaces these by loom's types.
 mod sync {
@@ -32,16 +35,15 @@ use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, MessageResult, Supervised};
 use tokio::sync::oneshot;
-use vandamme_protocol::compat::Fixup;
 
 pub use self::exported::ExportedProvider;
 pub(crate) use self::exported::ImportState;
-pub use self::health::{AffinityHash, Alternatives, ConditionView, KeyView, ModelView, ResetScope, Size};
-use self::health::{
-    Chosen, CooldownKind, Health, KeyChoice, KeyRequest, SessionWait, StateChange, Subject, SubjectState,
+pub use self::health::{
+    AffinityHash, Alternatives, ConditionView, KeySwitch, KeyView, ModelView, ResetScope, Size,
 };
+use self::health::{Chosen, Health, KeyChoice, KeyRequest, SessionWait};
 pub use self::learned_rules::LearnedRuleView;
-use self::learned_rules::{LearnedRules, Novelty};
+use self::learned_rules::LearnedRules;
 pub use self::lease::Lease;
 use self::lease::LeaseSource;
 pub use self::permits::HeldPermit;
@@ -50,6 +52,7 @@ use self::permits::{LeaseEvent, Permit};
 use self::queue::Queue;
 pub(crate) use self::reconfigure::{ReconfigureProvider, is_another_upstream};
 pub use self::reset::ResetHealth;
+pub use self::switch_key::{KeySwitched, SwitchKey};
 use crate::clock;
 use crate::observe::{Observe, Ping};
 use crate::secret::{ApiKey, KeyId};
@@ -115,6 +118,8 @@ pub enum LeaseRefusal {
     PassedOver,
     /// All keys have been tried.
     AllTried,
+    /// An operator has disabled all keys.
+    Disabled,
     /// Too many requests are waiting already, or this request has waited too long.
     Busy,
 }
@@ -183,6 +188,7 @@ impl Provider {
             KeyChoice::PassedOver => Err(LeaseRefusal::PassedOver),
             KeyChoice::RateLimited { wait } => Err(LeaseRefusal::RateLimited { wait }),
             KeyChoice::AllTried => Err(LeaseRefusal::AllTried),
+            KeyChoice::Disabled => Err(LeaseRefusal::Disabled),
         };
         let LeaseKey { model, profile, size, alternatives, reply, .. } = request;
         let answer = match chosen {
@@ -299,41 +305,6 @@ impl Provider {
         let has_changed = !changes.is_empty() || failures != self.known.health.failures(report);
         if has_changed || report.outcome.is_adverse() {
             self.saved.store(self.known.clone());
-        }
-    }
-
-    /// Writes one log line for a change of state.
-    fn log(&self, StateChange { subject, into }: &StateChange) {
-        let name = &self.settings.name;
-        let subject = match subject {
-            Subject::Key(key) => format!("key {key} of provider '{name}'"),
-            Subject::KeyAndModel(key, model) => {
-                format!("key {key} of provider '{name}' with model '{model}'")
-            }
-            Subject::Model(model) => format!("model '{model}' of provider '{name}'"),
-            Subject::Host => format!("provider '{name}'"),
-        };
-        match into {
-            SubjectState::Preferred => log::info!("{subject} is preferred again"),
-            SubjectState::CoolingDown { kind: CooldownKind::Extended, .. } => {}
-            SubjectState::CoolingDown { kind: CooldownKind::New, cause, pause, message } => {
-                let last = if message.is_empty() { String::new() } else { format!(": {message}") };
-                let pause = pause.as_secs_f64();
-                log::warn!("{subject} is not preferred for {pause:.1} s: {}{last}", cause.label());
-            }
-        }
-    }
-}
-
-impl Provider {
-    /// Stores a learned rule and logs once which configuration would avoid the next refusal.
-    fn learn(&mut self, model: &Arc<str>, fixup: Fixup) {
-        let rule = fixup.line(model);
-        if self.known.learned_rules.learn(clock::boot(), model, fixup) == Novelty::New {
-            let name = &self.settings.name;
-            log::warn!(
-                "provider '{name}' refused a part of the requests for '{model}'; further requests are adapted before they are sent. To make this permanent, add under [{name}]: {rule}"
-            );
         }
     }
 }

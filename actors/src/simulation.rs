@@ -205,6 +205,8 @@ fn the_schedules_contain_every_kind_of_event() {
         "keeps its state",
         "unroutable",
         "no lease",
+        "is disabled",
+        "all keys are disabled",
     ] {
         assert!(traces.contains(event), "no schedule has: {event}");
     }

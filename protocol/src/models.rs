@@ -4,6 +4,7 @@
 //! Shapes: platform.claude.com/docs/en/api/models-list, platform.openai.com/docs/api-reference/models/list.
 
 pub mod cached;
+mod details;
 pub mod top;
 
 use std::borrow::Cow;
@@ -15,6 +16,8 @@ use serde::ser::{SerializeMap as _, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use thiserror::Error;
+
+pub use self::details::ModelDetails;
 
 /// The creation time of a model whose upstream does not report one.
 const UNKNOWN_TIME: &str = "1970-01-01T00:00:00Z";

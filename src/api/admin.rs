@@ -1,6 +1,13 @@
 //! `POST /admin/…`: actions that change the running gateway. They need `VDM_ADMIN_KEY`; a client's key does not suffice, and
 //! a gateway without an admin key has none of them.
 
+pub(super) mod caches;
+pub(super) mod keys;
+pub(super) mod models;
+pub(super) mod probe;
+pub(super) mod restart;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::BoxBody;
@@ -9,6 +16,7 @@ use actix_web::middleware::Next;
 use actix_web::rt::time::timeout;
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
@@ -70,18 +78,49 @@ fn busy() -> Refused {
     Refused(503, ErrorKind::Api, "the gateway is busy; try again".to_owned())
 }
 
+/// Runs an action, unless another process serves by now: the next connection reaches that one.
+async fn act<A>(gateway: &web::Data<Gateway>, action: A) -> HttpResponse
+where
+    A: AsyncFnOnce(Arc<Gateway>, &RequestId) -> HttpResponse,
+{
+    let (id, gateway) = (RequestId::new(), shared(gateway));
+    let handler = async {
+        if !gateway.accepts_connections() {
+            return busy().response(Api::Messages, &id);
+        }
+        action(gateway, &id).await
+    };
+    uncached(guarded(Api::Messages, &id, handler).await)
+}
+
+/// The request's body, a JSON object that `expected` describes.
+async fn read_json<T: DeserializeOwned>(
+    request: &HttpRequest,
+    payload: &mut web::Payload,
+    gateway: &Gateway,
+    expected: &str,
+) -> Result<T, Refused> {
+    let invalid = |text: &str| Refused(400, ErrorKind::InvalidRequest, text.to_owned());
+    let limits = &gateway.live_config().settings.limits;
+    let Ok(bytes) = body::read(payload, request.headers(), limits).await else {
+        return Err(invalid("the request body cannot be read"));
+    };
+    // All fields of the health reset are optional.
+    let bytes = if bytes.trim_ascii().is_empty() { &b"{}"[..] } else { &bytes };
+    serde_json::from_slice(bytes).map_err(|_| invalid(&format!("expected {expected}")))
+}
+
 /// Reads the configuration again, as `vdm server reload` does.
 pub(super) async fn reload(gateway: web::Data<Gateway>) -> HttpResponse {
-    let (id, gateway) = (RequestId::new(), shared(&gateway));
-    let handler = async {
-        let Some(reloading) = gateway.order_reload() else { return busy().response(Api::Messages, &id) };
+    act(&gateway, async |gateway, id| {
+        let Some(reloading) = gateway.order_reload() else { return busy().response(Api::Messages, id) };
         match timeout(PATIENCE, reloading).await {
             Ok(Ok(Ok(reloaded))) => HttpResponse::Ok().json(reloaded),
             Ok(Ok(Err(refused))) => HttpResponse::UnprocessableEntity().json(NotReloaded { refused }),
-            Ok(Err(_)) | Err(_) => busy().response(Api::Messages, &id),
+            Ok(Err(_)) | Err(_) => busy().response(Api::Messages, id),
         }
-    };
-    uncached(guarded(Api::Messages, &id, handler).await)
+    })
+    .await
 }
 
 /// Resets the health of providers and keys, as `vdm health reset` does.
@@ -90,25 +129,16 @@ pub(super) async fn reset_health(
     mut payload: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
-    let (id, gateway) = (RequestId::new(), shared(&gateway));
-    let handler = async {
-        let invalid = |text: &str| Refused(400, ErrorKind::InvalidRequest, text.to_owned());
-        let limits = &gateway.live_config().settings.limits;
-        let Ok(bytes) = body::read(&mut payload, request.headers(), limits).await else {
-            return invalid("the request body cannot be read").response(Api::Messages, &id);
+    act(&gateway, async |gateway, id| {
+        let expected = "{\"provider\": \"NAME\", \"key\": \"ID\"}; both are optional";
+        let target: ResetTarget = match read_json(&request, &mut payload, &gateway, expected).await {
+            Ok(target) => target,
+            Err(refused) => return refused.response(Api::Messages, id),
         };
-        let Ok(target) = ResetTarget::from_json(&bytes) else {
-            let text = "expected {\"provider\": \"NAME\", \"key\": \"ID\"}; both are optional";
-            return invalid(text).response(Api::Messages, &id);
-        };
-        // The next connection reaches the process that serves now.
-        if !gateway.accepts_connections() {
-            return busy().response(Api::Messages, &id);
-        }
         match gateway.reset_health(&target).await {
             Ok(reset) => HttpResponse::Ok().json(reset),
-            Err(text) => Refused(404, ErrorKind::NotFound, text).response(Api::Messages, &id),
+            Err(text) => Refused(404, ErrorKind::NotFound, text).response(Api::Messages, id),
         }
-    };
-    uncached(guarded(Api::Messages, &id, handler).await)
+    })
+    .await
 }

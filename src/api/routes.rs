@@ -65,6 +65,18 @@ pub(super) const UI_REQUESTS: Endpoint = endpoint("GET, HEAD", "/api/ui/requests
 pub(super) const UI_REQUEST: Endpoint = endpoint("GET, HEAD", "/api/ui/requests/{id}", Access::Read);
 pub(super) const RELOAD: Endpoint = endpoint("POST", "/admin/reload", Access::Admin);
 pub(super) const RESET_HEALTH: Endpoint = endpoint("POST", "/admin/health/reset", Access::Admin);
+pub(super) const DISABLE_KEY: Endpoint = endpoint("POST", "/admin/keys/disable", Access::Admin);
+pub(super) const ENABLE_KEY: Endpoint = endpoint("POST", "/admin/keys/enable", Access::Admin);
+pub(super) const PROBE: Endpoint = endpoint("POST", "/admin/probe", Access::Admin);
+pub(super) const RESTART: Endpoint = endpoint("POST", "/admin/restart", Access::Admin);
+pub(super) const REFRESH_MODELS: Endpoint = endpoint("POST", "/admin/models/refresh", Access::Admin);
+pub(super) const CLEAR_CACHES: Endpoint = endpoint("POST", "/admin/caches/clear", Access::Admin);
+// The content of the dashboard's pages.
+pub(super) const UI_PROVIDERS: Endpoint = endpoint("GET, HEAD", "/api/ui/providers", Access::Read);
+pub(super) const UI_MODELS: Endpoint = endpoint("GET, HEAD", "/api/ui/models", Access::Read);
+pub(super) const UI_ROUTING: Endpoint = endpoint("GET, HEAD", "/api/ui/routing", Access::Read);
+pub(super) const UI_SYSTEM: Endpoint = endpoint("GET, HEAD", "/api/ui/system", Access::Read);
+pub(super) const UI_LOGS: Endpoint = endpoint("GET, HEAD", "/api/ui/logs", Access::Read);
 pub(super) const DASHBOARD: Endpoint = endpoint("GET, HEAD", "/dashboard", Access::Dashboard);
 pub(super) const DASHBOARD_PAGE: Endpoint = endpoint("GET, HEAD", "/dashboard/{page:.+}", Access::Dashboard);
 // Nothing in it is secret, and the login page needs it.
@@ -86,7 +98,7 @@ pub(super) const HELLO: Endpoint = endpoint("HEAD", "/api/hello", Access::Open);
 mod tests {
     use super::*;
 
-    const ALL: [Endpoint; 32] = [
+    const ALL: [Endpoint; 43] = [
         MESSAGES,
         COUNT_TOKENS,
         CHAT_COMPLETIONS,
@@ -107,6 +119,17 @@ mod tests {
         UI_REQUEST,
         RELOAD,
         RESET_HEALTH,
+        DISABLE_KEY,
+        ENABLE_KEY,
+        PROBE,
+        RESTART,
+        REFRESH_MODELS,
+        CLEAR_CACHES,
+        UI_PROVIDERS,
+        UI_MODELS,
+        UI_ROUTING,
+        UI_SYSTEM,
+        UI_LOGS,
         DASHBOARD,
         DASHBOARD_PAGE,
         DASHBOARD_ASSET,

@@ -20,7 +20,7 @@ use crate::timestamp::rfc3339;
 
 /// The result, in the shape of the Python original.
 #[derive(Debug, Serialize)]
-struct TestReport {
+pub(super) struct TestReport {
     status: &'static str,
     message: String,
     provider: String,
@@ -81,41 +81,49 @@ pub(super) async fn test(request: HttpRequest, gateway: web::Data<Gateway>) -> H
 }
 
 fn render_result(provider: &ProviderSettings, probe: ProbeResult) -> HttpResponse {
-    let name = provider.name.to_string();
-    let blank = TestReport {
-        status: "success",
-        message: format!("Successfully connected to {name} API"),
-        provider: name.clone(),
-        timestamp: rfc3339(SystemTime::now()),
-        model_used: probe.model,
-        response_id: None,
-        auth_mode: None,
-        elapsed_ms: Some(probe.elapsed.as_millis()),
-        upstream_status: None,
-        error_type: None,
-        suggestions: vec![],
-    };
-    match probe.outcome {
-        ProbeOutcome::Answered { response_id } => {
-            HttpResponse::Ok().json(TestReport { response_id, ..blank })
-        }
-        ProbeOutcome::Skipped => HttpResponse::Ok().json(TestReport {
-            status: "skipped",
-            message: format!("{name} needs a key from each client; there is none to test with"),
-            auth_mode: Some("passthrough"),
-            elapsed_ms: None,
-            ..blank
-        }),
-        ProbeOutcome::Failed { status, kind, message } => {
-            HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE).json(TestReport {
+    let report = TestReport::new(provider, probe);
+    let status = if report.is_failure() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    HttpResponse::build(status).json(report)
+}
+
+impl TestReport {
+    pub(super) fn new(provider: &ProviderSettings, probe: ProbeResult) -> Self {
+        let name = provider.name.to_string();
+        let blank = Self {
+            status: "success",
+            message: format!("Successfully connected to {name} API"),
+            provider: name.clone(),
+            timestamp: rfc3339(SystemTime::now()),
+            model_used: probe.model,
+            response_id: None,
+            auth_mode: None,
+            elapsed_ms: Some(probe.elapsed.as_millis()),
+            upstream_status: None,
+            error_type: None,
+            suggestions: vec![],
+        };
+        match probe.outcome {
+            ProbeOutcome::Answered { response_id } => Self { response_id, ..blank },
+            ProbeOutcome::Skipped => Self {
+                status: "skipped",
+                message: format!("{name} needs a key from each client; there is none to test with"),
+                auth_mode: Some("passthrough"),
+                elapsed_ms: None,
+                ..blank
+            },
+            ProbeOutcome::Failed { status, kind, message } => Self {
                 status: "failed",
                 message,
                 upstream_status: Some(status),
                 error_type: Some(kind),
                 suggestions: suggestions(provider),
                 ..blank
-            })
+            },
         }
+    }
+
+    fn is_failure(&self) -> bool {
+        self.error_type.is_some()
     }
 }
 

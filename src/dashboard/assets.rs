@@ -16,16 +16,25 @@ const PREFIX: &str = "/dashboard/assets/";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// In this order: an asset may import those above it.
-const SOURCES: [Source; 5] = [
+const SOURCES: &[Source] = &[
     Source {
         name: "app.css",
         kind: "text/css; charset=utf-8",
-        parts: &[include_str!("assets/app.css"), include_str!("assets/vendor/uPlot.min.css")],
+        parts: &[
+            include_str!("assets/app.css"),
+            include_str!("assets/operate.css"),
+            include_str!("assets/vendor/uPlot.min.css"),
+        ],
     },
     Source { name: "icon.svg", kind: "image/svg+xml", parts: &[include_str!("assets/icon.svg")] },
     Source { name: "app.js", kind: SCRIPT, parts: &[include_str!("assets/app.js")] },
     Source { name: "uplot.js", kind: SCRIPT, parts: &[include_str!("assets/vendor/uPlot.iife.min.js")] },
     Source { name: "charts.js", kind: SCRIPT, parts: &[include_str!("assets/charts.js")] },
+    Source { name: "operate.js", kind: SCRIPT, parts: &[include_str!("assets/operate.js")] },
+    Source { name: "providers.js", kind: SCRIPT, parts: &[include_str!("assets/providers.js")] },
+    Source { name: "models.js", kind: SCRIPT, parts: &[include_str!("assets/models.js")] },
+    Source { name: "tools.js", kind: SCRIPT, parts: &[include_str!("assets/tools.js")] },
+    Source { name: "system.js", kind: SCRIPT, parts: &[include_str!("assets/system.js")] },
 ];
 
 struct Source {

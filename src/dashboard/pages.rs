@@ -1,6 +1,11 @@
 //! The list of pages, and the endpoints that serve them.
 
+mod models;
 mod overview;
+mod providers;
+mod routing;
+mod system;
+mod tools;
 mod traffic;
 
 use actix_web::http::StatusCode;
@@ -15,7 +20,15 @@ use super::viewer::Viewer;
 use crate::gateway::Gateway;
 
 /// All pages, in the order of the navigation.
-const PAGES: [&Page; 2] = [&overview::PAGE, &traffic::PAGE];
+const PAGES: &[&Page] = &[
+    &overview::PAGE,
+    &traffic::PAGE,
+    &providers::PAGE,
+    &models::PAGE,
+    &routing::PAGE,
+    &tools::PAGE,
+    &system::PAGE,
+];
 
 /// A page that says why there is no other.
 #[derive(Template)]

@@ -5,6 +5,7 @@
 //! | `tick` | when its numbers have changed, at most once a second | [`Tick`] |
 //! | `start` | a request has begun | [`RequestRow`] |
 //! | `end` | a request has ended | [`RequestRow`] |
+//! | `log` | the log has new records, which `/api/ui/logs?after=` has | `{latest}` |
 //! | `gap` | requests in between are no longer known; the page should be fetched again | `{}` |
 //!
 //! It polls the ledger and the last hour in memory, so requests send no notifications, and without an open page there is no cost.
@@ -31,6 +32,7 @@ use self::tick::Tick;
 use super::gather;
 use super::respond;
 use crate::gateway::{Admission, Gateway};
+use crate::telemetry::recent::latest_record;
 
 /// The interval between two polls, and so the longest delay of an event.
 const POLL: Duration = Duration::from_millis(500);
@@ -47,6 +49,8 @@ struct Follower {
     gap: bool,
     /// The requests in flight that were sent.
     started: HashSet<Arc<str>>,
+    /// The number of the latest log record that was announced.
+    logged: u64,
     tick: String,
     ticked: Option<Instant>,
     sent: Instant,
@@ -75,6 +79,7 @@ pub(crate) async fn follow(request: HttpRequest, gateway: web::Data<Gateway>) ->
         position,
         gap,
         started: HashSet::new(),
+        logged: *latest_record().borrow(),
         tick: String::new(),
         ticked: None,
         sent: Instant::now(),
@@ -134,6 +139,10 @@ impl Follower {
         }
         if let Some(active) = &active {
             self.started = active.iter().map(|active| active.request_id.clone()).collect();
+        }
+        let latest = *latest_record().borrow();
+        if std::mem::replace(&mut self.logged, latest) != latest {
+            event(&mut out, &id, "log", &json!({"latest": latest}));
         }
         if self.ticked.is_none_or(|ticked| ticked.elapsed() >= TICK) {
             let tick = Tick::read(&self.gateway, active.as_deref().unwrap_or_default());

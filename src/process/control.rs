@@ -137,13 +137,6 @@ pub(crate) struct ResetTarget {
     pub(crate) key: Option<String>,
 }
 
-impl ResetTarget {
-    /// Reads a JSON object. An empty text means everything.
-    pub(crate) fn from_json(bytes: &[u8]) -> serde_json::Result<Self> {
-        if bytes.trim_ascii().is_empty() { Ok(Self::default()) } else { serde_json::from_slice(bytes) }
-    }
-}
-
 /// The providers whose health was reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct HealthReset {

@@ -1,5 +1,8 @@
 //! Admin actions over HTTP, and their commands.
 
+mod actions;
+mod keys;
+
 use std::io::Write as _;
 use std::net::TcpStream;
 

@@ -64,4 +64,5 @@ mod translation;
 mod upstream_connections;
 mod upstream_replies;
 mod user_mistakes;
+mod views;
 mod wrap;

@@ -22,6 +22,7 @@ pub(crate) struct Disk(Option<SyncSender<Job>>);
 enum Job {
     Read(Arc<ProviderSettings>, oneshot::Sender<Option<Listing>>),
     Write(Arc<ProviderSettings>, Listing),
+    Clear(oneshot::Sender<usize>),
 }
 
 impl Disk {
@@ -51,6 +52,14 @@ impl Disk {
         answer.await.ok().flatten()
     }
 
+    /// Removes all lists; returns the number of files. `None` if the disk is too busy.
+    pub(crate) async fn clear(self) -> Option<usize> {
+        let Some(jobs) = self.0 else { return Some(0) };
+        let (reply, answer) = oneshot::channel();
+        jobs.try_send(Job::Clear(reply)).ok()?;
+        answer.await.ok()
+    }
+
     pub(crate) fn write(&self, provider: Arc<ProviderSettings>, listing: Listing) {
         if let Some(disk) = &self.0 {
             // A disk that is too slow misses this write.
@@ -64,6 +73,7 @@ fn run(store: &ModelListStore, queue: &Receiver<Job>) {
     for job in queue {
         match job {
             Job::Read(provider, reply) => drop(reply.send(store.read(&provider))),
+            Job::Clear(reply) => drop(reply.send(store.clear())),
             Job::Write(provider, listing) => match store.write(&provider, &listing) {
                 Ok(()) => warned = false,
                 // Warn once, until a write succeeds again.

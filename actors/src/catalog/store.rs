@@ -91,6 +91,15 @@ impl ModelListStore {
         written
     }
 
+    /// Removes the files of all providers, and returns their number. Other files stay.
+    #[must_use]
+    pub fn clear(&self) -> usize {
+        let directories = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let files = directories.flat_map(|directory| fs::read_dir(directory.path()).into_iter().flatten());
+        let paths = files.flatten().map(|file| file.path()).filter(|path| is_ours(path));
+        paths.filter(|path| fs::remove_file(path).is_ok()).count()
+    }
+
     fn file(&self, provider: &ProviderSettings) -> PathBuf {
         self.directory.join(&*provider.name).join(format!("models-{}.json", fingerprint(provider)))
     }

@@ -43,6 +43,8 @@ impl ProviderHealth {
         settings: &ProviderSettings,
         clock: ImportClock,
     ) {
+        // The keys are the same, whatever the upstream.
+        self.health.import_disabled(&exported.health, &settings.name);
         if exported.upstream == upstream_digest(settings) {
             self.health.import(exported.health, &settings.name, clock);
             self.learned_rules.import(exported.learned_rules, clock);

@@ -6,6 +6,7 @@
 
 mod choice;
 mod condition;
+mod disabled;
 mod exported;
 mod models;
 mod reset;
@@ -18,6 +19,7 @@ pub use self::choice::AffinityHash;
 pub use self::choice::Alternatives;
 pub(super) use self::choice::{Chosen, KeyChoice, KeyRequest, SessionWait, preferred_index};
 use self::condition::{CallEvidence, HealthCondition, Pauses};
+pub use self::disabled::KeySwitch;
 pub(super) use self::exported::ExportedHealth;
 use self::models::ModelConditions;
 pub use self::reset::ResetScope;
@@ -122,6 +124,8 @@ struct KeyHealth {
     models: ModelConditions,
     /// When an operator last reset this key; 0 for never.
     reset: Millis,
+    /// An operator has disabled it: it is never lent.
+    is_disabled: bool,
 }
 
 impl Health {
@@ -132,6 +136,7 @@ impl Health {
             whole: HealthCondition::default(),
             models: ModelConditions::default(),
             reset: 0,
+            is_disabled: false,
         };
         Self {
             keys: keys.iter().map(key).collect(),
@@ -180,7 +185,8 @@ impl Health {
 
     /// Whether every key is equally good for every model.
     pub(super) fn is_clear(&self, now: Millis) -> bool {
-        let keys = self.keys.iter().all(|key| key.whole.is_clear() && key.models.are_clear());
+        let is_clear = |key: &KeyHealth| !key.is_disabled && key.whole.is_clear() && key.models.are_clear();
+        let keys = self.keys.iter().all(is_clear);
         keys && self.models.are_clear() && self.host.is_clear() && self.share(now) >= 1.0
     }
 

@@ -30,7 +30,9 @@ impl ProviderHealth {
         limits: &Limits,
     ) -> Self {
         if is_another_upstream(before, after) {
-            return Self::new(after, limits);
+            // The operator's decision is about the key, not about the upstream.
+            let new = Self::new(after, limits);
+            return Self { health: new.health.with_disabled_keys_of(&self.health), ..new };
         }
         let mut known = self.clone();
         known.health = self.health.with_keys(&after.keys, limits);

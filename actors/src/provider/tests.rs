@@ -6,6 +6,8 @@ use actix::Addr;
 use actix_rt::Arbiter;
 use futures_util::future::join;
 
+use vandamme_protocol::compat::Fixup;
+
 use super::*;
 use crate::outcome::{LimitScope, Outcome};
 use crate::panic_guard;

@@ -12,7 +12,7 @@ use super::{MODELS, World};
 use crate::clock::{self, Millis};
 use crate::ledger::{LedgerView, Record, RequestEnd, UNKNOWN};
 use crate::observe::Observe;
-use crate::provider::{ConditionView, ModelView, Permits, Provider, ProviderView};
+use crate::provider::{ConditionView, Lease, ModelView, Permits, Provider, ProviderView};
 use crate::registry::Registry;
 use crate::secret::KeyId;
 use crate::supervisor::ActorName;
@@ -33,6 +33,14 @@ struct Success {
     at: Millis,
 }
 
+/// A key that an operator has disabled.
+struct DisabledKey {
+    provider: Arc<str>,
+    key: KeyId,
+    from: Millis,
+    until: Millis,
+}
+
 /// What the schedule knows by itself.
 #[derive(Default)]
 pub(super) struct Checks {
@@ -42,6 +50,8 @@ pub(super) struct Checks {
     /// The permits of every provider that has existed.
     permits: Vec<Arc<Permits>>,
     successes: Vec<Success>,
+    /// Every key that an operator has disabled, with the times from and until which it must not be lent.
+    disabled: Vec<DisabledKey>,
     /// What the ledger must have counted, over all its replacements.
     counted: BTreeMap<LedgerRow, Counts>,
 }
@@ -94,6 +104,33 @@ impl Checks {
     pub(super) fn note_success(&mut self, provider: &Arc<str>, key: KeyId, model: &Arc<str>) {
         let (provider, model) = (provider.clone(), model.clone());
         self.successes.push(Success { provider, key, model, at: clock::boot() });
+    }
+
+    /// An operator's order has been confirmed.
+    pub(super) fn note_disabled(&mut self, provider: &str, key: KeyId) {
+        let known = DisabledKey { provider: provider.into(), key, from: clock::boot(), until: Millis::MAX };
+        self.disabled.push(known);
+    }
+
+    /// The key may be lent from now on: an operator enables it, or a reload has removed it.
+    pub(super) fn note_enabled(&mut self, is_meant: impl Fn(&str, KeyId) -> bool) {
+        for known in self.disabled.iter_mut().filter(|known| is_meant(&known.provider, known.key)) {
+            known.until = known.until.min(clock::boot());
+        }
+    }
+
+    /// Whether an operator has disabled the key at any time.
+    pub(super) fn was_disabled(&self, provider: &str, key: KeyId) -> bool {
+        self.disabled.iter().any(|known| *known.provider == *provider && known.key == key)
+    }
+
+    /// A lease that was requested while its key was disabled.
+    pub(super) fn check_enabled(&self, lease: &Lease, asked: Millis) {
+        let (provider, key, now) = (&lease.provider.name, lease.key.id(), clock::boot());
+        let is_lent = |known: &DisabledKey| {
+            known.provider == *provider && known.key == key && known.from < asked && known.until > now
+        };
+        assert!(!self.disabled.iter().any(is_lent), "the disabled key {key} of {provider} is lent");
     }
 
     fn note_permits(&mut self, registry: &Registry) {
@@ -180,6 +217,7 @@ impl World {
 /// Checks that nothing is left, and that a healthy upstream serves every first request.
 pub(super) async fn check_end(world: &Rc<World>) {
     world.note(format_args!("the end"));
+    world.enable_all_keys().await;
     check_released(world).await;
     world.upstream.borrow_mut().heal();
     let registry = world.registry.load();

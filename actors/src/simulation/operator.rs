@@ -12,13 +12,19 @@ use super::upstream::{key_name, pick};
 use super::{HORIZON, KEYS, MODELS, PROVIDERS, World};
 use crate::clock;
 use crate::faults::{InjectedFault, inject, inject_into_router};
-use crate::provider::{Alternatives, LeaseKey, MAILBOX, Size};
+use crate::observe::Observe;
+use crate::provider::{
+    Alternatives, KeySwitch, KeySwitched, LeaseKey, MAILBOX, ProviderView, Size, SwitchKey,
+};
+use crate::secret::KeyId;
 use crate::settings::{Limits, ProviderSettings, Settings};
 use crate::supervisor::{ActorName, Reconfigure, Restart};
 use crate::testing::{limits, provider, settings};
 
 /// The longest time until the supervisor has replaced a hung actor: a watch interval and a ping.
 const REPLACED_WITHIN: Duration = Duration::from_millis(500 + 500);
+/// How long an operator waits for a provider's actor.
+const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) const QUEUE: usize = 3;
 pub(super) const QUEUE_WAIT: Duration = Duration::from_millis(800);
 
@@ -108,7 +114,8 @@ impl Configuration {
 /// Disturbs the tree once, at a random time.
 pub(super) async fn disturb(world: std::rc::Rc<World>) {
     sleep(Duration::from_millis(world.draw(|rng| rng.u64(0..HORIZON)))).await;
-    match world.draw(|rng| rng.u8(0..30)) {
+    match world.draw(|rng| rng.u8(0..36)) {
+        30.. => world.switch_keys().await,
         0..=10 => world.reload().await,
         11..=14 => world.restart().await,
         15..=20 => world.hang().await,
@@ -146,6 +153,12 @@ impl World {
         let before = self.registry.load();
         self.supervisor.send(Reconfigure(next.settings())).await.expect("the supervisor lives");
         let after = self.registry.load();
+        let settings = next.settings();
+        let is_gone = |provider: &str, key: KeyId| {
+            let mut keys = settings.providers.iter().filter(|known| *known.name == *provider);
+            !keys.any(|known| known.keys.iter().any(|known| known.id() == key))
+        };
+        self.checks.borrow_mut().note_enabled(is_gone);
         for (name, address) in before.providers().filter(|(name, _)| after.provider(name).is_none()) {
             self.note(format_args!("{name} is removed"));
             self.disturbed(&ActorName::Provider(name.clone()), Duration::ZERO);
@@ -175,6 +188,55 @@ impl World {
         sleep(time.min(REPLACED_WITHIN) + Duration::from_millis(1)).await;
         if let Some(before) = before {
             self.check_kept(&name, &before).await;
+        }
+    }
+
+    /// An operator disables some keys of a provider, and enables them later.
+    async fn switch_keys(&self) {
+        let name = self.draw(|rng| pick(rng, &PROVIDERS));
+        let Some(address) = self.registry.load().provider(name).cloned() else { return };
+        let Ok(view) = address.send(Observe::<ProviderView>::new()).timeout(PATIENCE).await else { return };
+        let keys: Vec<_> = view.keys.iter().map(|key| key.id).filter(|_| self.draw(Rng::bool)).collect();
+        for &key in &keys {
+            if self.switch_key(name, key, KeySwitch::Disabled).await == Some(KeySwitched::Done) {
+                self.note(format_args!("key {key} of {name} is disabled"));
+            }
+        }
+        sleep(Duration::from_millis(self.draw(|rng| rng.u64(0..3_000)))).await;
+        for key in keys {
+            self.checks.borrow_mut().note_enabled(|provider, known| provider == name && known == key);
+            self.switch_key(name, key, KeySwitch::Enabled).await;
+        }
+    }
+
+    /// Switches the key, as `src/gateway/key_switch.rs` does.
+    async fn switch_key(&self, name: &str, key: KeyId, to: KeySwitch) -> Option<KeySwitched> {
+        for _ in 0..3 {
+            let address = self.registry.load().provider(name).cloned()?;
+            let switched = address.send(SwitchKey { key, to }).timeout(PATIENCE).await.ok();
+            match switched {
+                None | Some(KeySwitched::Replaced) => sleep(Duration::from_millis(250)).await,
+                Some(KeySwitched::Done) => {
+                    if to == KeySwitch::Disabled {
+                        self.checks.borrow_mut().note_disabled(name, key);
+                    }
+                    return switched;
+                }
+                Some(KeySwitched::UnknownKey) => return switched,
+            }
+        }
+        None
+    }
+
+    pub(super) async fn enable_all_keys(&self) {
+        self.checks.borrow_mut().note_enabled(|_, _| true);
+        for name in PROVIDERS {
+            let Some(address) = self.registry.load().provider(name).cloned() else { continue };
+            let view: ProviderView =
+                address.send(Observe::new()).await.expect("the supervisor has replaced it");
+            for key in view.keys {
+                self.switch_key(name, key.id, KeySwitch::Enabled).await;
+            }
         }
     }
 

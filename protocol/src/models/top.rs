@@ -102,7 +102,7 @@ impl TopModel {
 }
 
 impl Pricing {
-    fn parse(raw: &RawValue) -> Self {
+    pub(super) fn parse(raw: &RawValue) -> Self {
         /// A number, with or without quotes.
         #[derive(Deserialize)]
         #[serde(untagged)]

@@ -60,6 +60,8 @@ pub(in crate::provider) enum KeyChoice {
     },
     /// Every key has been tried for this request.
     AllTried,
+    /// An operator has disabled every key.
+    Disabled,
 }
 
 #[derive(Clone, Debug)]
@@ -98,12 +100,16 @@ impl AffinityHash {
 impl Health {
     /// Chooses a key for the request and marks what the request probes.
     pub(in crate::provider) fn choose(&mut self, request: &KeyRequest<'_>) -> KeyChoice {
+        if self.are_all_disabled() {
+            return KeyChoice::Disabled;
+        }
         if request.alternatives == Alternatives::Left && self.is_passed_over(request) {
             return KeyChoice::PassedOver;
         }
         let count = self.keys.len();
         let candidates: Vec<_> = (0..count)
             .map(|step| (self.turn + step) % count)
+            .filter(|&at| !self.keys[at].is_disabled)
             .filter(|&at| !request.tried.contains(&self.keys[at].key.id()))
             .map(|at| (at, self.keys[at].availability(request)))
             .collect();

@@ -24,6 +24,9 @@ pub(in crate::provider) struct ExportedHealth {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct ExportedKey {
     key: String,
+    /// An operator has disabled it.
+    #[serde(default)]
+    disabled: bool,
     whole: ExportedCondition,
     /// The most recently used first.
     models: Vec<ExportedModel>,
@@ -41,6 +44,7 @@ impl Health {
     pub(in crate::provider) fn export(&self, provider: &str, now: Millis) -> ExportedHealth {
         let keys = self.keys.iter().map(|key| ExportedKey {
             key: key.key.digest(provider),
+            disabled: key.is_disabled,
             whole: key.whole.export(now),
             models: key.models.export(now),
         });
@@ -51,6 +55,14 @@ impl Health {
             host: self.host.export(now),
             host_faults: faults.map(|(model, at)| (model.to_string(), Offset::from_time(*at, now))).collect(),
             ramp: self.ramp.map(|since| Offset::from_time(since, now)),
+        }
+    }
+
+    /// Disables the keys that were disabled in the exporting process.
+    pub(in crate::provider) fn import_disabled(&mut self, exported: &ExportedHealth, provider: &str) {
+        for exported in exported.keys.iter().filter(|exported| exported.disabled) {
+            let known = self.keys.iter_mut().filter(|key| key.key.digest(provider) == exported.key);
+            known.for_each(|key| key.is_disabled = true);
         }
     }
 

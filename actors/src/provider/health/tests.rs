@@ -5,6 +5,8 @@ mod waits;
 
 use std::collections::HashSet;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::outcome::LimitScope;
 use crate::testing::{limits, provider};
@@ -416,4 +418,36 @@ fn a_reset_makes_keys_as_good_as_new() {
     assert!(bench.health.is_clear(bench.now));
     bench.fail(MODEL, limited(100));
     assert!(!bench.health.is_clear(bench.now), "later calls count");
+}
+
+proptest! {
+    /// Requirement (issue 16, 6): whatever happens, a disabled key is never lent, all others are, and only a provider whose keys
+    /// are all disabled refuses for that reason.
+    #[test]
+    fn a_disabled_key_is_never_lent(
+        steps in proptest::collection::vec((0..3_usize, any::<bool>(), 0..4_u8), 1..60),
+    ) {
+        let names = ["a", "b", "c"];
+        let mut bench = bench(&names);
+        let mut disabled = HashSet::new();
+        for (key, is_switched, event) in steps {
+            if is_switched {
+                let is_disabled = disabled.insert(id(names[key])) || !disabled.remove(&id(names[key]));
+                let to = if is_disabled { KeySwitch::Disabled } else { KeySwitch::Enabled };
+                prop_assert!(bench.health.switch_key(id(names[key]), to));
+            }
+            bench.advance(1);
+            match bench.take_with(MODEL, |_| {}) {
+                Ok(taken) => {
+                    prop_assert!(!disabled.contains(&taken.key));
+                    let outcomes =
+                        [Outcome::Answered, Outcome::ServerError, Outcome::KeyRejected, Outcome::OutOfCredit];
+                    bench.report(&taken, outcomes[usize::from(event)]);
+                }
+                Err(KeyChoice::Disabled) => prop_assert_eq!(disabled.len(), names.len()),
+                Err(other) => prop_assert!(false, "{other:?}"),
+            }
+            prop_assert_eq!(disabled.len() == names.len(), bench.health.are_all_disabled());
+        }
+    }
 }

@@ -23,7 +23,7 @@ pub struct ConditionView {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyView {
     pub id: KeyId,
-    /// `ready`, `cooling`, `rejected` or `out of credit`.
+    /// `ready`, `cooling`, `rejected`, `out of credit` or `disabled`.
     pub state: &'static str,
     pub condition: ConditionView,
     /// Models for which this key is not preferred.
@@ -94,11 +94,11 @@ impl KeyHealth {
             Some(Outcome::OutOfCredit) => "out of credit",
             Some(_) => "rejected",
         };
-        KeyView {
-            id: self.key.id(),
-            state,
-            condition: ConditionView::new(&self.whole, now),
-            models: models(self.models.iter(), now),
-        }
+        let condition = ConditionView::new(&self.whole, now);
+        let (state, condition) = match self.is_disabled {
+            true => ("disabled", ConditionView { reason: Some("disabled by an operator"), ..condition }),
+            false => (state, condition),
+        };
+        KeyView { id: self.key.id(), state, condition, models: models(self.models.iter(), now) }
     }
 }

@@ -91,3 +91,59 @@ async fn an_import_closes_the_fast_path() {
 
     assert!(lend(&permits).is_none());
 }
+
+/// Requirement (issue 16, 6): a disabled key stays disabled after a panic of the actor, in its next incarnation, in the next
+/// process and after a reload that changes the upstream.
+#[actix_rt::test]
+async fn a_disabled_key_stays_disabled() {
+    let key = ApiKey::new("a").id();
+    let start = incarnations(&["a", "b"]);
+    let first = start(1);
+    assert_eq!(first.send(SwitchKey { key, to: KeySwitch::Disabled }).await.unwrap(), KeySwitched::Done);
+    let is_kept = async |provider: &Addr<Provider>| {
+        for _ in 0..3 {
+            assert_eq!(lease(provider, &[]).await.unwrap().key.expose(), "b");
+        }
+        view(provider).await.keys[0].state == "disabled"
+    };
+    assert!(is_kept(&first).await);
+    assert!(first.send(InjectedFault::Panic).await.is_err());
+    assert!(is_kept(&first).await);
+    let second = start(2);
+    assert!(is_kept(&second).await);
+    let switched = first.send(SwitchKey { key, to: KeySwitch::Enabled }).await.unwrap();
+    assert_eq!(switched, KeySwitched::Replaced, "a replaced actor changes nothing");
+    let exported = second.send(Observe::<ExportedProvider>::new()).await.unwrap();
+
+    let mut elsewhere = Arc::unwrap_or_clone(provider("p").keys(&["b", "a"]).build());
+    elsewhere.base_url = "http://127.0.0.1:1/other".to_owned();
+    second.do_send(ReconfigureProvider { settings: Arc::new(elsewhere), limits: limits() });
+    assert_eq!(view(&second).await.keys[1].state, "disabled", "another upstream, the same key");
+
+    let next = super::start(&["a", "b"], limits());
+    next.do_send(ImportState { exported, elapsed: 0 });
+    assert!(is_kept(&next).await);
+    assert_eq!(next.send(SwitchKey { key, to: KeySwitch::Enabled }).await.unwrap(), KeySwitched::Done);
+    assert_eq!(view(&next).await.keys[0].state, "ready");
+    let unknown = SwitchKey { key: ApiKey::new("c").id(), to: KeySwitch::Disabled };
+    assert_eq!(next.send(unknown).await.unwrap(), KeySwitched::UnknownKey);
+}
+
+/// Requirement (issue 16, 6): the fast path lends no key while one is disabled, and lends again afterwards.
+#[actix_rt::test]
+async fn the_fast_path_is_closed_while_a_key_is_disabled() {
+    let (provider, permits) = with_fast_path(&["a", "b"], limits()).await;
+    let key = ApiKey::new("a").id();
+    assert!(lend(&permits).is_some());
+    provider.send(SwitchKey { key, to: KeySwitch::Disabled }).await.unwrap();
+    assert!(lend(&permits).is_none());
+    provider.send(Ping).await.unwrap();
+    assert!(lend(&permits).is_none(), "it stays closed");
+    let both = [ApiKey::new("b").id(), key];
+    provider.send(SwitchKey { key: both[0], to: KeySwitch::Disabled }).await.unwrap();
+    assert_eq!(lease(&provider, &[]).await.unwrap_err(), LeaseRefusal::Disabled);
+    for key in both {
+        provider.send(SwitchKey { key, to: KeySwitch::Enabled }).await.unwrap();
+    }
+    assert!(lend(&permits).is_some());
+}

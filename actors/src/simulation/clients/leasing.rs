@@ -84,13 +84,17 @@ impl Leasing<'_> {
     ) -> Result<Lease, Unleased> {
         let FirstLease { pending, asked } = lease;
         let (answer, owner) = match pending {
-            PendingLease::Ready(lease) => return Ok(*lease),
+            PendingLease::Ready(lease) => {
+                self.world.checks.borrow().check_enabled(&lease, asked);
+                return Ok(*lease);
+            }
             PendingLease::Requested { answer, owner: Some(owner) } => {
                 (self.awaited(answer, self.replaced(target, &owner)).await, Some(owner))
             }
             PendingLease::Requested { owner: None, .. } => (None, None),
         };
         if let Some(answer) = answer {
+            self.check_enabled(&answer, asked);
             return answer.map_err(Unleased::Refused);
         }
         if let Some(owner) = owner {
@@ -125,12 +129,19 @@ impl Leasing<'_> {
                 && let Some(answer) =
                     self.awaited::<Result<Lease, NoLease>>(answer, self.replaced(target, provider)).await
             {
+                self.check_enabled(&answer, asked);
                 return answer.map_err(Unleased::Refused);
             }
             self.check_loss(target, provider, asked);
             sleep(PAUSE).await;
         }
         Err(Unleased::NoAnswer)
+    }
+
+    fn check_enabled(&self, answer: &Result<Lease, NoLease>, asked: Millis) {
+        if let Ok(lease) = answer {
+            self.world.checks.borrow().check_enabled(lease, asked);
+        }
     }
 
     /// The answer; `None` if its sender is gone or its actor has been replaced. Any other request gets its answer.
@@ -177,6 +188,7 @@ pub(super) fn describe(error: &Unleased) -> &'static str {
             LeaseRefusal::RateLimited { .. } => "rate limited by the upstream's wait",
             LeaseRefusal::PassedOver => "passed over",
             LeaseRefusal::AllTried => "all tried",
+            LeaseRefusal::Disabled => "all keys are disabled",
             LeaseRefusal::Busy => "busy",
         },
     }

@@ -22,6 +22,7 @@ impl Run<'_> {
         let (world, now) = (self.world, clock::boot());
         let untried: Vec<_> =
             provider.keys.iter().map(|key| key.id()).filter(|key| !tried.contains(key)).collect();
+        let was_disabled = |key: &KeyId| world.checks.borrow().was_disabled(&provider.name, *key);
         match refusal {
             LeaseRefusal::RateLimited { .. } => {
                 let upstream = world.upstream.borrow();
@@ -29,7 +30,16 @@ impl Run<'_> {
                     untried.iter().any(|&key| upstream.is_limited(self.target(target, key), now));
                 assert!(is_limited, "refused for a wait that the upstream does not require: {target:?}");
             }
-            LeaseRefusal::AllTried => assert!(untried.is_empty(), "a key is left: {untried:?}"),
+            LeaseRefusal::AllTried => {
+                assert!(untried.iter().all(was_disabled), "a key is left: {untried:?}");
+            }
+            LeaseRefusal::Disabled => {
+                let keys = provider.keys.iter().map(|key| key.id());
+                assert!(
+                    keys.clone().count() > 0 && keys.clone().all(|key| was_disabled(&key)),
+                    "{untried:?}"
+                );
+            }
             LeaseRefusal::Busy => {
                 let registry = world.registry.load();
                 let permits = registry.handle(&provider.name).map(|handle| handle.permits.taken());
@@ -73,9 +83,10 @@ impl Run<'_> {
         }
         let upstream = self.world.upstream.borrow();
         target.provider.keys.iter().map(|key| key.id()).find(|&key| {
+            let was_disabled = self.world.checks.borrow().was_disabled(&target.provider.name, key);
             let target = self.target(target, key);
             let is_tried = self.tried.calls.iter().any(|call| call.target == target);
-            !is_tried && upstream.outcome(target, clock::boot()) == Outcome::Answered
+            !is_tried && !was_disabled && upstream.outcome(target, clock::boot()) == Outcome::Answered
         })
     }
 }

@@ -111,6 +111,7 @@ impl Audit {
                 self.count("passed over");
             }
             KeyChoice::AllTried => assert_eq!(request.tried.len(), KEYS, "{about}"),
+            KeyChoice::Disabled => unreachable!("no operator disables keys on this day"),
             KeyChoice::RateLimited { wait } => {
                 ledger.check_rate_limited(key_request, &left, millis(*wait), &about)
             }
@@ -170,7 +171,10 @@ impl Audit {
             KeyChoice::Key(chosen) => chosen.key.id() != key_request.keys[key].id(),
             KeyChoice::PassedOver => true,
             // Such refusals are checked elsewhere.
-            KeyChoice::WaitUntil(_) | KeyChoice::RateLimited { .. } | KeyChoice::AllTried => return,
+            KeyChoice::WaitUntil(_)
+            | KeyChoice::RateLimited { .. }
+            | KeyChoice::AllTried
+            | KeyChoice::Disabled => return,
         };
         if !is_detour {
             return;

@@ -137,6 +137,7 @@ impl<'x> Exchange<'x> {
                 KeyChoice::PassedOver => return Err(SimulatedNoLease::PassedOver),
                 KeyChoice::RateLimited { wait } => return Err(SimulatedNoLease::RateLimited(wait)),
                 KeyChoice::AllTried => return Err(SimulatedNoLease::AllTried),
+                KeyChoice::Disabled => unreachable!("no operator disables keys on this day"),
                 KeyChoice::WaitUntil(until) => {
                     patience = SessionWait::HasWaited;
                     let wait = with_jitter(Duration::from_millis(until - now), world.fraction());
