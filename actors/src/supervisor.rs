@@ -130,6 +130,7 @@ impl Supervisor {
         let history = HistoryHandle::default();
         let ledger = LedgerSlot::new(Arc::new(history.clone()));
         ledger.set_prices(settings.prices.clone());
+        ledger.queue().set_summary_interval(settings.log_summary_interval);
         let disk = Catalog::disk(settings.cache.as_deref());
         let catalog = panic_guard::start(&*for_catalog, "catalog", catalog::MAILBOX, {
             let (lists, disk) = (lists.clone(), disk.clone());

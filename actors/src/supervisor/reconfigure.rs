@@ -44,6 +44,7 @@ impl Supervisor {
         }
         old.catalog.do_send(ForgetProvider(changed));
         self.ledger.set_prices(settings.prices.clone());
+        old.event_queue.set_summary_interval(settings.log_summary_interval);
         self.routes = Arc::new(Routes::new(&settings, self.lists.clone()));
         self.registry.store(Registry {
             ledger: old.ledger.clone(),
