@@ -155,7 +155,8 @@ pub struct TopModels {
 /// A list of model ids maintained by hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ranking {
-    pub file: PathBuf,
+    /// `None` for the embedded list.
+    pub file: Option<PathBuf>,
     pub ids: Vec<String>,
 }
 
