@@ -89,6 +89,8 @@ pub struct Config {
     pub log_level: LevelFilter,
     /// As people know it: DEBUG, INFO, WARNING, ERROR or CRITICAL.
     pub log_level_word: String,
+    /// `text`, `json` or `journald`.
+    pub log_format: String,
     /// The key that clients must send; `None` for a gateway without one.
     pub proxy_api_key: Option<ApiKey>,
     /// The hashes of all keys that open the gateway.
@@ -323,6 +325,7 @@ impl<'a> LayerReading<'a> {
         let root = merged.root();
         let listener = ListenAddress::new(root)?;
         let log_level_word = root.text("log-level")?.text.to_owned();
+        let log_format = root.text("log-format")?.text.to_owned();
         let limits = limits::build(root.section("limits"));
         let limits = limits.map_err(|error| self.report.error("[limits]", error)).ok()?;
         let proxies = self.proxies();
@@ -357,6 +360,9 @@ impl<'a> LayerReading<'a> {
             cors_origins: client_access::cors_origins(root),
             route_header: root.flag("route-header").unwrap_or(false),
             request_metrics: if root.flag("request-metrics")? { Metrics::Kept } else { Metrics::Off },
+            log_summary_interval: root
+                .count("log-summary-interval")
+                .and_then(|count| count.try_into().ok())?,
             active_stream: root.flag("active-requests-stream")?,
             cache: self.cache(root),
             top_models,
@@ -370,6 +376,7 @@ impl<'a> LayerReading<'a> {
             port: listener.port,
             log_level: overrides::level(&log_level_word),
             log_level_word,
+            log_format,
             proxy_api_key,
             access,
             settings,

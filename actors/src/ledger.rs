@@ -17,6 +17,7 @@
 mod exported;
 mod histogram;
 mod in_flight;
+mod interval;
 mod record;
 pub mod series;
 mod slot;
@@ -35,6 +36,7 @@ pub(crate) use self::exported::ImportTotals;
 pub use self::histogram::Histogram;
 pub(crate) use self::in_flight::InFlight;
 pub use self::in_flight::{Active, RequestSummary};
+use self::interval::Interval;
 pub use self::record::{CallRecord, FinishedRequest, Record, RequestEnd};
 pub(crate) use self::slot::{EventQueue, LedgerSlot};
 use self::slot::{SavedTotals, SlotAccess};
@@ -46,6 +48,7 @@ use crate::clock;
 use crate::excerpt::{self, one_line};
 use crate::observe::{Observe, Ping};
 use crate::panic_guard;
+use crate::settings::Api;
 
 /// The mailbox receives one wake-up at a time, and the supervisor's pings.
 const MAILBOX: usize = 64;
@@ -58,6 +61,7 @@ const BATCH_DELAY: Duration = Duration::from_millis(20);
 pub struct Ledger {
     totals: SavedTotals,
     traces: Traces,
+    interval: Interval,
     running: HashMap<Arc<str>, Arc<InFlight>>,
     slot: SlotAccess,
 }
@@ -105,6 +109,7 @@ pub(crate) fn start(thread: &dyn ActorThread, slot: &LedgerSlot) -> Addr<Ledger>
     panic_guard::start(thread, "ledger", MAILBOX, move || Ledger {
         totals: slot.saved(),
         traces: Traces::default(),
+        interval: Interval::default(),
         running: HashMap::new(),
         slot,
     })
@@ -124,9 +129,8 @@ impl Ledger {
                     self.traces.keep(&record, now);
                     let failed = matches!(record.end, RequestEnd::Failed { .. });
                     Self::log(&record, if failed { log::Level::Warn } else { log::Level::Info });
-                    let finished = FinishedRequest { record: *record, ended: now, cost: None };
-                    self.slot.series().count(&finished);
-                    self.slot.publish(finished);
+                    self.summarise(&record);
+                    self.slot.publish(FinishedRequest { record: *record, ended: now, cost: None });
                 }
                 LedgerEvent::LogOnly(record) => Self::log(&record, log::Level::Debug),
             }
@@ -138,6 +142,23 @@ impl Ledger {
 
     fn active(&self) -> Vec<Active> {
         self.running.iter().map(|(id, in_flight)| in_flight.snapshot(id)).collect()
+    }
+
+    /// Logs the sums of an interval with its last request.
+    fn summarise(&mut self, record: &Record) {
+        self.interval.count(record);
+        let Some(past) = self.interval.take(self.slot.queue().summary_interval()) else { return };
+        log::info!(
+            REQUESTS = past.requests,
+            FAILED = past.failed,
+            CANCELLED = past.cancelled,
+            INPUT_TOKENS = past.usage.input,
+            OUTPUT_TOKENS = past.usage.output,
+            CACHE_READ_TOKENS = past.usage.cache_read,
+            CACHE_CREATION_TOKENS = past.usage.cache_creation,
+            BUSIEST = past.busiest().as_str();
+            "{}", past.summary()
+        );
     }
 
     fn log(record: &Record, level: log::Level) {
@@ -155,7 +176,7 @@ impl Ledger {
             [] => String::new(),
             left => format!(" after={}", left.join(",")),
         };
-        let Usage { input, output, cache_read, cache_creation, .. } = record.usage;
+        let Usage { input, output, cache_read, cache_creation, cache_creation_1h, reasoning } = record.usage;
         let line = format!(
             "{} {} -> {route} {} {delivery} {:.3}s{client} calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}",
             record.request_id,
@@ -169,22 +190,38 @@ impl Ledger {
             RequestEnd::Cancelled => ("", format!("{line} client disconnected")),
             RequestEnd::Failed { kind, message } => (*kind, format!("{line} {kind}: {}", printable(message))),
         };
-        // The journal's fields. They repeat parts of the line.
+        let request = &record.request;
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        // The fields of the journal and of JSON. They repeat parts of the line.
         log::log!(
             level,
             REQUEST_ID:% = record.request_id,
-            REQUESTED_MODEL:% = printable(&record.request.model),
-            PROVIDER = record.provider.as_deref().unwrap_or_default(),
-            MODEL = record.model.as_deref().unwrap_or_default(),
-            KEY = record.key.map(|key| key.to_string()).unwrap_or_default().as_str(),
+            REQUESTED_MODEL:% = printable(&request.model),
+            PROVIDER = record.provider.as_deref(),
+            MODEL = record.model.as_deref(),
+            KEY = record.key.map(|key| key.to_string()).as_deref(),
+            CLIENT = request.client.as_deref(),
+            SESSION = request.session.as_deref(),
+            AGENT = request.agent.as_deref(),
+            API = request.api.map(Api::name),
+            UPSTREAM_API = record.upstream_api.map(Api::name),
+            STREAMED = request.streamed,
             STATUS = record.status,
+            UPSTREAM_STATUS = record.calls.last().and_then(|call| call.status),
             ERROR_TYPE = error,
-            DURATION_MS:% = record.elapsed.as_millis(),
+            STOP_REASON = record.stop_reason.as_deref(),
+            DURATION_MS = millis(record.elapsed),
+            FIRST_EVENT_MS = record.first_event.map(millis),
             UPSTREAM_CALLS = record.upstream_calls,
             INPUT_TOKENS = input,
             OUTPUT_TOKENS = output,
+            REASONING_TOKENS = reasoning,
             CACHE_READ_TOKENS = cache_read,
-            CACHE_CREATION_TOKENS = cache_creation;
+            CACHE_CREATION_TOKENS = cache_creation,
+            CACHE_CREATION_1H_TOKENS = cache_creation_1h,
+            TOOL_CALLS = record.tool_calls,
+            REQUEST_BYTES = request.size,
+            REPLY_BYTES = record.reply_size;
             "{line}"
         );
     }

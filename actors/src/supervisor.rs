@@ -127,6 +127,7 @@ impl Supervisor {
         let (for_ledger, for_catalog) = (start_thread(), start_thread());
         let for_signatures = start_thread();
         let ledger = LedgerSlot::default();
+        ledger.queue().set_summary_interval(settings.log_summary_interval);
         let disk = Catalog::disk(settings.cache.as_deref());
         let catalog = panic_guard::start(&*for_catalog, "catalog", catalog::MAILBOX, {
             let (lists, disk) = (lists.clone(), disk.clone());

@@ -79,6 +79,7 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         cors_origins: vec![],
         route_header: false,
         request_metrics: Metrics::Kept,
+        log_summary_interval: 0,
         active_stream: true,
         cache: None,
         top_models: None,

@@ -258,7 +258,12 @@ impl ProxyRun<'_> {
         let (id, provider, model) = (&self.request.id, &lease.provider.name, &lease.model);
         let summary = failed.answer.summary();
         let is_ours = failed.retry == Retry::NextKey && !lease.provider.passthrough;
-        let level = if is_ours { log::Level::Warn } else { log::Level::Info };
+        let level = match failed.outcome {
+            // Every request fails so until somebody raises a limit of this machine.
+            Outcome::LocalFault => log::Level::Error,
+            _ if is_ours => log::Level::Warn,
+            _ => log::Level::Info,
+        };
         if failed.is_sent {
             let key = lease.key.id();
             log::log!(

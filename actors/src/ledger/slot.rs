@@ -22,6 +22,8 @@ const SAVE_INTERVAL: Millis = 1_000;
 pub(crate) struct EventQueue {
     events: Arc<SegQueue<LedgerEvent>>,
     awake: Arc<AtomicBool>,
+    /// After this many requests the log sums them up; 0 turns it off.
+    summary_interval: Arc<AtomicU64>,
 }
 
 /// The totals of this process, and those of the process before it.
@@ -63,6 +65,14 @@ impl EventQueue {
     pub(super) fn sleep(&self) {
         // A store may become visible only after the queue has been read.
         self.awake.swap(false, Ordering::AcqRel);
+    }
+
+    pub(crate) fn set_summary_interval(&self, requests: u64) {
+        self.summary_interval.store(requests, Ordering::Relaxed);
+    }
+
+    pub(super) fn summary_interval(&self) -> u64 {
+        self.summary_interval.load(Ordering::Relaxed)
     }
 
     pub(crate) fn write(&self, event: LedgerEvent) {
@@ -140,12 +150,9 @@ impl SlotAccess {
         }
     }
 
-    pub(super) fn series(&self) -> &SharedSeries {
-        &self.slot.series
-    }
-
-    /// Hands a request to all subscribers; it never waits for them.
+    /// Counts a request, and hands it to all subscribers; it never waits for them.
     pub(super) fn publish(&self, finished: FinishedRequest) {
+        self.slot.series.count(&finished);
         if self.slot.finished.receiver_count() > 0 {
             // An error means that the last subscriber has just left.
             let _ = self.slot.finished.send(Arc::new(finished));

@@ -43,6 +43,7 @@ impl Supervisor {
             changed.push(name);
         }
         old.catalog.do_send(ForgetProvider(changed));
+        old.event_queue.set_summary_interval(settings.log_summary_interval);
         self.routes = Arc::new(Routes::new(&settings, self.lists.clone()));
         self.registry.store(Registry {
             ledger: old.ledger.clone(),
