@@ -45,15 +45,11 @@ pub(crate) fn start(config: OtlpConfig, gateway: Arc<Gateway>) -> Exporter {
     let (stopping, stop) = watch::channel(false);
     let (running, ended) = mpsc::channel::<()>(1);
     let thread = Arbiter::new();
-    log::info!(
-        "exporting {} to {}",
-        match (&config.traces, &config.metrics) {
-            (Some(_), Some(_)) => "traces and metrics",
-            (Some(_), None) => "traces",
-            (None, _) => "metrics",
-        },
-        config.traces.as_deref().or(config.metrics.as_deref()).unwrap_or_default(),
-    );
+    for (what, url) in [("traces", &config.traces), ("metrics", &config.metrics)] {
+        if let Some(url) = url {
+            log::info!("exporting {what} to {url}");
+        }
+    }
     let for_spans = Export { config: config.clone(), gateway: gateway.clone(), stop, _running: running };
     let for_metrics = for_spans.clone();
     let finished = gateway.registry.load().finished.subscribe();

@@ -138,7 +138,6 @@ impl Ledger {
                     let failed = matches!(finished.record.end, RequestEnd::Failed { .. });
                     Self::log(&finished, if failed { log::Level::Warn } else { log::Level::Info });
                     self.summarise(&finished.record);
-                    self.slot.series().count(&finished);
                     self.slot.publish(finished);
                 }
                 LedgerEvent::LogOnly(record) => {

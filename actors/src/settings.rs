@@ -162,7 +162,8 @@ pub struct TopModels {
 /// A list of model ids maintained by hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ranking {
-    pub file: PathBuf,
+    /// `None` for the embedded list.
+    pub file: Option<PathBuf>,
     pub ids: Vec<String>,
 }
 
@@ -318,8 +319,9 @@ pub struct Limits {
     /// `watch-patience`: Time for an actor's answer to a liveness check. An actor that does not answer is replaced.
     /// Default: 0.5 s.
     pub watch_patience: Duration,
-    /// `active-requests-interval`: Time between two updates in the stream of requests in flight, 0.05 at least. The
-    /// start and end of a request appear within half a second. Default: 0.5 s.
+    /// `active-requests-interval`: Least time between two updates of the numbers in the stream of requests in flight;
+    /// at least one second, and longer with many requests. The start and end of a request appear within half a second.
+    /// Default: 0.5 s.
     pub active_interval: Duration,
     /// `active-requests-heartbeat`: Time between two heartbeats in the stream of requests in flight. Default: 30 s.
     pub active_heartbeat: Duration,

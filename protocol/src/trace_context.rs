@@ -83,7 +83,7 @@ pub struct RequestSpan {
 impl RequestSpan {
     /// The `traceparent` of the upstream call with this number, counted from 0: its span is a child of this one.
     pub fn traceparent_of_call(&self, number: u32) -> String {
-        traceparent(self.trace, self.id.child(number), self.sampled)
+        traceparent(self.trace, self.id.child(number), if self.sampled { SAMPLED } else { 0 })
     }
 }
 
@@ -109,8 +109,8 @@ impl RemoteContext {
 }
 
 /// The value of a header `traceparent`.
-pub fn traceparent(trace: TraceId, span: SpanId, sampled: bool) -> String {
-    format!("00-{trace}-{span}-{:02x}", u8::from(sampled))
+fn traceparent(trace: TraceId, span: SpanId, flags: u8) -> String {
+    format!("00-{trace}-{span}-{flags:02x}")
 }
 
 /// A number of exactly this many lower-case hexadecimal digits.
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!((context.trace.to_string(), context.parent.to_string()), (TRACE.into(), SPAN.into()));
         assert!(context.sampled);
         assert_eq!(context.state, "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE");
-        assert_eq!(traceparent(context.trace, context.parent, true), format!("00-{TRACE}-{SPAN}-01"));
+        assert_eq!(traceparent(context.trace, context.parent, SAMPLED), format!("00-{TRACE}-{SPAN}-01"));
         assert!(!parse(&format!("00-{TRACE}-{SPAN}-00"), &[]).unwrap().sampled);
         assert!(parse(&format!("cc-{TRACE}-{SPAN}-03-later"), &[]).unwrap().sampled, "a later version");
     }
@@ -188,7 +188,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read_again(trace in 1u128.., span in 1u64.., sampled in any::<bool>()) {
             let (trace, span) = (TraceId::new(trace).unwrap(), SpanId::new(span).unwrap());
-            let written = traceparent(trace, span, sampled);
+            let written = traceparent(trace, span, u8::from(sampled));
             let read = RemoteContext::parse(written.as_bytes(), &[]);
             prop_assert_eq!(read, Some(RemoteContext { trace, parent: span, sampled, state: String::new() }));
         }

@@ -40,7 +40,8 @@ pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     };
     let query = match parse_query(request.query_string()) {
         Ok(query) => query,
-        Err(message) => return refused(Refused(400, ErrorKind::InvalidRequest, message)),
+        // As the Python original answers.
+        Err(message) => return refused(Refused(422, ErrorKind::InvalidRequest, message)),
     };
     match models::top_models(&gateway, &query).await {
         Ok(list) if list.stale => HttpResponse::Ok().insert_header((CACHE, "stale")).json(list),

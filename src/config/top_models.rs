@@ -16,6 +16,9 @@ use crate::demo;
 /// Whose catalogue it is.
 const AGGREGATOR: &str = "openrouter";
 
+/// The ranking without a configured file.
+const EMBEDDED: &str = include_str!("top_models/programming.toml");
+
 /// A ranking. Other keys of the file are ignored.
 #[derive(Deserialize)]
 struct RankingFile {
@@ -35,9 +38,7 @@ impl Builder<'_> {
         let ranking = match defaults.text("top-models-source") {
             None => registered.is_some().then_some(None)?,
             Some(source) if source.text == "disabled" => return None,
-            Some(source) if source.text == "manual_rankings" => {
-                Some(self.ranking(defaults, (source, directory))?)
-            }
+            Some(source) if source.text == "manual_rankings" => Some(self.ranking(defaults, directory)?),
             Some(_) => None,
         };
         // A provider with its clients' keys gets no key.
@@ -65,33 +66,49 @@ impl Builder<'_> {
         }))
     }
 
-    fn ranking(
-        &mut self,
-        defaults: Section<'_>,
-        (source, directory): (LocatedText<'_>, &Path),
-    ) -> Option<Ranking> {
+    /// The ranking of the configured file, or the embedded one.
+    fn ranking(&mut self, defaults: Section<'_>, directory: &Path) -> Option<Ranking> {
         let Some(LocatedText { text, place }) = defaults.text("top-models-rankings-file") else {
-            let text = "manual_rankings needs a file: set TOP_MODELS_RANKINGS_FILE to a TOML file with [[models]] and their ids";
-            self.warnings.push(format!("{}: {text}; until then there are no top models", source.place));
-            return None;
+            return ids(EMBEDDED).ok().map(|ids| Ranking { file: None, ids });
         };
         let file = directory.join(text.trim());
         let shown = file.display();
         let read = std::fs::read_to_string(&file).map_err(|error| format!("cannot read {shown}: {error}"));
         let ids = read.and_then(|text| {
-            let file = toml_edit::de::from_str::<RankingFile>(&text);
-            let ids = file.map(|file| file.models.into_iter().map(|model| model.id).collect());
-            ids.map_err(|error| {
-                let message = error.message().replace('\n', ", ");
+            ids(&text).map_err(|message| {
                 format!("{shown} is no ranking, which has [[models]] with an id each: {message}")
             })
         });
         match ids {
-            Ok(ids) => Some(Ranking { file, ids }),
+            Ok(ids) => Some(Ranking { file: Some(file), ids }),
             Err(wrong) => {
                 self.warnings.push(format!("{place}: {wrong}; there are no top models"));
                 None
             }
+        }
+    }
+}
+
+/// The ids of a ranking, in its order.
+fn ids(text: &str) -> Result<Vec<String>, String> {
+    let file = toml_edit::de::from_str::<RankingFile>(text);
+    let ids = file.map(|file| file.models.into_iter().map(|model| model.id).collect());
+    ids.map_err(|error| error.message().replace('\n', ", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checklist 42: the embedded ranking names models that the catalogue has.
+    #[test]
+    fn the_embedded_ranking_names_models_of_the_catalogue() {
+        let list = include_str!("../../tests/vendor-models/openrouter.json");
+        let known: serde_json::Value = serde_json::from_str(list).unwrap();
+        let ids = ids(EMBEDDED).unwrap();
+        assert_eq!(ids.len(), 10);
+        for id in ids {
+            assert!(known["models"].get(&id).is_some(), "OpenRouter does not list {id}");
         }
     }
 }

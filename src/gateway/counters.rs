@@ -94,9 +94,9 @@ impl Counters {
         [&self.exported_spans, &self.dropped_spans].map(|count| count.load(Ordering::Relaxed))
     }
 
-    /// Counts a reload, which `succeeded` or changed nothing.
-    pub(crate) fn count_reload(&self, succeeded: bool) {
-        if succeeded {
+    /// Counts a reload, whatever its result.
+    pub(crate) fn count_reload<T, E>(&self, reload: &Result<T, E>) {
+        if reload.is_ok() {
             self.last_reload.store(millis(SystemTime::now()), Ordering::Relaxed);
             self.reloaded.fetch_add(1, Ordering::Relaxed);
         } else {

@@ -41,6 +41,9 @@ pub(crate) struct TopList {
     pub(crate) last_updated: Option<String>,
     /// Whether the list comes from the cache.
     pub(crate) cached: bool,
+    /// The age of a list from the cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_seconds: Option<u64>,
     #[serde(skip)]
     pub(crate) stale: bool,
     providers: Vec<String>,
@@ -103,7 +106,10 @@ pub(crate) async fn top_models(gateway: &Arc<Gateway>, query: &TopQuery) -> Resu
     let models: Vec<_> = all.into_iter().filter(|model| query.matches(model)).take(query.limit).collect();
     let shown = |id: &String| models.iter().any(|model| model.id == *id);
     let cache = query.cache_info.then(|| CacheInfo {
-        rankings_file: top.ranking.as_ref().map(|ranking| ranking.file.display().to_string()),
+        rankings_file: top
+            .ranking
+            .as_ref()
+            .and_then(|ranking| Some(ranking.file.as_ref()?.display().to_string())),
         cache_ttl_seconds: gateway.live_config().settings.limits.models_cache_ttl.as_secs(),
     });
     Ok(TopList {
@@ -111,6 +117,7 @@ pub(crate) async fn top_models(gateway: &Arc<Gateway>, query: &TopQuery) -> Resu
         source: if top.ranking.is_some() { "manual_rankings" } else { "openrouter" },
         last_updated: Some(rfc3339(UNIX_EPOCH + Duration::from_millis(listing.listed))),
         cached: listing.listed < began,
+        age_seconds: (listing.listed < began).then(|| rounded_now().saturating_sub(listing.listed) / 1000),
         stale,
         providers: distinct(models.iter().map(|model| &model.provider)),
         sub_providers: distinct(models.iter().map(|model| &model.sub_provider)),
@@ -187,6 +194,7 @@ impl TopList {
             source: "disabled",
             last_updated: None,
             cached: false,
+            age_seconds: None,
             stale: false,
             providers: vec![],
             sub_providers: vec![],

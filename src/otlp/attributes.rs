@@ -25,11 +25,8 @@ impl Attributes {
         self.add(key, json!({ "doubleValue": number }))
     }
 
-    pub(super) fn truth(&mut self, key: &str, truth: bool) -> &mut Self {
-        self.add(key, json!({ "boolValue": truth }))
-    }
-
-    fn add(&mut self, key: &str, value: Value) -> &mut Self {
+    /// `value` is in OTLP's form, which names its type.
+    pub(super) fn add(&mut self, key: &str, value: Value) -> &mut Self {
         self.0.push(json!({ "key": key, "value": value }));
         self
     }

@@ -127,7 +127,7 @@ impl RequestSpans<'_> {
             attributes.text("gen_ai.system", provider);
         }
         attributes.text("gen_ai.request.model", &call.model);
-        attributes.truth("gen_ai.request.stream", record.request.streamed);
+        attributes.add("gen_ai.request.stream", json!({ "boolValue": record.request.streamed }));
         if let Some(session) = &record.request.session {
             attributes.text("gen_ai.conversation.id", session);
         }

@@ -45,7 +45,7 @@ impl Reloader {
     pub(super) async fn reload(&mut self, gateway: &Gateway) -> Result<Reloaded, Vec<String>> {
         systemd::reloading(systemd::RELOADING);
         let reloaded = self.apply(gateway).await;
-        gateway.counters.count_reload(reloaded.is_ok());
+        gateway.counters.count_reload(&reloaded);
         if let Some(listener) = gateway.listener() {
             systemd::ready(&systemd::serving(listener.address));
         }

@@ -27,6 +27,7 @@ fn before_catalogue(catalogue: &Upstream) -> Setup {
         .env("TOP_MODELS_SOURCE", "openrouter")
 }
 
+/// Checklist 43: `/v1/aliases` has aliases, suggested and total.
 /// Requirement: `/v1/aliases` returns `object`, `aliases`, `suggested`, `total`; 200 also when the suggestion
 /// source is down.
 /// Requirement: `GET /v1/aliases` lists only registered providers, with `total` equal to the number of entries.
@@ -122,6 +123,8 @@ fn a_profile_as_provider_lists_its_aliases() {
     assert_eq!(upstream.count(), 0);
 }
 
+/// Checklist 39: `/top-models` has the original's shape, with exclusion by substring and the suggested aliases.
+/// Checklist 40: two calls within the TTL cause one download.
 #[test]
 fn the_catalogue_is_fetched_without_a_key_and_cached() {
     let catalogue = Upstream::openai().always(Answer::json(200, CATALOGUE));
@@ -146,6 +149,7 @@ fn the_catalogue_is_fetched_without_a_key_and_cached() {
     assert_eq!((ids(&one), &one["suggested_aliases"]), (vec!["b/cheap"], &json!({"top-cheap": "b/cheap"})));
     assert_eq!(one["meta"]["cache_ttl_seconds"], 86_400);
     assert_eq!(one["cached"], true);
+    assert!(one["age_seconds"].is_u64() && told["age_seconds"].is_null(), "{one}");
     assert_eq!(ids(&gateway.get("/top-models?provider=openrouter").json()).len(), 3);
     assert_eq!(ids(&gateway.get("/top-models?provider=poe").json()).len(), 0);
     let seen = catalogue.only_request();
@@ -180,10 +184,20 @@ fn a_configured_ranking_selects_and_orders_the_models() {
             "{said}"
         );
     }
-    let nameless = before_catalogue(&catalogue).env("TOP_MODELS_SOURCE", "manual_rankings").start();
-    nameless.run.await_log("set TOP_MODELS_RANKINGS_FILE");
 }
 
+/// Checklist 42: the manual ranking works out of the box with the embedded list.
+#[test]
+fn the_manual_ranking_has_an_embedded_list() {
+    let models = r#"{"data": [{"id": "x/unknown"}, {"id": "openai/gpt-6.2-astra"}, {"id": "anthropic/claude-opus-5.5"}]}"#;
+    let catalogue = Upstream::openai().always(Answer::json(200, models));
+    let gateway = before_catalogue(&catalogue).env("TOP_MODELS_SOURCE", "manual_rankings").start();
+    let told = gateway.get("/top-models?include_cache_info=true").json();
+    assert_eq!(ids(&told), ["anthropic/claude-opus-5.5", "openai/gpt-6.2-astra"]);
+    assert_eq!((&told["source"], &told["meta"]["rankings_file"]), (&json!("manual_rankings"), &json!(null)));
+}
+
+/// Checklist 41: with `TOP_MODELS_SOURCE=disabled`, `/top-models` is 200 and empty, and `/v1/aliases` works.
 /// Requirement: Colon targets and cache purity (15, 17). 8. Anthropic-format streaming rotation (28). 9. Proxy
 /// key never leaves (32), all endpoints guarded (33), no key to the wrong host (38). 10. CLI truthfulness: wrap
 /// exit code (43), health (36), validate (40), `.env` (5).
@@ -207,6 +221,8 @@ fn without_the_setting_no_catalogue_is_fetched() {
     assert_eq!(catalogue.keys_seen(), ["sk-test"]);
 }
 
+/// Checklist 40: offline serves the stale copy with `cached: true` and its age, else a 502 JSON error.
+/// Checklist 43: `/v1/aliases` works when the source of suggestions is down.
 /// Requirement: `/v1/aliases` returns `object`, `aliases`, `suggested`, `total`; 200 also when the suggestion
 /// source is down.
 /// Requirement: `/top-models?limit=0` and `51` are rejected; source failure is JSON 502/504, not plain text.
@@ -220,6 +236,7 @@ fn without_the_catalogue_the_cached_list_is_returned_or_else_an_error() {
     assert_eq!(gateway.get("/top-models").header("x-vdm-cache"), None);
     let stale = gateway.get("/top-models?refresh=true");
     assert_eq!((stale.header("x-vdm-cache"), &stale.json()["cached"]), (Some("stale"), &json!(true)));
+    assert!(stale.json()["age_seconds"].is_u64(), "{stale}");
     assert_eq!(ids(&stale.json()).len(), 4);
 
     let nobody = before_catalogue(&catalogue)
@@ -288,6 +305,7 @@ fn a_failed_test_says_why_and_what_to_do() {
 }
 
 /// Requirement: `/top-models?limit=0` and `51` are rejected; source failure is JSON 502/504, not plain text.
+/// Checklist 39: a limit outside of 1 to 50 is 422.
 /// Requirement: Same for `/test-connection`, `/v1/models`, `/profiles`; `/health` stays open.
 #[test]
 fn all_of_these_endpoints_require_the_gateway_key() {
@@ -308,7 +326,7 @@ fn all_of_these_endpoints_require_the_gateway_key() {
         let refused = gateway.call("GET", &path).header("x-api-key", "sk-gateway").reply();
         assert_eq!(
             (refused.status(), refused.error_type().as_str()),
-            (400, "invalid_request_error"),
+            (422, "invalid_request_error"),
             "{query}"
         );
     }

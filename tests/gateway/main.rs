@@ -43,6 +43,7 @@ mod metrics;
 mod model_names;
 mod models;
 mod models_cache;
+mod opentelemetry;
 mod passthrough;
 mod passthrough_keys;
 mod probes;

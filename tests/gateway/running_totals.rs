@@ -283,6 +283,7 @@ fn two_providers() -> (Setup, [Upstream; 2]) {
     (setup, [one, two])
 }
 
+/// Checklist 23: globs work.
 /// Requirement: Running-totals parses to `summary` and `providers`, filter comment line present, wildcards work
 /// case-insensitively.
 /// Requirement: Models with colons keep their full name; aliases never appear as model rows.
@@ -314,6 +315,7 @@ fn filters_are_patterns_in_any_case_and_models_keep_their_whole_name() {
     assert_eq!(gateway.get("/metrics/running-totals?include_active=perhaps").status(), 400);
 }
 
+/// Checklist 23: `include_active` works.
 /// Requirement: `total_requests` = finished + active, each once; every failed request leaves "active".
 #[test]
 fn a_request_in_flight_is_counted_once_and_can_be_excluded() {
@@ -332,6 +334,7 @@ fn a_request_in_flight_is_counted_once_and_can_be_excluded() {
     settled(&gateway, 1);
 }
 
+/// Checklist 23: YAML with the summary and the keys of providers, rollups and models.
 /// Requirement: Running-totals parses to `summary` and `providers`, filter comment line present, wildcards work
 /// case-insensitively.
 #[test]

@@ -53,7 +53,7 @@ fn settings_without_effect_cause_one_warning_and_requests_are_served() {
         ),
         ("GROQ_BASE_URL", "http://127.0.0.1:1/v1", "set GROQ_API_KEY"),
         ("SSL_CERT_FILE", "/absent/ca.pem", "cannot read /absent/ca.pem"),
-        ("TOP_MODELS_SOURCE", "manual_rankings", "set TOP_MODELS_RANKINGS_FILE"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318", "expected an http or https URL"),
         ("VDM_DEFAULT_PROVIDER", "top", "default profile 'top' is inactive"),
         ("CUSTOM_HEADER_HOST", "evil.example", "vdm sets the header host itself"),
         ("CUSTOM_HEADER_AUTHORIZATION", "Bearer canary", "vdm sets the header authorization itself"),

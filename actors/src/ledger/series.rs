@@ -159,7 +159,9 @@ impl Series {
         self.of_request(record).count(finished);
         for (number, call) in record.calls.iter().enumerate() {
             let is_retry = record.calls[..number].iter().any(|earlier| earlier.provider == call.provider);
-            self.of_provider(&call.provider).count(call, is_retry);
+            let totals = self.of_provider(&call.provider);
+            totals.count(call);
+            totals.retries += u64::from(is_retry);
         }
         for target in &record.failed_targets {
             let provider = target.split_once(':').map_or(UNKNOWN, |(provider, _)| provider);
@@ -222,14 +224,13 @@ impl SeriesTotals {
 }
 
 impl ProviderTotals {
-    fn count(&mut self, call: &CallRecord, is_retry: bool) {
+    fn count(&mut self, call: &CallRecord) {
         // A call that still ran when its request ended was cancelled.
         let outcome = call.outcome.unwrap_or(Outcome::Cancelled.label());
         *self.calls.entry(outcome).or_default() += 1;
         if call.elapsed > Duration::ZERO {
             self.call_duration.add(call.elapsed.as_secs_f64(), DURATION_BOUNDS);
         }
-        self.retries += u64::from(is_retry);
     }
 }
 

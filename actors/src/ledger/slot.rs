@@ -168,10 +168,6 @@ impl SlotAccess {
         }
     }
 
-    pub(super) fn series(&self) -> &SharedSeries {
-        &self.slot.series
-    }
-
     /// What a request has cost that ended at this time; `None` if that is not known, or if it reached no provider.
     pub(super) fn cost(&self, record: &Record, ended: Millis) -> Option<Cost> {
         let (provider, model) = (record.provider.as_deref()?, record.model.as_deref()?);
@@ -194,8 +190,9 @@ impl SlotAccess {
         Some(paid?.micro_dollars.saturating_sub(kept?.micro_dollars))
     }
 
-    /// Hands a request to the history and to all subscribers; it never waits for them.
+    /// Counts a request, and hands it to the history and to all subscribers; it never waits for them.
     pub(super) fn publish(&self, finished: FinishedRequest) {
+        self.slot.series.count(&finished);
         let finished = Arc::new(finished);
         self.slot.store.record(&finished);
         if self.slot.finished.receiver_count() > 0 {

@@ -32,6 +32,11 @@ const NO_STREAM: Disabled = Disabled {
     suggestion: "Unset VDM_ACTIVE_REQUESTS_SSE_ENABLED (or set to true)",
 };
 
+/// Numbers of the same requests are sent once a second at most, and at most at this rate, in bytes a second: a watcher learns of starts
+/// and ends at once, and need not pay for numbers of many requests.
+const SLOWEST_NUMBERS: Duration = Duration::from_secs(1);
+const NUMBERS_RATE: f64 = 1000.0;
+
 const HEARTBEAT: &[u8] = b": heartbeat\n\n";
 
 /// One client that watches.
@@ -49,6 +54,8 @@ struct Last {
     /// Without durations, which always differ.
     rows: Option<Vec<Active>>,
     at: Instant,
+    /// The size of the last event, in bytes.
+    size: usize,
 }
 
 pub(in crate::api) async fn watch(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
@@ -64,7 +71,7 @@ pub(in crate::api) async fn watch(request: HttpRequest, gateway: web::Data<Gatew
         return response;
     };
     let now = Instant::now();
-    let reported = Last { rows: None, at: now };
+    let reported = Last { rows: None, at: now, size: 0 };
     let watcher = Watcher { gateway, reported, heard: now, over: false, _place: place };
     HttpResponse::Ok()
         .content_type("text/event-stream; charset=utf-8")
@@ -111,11 +118,13 @@ impl Watcher {
         let rows = active(&self.gateway).await;
         let limits = &live.settings.limits;
         if let Some(rows) = rows
-            && self.reported.take(&rows, limits.active_interval)
+            && self.reported.take(&rows, self.reported.pause(limits.active_interval))
         {
             let mut reported = ActiveReport::rows(&rows, &live.secrets);
             reported.timestamp = Some(report::epoch_seconds(clock::wall()));
-            return Some(event("update", &reported));
+            let event = event("update", &reported);
+            self.reported.size = event.len();
+            return Some(event);
         }
         let due = self.heard.elapsed() >= limits.active_heartbeat;
         due.then(|| {
@@ -126,6 +135,12 @@ impl Watcher {
 }
 
 impl Last {
+    /// How long numbers wait after the last event.
+    fn pause(&self, interval: Duration) -> Duration {
+        let rated = Duration::from_secs_f64(self.size as f64 / NUMBERS_RATE);
+        interval.max(SLOWEST_NUMBERS).max(rated)
+    }
+
     /// Whether to send these rows: at once if a request has begun, ended or changed its target, and after `interval` if
     /// another number has changed.
     fn take(&mut self, rows: &[Active], interval: Duration) -> bool {
@@ -149,7 +164,7 @@ impl Last {
             }
         };
         if news {
-            *self = Self { rows: Some(rows), at: Instant::now() };
+            *self = Self { rows: Some(rows), at: Instant::now(), ..*self };
         }
         news
     }
@@ -179,7 +194,7 @@ mod tests {
     #[test]
     fn passing_time_sends_no_event_and_a_start_or_an_end_sends_one_at_once() {
         let long = Duration::from_secs(3600);
-        let mut last = Last { rows: None, at: Instant::now() };
+        let mut last = Last { rows: None, at: Instant::now(), size: 0 };
         assert!(last.take(&[], long), "the first is reported whatever it is");
         assert!(!last.take(&[], Duration::ZERO));
         assert!(last.take(&[row("a", 1, 0)], long));

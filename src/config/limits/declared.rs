@@ -321,8 +321,8 @@ pub(in crate::config) static LIMITS: [LimitDeclaration; COUNT] = [
         Pause,
         "0.5",
         active_interval = duration,
-        "Time between two updates in the stream of requests in flight, 0.05 at least. The start and end \
-         of a request appear within half a second.",
+        "Least time between two updates of the numbers in the stream of requests in flight; at least one second, and longer with many \
+         requests. The start and end of a request appear within half a second.",
         with_variable("VDM_ACTIVE_REQUESTS_SSE_INTERVAL")
     ),
     limit!(

@@ -66,7 +66,8 @@ pub(in crate::config) const DEFAULTS: SettingList = &[
     SettingDeclaration::new(
         "top-models-rankings-file",
         Value(Text),
-        "TOML file of `manual_rankings`: `[[models]]` with an `id` each, in order.",
+        "TOML file of `manual_rankings`: `[[models]]` with an `id` each, in order. Without it, a built-in list of ten models for \
+         programming is used.",
     )
     .with_variable("TOP_MODELS_RANKINGS_FILE")
     .with_example("\"rankings.toml\""),

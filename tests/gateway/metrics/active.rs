@@ -43,6 +43,7 @@ fn update(watcher: &mut Exchange, requests: usize) -> Event {
     }
 }
 
+/// Checklist 24: `/metrics/active-requests` keeps its JSON fields.
 #[test]
 fn a_request_in_flight_is_reported_with_all_that_is_known() {
     let upstream = Upstream::anthropic().answering(begun()).answering(Answer::silence());
@@ -103,6 +104,7 @@ fn anthropic_usage() -> Value {
     start["message"]["usage"].clone()
 }
 
+/// Checklist 25: the stream sends `update` at once on connect, and on each start and end.
 /// Requirement: Active-requests stream: initial `update`, update within 1 s of a start or end, heartbeat,
 /// `disabled` variants.
 #[test]
@@ -158,6 +160,40 @@ fn numbers_are_sent_at_the_interval_and_passing_time_alone_is_not() {
     update(&mut watcher, 0);
 }
 
+/// Checklist 26: with a constant set of ten requests whose numbers change all the time, the stream sends at most one message and 1 kB a
+/// second.
+#[test]
+fn changing_numbers_of_ten_requests_are_paced() {
+    let tokens = |count: u32| {
+        Piece::Bytes(anthropic::event(
+            &json!({"type": "message_delta", "delta": {}, "usage": {"output_tokens": count}}),
+        ))
+    };
+    let mut pieces = vec![Piece::Bytes(anthropic::start())];
+    for count in 0..200 {
+        pieces.extend([tokens(count), Piece::Pause(Duration::from_millis(50))]);
+    }
+    pieces.push(Piece::Silence);
+    let upstream = Upstream::anthropic().always(Answer::pieces(pieces));
+    let gateway = Gateway::before(&upstream).env("VDM_ACTIVE_REQUESTS_SSE_INTERVAL", "0.05").start();
+    let mut calls: Vec<_> = (0..10).map(|_| gateway.messages(&prompt(MODEL, "hi")).open()).collect();
+    calls.iter_mut().for_each(|call| drop(call.event_named("message_start")));
+    running(&gateway, 10);
+    let mut watcher = gateway.call("GET", STREAM).open();
+    let first = update(&mut watcher, 10);
+    let start = Instant::now();
+    let next = watcher.event_named("update");
+    let waited = start.elapsed().as_secs_f64();
+    assert!(
+        waited >= 1.0 && waited >= 0.8 * first.raw.len() as f64 / 1000.0,
+        "{waited} s for {} bytes",
+        first.raw.len()
+    );
+    assert_ne!(first.data["active_requests"], next.data["active_requests"]);
+    calls.into_iter().for_each(Exchange::hang_up);
+}
+
+/// Checklist 25: heartbeats.
 /// Requirement: Active-requests stream: initial `update`, update within 1 s of a start or end, heartbeat,
 /// `disabled` variants.
 #[test]

@@ -47,6 +47,7 @@ fn each(list: &Value, key: &str) -> Vec<Value> {
     list.as_array().expect("a list").iter().map(|row| row[key].clone()).collect()
 }
 
+/// Checklist 24: `/metrics/logs` keeps its JSON fields.
 /// Requirement: `/metrics/logs` keys and limits; newest first; failed streams have `status:"error"` and a
 /// specific `error_type`.
 #[test]

@@ -40,13 +40,13 @@ impl Scrape {
 /// Reads OpenMetrics 1.0: families together, counters with `_total`, units at the end of names, `# EOF` at the end.
 pub(super) fn open_metrics(text: &str) -> Scrape {
     let body = text.strip_suffix("# EOF\n").expect("the text ends with # EOF");
-    read(text, body, true)
+    read(text, body, Format::Open)
 }
 
 /// Reads the text format 0.0.4.
 pub(super) fn classic(text: &str) -> Scrape {
     assert!(!text.contains("# EOF") && !text.contains("# UNIT"), "it is the classic format");
-    read(text, text, false)
+    read(text, text, Format::Classic)
 }
 
 #[derive(Default)]
@@ -56,7 +56,13 @@ struct Family {
     unit: Option<String>,
 }
 
-fn read(text: &str, body: &str, is_open: bool) -> Scrape {
+#[derive(Clone, Copy)]
+enum Format {
+    Open,
+    Classic,
+}
+
+fn read(text: &str, body: &str, format: Format) -> Scrape {
     assert!(body.is_empty() || body.ends_with('\n'), "every line ends");
     let (mut samples, mut family, mut seen) = (Vec::new(), Family::default(), BTreeSet::new());
     let mut series = BTreeSet::new();
@@ -78,7 +84,7 @@ fn read(text: &str, body: &str, is_open: bool) -> Scrape {
             continue;
         }
         let sample = sample(line);
-        family.check(&sample, is_open);
+        family.check(&sample, format);
         assert!(series.insert((sample.name.clone(), sample.labels.clone())), "twice: {line}");
         samples.push(sample);
     }
@@ -87,18 +93,18 @@ fn read(text: &str, body: &str, is_open: bool) -> Scrape {
 }
 
 impl Family {
-    fn check(&self, sample: &Sample, is_open: bool) {
+    fn check(&self, sample: &Sample, format: Format) {
         let Self { name, kind, unit } = self;
         if let Some(unit) = unit {
             assert!(name.ends_with(&format!("_{unit}")), "{name} does not end with its unit {unit}");
         }
         let suffix = sample.name.strip_prefix(name.as_str());
         let suffix = suffix.unwrap_or_else(|| panic!("{} stands below {name}", sample.name));
-        let is_valid = match (kind.as_str(), is_open) {
-            ("counter", true) => suffix == "_total",
-            ("counter", false) => suffix.is_empty() && name.ends_with("_total"),
+        let is_valid = match (kind.as_str(), format) {
+            ("counter", Format::Open) => suffix == "_total",
+            ("counter", Format::Classic) => suffix.is_empty() && name.ends_with("_total"),
             ("gauge", _) => suffix.is_empty(),
-            ("info", true) => suffix == "_info" && sample.value == 1.0,
+            ("info", Format::Open) => suffix == "_info" && sample.value == 1.0,
             ("histogram", _) => matches!(suffix, "_bucket" | "_sum" | "_count"),
             _ => false,
         };
