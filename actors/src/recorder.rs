@@ -55,6 +55,7 @@ impl RequestRecorder {
             status: 0,
             upstream_calls: 0,
             usage: Usage::default(),
+            reported_cost: None,
             tool_calls: 0,
             stop_reason: None,
             reply_size: 0,

@@ -154,6 +154,8 @@ pub struct ReplySummary {
     pub stop_reason: Option<StopReason>,
     /// Absent if the upstream reported none.
     pub usage: Option<Usage>,
+    /// What the reply has cost by the upstream's own account, in millionths of a US dollar; most report none.
+    pub reported_cost: Option<u64>,
     /// Tool calls that the client has to run.
     pub tool_calls: u32,
     /// Why the reply is not complete.

@@ -42,6 +42,8 @@ pub struct Record {
     pub status: u16,
     pub upstream_calls: u32,
     pub usage: Usage,
+    /// What the reply has cost by the upstream's own account, in millionths of a US dollar; most report none.
+    pub reported_cost: Option<u64>,
     /// The tool calls in the reply.
     pub tool_calls: u32,
     /// Why the model stopped, in the words of Anthropic's API.

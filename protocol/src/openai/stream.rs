@@ -50,6 +50,11 @@ impl<'a> Chunk<'a> {
         self.counts().map(ChatUsage::usage)
     }
 
+    /// Returns what the reply has cost, in millionths of a US dollar, if the vendor reports it.
+    pub(crate) fn reported_cost(&self) -> Option<u64> {
+        self.counts().and_then(ChatUsage::reported_cost)
+    }
+
     /// Returns the number of output tokens that are reasoning, if reported.
     pub(crate) fn thinking(&self) -> Option<u64> {
         self.counts().and_then(ChatUsage::thinking)
@@ -332,6 +337,9 @@ pub(crate) struct ChatUsage<'a> {
     cached_tokens: Option<&'a RawValue>,
     #[serde(borrow, default = "Default::default")]
     server_tool_use: Object<ServerTools<'a>>,
+    /// OpenRouter: in US dollars.
+    #[serde(borrow)]
+    cost: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -357,6 +365,13 @@ struct OutputCounts<'a> {
 }
 
 impl ChatUsage<'_> {
+    /// Returns `cost` in millionths of a dollar. Anything but a number of dollars that is 0 or more counts as absent.
+    fn reported_cost(&self) -> Option<u64> {
+        const MOST: f64 = 1e9;
+        let dollars: f64 = self.cost?.get().parse().ok()?;
+        (0.0..=MOST).contains(&dollars).then(|| (dollars * 1e6).round() as u64)
+    }
+
     /// Returns the number of output tokens that are reasoning, if reported.
     fn thinking(&self) -> Option<u64> {
         json::read_count(self.completion_tokens_details.0.as_ref()?.reasoning_tokens)
@@ -401,6 +416,24 @@ mod tests {
 
     fn usage(json: &str) -> Usage {
         serde_json::from_str::<ChatUsage<'_>>(json).unwrap().usage()
+    }
+
+    #[test]
+    fn a_reported_cost_is_a_number_of_dollars() {
+        let cost = |json: &str| serde_json::from_str::<ChatUsage<'_>>(json).unwrap().reported_cost();
+        for (json, micro_dollars) in [
+            (r#"{"cost":0.00014}"#, Some(140)),
+            (r#"{"cost":0}"#, Some(0)),
+            (r#"{"cost":1.5e-7}"#, Some(0)),
+            (r#"{"cost":2.0000005}"#, Some(2_000_001)),
+            (r#"{"cost":{"total_cost":0.1}}"#, None),
+            (r#"{"cost":"0.1"}"#, None),
+            (r#"{"cost":-1}"#, None),
+            (r#"{"cost":null}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(cost(json), micro_dollars, "{json}");
+        }
     }
 
     /// Complaint of gateway users: cached tokens are lost or counted as fresh.

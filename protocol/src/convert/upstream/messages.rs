@@ -140,7 +140,7 @@ impl ReplyDecoder for MessagesDecoder {
                 Some(stop.unwrap_or(StopReason::EndTurn).with_calls(tool_calls))
             }
         };
-        ReplySummary { stop_reason, usage, tool_calls, fault }
+        ReplySummary { stop_reason, usage, reported_cost: None, tool_calls, fault }
     }
 
     fn fail(&mut self, fault: Fault, events: &mut impl EventSink) -> ReplySummary {
