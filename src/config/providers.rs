@@ -210,6 +210,7 @@ impl<'a> Builder<'a> {
             dialect,
             middleware: self.middleware(section),
             tls,
+            cache_diagnostics: section.flag("cache-diagnostics").unwrap_or(false),
             models_url: section.text("models-url").map(|url| url.text.to_owned()),
         };
         self.registered.push(Arc::new(settings));

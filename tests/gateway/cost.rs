@@ -1,6 +1,7 @@
 //! What requests cost, on every path, and prompt caches that are lost.
 
 mod cache;
+mod diagnostics;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,7 +53,7 @@ fn the_cost_is_that_of_the_upstreams_tokens_on_every_path() {
     }
 }
 
-/// Requirement: a model without a known price is unpriced, which is not the same as free.
+/// Checklist 20: cost is tokens times price, cache prices included; a model without a known price is unpriced, which is not the same as free.
 #[test]
 fn an_unknown_price_is_not_zero() {
     let upstream = Upstream::openai().always(Answer::json(200, openai::whole("Hello")));

@@ -144,7 +144,7 @@ impl SlotAccess {
     /// What a request has cost that ended at this time; `None` if that is not known, or if it reached no provider.
     pub(super) fn cost(&self, record: &Record, ended: Millis) -> Option<Cost> {
         let (provider, model) = (record.provider.as_deref()?, record.model.as_deref()?);
-        self.slot.prices.load().cost((provider, model), (&record.usage, record.reported_cost), ended)
+        self.slot.prices.load().cost((provider, model), (&record.usage, record.reported.cost), ended)
     }
 
     /// What `tokens` of a request's prompt have cost more than from the cache; `None` if the price is not known.

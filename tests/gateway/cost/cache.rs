@@ -19,17 +19,17 @@ fn reply((cache_read, cache_creation): (u64, u64)) -> Answer {
 
 /// One request of Claude Code.
 #[derive(Clone, Copy)]
-struct Turn<'a> {
-    session: &'a str,
-    agent: Option<&'a str>,
-    model: &'a str,
-    system: &'a str,
-    tool: &'a str,
-    messages: &'a [&'a str],
-    cached: (u64, u64),
+pub(super) struct Turn<'a> {
+    pub(super) session: &'a str,
+    pub(super) agent: Option<&'a str>,
+    pub(super) model: &'a str,
+    pub(super) system: &'a str,
+    pub(super) tool: &'a str,
+    pub(super) messages: &'a [&'a str],
+    pub(super) cached: (u64, u64),
 }
 
-const FIRST: Turn<'_> = Turn {
+pub(super) const FIRST: Turn<'_> = Turn {
     session: "0af1-22",
     agent: None,
     model: MODEL,
@@ -40,7 +40,7 @@ const FIRST: Turn<'_> = Turn {
 };
 
 /// The same conversation with one more question.
-const NEXT: Turn<'_> = Turn {
+pub(super) const NEXT: Turn<'_> = Turn {
     messages: &[
         "the first question",
         "an answer",
@@ -54,10 +54,10 @@ const NEXT: Turn<'_> = Turn {
 
 fn send(gateway: &Gateway, upstream: &Upstream, turn: &Turn<'_>) {
     upstream.then(reply(turn.cached));
-    request(gateway, turn);
+    request(gateway, turn, false);
 }
 
-fn request(gateway: &Gateway, turn: &Turn<'_>) {
+pub(super) fn request(gateway: &Gateway, turn: &Turn<'_>, stream: bool) {
     let last = turn.messages.len() - 1;
     let message = |(number, text): (usize, &&str)| {
         let role = if number % 2 == 0 { "user" } else { "assistant" };
@@ -69,7 +69,7 @@ fn request(gateway: &Gateway, turn: &Turn<'_>) {
         json!({"role": role, "content": [block]})
     };
     let messages: Vec<Value> = turn.messages.iter().enumerate().map(message).collect();
-    let body = json!({"model": turn.model, "max_tokens": 9, "system": [{"type": "text", "text": turn.system}],
+    let body = json!({"model": turn.model, "max_tokens": 9, "stream": stream, "system": [{"type": "text", "text": turn.system}],
         "tools": [{"name": turn.tool, "input_schema": {"type": "object"}}], "messages": messages});
     let mut call = gateway.messages(&body).header("x-claude-code-session-id", turn.session);
     if let Some(agent) = turn.agent {
@@ -155,7 +155,7 @@ fn a_fallback_loses_the_cache() {
         crate::support::canned::anthropic::error("not_found_error", "model: no such model"),
     ));
     second.then(reply(NEXT.cached));
-    request(&gateway, &NEXT);
+    request(&gateway, &NEXT, false);
     let rows = rows(&gateway, 2);
     assert_eq!(rows[0]["provider"], "spare", "{:#}", rows[0]);
     assert_eq!(rows[0]["cache_loss"]["cause"], "target", "{:#}", rows[0]);

@@ -25,6 +25,7 @@ use crate::{
     fault::Fault,
     gemini, json,
     openai::stream::{Chunk, ReplyMessage},
+    reported::Reported,
     vocabulary::{StopReason, Usage},
 };
 
@@ -132,7 +133,8 @@ impl ReplyDecoder for ChatDecoder {
             None => Some(self.complete(events)),
         };
         let &mut Self { usage, reported_cost, .. } = self;
-        ReplySummary { stop_reason, usage, reported_cost, tool_calls: self.calls.sent(), fault }
+        let reported = Reported { cost: reported_cost, ..Reported::default() };
+        ReplySummary { stop_reason, usage, reported, tool_calls: self.calls.sent(), fault }
     }
 
     fn fail(&mut self, fault: Fault, events: &mut impl EventSink) -> ReplySummary {
