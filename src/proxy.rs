@@ -4,6 +4,7 @@ mod address;
 mod affinity;
 mod attempt;
 mod buffered;
+mod cache_diagnostics;
 mod classify;
 mod content_type;
 mod count_tokens;

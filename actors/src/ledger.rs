@@ -6,6 +6,7 @@
 //! | `WakeUp` | a request, if the ledger is asleep | – |
 //! | [`Observe`] | pages, tests | [`LedgerView`], [`ActiveView`], [`TraceView`] or [`CacheView`] |
 //! | [`Observe`] | the export of state | [`ExportedTotals`] |
+//! | [`PreviousMessage`] | a request that asks for the reason of a cache miss | the id of a reply |
 //! | `ImportTotals` | the import of state | – |
 //!
 //! Each request updates its own in-flight entry, so that routing sends no message. Starts and ends go to an event
@@ -109,6 +110,11 @@ pub(crate) enum LedgerEvent {
 #[rtype(result = "()")]
 pub(crate) struct WakeUp;
 
+/// Asks for the id of the reply to the last request of the conversation that a request continues.
+#[derive(Message)]
+#[rtype(result = "Option<Box<str>>")]
+pub struct PreviousMessage(pub RequestSummary);
+
 /// Starts a ledger that continues with the totals in this slot.
 pub(crate) fn start(thread: &dyn ActorThread, slot: &LedgerSlot) -> Addr<Ledger> {
     let slot = slot.take_over();
@@ -158,10 +164,10 @@ impl Ledger {
         // Only the watch needs it.
         record.request.prefix = None;
         let cost = self.slot.cost(&record, ended);
-        let cache_loss = lost.map(|Lost { cause, tokens, warn }| {
+        let cache_loss = lost.map(|Lost { cause, by_provider, tokens, warn }| {
             let micro_dollars = self.slot.cost_of_loss(&record, tokens, ended);
             self.caches.add_cost(&record, micro_dollars.unwrap_or_default());
-            let loss = CacheLoss { cause, tokens, micro_dollars };
+            let loss = CacheLoss { cause, by_provider, tokens, micro_dollars };
             if warn {
                 Self::warn_of_loss(&record, &loss);
             }
@@ -170,7 +176,9 @@ impl Ledger {
         FinishedRequest { record, ended, cost, cache_loss }
     }
 
-    fn warn_of_loss(record: &Record, CacheLoss { cause, tokens, micro_dollars }: &CacheLoss) {
+    fn warn_of_loss(record: &Record, loss: &CacheLoss) {
+        let CacheLoss { cause, by_provider, tokens, micro_dollars } = loss;
+        let source = if *by_provider { " (reported by the provider)" } else { "" };
         let session = record.request.session.as_deref().unwrap_or_default();
         let cost = micro_dollars.map(|micro_dollars| {
             let cost = Cost { micro_dollars, saved_micro_dollars: 0 };
@@ -179,7 +187,7 @@ impl Ledger {
         log::warn!(
             REQUEST_ID:% = record.request_id,
             CACHE_LOSS = cause.name();
-            "{} session {} lost its prompt cache: {cause}; {tokens} tokens were paid again{}",
+            "{} session {} lost its prompt cache: {cause}{source}; {tokens} tokens were paid again{}",
             record.request_id,
             printable(session),
             cost.unwrap_or_default(),
@@ -352,5 +360,14 @@ impl Handler<Observe<CacheView>> for Ledger {
     fn handle(&mut self, _: Observe<CacheView>, _: &mut Self::Context) -> Self::Result {
         self.catch_up();
         MessageResult(self.caches.view())
+    }
+}
+
+impl Handler<PreviousMessage> for Ledger {
+    type Result = Option<Box<str>>;
+
+    fn handle(&mut self, PreviousMessage(request): PreviousMessage, _: &mut Self::Context) -> Self::Result {
+        self.catch_up();
+        self.caches.previous_message(&request)
     }
 }

@@ -97,6 +97,8 @@ pub struct ProviderSettings {
     pub dialect: Dialect,
     /// The middleware for its requests and replies; unused if the upstream speaks the Messages API.
     pub middleware: Chain,
+    /// Requests with a session ask the provider why their prompt was not found in its cache.
+    pub cache_diagnostics: bool,
     /// Certificates of this provider alone; `None` uses those of all providers.
     pub tls: Option<ProviderTls>,
     /// The web page that lists this provider's models.

@@ -29,6 +29,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         middleware: Default::default(),
         models_url: None,
         model_page: None,
+        cache_diagnostics: false,
         tls: None,
     })
 }

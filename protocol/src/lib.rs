@@ -11,6 +11,7 @@ mod json;
 pub mod middleware;
 pub mod models;
 pub mod openai;
+pub mod reported;
 pub mod request;
 mod schema_fit;
 pub mod signature;

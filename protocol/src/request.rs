@@ -11,6 +11,7 @@ use crate::json::JsonSyntaxError;
 use cursor::{CursorResult, JsonCursor, decoded};
 
 mod cursor;
+mod diagnostics;
 mod pieces;
 mod placed;
 mod prefix;
@@ -25,6 +26,7 @@ mod tools;
 mod trimmed;
 mod usage;
 
+pub use diagnostics::with_diagnostics;
 pub use pieces::Pieces;
 pub(crate) use placed::placed;
 pub use prefix::{PrefixChange, PromptPrefix};

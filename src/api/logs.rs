@@ -106,6 +106,8 @@ pub(super) struct CallRow {
 #[derive(Serialize)]
 struct CacheLossRow {
     cause: &'static str,
+    /// Whether the provider itself reported the cause.
+    by_provider: bool,
     /// In words.
     reason: String,
     tokens: u64,
@@ -117,6 +119,7 @@ impl From<&CacheLoss> for CacheLossRow {
     fn from(loss: &CacheLoss) -> Self {
         Self {
             cause: loss.cause.name(),
+            by_provider: loss.by_provider,
             reason: loss.cause.to_string(),
             tokens: loss.tokens,
             cost_micro_dollars: loss.micro_dollars,

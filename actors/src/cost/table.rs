@@ -81,9 +81,23 @@ impl PriceTable {
         })
     }
 
-    /// The cost of a request that ended at this time; `None` if the price is not known.
-    pub fn cost(&self, (provider, model): (&str, &str), usage: &Usage, at: Millis) -> Option<Cost> {
-        Some(self.price(provider, model, at)?.price.cost(usage, at))
+    /// The cost of a request that ended at this time; `None` if the price is not known. A cost that the upstream has `reported` is
+    /// used unless the user has set a price for this provider.
+    pub fn cost(
+        &self,
+        (provider, model): (&str, &str),
+        (usage, reported): (&Usage, Option<u64>),
+        at: Millis,
+    ) -> Option<Cost> {
+        let own = self.providers.get(provider).and_then(|prices| prices.own.price(model));
+        let known = own.or_else(|| self.price(provider, model, at));
+        let computed = known.map(|known| known.price.cost(usage, at));
+        match reported {
+            Some(micro_dollars) if own.is_none() => {
+                Some(Cost { micro_dollars, ..computed.unwrap_or_default() })
+            }
+            Some(_) | None => computed,
+        }
     }
 }
 
@@ -135,7 +149,17 @@ mod tests {
     #[test]
     fn free_is_not_unpriced() {
         let usage = Usage { input: 5, ..Usage::default() };
-        assert_eq!(table().cost(("q", "local-x"), &usage, 0), Some(Cost::default()));
-        assert_eq!(table().cost(("q", "unknown"), &usage, 0), None);
+        assert_eq!(table().cost(("q", "local-x"), (&usage, None), 0), Some(Cost::default()));
+        assert_eq!(table().cost(("q", "unknown"), (&usage, None), 0), None);
+    }
+
+    #[test]
+    fn the_upstreams_own_account_precedes_all_but_the_users_price_for_the_provider() {
+        let usage = Usage { input: 1_000_000, ..Usage::default() };
+        let cost = |provider, model| {
+            table().cost((provider, model), (&usage, Some(77)), 0).map(|cost| cost.micro_dollars)
+        };
+        assert_eq!(cost("p", "m"), Some(10));
+        assert_eq!([cost("q", "m"), cost("q", "n"), cost("q", "unknown")], [Some(77); 3]);
     }
 }

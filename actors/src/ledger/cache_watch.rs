@@ -10,10 +10,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use vandamme_protocol::reported::CacheMissReason;
 use vandamme_protocol::request::{PrefixChange, PromptPrefix};
 use vandamme_protocol::vocabulary::Usage;
 
-use super::Record;
+use super::{Record, RequestSummary};
 use crate::clock::{self, Millis};
 use crate::secret::KeyId;
 
@@ -33,6 +34,8 @@ const WARNING_INTERVAL: Millis = 60_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheLoss {
     pub cause: CacheLossCause,
+    /// Whether the provider itself reported the cause.
+    pub by_provider: bool,
     /// The tokens that the cache held and that were not read from it.
     pub tokens: u64,
     /// What they cost more than from the cache; `None` if the price is not known.
@@ -53,8 +56,8 @@ pub enum CacheLossCause {
     },
     Tools,
     System,
-    /// A message of the history changed, was inserted or was removed; counted from 1.
-    Message(u32),
+    /// A message of the history changed, was inserted or was removed; counted from 1, `None` if only the provider saw it.
+    Message(Option<u32>),
     /// The request begins with the same prompt: the vendor no longer had it.
     Vendor,
 }
@@ -85,7 +88,8 @@ impl fmt::Display for CacheLossCause {
             }
             Self::Tools => f.write_str("the tools changed"),
             Self::System => f.write_str("the system prompt changed"),
-            Self::Message(number) => write!(f, "message {number} changed"),
+            Self::Message(Some(number)) => write!(f, "message {number} changed"),
+            Self::Message(None) => f.write_str("the messages changed"),
             Self::Vendor => f.write_str("the prompt is the same, but the provider no longer had it"),
         }
     }
@@ -119,6 +123,7 @@ pub struct CacheView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lost {
     pub(super) cause: CacheLossCause,
+    pub(super) by_provider: bool,
     pub(super) tokens: u64,
     /// Whether a warning is due.
     pub(super) warn: bool,
@@ -163,6 +168,8 @@ struct Conversation {
     cached: u64,
     kept: Duration,
     ended: Millis,
+    /// The id of the reply.
+    message_id: Option<Box<str>>,
 }
 
 impl CacheWatch {
@@ -186,6 +193,14 @@ impl CacheWatch {
         self.losses = self.losses.saturating_add(1);
         self.lost_tokens = self.lost_tokens.saturating_add(lost.tokens);
         Some(lost)
+    }
+
+    /// The id of the reply to the last request of the conversation that this request continues.
+    pub(super) fn previous_message(&self, request: &RequestSummary) -> Option<Box<str>> {
+        let key = SessionKey { client: request.client.clone(), session: request.session.clone()? };
+        let prefix = request.prefix.as_ref()?;
+        let mut conversations = self.sessions.get(&key)?.conversations.iter().rev();
+        conversations.find(|known| known.is_continued_by(request, prefix))?.message_id.clone()
     }
 
     /// Adds what a loss of this record's session has cost.
@@ -213,7 +228,8 @@ impl CacheWatch {
 
 impl Session {
     fn note(&mut self, record: &Record, prefix: &Arc<PromptPrefix>, ended: Millis) -> Option<Lost> {
-        let continued = self.conversations.iter().position(|known| known.is_continued_by(record, prefix));
+        let continued =
+            self.conversations.iter().position(|known| known.is_continued_by(&record.request, prefix));
         let Some(at) = continued else {
             if self.conversations.len() >= MOST_CONVERSATIONS {
                 self.conversations.remove(0);
@@ -225,14 +241,15 @@ impl Session {
         let known = self.conversations.remove(at);
         let loss = known.loss(record, prefix, ended);
         self.conversations.push(Conversation::new(record, prefix, known.kept, ended));
-        let (cause, tokens) = loss?;
+        let (own, tokens) = loss?;
+        let reported = reported(record, own);
         self.losses = self.losses.saturating_add(1);
         self.lost_tokens = self.lost_tokens.saturating_add(tokens);
         let warn = self.warned.is_none_or(|warned| ended.saturating_sub(warned) >= WARNING_INTERVAL);
         if warn {
             self.warned = Some(ended);
         }
-        Some(Lost { cause, tokens, warn })
+        Some(Lost { cause: reported.unwrap_or(own), by_provider: reported.is_some(), tokens, warn })
     }
 
     fn view(&self, key: &SessionKey) -> SessionCache {
@@ -261,13 +278,14 @@ impl Conversation {
             cached: cache_read.saturating_add(cache_creation),
             kept,
             ended,
+            message_id: record.reported.message_id.clone(),
         }
     }
 
-    fn is_continued_by(&self, record: &Record, prefix: &PromptPrefix) -> bool {
+    fn is_continued_by(&self, request: &RequestSummary, prefix: &PromptPrefix) -> bool {
         let shorter = self.prefix.messages.len().min(prefix.messages.len());
-        self.requested == record.request.model
-            && self.agent == record.request.agent
+        self.requested == request.model
+            && self.agent == request.agent
             && shorter > 0
             && self.prefix.common_messages(prefix) * 2 >= shorter
     }
@@ -300,10 +318,21 @@ impl Conversation {
         match self.prefix.change(prefix) {
             Some(PrefixChange::Tools) => CacheLossCause::Tools,
             Some(PrefixChange::System) => CacheLossCause::System,
-            Some(PrefixChange::Message(number)) => CacheLossCause::Message(number),
+            Some(PrefixChange::Message(number)) => CacheLossCause::Message(Some(number)),
             None => CacheLossCause::Vendor,
         }
     }
+}
+
+/// The cause that the provider reports.
+fn reported(record: &Record, own: CacheLossCause) -> Option<CacheLossCause> {
+    Some(match record.reported.cache_miss? {
+        CacheMissReason::Model => CacheLossCause::Target,
+        CacheMissReason::System => CacheLossCause::System,
+        CacheMissReason::Tools => CacheLossCause::Tools,
+        CacheMissReason::Messages if matches!(own, CacheLossCause::Message(_)) => own,
+        CacheMissReason::Messages => CacheLossCause::Message(None),
+    })
 }
 
 /// All tokens of the prompt.
@@ -373,7 +402,7 @@ mod tests {
         assert_eq!(cause(&Turn { system: "be long", ..lost }, MINUTE), Some(CacheLossCause::System));
         assert_eq!(cause(&Turn { tools: "Write", ..lost }, MINUTE), Some(CacheLossCause::Tools));
         let edited = Turn { messages: &["a", "B", "c"], cached: (9_000, 42_000), ..FIRST };
-        assert_eq!(after_first(&edited, MINUTE), Some((CacheLossCause::Message(2), 41_000)));
+        assert_eq!(after_first(&edited, MINUTE), Some((CacheLossCause::Message(Some(2)), 41_000)));
         let expired =
             CacheLossCause::Expired { gap: Duration::from_secs(6 * 60), kept: Duration::from_secs(5 * 60) };
         assert_eq!(cause(&lost, 6 * MINUTE), Some(expired));
@@ -433,6 +462,29 @@ mod tests {
         assert!(!is_lost(|record| record.request.model = "another".into()));
         assert!(!is_lost(|record| record.request.client = Some("another".into())));
         assert!(!is_lost(|record| record.elapsed = Duration::from_secs(120)), "they ran side by side");
+    }
+
+    /// The provider's own word precedes the comparison, which cannot see everything.
+    #[test]
+    fn the_providers_word_precedes_ours() {
+        let next = Turn { messages: &["a", "b", "c"], cached: (0, 51_000), ..FIRST };
+        for (reason, cause) in [
+            (CacheMissReason::Tools, CacheLossCause::Tools),
+            (CacheMissReason::System, CacheLossCause::System),
+            (CacheMissReason::Model, CacheLossCause::Target),
+            (CacheMissReason::Messages, CacheLossCause::Message(None)),
+        ] {
+            let mut watch = CacheWatch::default();
+            let mut first = FIRST.record();
+            first.reported.message_id = Some("msg_1".into());
+            watch.note(&first, 0);
+            let mut record = next.record();
+            assert_eq!(watch.previous_message(&record.request).as_deref(), Some("msg_1"));
+            record.reported.cache_miss = Some(reason);
+            let lost = watch.note(&record, MINUTE).unwrap();
+            assert_eq!((lost.cause, lost.by_provider), (cause, true));
+            assert_eq!(watch.previous_message(&record.request), None, "this reply had no id");
+        }
     }
 
     /// A side request in between does not hide that the conversation goes on.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use vandamme_protocol::reported::Reported;
 use vandamme_protocol::vocabulary::Usage;
 
 use super::{CacheLoss, RequestSummary};
@@ -42,6 +43,8 @@ pub struct Record {
     pub status: u16,
     pub upstream_calls: u32,
     pub usage: Usage,
+    /// What the upstream reports about its reply.
+    pub reported: Reported,
     /// The tool calls in the reply.
     pub tool_calls: u32,
     /// Why the model stopped, in the words of Anthropic's API.

@@ -171,7 +171,7 @@ impl SlotAccess {
     /// What a request has cost that ended at this time; `None` if that is not known, or if it reached no provider.
     pub(super) fn cost(&self, record: &Record, ended: Millis) -> Option<Cost> {
         let (provider, model) = (record.provider.as_deref()?, record.model.as_deref()?);
-        self.slot.prices.load().cost((provider, model), &record.usage, ended)
+        self.slot.prices.load().cost((provider, model), (&record.usage, record.reported.cost), ended)
     }
 
     /// What `tokens` of a request's prompt have cost more than from the cache; `None` if the price is not known.
@@ -186,7 +186,7 @@ impl SlotAccess {
             cache_creation_1h: usage.cache_creation_1h.min(usage.cache_creation - written),
             ..usage
         };
-        let [paid, kept] = [usage, kept].map(|usage| prices.cost(target, &usage, ended));
+        let [paid, kept] = [usage, kept].map(|usage| prices.cost(target, (&usage, None), ended));
         Some(paid?.micro_dollars.saturating_sub(kept?.micro_dollars))
     }
 

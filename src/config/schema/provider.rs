@@ -217,6 +217,14 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     .with_example("\"mycorp-*\" = { input = 0.5, output = 1.5, cache-read = 0.05 }")
     .with_guide("cost.md#set-your-own-prices"),
     SettingDeclaration::new(
+        "cache-diagnostics",
+        Value(Flag),
+        "Whether requests with a session ask an Anthropic-format provider why their prompt was not found in its cache, so that a \
+         warning about a lost cache names the provider's reason. This adds `diagnostics` to the body.",
+    )
+    .with_implied_default("false")
+    .with_guide("cost.md#lost-caches"),
+    SettingDeclaration::new(
         "reasoning-models",
         Value(Words),
         "Models (`*` matches any characters) that receive the reasoning parameter. By default these are the models in the table of \
