@@ -24,6 +24,8 @@ const RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(15);
 /// The steps of pruning after one batch, so that pruning is faster than writing.
 const STEPS: usize = 4;
+/// How long the end waits for other processes.
+const LAST_WAIT: Duration = Duration::from_millis(500);
 /// Bounds of a history in memory.
 const IN_MEMORY: u64 = 10_000;
 
@@ -83,7 +85,7 @@ impl Writer {
             match self.queue.next(MAINTENANCE) {
                 Next::Write(batch) => {
                     if !self.write(&batch) {
-                        return;
+                        break;
                     }
                     self.prune(STEPS);
                 }
@@ -94,13 +96,25 @@ impl Writer {
                 self.maintain();
             }
         }
-        // Its last connection moves the journal into the database.
+        self.end();
+    }
+
+    /// Moves the journal into the database, so that the file is complete by itself.
+    fn end(&mut self) {
+        if let Some(connection) = self.connection.take().filter(|_| self.settings.file.is_some()) {
+            let connection = connection.lock();
+            // If another process uses the file, the journal stays.
+            let _ = connection
+                .busy_timeout(LAST_WAIT)
+                .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+        }
         self.state.set_source(Source::None);
+        self.queue.end();
     }
 
     /// Writes a batch, however long it takes; `false` if the queue closes before it is written.
     fn write(&mut self, batch: &Batch) -> bool {
-        let mut pause = RETRY;
+        let (mut pause, mut is_last) = (RETRY, false);
         loop {
             match self.try_write(batch) {
                 Ok(new) => {
@@ -116,10 +130,11 @@ impl Writer {
                 }
                 Err(error) => self.failed(&error),
             }
-            if self.queue.pause(pause) {
-                // One last attempt: the process ends.
-                return self.try_write(batch).is_ok();
+            if is_last {
+                return false;
             }
+            // While the process ends, there is one more attempt.
+            is_last = self.queue.pause(pause);
             pause = (2 * pause).min(LONGEST_RETRY);
         }
     }

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
+use serde::Serialize;
 use vandamme_actors::history::{RequestPage, RequestQuery, StoredRequest};
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
@@ -14,7 +14,7 @@ use crate::api::render_error;
 use crate::api::{query, report};
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
-use crate::usage_report::{Csv, Form, cells, read_filter, recent};
+use crate::usage_report::{Csv, Form, Members, read_filter, recent};
 
 /// The most requests of an answer in JSON and in CSV, and the usual number.
 const MOST: usize = 1_000;
@@ -30,6 +30,14 @@ struct Question {
     form: Form,
 }
 
+/// A page of requests.
+#[derive(Serialize)]
+struct Answer {
+    requests: Vec<Members>,
+    /// The cursor of the next page.
+    next: Option<String>,
+}
+
 pub(crate) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     let id = RequestId::new();
     if let Some(refusal) = refusal(&request, &gateway, &id) {
@@ -43,10 +51,10 @@ pub(crate) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     match history.requests(query).await {
         Ok(RequestPage { requests, next }) => match form {
             Form::Json => {
-                let rows: Vec<_> =
-                    requests.iter().map(|request| request_row::row(request, &live.secrets)).collect();
-                let next = next.map(|next| next.to_string());
-                report::uncached(HttpResponse::Ok().json(json!({"requests": rows, "next": next})))
+                let rows = requests.iter().map(|request| request_row::row(request, &live.secrets));
+                let answer =
+                    Answer { requests: rows.collect(), next: next.map(|next| next.to_string()) };
+                report::uncached(HttpResponse::Ok().json(answer))
             }
             Form::Csv => csv_file("requests", csv_of(&requests, &live.secrets)),
         },
@@ -110,7 +118,7 @@ impl Question {
 
 fn csv_of(requests: &[StoredRequest], secrets: &Secrets) -> String {
     let columns = |request: &StoredRequest| {
-        let mut cells = cells(&request_row::row(request, secrets));
+        let mut cells = request_row::row(request, secrets).cells();
         // Lists have no form in a table.
         cells.retain(|(name, _)| name != "calls" && name != "failed_targets");
         cells
