@@ -60,7 +60,7 @@ fn usage_equals_what_the_upstream_reported() {
     assert!(refused.error_message().contains("requested-model"), "{refused}");
 }
 
-/// Requirement (checklist 33): the details of a request have every upstream call, and the list has every request, newest
+/// Checklist 33: Request details show each upstream try with key hash, status and duration. The list has every request, newest
 /// first, in pages.
 #[test]
 fn requests_are_listed_in_pages_and_one_by_one() {
@@ -88,6 +88,11 @@ fn requests_are_listed_in_pages_and_one_by_one() {
     let one = gateway.get(&format!("/api/ui/requests/{}", row["request_id"].as_str().unwrap())).json();
     assert_eq!(&one, row);
     assert_eq!((&one["status"], &one["end"], &one["provider"]), (&200.into(), &"succeeded".into(), &"openai".into()));
+    let call = &one["calls"][0];
+    let key = call["key"].as_str().unwrap_or_default();
+    assert!(key.len() == 8 && key.bytes().all(|byte| byte.is_ascii_hexdigit()), "{one}");
+    assert_eq!((&call["status"], &call["outcome"], &call["model"]), (&200.into(), &"answered".into(), &"model-3".into()));
+    assert!(call["elapsed_ms"].as_u64() <= one["elapsed_ms"].as_f64().map(|ms| ms.ceil() as u64), "{one}");
     assert_eq!(gateway.get("/api/ui/requests/req_none").status(), 404);
 }
 
