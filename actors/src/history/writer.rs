@@ -19,11 +19,15 @@ use crate::clock;
 
 /// Between two looks at the size and the age of the history.
 const MAINTENANCE: Duration = Duration::from_secs(60);
+/// Between two counts of all rows. In between, the writer adds up its own.
+const RECOUNT: Duration = Duration::from_secs(3_600);
 /// The first and the longest wait before another attempt after a failure.
 const RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(15);
 /// The steps of pruning after one batch, so that pruning is faster than writing.
 const STEPS: usize = 4;
+/// The steps of pruning by age: less than a second's work in each minute.
+const MAINTENANCE_STEPS: usize = 50;
 /// How long the end waits for other processes.
 const LAST_WAIT: Duration = Duration::from_millis(500);
 /// Bounds of a history in memory.
@@ -47,6 +51,8 @@ pub(super) struct Writer {
     id: i64,
     connection: Option<Arc<Mutex<Connection>>>,
     counts: Counts,
+    /// When the rows were counted; `None` if the database is newly opened.
+    counted: Option<Instant>,
     maintained: Instant,
     /// The database as this writer last saw it; another value means that another process has written.
     data_version: i64,
@@ -68,6 +74,7 @@ impl Writer {
             id: fastrand::i64(1..),
             connection: None,
             counts: Counts::default(),
+            counted: None,
             maintained: Instant::now(),
             data_version: 0,
             has_warned: false,
@@ -82,12 +89,15 @@ impl Writer {
         // The starter may have given up waiting.
         let _ = opened.try_send(());
         loop {
+            self.count();
             match self.queue.next(MAINTENANCE) {
                 Next::Write(batch) => {
                     if !self.write(&batch) {
                         break;
                     }
-                    self.prune(STEPS);
+                    if self.counts.requests > self.settings.retention.requests {
+                        self.prune(STEPS);
+                    }
                 }
                 Next::Idle => {}
                 Next::Closed => break,
@@ -186,7 +196,7 @@ impl Writer {
         let now = clock::wall();
         totals::mark_alive(&connection, self.id, now)?;
         totals::fold(&mut connection, now)?;
-        self.counts = Counts::read(&connection)?;
+        self.counted = None;
         self.data_version = 0;
         self.read_totals(&connection)?;
         let connection = Arc::new(Mutex::new(connection));
@@ -262,17 +272,30 @@ impl Writer {
         }
         let read = {
             let connection = connection.lock();
-            let read = totals::mark_alive(&connection, self.id, clock::wall())
+            totals::mark_alive(&connection, self.id, clock::wall())
                 .and_then(|()| self.read_totals(&connection))
-                .and_then(|()| Counts::read(&connection));
-            read
         };
-        match read {
-            Ok(counts) => self.counts = counts,
+        if let Err(error) = read {
+            self.failed(&error.into());
+        }
+        self.prune(MAINTENANCE_STEPS);
+        self.publish_counts();
+    }
+
+    /// Counts the rows if that is due. A large database takes a while, so that the start does not wait for it.
+    fn count(&mut self) {
+        if self.counted.is_some_and(|counted| counted.elapsed() < RECOUNT) {
+            return;
+        }
+        let Some(connection) = self.connection.clone() else { return };
+        let counts = Counts::read(&connection.lock());
+        match counts {
+            Ok(counts) => {
+                (self.counts, self.counted) = (counts, Some(Instant::now()));
+                self.publish_counts();
+            }
             Err(error) => self.failed(&error.into()),
         }
-        self.prune(STEPS);
-        self.publish_counts();
     }
 
     fn prune(&mut self, steps: usize) {
