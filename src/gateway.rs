@@ -30,6 +30,8 @@ use crate::caller::GatewayKeys;
 use crate::config::{Config, DemoMode, ListenerTls};
 use crate::demo::{self, Demo};
 use crate::failure::Failure;
+use crate::live::Live;
+use crate::login::Logins;
 use crate::process::control::Reloaded;
 use crate::single_flight::SingleFlight;
 
@@ -56,6 +58,10 @@ pub(crate) struct Gateway {
     pub(crate) listings: SingleFlight<ListingKey, Result<Listing, Failure>>,
     /// The check of `GET /health/live` that runs now.
     pub(crate) liveness: SingleFlight<(), Vec<String>>,
+    /// The last hour of requests.
+    pub(crate) last_hour: Arc<Live>,
+    /// The sessions of the dashboard.
+    pub(crate) logins: Logins,
     /// The demo provider. Once started it stays, since requests to it may be in flight.
     demo: Mutex<Option<Demo>>,
     in_flight: Arc<AtomicUsize>,
@@ -190,6 +196,8 @@ impl Gateway {
             failures: RecentFailures::default(),
             listings: SingleFlight::default(),
             liveness: SingleFlight::default(),
+            last_hour: Arc::new(Live::new()),
+            logins: Logins::default(),
             demo: Mutex::new(demo),
             in_flight: Arc::default(),
             watchers: Arc::default(),
@@ -251,6 +259,7 @@ impl Gateway {
     /// Called once, before the first request.
     pub(crate) fn listens(&self, listener: Listener) {
         self.listener.get_or_init(|| listener);
+        self.last_hour.watch(&self.registry);
     }
 
     /// The reloads that are ordered over HTTP from now on. Called once.

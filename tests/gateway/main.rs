@@ -20,6 +20,7 @@ mod connections;
 mod container;
 mod cors;
 mod count_tokens;
+mod dashboard;
 mod demo;
 mod discovery;
 mod documented;
