@@ -75,8 +75,7 @@ impl UsageArgs {
                 return Exit::Usage;
             }
         };
-        let overrides =
-            Overrides { port: self.port, config: self.config.clone(), ..Overrides::of_process() };
+        let overrides = Overrides { port: self.port, config: self.config.clone(), ..Overrides::of_process() };
         let config = match Config::load(&overrides) {
             Ok(config) => config,
             Err(errors) => return report_errors(&errors),
@@ -155,7 +154,9 @@ fn read_file(config: &Config, question: &UsageQuestion) -> Result<Vec<u8>, Strin
         return Err(format!("no gateway runs, and there is no history at {}", path.display()));
     }
     let rows = usage_of_file(path, &question.query).map_err(|error| match error {
-        HistoryError::Unavailable(reason) => format!("the history {} cannot be read: {reason}", path.display()),
+        HistoryError::Unavailable(reason) => {
+            format!("the history {} cannot be read: {reason}", path.display())
+        }
         error @ (HistoryError::NotRunning
         | HistoryError::Busy
         | HistoryError::TooSlow

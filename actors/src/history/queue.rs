@@ -51,7 +51,12 @@ pub(super) enum Next {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { waiting: Mutex::default(), arrived: Condvar::new(), written: watch::Sender::new(0), ended: watch::Sender::new(false) }
+        Self {
+            waiting: Mutex::default(),
+            arrived: Condvar::new(),
+            written: watch::Sender::new(0),
+            ended: watch::Sender::new(false),
+        }
     }
 }
 

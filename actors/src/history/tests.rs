@@ -47,7 +47,8 @@ impl Drop for Directory {
 }
 
 fn finished(id: u64, ended: u64) -> FinishedRequest {
-    let request = RequestSummary { model: "fast".into(), streamed: true, size: 10, ..RequestSummary::default() };
+    let request =
+        RequestSummary { model: "fast".into(), streamed: true, size: 10, ..RequestSummary::default() };
     let record = Record {
         request_id: format!("req_{id}").into(),
         request: RequestSummary { api: Some(Api::Messages), ..request },
@@ -273,11 +274,15 @@ fn a_database_of_version_1_is_migrated() {
 
     let mut new = schema::open(&directory.file()).unwrap();
 
-    let version: usize = new.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap() as usize;
+    let version: usize =
+        new.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap() as usize;
     assert_eq!(version, MIGRATIONS.len());
     // A process of the version before may still write.
     for (connection, id) in [(&mut old, 2), (&mut new, 3)] {
-        write_batch(connection, &Batch { requests: vec![Arc::new(finished(id, 5))], merged: Merged::default() });
+        write_batch(
+            connection,
+            &Batch { requests: vec![Arc::new(finished(id, 5))], merged: Merged::default() },
+        );
     }
     assert_eq!(total(&new, &all(&[], None)).requests, 3);
     assert!(details::request(&new, "req_1").unwrap().is_some());
@@ -288,7 +293,8 @@ fn a_database_of_version_1_is_migrated() {
 fn a_request_is_read_as_it_was_recorded() {
     let mut connection = schema::in_memory().unwrap();
     let mut finished = finished(1, 9_000);
-    finished.record.end = RequestEnd::Failed { kind: "overloaded_error", message: "busy sk-secret".to_owned() };
+    finished.record.end =
+        RequestEnd::Failed { kind: "overloaded_error", message: "busy sk-secret".to_owned() };
     finished.record.failed_targets = vec!["q:n".to_owned()];
     finished.record.request.session = Some("s".into());
     finished.cost = Some(Cost { micro_dollars: 7, saved_micro_dollars: -2 });
@@ -353,7 +359,11 @@ fn what_is_old_or_too_much_is_removed_and_the_sums_stay() {
     assert!(!prune::step(&mut connection, &roomy, &mut counts, 100 * HOUR).unwrap());
     assert_eq!(Counts::read(&connection).unwrap().requests, 5);
     assert_eq!(total(&connection, &all(&[], None)).requests, 30, "from the sums");
-    assert_eq!(total(&connection, &all(&[], Some(Duration::from_secs(60)))).requests, 30, "finer than they are");
+    assert_eq!(
+        total(&connection, &all(&[], Some(Duration::from_secs(60)))).requests,
+        30,
+        "finer than they are"
+    );
     let selection = Selection { since: 80 * HOUR, until: 97 * HOUR, filters: vec![] };
     let some = UsageQuery { selection, ..all(&[], None) };
     assert_eq!(total(&connection, &some).requests, 17);
@@ -406,7 +416,8 @@ async fn a_history_continues_where_it_ended() {
 async fn a_database_that_cannot_be_used_does_not_fail_the_start() {
     let directory = Directory::new();
     std::fs::create_dir_all(directory.0.join("state")).unwrap();
-    std::fs::write(directory.file(), "this is no database, but long enough to look like one ".repeat(40)).unwrap();
+    std::fs::write(directory.file(), "this is no database, but long enough to look like one ".repeat(40))
+        .unwrap();
     let history = start(&directory);
     history.record(&Arc::new(finished(1, clock::wall())));
     assert_eq!(count(&history).await, 1);
@@ -424,8 +435,9 @@ async fn a_database_that_cannot_be_used_does_not_fail_the_start() {
     history.record(&Arc::new(finished(1, clock::wall())));
     assert_eq!(count(&history).await, 1);
     assert_eq!(history.status().storage, HistoryStorage::Memory);
-    let tables: u64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).unwrap() as u64;
+    let tables: u64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+        .unwrap() as u64;
     assert_eq!(tables, 0, "it is left alone");
 }
 

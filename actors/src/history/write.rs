@@ -95,7 +95,8 @@ fn add_to_buckets(
 ) -> rusqlite::Result<u64> {
     let span = to_sql(span / 1000);
     let keys = ["span", "start"].into_iter().chain(COLUMNS);
-    let matching: Vec<_> = keys.clone().enumerate().map(|(at, name)| format!("{name} = ?{}", at + 1)).collect();
+    let matching: Vec<_> =
+        keys.clone().enumerate().map(|(at, name)| format!("{name} = ?{}", at + 1)).collect();
     let names: Vec<_> = SUMS.iter().map(|(name, _)| *name).collect();
     let mut find = transaction.prepare(&format!(
         "SELECT {} FROM buckets WHERE {}",
@@ -117,7 +118,8 @@ fn add_to_buckets(
         };
         let mut values = key(&group);
         let mut stored = find.query_row(params_from_iter(&values), |row| columns::sums(row, 0)).optional()?;
-        if stored.is_none() && count.query_row((span, to_sql(start)), |row| number(row, 0))? >= GROUPS as u64 {
+        if stored.is_none() && count.query_row((span, to_sql(start)), |row| number(row, 0))? >= GROUPS as u64
+        {
             values = key(&group.collapsed());
             stored = find.query_row(params_from_iter(&values), |row| columns::sums(row, 0)).optional()?;
         }
@@ -179,11 +181,7 @@ pub(super) const DETAILS: [&str; 36] = [
 ];
 
 static INSERT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
-    format!(
-        "INSERT INTO requests ({}) VALUES ({})",
-        DETAILS.join(", "),
-        vec!["?"; DETAILS.len()].join(", ")
-    )
+    format!("INSERT INTO requests ({}) VALUES ({})", DETAILS.join(", "), vec!["?"; DETAILS.len()].join(", "))
 });
 
 fn detail_values(stored: &StoredRequest) -> [Value; DETAILS.len()] {

@@ -302,8 +302,7 @@ impl Writer {
         for _ in 0..steps {
             let Some(connection) = self.connection.clone() else { return };
             let retention = self.settings.retention;
-            let pruned =
-                prune::step(&mut connection.lock(), &retention, &mut self.counts, clock::wall());
+            let pruned = prune::step(&mut connection.lock(), &retention, &mut self.counts, clock::wall());
             match pruned {
                 Ok(true) => {}
                 Ok(false) => return,

@@ -15,11 +15,11 @@ pub(crate) async fn usage(request: HttpRequest, gateway: web::Data<Gateway>) -> 
     if let Some(refusal) = refusal(&request, &gateway, &id) {
         return refusal;
     }
-    let UsageQuestion { query, form } =
-        match UsageQuestion::parse(request.query_string(), SystemTime::now()) {
-            Ok(question) => question,
-            Err(message) => return invalid(&message, &id),
-        };
+    let UsageQuestion { query, form } = match UsageQuestion::parse(request.query_string(), SystemTime::now())
+    {
+        Ok(question) => question,
+        Err(message) => return invalid(&message, &id),
+    };
     let history = gateway.registry.load().history.clone();
     match history.usage(query.clone()).await {
         Ok(rows) => match form {

@@ -16,7 +16,8 @@ fn rows() -> Vec<Row> {
     let table = include_str!("../../../SECURITY.md").lines().filter_map(|line| {
         let cells: Vec<&str> = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect();
         let [class, methods, path] = cells[..] else { return None };
-        let path = path.strip_prefix('`')?.strip_suffix('`')?.replace("{id}", MODEL).replace("{page}", "traffic");
+        let path =
+            path.strip_prefix('`')?.strip_suffix('`')?.replace("{id}", MODEL).replace("{page}", "traffic");
         // tests/gateway/dashboard covers the files and the two forms, which have no place for a key.
         if path.contains("{file}") || methods == "POST" && path.starts_with("/dashboard/") {
             return None;
