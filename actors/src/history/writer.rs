@@ -57,6 +57,8 @@ pub(super) struct Writer {
     /// The database as this writer last saw it; another value means that another process has written.
     data_version: i64,
     has_warned: bool,
+    /// The requests without details that the log has not reported.
+    unreported: u64,
 }
 
 impl Writer {
@@ -78,6 +80,7 @@ impl Writer {
             maintained: Instant::now(),
             data_version: 0,
             has_warned: false,
+            unreported: 0,
         }
     }
 
@@ -99,10 +102,11 @@ impl Writer {
                         self.prune(STEPS);
                     }
                 }
-                Next::Idle => {}
+                Next::Idle => self.report_dropped(),
                 Next::Closed => break,
             }
             if self.maintained.elapsed() >= MAINTENANCE {
+                self.report_dropped();
                 self.maintain();
             }
         }
@@ -133,6 +137,7 @@ impl Writer {
                     }
                     self.state.set_error(None);
                     self.counts.add(batch, new);
+                    self.unreported = self.unreported.saturating_add(batch.merged.requests);
                     self.refresh_totals();
                     self.publish_counts();
                     self.queue.written(batch);
@@ -217,6 +222,16 @@ impl Writer {
             self.data_version = version;
         }
         Ok(())
+    }
+
+    /// Called once a minute at most.
+    fn report_dropped(&mut self) {
+        let dropped = std::mem::take(&mut self.unreported);
+        if dropped > 0 {
+            log::warn!(
+                "the history has no details of {dropped} requests, because the disk was too slow; its sums are complete"
+            );
+        }
     }
 
     /// After a batch. A failure here must not write the batch again.
