@@ -1,16 +1,20 @@
 //! Who may see the dashboard: a session, a key in a header, or this machine if there is no key.
 
+use std::panic::AssertUnwindSafe;
+
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
+use actix_web::error::ErrorInternalServerError;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
+use futures_util::FutureExt as _;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::access;
 use super::endpoint::{INVALID_KEY, Refused};
 use super::report::uncached;
+use super::session;
 use crate::caller;
 use crate::dashboard::{self, Viewer};
 use crate::gateway::Gateway;
@@ -27,7 +31,11 @@ pub(super) async fn require(
     };
     if let Some(viewer) = viewer(request.request(), &gateway) {
         request.extensions_mut().insert(viewer);
-        return next.call(request).await;
+        // A panic fails its own request only.
+        return AssertUnwindSafe(next.call(request))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_panic| Err(ErrorInternalServerError("internal gateway error")));
     }
     let response = match request.path().starts_with("/api/") {
         false => dashboard::refused(request.request(), &gateway),
@@ -51,7 +59,7 @@ fn refusal(gateway: &Gateway) -> Refused {
 }
 
 fn viewer(request: &HttpRequest, gateway: &Gateway) -> Option<Viewer> {
-    if let Some(level) = session(request, gateway) {
+    if let Some(level) = session::level(request, gateway) {
         return Some(Viewer { level, has_session: true });
     }
     let live = gateway.live_config();
@@ -66,15 +74,4 @@ fn viewer(request: &HttpRequest, gateway: &Gateway) -> Option<Viewer> {
         (false, None) => access::is_local(request, gateway),
     };
     if may_read { by_header(Level::Read) } else { None }
-}
-
-/// What the request's session of the dashboard may do. A page of another site gets nothing with it: browsers do not send the
-/// cookie from there, and those that say where a request comes from are believed.
-pub(super) fn session(request: &HttpRequest, gateway: &Gateway) -> Option<Level> {
-    let token = dashboard::session_cookie(request, gateway)?;
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !dashboard::is_own_request(request.headers(), reads) {
-        return None;
-    }
-    gateway.logins.level(token, &gateway.live_config().access)
 }

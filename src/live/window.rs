@@ -96,6 +96,7 @@ mod tests {
     use std::time::Duration;
 
     use vandamme_actors::ledger::{Record, RequestEnd, RequestSummary};
+    use vandamme_protocol::reported::Reported;
     use vandamme_protocol::vocabulary::Usage;
 
     use super::*;
@@ -106,6 +107,7 @@ mod tests {
             request: RequestSummary { streamed: true, ..RequestSummary::default() },
             provider: Some(provider.into()),
             model: Some("m".into()),
+            reported: Reported::default(),
             upstream_api: None,
             failed_targets: vec![],
             calls: vec![],

@@ -54,6 +54,7 @@ fn finished(id: u64, ended: u64) -> FinishedRequest {
         request: RequestSummary { api: Some(Api::Messages), ..request },
         provider: Some("p".into()),
         model: Some("m".into()),
+        reported: vandamme_protocol::reported::Reported::default(),
         upstream_api: None,
         failed_targets: vec![],
         calls: vec![],
