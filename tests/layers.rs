@@ -185,6 +185,7 @@ const DIRECTIONS: [Direction; 3] = [
             Never { from: "serve", to: &["cli"] },
             Never { from: "cli", to: &["api", "dashboard"] },
             Never { from: "dashboard", to: &["api", "cli", "serve", "master"] },
+            Never { from: "views", to: &["proxy", "probe", "dashboard", "api", "cli", "serve", "master"] },
             Never { from: "live", to: &["config", "gateway", "proxy", "dashboard", "api", "cli", "serve"] },
             Never { from: "login", to: &["config", "gateway", "proxy", "dashboard", "api", "cli", "serve"] },
             Never { from: "usage_report", to: &["gateway", "proxy", "api", "cli", "serve"] },
