@@ -69,6 +69,7 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::ACTIVE_STREAM, || [web::get().to(active_requests::stream::watch)]);
         register(app, &routes::RELOAD, || [web::post().to(admin::reload)]);
         register(app, &routes::RESET_HEALTH, || [web::post().to(admin::reset_health)]);
+        register(app, &routes::CANCEL_REQUEST, || [web::post().to(admin::cancel_request)]);
         // After the paths of requests. An id may contain slashes: `vendor/model`.
         register(app, &routes::MODEL, || reads(models::one));
         register(app, &routes::WELCOME, || {

@@ -6,6 +6,7 @@
 //! | `WakeUp` | a request, if the ledger is asleep | – |
 //! | [`Observe`] | pages, tests | [`LedgerView`], [`ActiveView`] or [`TraceView`] |
 //! | [`Observe`] | the export of state | [`ExportedTotals`] |
+//! | [`CancelRequest`] | admin actions | whether the request was in flight |
 //! | `ImportTotals` | the import of state | – |
 //!
 //! Each request updates its own in-flight entry, so that routing sends no message. Starts and ends go to an event
@@ -33,8 +34,10 @@ pub use self::exported::ExportedTotals;
 pub(crate) use self::exported::ImportTotals;
 pub use self::histogram::Histogram;
 pub(crate) use self::in_flight::InFlight;
-pub use self::in_flight::{Active, RequestSummary};
-pub use self::record::{CallRecord, FinishedRequest, Record, RequestEnd};
+pub use self::in_flight::{Active, Cancellation, RequestSummary};
+pub use self::record::{
+    CANCELLED_BY_OPERATOR, CANCELLED_MESSAGE, CallRecord, FinishedRequest, Record, RequestEnd,
+};
 pub(crate) use self::slot::{EventQueue, LedgerSlot};
 use self::slot::{SavedTotals, SlotAccess};
 pub use self::totals::{RequestTotals, Rows, Totals};
@@ -93,6 +96,11 @@ pub(crate) enum LedgerEvent {
     LogOnly(Box<Record>),
 }
 
+/// Ends a request in flight on an operator's order. The answer is whether it was in flight.
+#[derive(Message, Debug)]
+#[rtype(result = "bool")]
+pub struct CancelRequest(pub String);
+
 /// A request has ended while the ledger was asleep.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -121,7 +129,8 @@ impl Ledger {
                     self.totals.own.count(&record, now);
                     has_counted = true;
                     self.traces.keep(&record, now);
-                    let failed = matches!(record.end, RequestEnd::Failed { .. });
+                    let failed =
+                        matches!(record.end, RequestEnd::Failed { .. }) && !record.end.is_cancelled();
                     Self::log(&record, if failed { log::Level::Warn } else { log::Level::Info });
                     self.slot.publish(FinishedRequest { record: *record, ended: now, cost: None });
                 }
@@ -220,6 +229,16 @@ impl Handler<Ping> for Ledger {
 
     fn handle(&mut self, _: Ping, _: &mut Self::Context) {
         self.catch_up();
+    }
+}
+
+impl Handler<CancelRequest> for Ledger {
+    type Result = bool;
+
+    fn handle(&mut self, CancelRequest(id): CancelRequest, _: &mut Self::Context) -> bool {
+        self.catch_up();
+        let in_flight = self.running.get(id.as_str());
+        in_flight.inspect(|in_flight| in_flight.cancel()).is_some()
     }
 }
 

@@ -58,6 +58,7 @@ pub(super) const ACTIVE_REQUESTS: Endpoint = endpoint("GET, HEAD", "/metrics/act
 pub(super) const ACTIVE_STREAM: Endpoint = endpoint("GET", "/metrics/active-requests/stream", Access::Read);
 pub(super) const RELOAD: Endpoint = endpoint("POST", "/admin/reload", Access::Admin);
 pub(super) const RESET_HEALTH: Endpoint = endpoint("POST", "/admin/health/reset", Access::Admin);
+pub(super) const CANCEL_REQUEST: Endpoint = endpoint("POST", "/admin/requests/{id}/cancel", Access::Admin);
 pub(super) const HEALTH: Endpoint = endpoint("GET, HEAD", "/health", Access::Open);
 // For orchestrators and load balancers.
 pub(super) const LIVE: Endpoint = endpoint("GET, HEAD", "/health/live", Access::Open);
@@ -70,7 +71,7 @@ pub(super) const HELLO: Endpoint = endpoint("HEAD", "/api/hello", Access::Open);
 mod tests {
     use super::*;
 
-    const ALL: [Endpoint; 21] = [
+    const ALL: [Endpoint; 22] = [
         MESSAGES,
         COUNT_TOKENS,
         CHAT_COMPLETIONS,
@@ -87,6 +88,7 @@ mod tests {
         ACTIVE_STREAM,
         RELOAD,
         RESET_HEALTH,
+        CANCEL_REQUEST,
         HEALTH,
         LIVE,
         READY,

@@ -8,6 +8,7 @@ mod base_urls;
 mod bounds;
 mod broken_bodies;
 mod built_in_providers;
+mod cancelling;
 mod chat_completions;
 mod client_keys;
 mod coming_from_python;

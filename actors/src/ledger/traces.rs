@@ -7,7 +7,7 @@ use std::time::Duration;
 use vandamme_protocol::request::ToolHistory;
 use vandamme_protocol::vocabulary::Usage;
 
-use super::{Record, RequestEnd, UNKNOWN, printable};
+use super::{CANCELLED_BY_OPERATOR, Record, RequestEnd, UNKNOWN, printable};
 use crate::clock::Millis;
 
 /// The most failures that are kept, and the most requests in total.
@@ -70,8 +70,8 @@ impl Default for Traces {
 impl Traces {
     pub(super) fn keep(&mut self, record: &Record, now: Millis) {
         let trace = Trace::from_record(record, now);
-        // A disconnected client is not a failure, and it is frequent.
-        if matches!(record.end, RequestEnd::Failed { .. }) {
+        // A request that the client or an operator ended is not a failure.
+        if matches!(record.end, RequestEnd::Failed { .. }) && !record.end.is_cancelled() {
             self.errors.push(trace.clone());
         }
         self.traces.push(trace);
@@ -148,6 +148,7 @@ impl TraceError {
 fn original_kind(kind: &str, record: &Record) -> &'static str {
     let upstream = record.upstream_calls > 0;
     match kind {
+        CANCELLED_BY_OPERATOR => "cancelled",
         "authentication_error" | "permission_error" => "auth_error",
         "rate_limit_error" => "rate_limit",
         "invalid_request_error" | "not_found_error" | "request_too_large" => "bad_request",
