@@ -6,6 +6,7 @@ mod configuration;
 mod embedded;
 pub mod exit_code;
 mod explain;
+mod gateway_client;
 mod gateway_tls;
 mod health;
 mod health_reset;
@@ -19,6 +20,7 @@ mod setup;
 mod summary;
 mod table;
 mod test;
+mod top;
 mod upstream;
 mod wrap;
 
@@ -66,6 +68,8 @@ enum Command {
     /// Check the health of a gateway or its providers.
     #[command(subcommand, arg_required_else_help = true)]
     Health(HealthCommand),
+    /// Show live what a running gateway does.
+    Top(top::Top),
     /// Make keys for clients.
     #[command(subcommand, arg_required_else_help = true)]
     Key(key::KeyCommand),
@@ -132,6 +136,7 @@ impl Command {
             Self::Health(HealthCommand::Server(server)) => server.run(),
             Self::Health(HealthCommand::Reset(reset)) => reset.run(),
             Self::Health(HealthCommand::Upstream(upstream)) => upstream.run(),
+            Self::Top(top) => top.run(),
             Self::Key(key) => key.run(),
             Self::Completions(completions) => completions.run(),
             Self::Man(manual) => manual.run(),

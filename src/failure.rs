@@ -169,9 +169,7 @@ impl Failure {
             | Self::NoClientKey(_)
             | Self::Malformed(_)
             | Self::Stopping
-            | Self::Panicked => {
-                RequestEnd::Failed { kind: self.kind().anthropic(), message: self.message() }
-            }
+            | Self::Panicked => RequestEnd::Failed { kind: self.kind().anthropic(), message: self.message() },
         }
     }
 

@@ -19,3 +19,4 @@ mod single_flight;
 pub mod telemetry;
 mod terminal;
 mod timestamp;
+mod top;

@@ -7,8 +7,11 @@ use std::time::Duration;
 use vandamme_protocol::vocabulary::Usage;
 
 use crate::excerpt;
-use crate::ledger::{Cancellation, InFlight, LedgerEvent, MAX_MESSAGE, Record, RequestEnd, RequestSummary, WakeUp};
+use crate::ledger::{
+    Cancellation, InFlight, LedgerEvent, MAX_MESSAGE, Record, RequestEnd, RequestSummary, WakeUp,
+};
 use crate::registry::Registry;
+use crate::secret::KeyId;
 use crate::settings::Metrics;
 use crate::snapshot::Snapshot;
 
@@ -68,6 +71,12 @@ impl RequestRecorder {
     /// Updates the usage and the number of tool calls that the upstream has reported so far.
     pub(crate) fn set_counters(&self, usage: Usage, tool_calls: u32) {
         self.in_flight.set_counters(usage, tool_calls);
+    }
+
+    /// Sets the provider's key of the call that begins.
+    pub fn set_key(&mut self, key: KeyId) {
+        self.in_flight.set_key(key);
+        self.record.key = Some(key);
     }
 
     /// Sets the target that the request is sent to.

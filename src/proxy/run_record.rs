@@ -25,7 +25,7 @@ impl<'r> RunRecord<'r> {
         self.trace.call(lease);
         if let Some(entry) = &mut self.entry {
             entry.routed(&lease.provider.name, &lease.model);
-            entry.record.key = Some(lease.key.id());
+            entry.set_key(lease.key.id());
             entry.record.upstream_calls = number;
         }
     }

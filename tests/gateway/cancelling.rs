@@ -51,7 +51,7 @@ fn cancel_the_only_one(gateway: &Gateway) {
         "{traces}"
     );
     assert_eq!(traces["errors"], json!([]), "it is not a failure");
-    assert!(gateway.log().contains(&format!("{id} was cancelled by an operator")), "{}", gateway.log());
+    gateway.run.await_log(&format!("{id} was cancelled by an operator"));
     let again = cancel(gateway, &id);
     assert_eq!(again.status(), 404, "{again}");
 }
@@ -115,7 +115,7 @@ fn a_stream_ends_with_an_error_event() {
         let last = events.last().expect("an event");
         assert_eq!(last.name, "error", "{reply}");
         assert_eq!(last.data["error"], json!({"type": "api_error", "message": MESSAGE}), "{reply}");
-        assert_eq!(reply.text(), "first", "{reply}");
+        assert!(reply.raw().contains("first"), "what was sent before stays: {reply}");
         assert_healthy(&gateway);
     }
 }

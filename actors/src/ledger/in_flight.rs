@@ -12,6 +12,7 @@ use vandamme_protocol::vocabulary::Usage;
 
 use super::UNKNOWN;
 use crate::clock::{self, Millis};
+use crate::secret::KeyId;
 use crate::settings::Api;
 
 /// A snapshot of a request in flight.
@@ -20,6 +21,8 @@ pub struct Active {
     pub request_id: Arc<str>,
     pub provider: Arc<str>,
     pub model: Arc<str>,
+    /// The key of the latest call; `None` before the first one.
+    pub key: Option<KeyId>,
     pub request: RequestSummary,
     pub since: Millis,
     pub elapsed: Duration,
@@ -58,6 +61,7 @@ pub(crate) struct InFlight {
     summary: OnceLock<RequestSummary>,
     first_hop: Hop,
     counters: TokenCounters,
+    key: LatestKey,
     cancelled: AtomicBool,
     /// The task that carries the request now.
     task: AtomicWaker,
@@ -73,6 +77,19 @@ struct Hop {
     target: OnceLock<(Arc<str>, Arc<str>)>,
     /// The target that the request moved to after a failure here.
     next: OnceLock<Box<Self>>,
+}
+
+/// A key's id, with a further bit if there is one.
+#[derive(Debug, Default)]
+struct LatestKey(AtomicU64);
+
+const HAS_KEY: u64 = 1 << 32;
+
+impl LatestKey {
+    fn get(&self) -> Option<KeyId> {
+        let bits = self.0.load(Ordering::Relaxed);
+        u32::try_from(bits ^ HAS_KEY).ok().map(KeyId::from_bits)
+    }
 }
 
 /// Counters that only grow, each updated independently.
@@ -93,6 +110,7 @@ impl InFlight {
             summary: OnceLock::new(),
             first_hop: Hop::default(),
             counters: TokenCounters::default(),
+            key: LatestKey::default(),
             cancelled: AtomicBool::new(false),
             task: AtomicWaker::new(),
         }
@@ -134,6 +152,11 @@ impl InFlight {
         hop.target.get_or_init(|| (provider.clone(), model.clone()));
     }
 
+    /// Sets the key of the call that begins.
+    pub(crate) fn set_key(&self, key: KeyId) {
+        self.key.0.store(u64::from(key.bits()) | HAS_KEY, Ordering::Relaxed);
+    }
+
     pub(crate) fn set_counters(&self, usage: Usage, tool_calls: u32) {
         let TokenCounters { input, output, cache_read, cache_creation, tool_calls: calls } = &self.counters;
         input.store(usage.input, Ordering::Relaxed);
@@ -154,6 +177,7 @@ impl InFlight {
             request_id: request_id.clone(),
             provider,
             model,
+            key: self.key.get(),
             request: self.summary.get().cloned().unwrap_or_default(),
             since: self.since,
             elapsed: self.elapsed(),
@@ -182,6 +206,7 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+    use crate::secret::ApiKey;
 
     #[derive(Default)]
     struct Woken(AtomicU32);
@@ -220,6 +245,12 @@ mod tests {
         in_flight.routed(0, &"p".into(), &"m".into());
         in_flight.routed(0, &"late".into(), &"late".into());
         assert_eq!(at(&in_flight), ("p".to_owned(), "m".to_owned()));
+
+        assert_eq!(in_flight.snapshot(&id).key, None);
+        for key in ["one", "two"].map(|text| ApiKey::new(text).id()) {
+            in_flight.set_key(key);
+            assert_eq!(in_flight.snapshot(&id).key, Some(key), "the latest one");
+        }
 
         in_flight.routed(1, &"q".into(), &"n".into());
         in_flight.set_summary(RequestSummary { messages: 3, ..RequestSummary::default() });
