@@ -147,12 +147,12 @@ async fn send_request(gateway: &Arc<Gateway>, model: &str) -> Result<Option<Stri
         caller: None,
         trace: RouteTrace::default(),
     };
-    entry.set_summary(request.summary());
+    entry.set_summary(request.summary(&gateway.live_config()));
     let outcome = match proxy::start(gateway.clone(), request, entry, PATIENCE).await {
         RunProgress::Finished(outcome) => outcome,
-        RunProgress::Running(run) => run.await,
+        RunProgress::Running(run, _) => run.await,
     };
-    match outcome.map_err(FailedRun::recorded) {
+    match outcome.map_err(recorded) {
         Ok(ProxyReply::Buffered { body, .. }) => {
             Ok(serde_json::from_slice(&body).ok().and_then(|message: Message| message.id))
         }
@@ -160,6 +160,12 @@ async fn send_request(gateway: &Arc<Gateway>, model: &str) -> Result<Option<Stri
         Ok(ProxyReply::Streaming { .. }) => Ok(None),
         Err(failure) => Err(failed(&failure)),
     }
+}
+
+/// A failure as a client would get it.
+fn recorded(failed: FailedRun) -> Failure {
+    let status = failed.failure().status();
+    failed.close(status, 0)
 }
 
 fn failed(failure: &Failure) -> ProbeOutcome {

@@ -20,6 +20,7 @@ mod retry;
 mod route_trace;
 mod run;
 mod run_record;
+mod session;
 mod start;
 mod target_queue;
 mod translation;
@@ -40,6 +41,7 @@ use vandamme_actors::settings::Api;
 use vandamme_protocol::request::{RequestHead, Streaming};
 
 use crate::caller::Caller;
+use crate::gateway::LiveConfig;
 
 pub(crate) use self::count_tokens::{Count, count};
 pub(crate) use self::deferred::DeferredReply;
@@ -70,7 +72,7 @@ pub(crate) struct ProxyRequest {
 
 impl ProxyRequest {
     /// The request as the ledger records it.
-    pub(crate) fn summary(&self) -> RequestSummary {
+    pub(crate) fn summary(&self, live: &LiveConfig) -> RequestSummary {
         RequestSummary {
             model: (*self.head.model).into(),
             streamed: self.head.delivery == Streaming::Yes,
@@ -79,8 +81,8 @@ impl ProxyRequest {
             size: self.body.len(),
             client: self.caller.as_ref().and_then(|caller| caller.name.clone()),
             api: Some(self.api),
-            session: None,
-            agent: None,
+            session: session::session(self, live),
+            agent: session::agent(self, live),
         }
     }
 

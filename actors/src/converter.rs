@@ -16,6 +16,7 @@ mod clock;
 mod decoded;
 mod early_end;
 mod flow;
+mod guards;
 mod hooks;
 mod outcome;
 
@@ -40,8 +41,8 @@ use self::clock::{Clock, Due};
 pub use self::decoded::content;
 pub use self::early_end::end_replies_here;
 pub use self::flow::{Flow, FlowProgress, Integrity};
+use self::guards::ReplyGuards;
 pub use self::hooks::ReplyHooks;
-use crate::ledger::RequestEnd;
 use crate::outcome::Outcome;
 use crate::provider::Lease;
 use crate::recorder::RequestRecorder;
@@ -73,8 +74,7 @@ pub struct Converter {
     client: ReplySender,
     clock: Clock,
     phase: ConverterPhase,
-    entry: Option<RequestRecorder>,
-    lease: Option<Lease>,
+    guards: ReplyGuards,
     number: u64,
 }
 
@@ -106,6 +106,9 @@ pub fn start(opened: Opened, limits: &Limits, entry: RequestRecorder, lease: Lea
         *next += 1;
         *next
     });
+    if opened.flow.started() {
+        entry.first_event();
+    }
     let mut converter = Converter {
         upstream: opened.upstream,
         flow: opened.flow,
@@ -113,8 +116,7 @@ pub fn start(opened: Opened, limits: &Limits, entry: RequestRecorder, lease: Lea
         client,
         clock: Clock::new(limits),
         phase: ConverterPhase::Streaming,
-        entry: Some(entry),
-        lease: Some(lease),
+        guards: ReplyGuards::new(entry, lease),
         number,
     };
     if let Some(summary) = opened.failed {
@@ -140,7 +142,7 @@ impl Converter {
                 self.abandon();
                 break;
             }
-            if self.entry.as_ref().is_some_and(|entry| entry.poll_cancelled(task).is_ready()) {
+            if self.guards.poll_cancelled(task) {
                 self.cancel();
                 break;
             }
@@ -240,44 +242,21 @@ impl Converter {
 
     fn abandon(&mut self) {
         let summary = self.flow.abandon();
-        self.record(&summary, RequestEnd::Cancelled);
-        self.give_back(Outcome::Cancelled, "");
+        self.guards.cancelled(&summary, self.client.waiting());
         self.phase = ConverterPhase::Over;
     }
 
     fn close(&mut self, summary: ReplySummary, outcome: Outcome) {
-        let end = match &summary.fault {
-            None => RequestEnd::Succeeded,
-            Some(fault) => {
-                RequestEnd::Failed { kind: fault.kind.anthropic(), message: fault.message.clone() }
-            }
-        };
-        self.record(&summary, end);
-        let message = summary.fault.map(|fault| fault.message).unwrap_or_default();
-        self.give_back(outcome, &message);
+        self.guards.ended(summary, outcome, self.batch.len());
         self.flush();
         self.client.end();
         self.phase = ConverterPhase::Lingering;
         self.clock.linger();
     }
 
-    fn record(&mut self, summary: &ReplySummary, end: RequestEnd) {
-        let Some(mut entry) = self.entry.take() else { return };
-        entry.record.usage = summary.usage.unwrap_or_default();
-        entry.record.tool_calls = summary.tool_calls;
-        entry.record.end = end;
-    }
-
-    fn give_back(&mut self, outcome: Outcome, message: &str) {
-        if let Some(lease) = self.lease.take() {
-            lease.finish_with(outcome, message);
-        }
-    }
-
     fn flush(&mut self) {
-        if let Some(entry) = self.entry.as_ref().filter(|_| !self.batch.is_empty()) {
-            let (usage, tool_calls) = self.flow.counted();
-            entry.set_counters(usage, tool_calls);
+        if !self.batch.is_empty() {
+            self.guards.sent(self.batch.len(), self.flow.counted());
         }
         while !self.batch.is_empty() {
             self.client.send(self.batch.take());
@@ -307,7 +286,9 @@ impl Converter {
     /// Says that we are still here, unless the client has not even read what it has.
     fn ping(&mut self) {
         if self.client.is_empty() {
-            self.client.send(Bytes::from_static(self.flow.api().keep_alive()));
+            let ping = self.flow.api().keep_alive();
+            self.guards.pinged(ping.len());
+            self.client.send(Bytes::from_static(ping));
         }
     }
 

@@ -10,9 +10,10 @@ use crate::excerpt;
 use crate::ledger::{
     Cancellation, InFlight, LedgerEvent, MAX_MESSAGE, Record, RequestEnd, RequestSummary, WakeUp,
 };
+use crate::outcome::Outcome;
 use crate::registry::Registry;
 use crate::secret::KeyId;
-use crate::settings::Metrics;
+use crate::settings::{Api, Metrics};
 use crate::snapshot::Snapshot;
 
 /// A request's guard: it writes the record when it is dropped, also if the request is cancelled.
@@ -21,6 +22,21 @@ pub struct RequestRecorder {
     registry: Snapshot<Registry>,
     metrics: Metrics,
     in_flight: Arc<InFlight>,
+}
+
+/// Counts what a client is sent before its request has an outcome.
+pub struct EarlyReply(Arc<InFlight>);
+
+impl EarlyReply {
+    /// The client gets the head of its reply now.
+    pub fn head_sent(&self, status: u16) {
+        self.0.set_early_status(status);
+    }
+
+    /// The client is sent this many bytes of its reply's body.
+    pub fn sent(&self, bytes: usize) {
+        self.0.sent(bytes as u64);
+    }
 }
 
 impl RequestRecorder {
@@ -73,10 +89,42 @@ impl RequestRecorder {
         self.in_flight.set_counters(usage, tool_calls);
     }
 
-    /// Sets the provider's key of the call that begins.
-    pub fn set_key(&mut self, key: KeyId) {
-        self.in_flight.set_key(key);
+    /// Counts what the client is sent before the request has an outcome.
+    pub fn early_reply(&self) -> EarlyReply {
+        EarlyReply(self.in_flight.clone())
+    }
+
+    /// A call to this target is sent now.
+    pub fn call_started(&mut self, provider: &Arc<str>, model: &Arc<str>, api: Api, key: KeyId) {
+        self.in_flight.call_started(provider, model, key);
+        self.record.upstream_api = Some(api);
         self.record.key = Some(key);
+        self.record.upstream_calls += 1;
+    }
+
+    /// The head of the call's reply has arrived.
+    pub fn call_replied(&self, status: u16) {
+        self.in_flight.call_replied(status);
+    }
+
+    /// The call has this outcome.
+    pub fn call_ended(&self, outcome: Outcome) {
+        self.in_flight.call_ended(outcome.label(), outcome != Outcome::Answered);
+    }
+
+    /// The client is sent the first event of its reply, or the head of a whole reply.
+    pub fn first_event(&self) {
+        self.in_flight.set_first_event();
+    }
+
+    /// The client is sent this many bytes of its reply's body.
+    pub fn sent(&self, bytes: usize) {
+        self.in_flight.sent(bytes as u64);
+    }
+
+    /// The client has disconnected before it got this many of those bytes.
+    pub(crate) fn not_sent(&self, bytes: usize) {
+        self.in_flight.not_sent(bytes as u64);
     }
 
     /// Sets the target that the request is sent to.
@@ -103,7 +151,16 @@ impl Drop for RequestRecorder {
         record.elapsed = self.in_flight.elapsed();
         if std::thread::panicking() {
             record.end = RequestEnd::Failed { kind: "api_error", message: "the request panicked".to_owned() };
+            if record.status == 0 {
+                record.status = 500;
+            }
         }
+        record.status = self.in_flight.early_status().unwrap_or(record.status);
+        // A call without an outcome ended with the request.
+        self.in_flight.call_ended(Outcome::Cancelled.label(), false);
+        record.calls = self.in_flight.calls();
+        record.first_event = self.in_flight.first_event();
+        record.reply_size = self.in_flight.reply_size();
         let event = match self.metrics {
             Metrics::Kept => LedgerEvent::Finished(Box::new(record)),
             Metrics::Off if log::log_enabled!(log::Level::Debug) => LedgerEvent::LogOnly(Box::new(record)),

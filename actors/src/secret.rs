@@ -60,15 +60,6 @@ impl KeyId {
         u64::from(self.0).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
 
-    /// See [`KeyId::from_bits`].
-    pub(crate) fn bits(self) -> u32 {
-        self.0
-    }
-
-    pub(crate) fn from_bits(bits: u32) -> Self {
-        Self(bits)
-    }
-
     fn from_text(text: &str) -> Self {
         let digest = Sha256::digest(text.as_bytes());
         Self(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))

@@ -181,6 +181,16 @@ pub enum Api {
     ChatCompletions,
 }
 
+impl Api {
+    /// Its word in the configuration and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Messages => "anthropic",
+            Self::ChatCompletions => "openai",
+        }
+    }
+}
+
 /// The URL scheme of an Azure OpenAI resource: learn.microsoft.com/azure/foundry/openai/api-version-lifecycle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Azure {

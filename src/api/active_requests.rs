@@ -13,6 +13,7 @@ use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::{Api, Metrics};
 use vandamme_protocol::vocabulary::ErrorKind;
 
+use super::logs::{CallRow, millis};
 use super::render_error;
 use super::report;
 use crate::gateway::Gateway;
@@ -75,6 +76,13 @@ struct ActiveRequestRow {
     tool_calls: u32,
     request_size: usize,
     message_count: u32,
+    /// The fields from here on are not in the original's format.
+    api: Option<&'static str>,
+    session: Option<String>,
+    agent: Option<String>,
+    first_event_ms: Option<f64>,
+    reply_size: u64,
+    calls: Vec<CallRow>,
 }
 
 impl ActiveReport {
@@ -122,6 +130,12 @@ impl ActiveRequestRow {
             tool_calls: active.tool_calls,
             request_size: active.request.size,
             message_count: active.request.messages,
+            api: active.request.api.map(Api::name),
+            session: active.request.session.as_deref().map(told),
+            agent: active.request.agent.as_deref().map(told),
+            first_event_ms: active.first_event.map(millis),
+            reply_size: active.reply_size,
+            calls: active.calls.iter().map(|call| CallRow::new(call, secrets)).collect(),
         }
     }
 }

@@ -144,16 +144,18 @@ impl EndpointRequest {
         };
         match read {
             Ok(accepted) => {
-                entry.set_summary(accepted.request.summary());
+                entry.set_summary(accepted.request.summary(&self.gateway.live_config()));
                 self.answer(accepted, entry).await
             }
             Err(refused) => {
-                entry.record.status = self.api.status(refused.0);
                 entry.record.end = match refused.0 {
                     CANCELLED => RequestEnd::cancelled_by_operator(),
                     _ => RequestEnd::Failed { kind: refused.1.anthropic(), message: refused.2.clone() },
                 };
-                refused.response(self.api, &self.id)
+                let response = refused.response(self.api, &self.id);
+                entry.record.status = response.status().as_u16();
+                entry.sent(size_of(&response));
+                response
             }
         }
     }
@@ -210,12 +212,12 @@ impl EndpointRequest {
         let limits = &live.settings.limits;
         let outcome = match proxy::start(gateway, request, entry, limits.head_patience).await {
             RunProgress::Finished(outcome) => outcome,
-            RunProgress::Running(run) => {
-                let body = DeferredReply::new(api, run, limits.ping_interval);
+            RunProgress::Running(run, early) => {
+                let body = DeferredReply::new(api, run, early, limits.ping_interval);
                 return streamed(event_stream(), AdmittedBody { body, _admission: admission }, &id);
             }
         };
-        match outcome.map_err(FailedRun::recorded) {
+        match outcome {
             Ok(ProxyReply::Streaming { headers, body }) => {
                 streamed(headers, AdmittedBody { body, _admission: admission }, &id)
             }
@@ -227,7 +229,7 @@ impl EndpointRequest {
                 };
                 with_request_id(response, &id)
             }
-            Err(failure) => failure.response(api, id.as_str()),
+            Err(failed) => failed_response(failed, api, &id),
         }
     }
 }
@@ -235,6 +237,21 @@ impl EndpointRequest {
 /// The request was cancelled while its body arrived.
 fn cancelled() -> Refused {
     Refused(CANCELLED, ErrorKind::Api, CANCELLED_MESSAGE.to_owned())
+}
+
+/// The failure as a response, as the ledger records it.
+fn failed_response(failed: FailedRun, api: Api, id: &RequestId) -> HttpResponse {
+    let response = failed.failure().clone().response(api, id.as_str());
+    failed.close(response.status().as_u16(), size_of(&response));
+    response
+}
+
+/// The size of a response's body.
+fn size_of(response: &HttpResponse) -> usize {
+    match response.body().size() {
+        BodySize::Sized(size) => usize::try_from(size).unwrap_or(usize::MAX),
+        BodySize::None | BodySize::Stream => 0,
+    }
 }
 
 /// Reads the body, and parses its head.

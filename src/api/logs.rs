@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use vandamme_actors::ledger::{Trace, TraceView};
+use vandamme_actors::ledger::{CallRecord, Trace, TraceView};
 use vandamme_actors::observe::Observe;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
@@ -61,6 +61,40 @@ struct LogRow {
     status: &'static str,
     error: Option<String>,
     error_type: Option<&'static str>,
+    /// The fields from here on are not in the original's format.
+    requested_model: String,
+    /// The status that the client got; `null` if it disconnected before.
+    http_status: Option<u16>,
+    /// The status of the last upstream call; `null` if no reply came, or no call was made.
+    upstream_status: Option<u16>,
+    first_event_ms: Option<f64>,
+    session: Option<String>,
+    agent: Option<String>,
+    api: Option<&'static str>,
+    upstream_api: Option<&'static str>,
+    /// The key's id.
+    key: Option<String>,
+    calls: Vec<CallRow>,
+    stop_reason: Option<String>,
+    reasoning_tokens: u64,
+    cache_creation_1h_tokens: u64,
+    request_size: usize,
+    reply_size: u64,
+}
+
+/// One call to an upstream.
+#[derive(Serialize)]
+pub(super) struct CallRow {
+    provider: String,
+    model: String,
+    key: Option<String>,
+    /// `null` if no reply came.
+    status: Option<u16>,
+    /// `null` while the call runs.
+    outcome: Option<&'static str>,
+    /// From the request's start to the call's.
+    start_ms: f64,
+    duration_ms: f64,
 }
 
 /// The requested number of each.
@@ -95,6 +129,25 @@ impl Wanted {
     }
 }
 
+impl CallRow {
+    pub(super) fn new(call: &CallRecord, secrets: &Secrets) -> Self {
+        let CallRecord { provider, model, key, status, outcome, started, elapsed } = call;
+        Self {
+            provider: provider.to_string(),
+            model: report::one_line(&secrets.scrub(model.to_string())),
+            key: key.map(|key| key.to_string()),
+            status: *status,
+            outcome: *outcome,
+            start_ms: millis(*started),
+            duration_ms: millis(*elapsed),
+        }
+    }
+}
+
+pub(super) fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
 impl LogRow {
     fn new(trace: &Trace, secrets: &Secrets) -> Self {
         let told = |text: &str| report::one_line(&secrets.scrub(text.to_owned()));
@@ -106,7 +159,7 @@ impl LogRow {
             provider: trace.provider.to_string(),
             model: told(&trace.model),
             is_streaming: trace.streamed,
-            duration_ms: trace.elapsed.as_secs_f64() * 1000.0,
+            duration_ms: millis(trace.elapsed),
             input_tokens: trace.usage.input,
             output_tokens: trace.usage.output,
             cache_read_tokens: trace.usage.cache_read,
@@ -117,6 +170,21 @@ impl LogRow {
             status: if trace.error.is_some() { "error" } else { "ok" },
             error: trace.error.as_ref().map(|error| told(&error.message)),
             error_type: trace.error.as_ref().map(|error| error.kind),
+            requested_model: told(&trace.requested_model),
+            http_status: Some(trace.status).filter(|status| *status != 0),
+            upstream_status: trace.calls.last().and_then(|call| call.status),
+            first_event_ms: trace.first_event.map(millis),
+            session: trace.session.as_deref().map(told),
+            agent: trace.agent.as_deref().map(told),
+            api: trace.api.map(Api::name),
+            upstream_api: trace.upstream_api.map(Api::name),
+            key: trace.key.map(|key| key.to_string()),
+            calls: trace.calls.iter().map(|call| CallRow::new(call, secrets)).collect(),
+            stop_reason: trace.stop_reason.as_ref().map(ToString::to_string),
+            reasoning_tokens: trace.usage.reasoning,
+            cache_creation_1h_tokens: trace.usage.cache_creation_1h,
+            request_size: trace.request_size,
+            reply_size: trace.reply_size,
         }
     }
 }

@@ -26,6 +26,7 @@ use super::content_type::ContentKind;
 use super::deadline::{CallTimeouts, Deadline};
 use super::fixups::Fixups;
 use super::remedies;
+use super::run_record::RunRecord;
 use super::upstream_body::{LARGEST_LIST, UpstreamReply, read_up_to};
 use super::upstream_headers::{for_call, passed_back};
 use super::upstream_request::{ReplyPath, Slices, UpstreamRequest};
@@ -91,8 +92,9 @@ impl<'a> Attempt<'a> {
         &self,
         sent: &mut Option<UpstreamRequest>,
         fixups: &Fixups,
+        record: &mut RunRecord<'_>,
     ) -> Result<Answered, CallFailure> {
-        self.try_call(sent, fixups).await.map_err(|mut failed| {
+        self.try_call(sent, fixups, record).await.map_err(|mut failed| {
             let fault = remedies::named(&self.lease.provider, failed.answer.fault);
             let fault = self.scrubbed(fault);
             failed.answer.fault = Fault { message: excerpt::cut(fault.message, excerpt::ERROR), ..fault };
@@ -104,6 +106,7 @@ impl<'a> Attempt<'a> {
         &self,
         sent: &mut Option<UpstreamRequest>,
         fixups: &Fixups,
+        record: &mut RunRecord<'_>,
     ) -> Result<Answered, CallFailure> {
         let refused = |message: String| CallFailure::refused(&message);
         if sent.as_ref().is_some_and(|sent| !sent.is_for(self.lease)) {
@@ -117,7 +120,8 @@ impl<'a> Attempt<'a> {
             }
         };
         let headers = self.headers(sent).map_err(refused)?;
-        let mut failed = match self.call_in_time(sent, headers).await {
+        record.call(self.lease);
+        let mut failed = match self.call_in_time(sent, headers, record).await {
             Ok(answered) => return Ok(answered),
             Err(failed) => failed,
         };
@@ -137,6 +141,7 @@ impl<'a> Attempt<'a> {
         &self,
         sent: &UpstreamRequest,
         headers: HeaderMap,
+        record: &RunRecord<'_>,
     ) -> Result<Answered, CallFailure> {
         let whole = self.patience.unwrap_or(NEVER);
         // A reply that is not streamed may take longer.
@@ -146,6 +151,7 @@ impl<'a> Attempt<'a> {
         let mut deadline = Deadline::new(timer, self.lease, CallTimeouts { silence, whole });
         let response = deadline.meet(self.send(sent, headers)).await?;
         let status = response.status().as_u16();
+        record.replied(status);
         match status {
             200..=299 => {
                 let read = deadline.meet(self.read_reply(sent, response)).await;

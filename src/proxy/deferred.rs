@@ -11,6 +11,7 @@ use actix_web::rt::time::Instant;
 use actix_web::rt::time::{Interval, interval_at};
 use bytes::{Bytes, BytesMut};
 use vandamme_actors::converter::ReplyBody;
+use vandamme_actors::recorder::EarlyReply;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
@@ -23,6 +24,7 @@ const STATUS: u16 = 200;
 
 pub(crate) struct DeferredReply {
     api: Api,
+    early: EarlyReply,
     stage: DeferredStage,
 }
 
@@ -35,9 +37,10 @@ enum DeferredStage {
 
 impl DeferredReply {
     /// The first ping is sent at once.
-    pub(crate) fn new(api: Api, run: RunFuture, ping_interval: Duration) -> Self {
+    pub(crate) fn new(api: Api, run: RunFuture, early: EarlyReply, ping_interval: Duration) -> Self {
+        early.head_sent(STATUS);
         let pings = interval_at(Instant::now(), ping_interval);
-        Self { api, stage: DeferredStage::Waiting { run, pings } }
+        Self { api, early, stage: DeferredStage::Waiting { run, pings } }
     }
 }
 
@@ -47,23 +50,25 @@ impl DeferredStage {
             Ok(ProxyReply::Streaming { body, .. }) => Self::Streaming(body),
             Ok(ProxyReply::Buffered { form: ReplyForm::Stream, body, .. }) => Self::Last(body),
             // A reply without content (204) has no events.
-            Ok(ProxyReply::Buffered { form: ReplyForm::Whole, .. }) => Self::error(
+            Ok(ProxyReply::Buffered { form: ReplyForm::Whole, .. }) => Self::Last(error_event(
                 api,
                 ErrorKind::Api,
                 "the upstream answered without a stream of events, which the request asked for",
-            ),
+            )),
             Err(failed) => {
-                let failure = failed.recorded_as(STATUS);
-                Self::error(api, failure.kind(), &failure.message())
+                let failure = failed.failure();
+                let event = error_event(api, failure.kind(), &failure.message());
+                failed.close(STATUS, event.len());
+                Self::Last(event)
             }
         }
     }
+}
 
-    fn error(api: Api, kind: ErrorKind, message: &str) -> Self {
-        let mut event = BytesMut::new();
-        api.error_event(kind, message, &mut event);
-        Self::Last(event.freeze())
-    }
+fn error_event(api: Api, kind: ErrorKind, message: &str) -> Bytes {
+    let mut event = BytesMut::new();
+    api.error_event(kind, message, &mut event);
+    event.freeze()
 }
 
 impl MessageBody for DeferredReply {
@@ -81,7 +86,9 @@ impl MessageBody for DeferredReply {
                     if let Poll::Ready(outcome) = run.as_mut().poll(task) {
                         this.stage = DeferredStage::after(this.api, outcome);
                     } else if pings.poll_tick(task).is_ready() {
-                        return Poll::Ready(Some(Ok(Bytes::from_static(this.api.keep_alive()))));
+                        let ping = this.api.keep_alive();
+                        this.early.sent(ping.len());
+                        return Poll::Ready(Some(Ok(Bytes::from_static(ping))));
                     } else {
                         return Poll::Pending;
                     }

@@ -117,7 +117,11 @@ fn reply(gateway: &Gateway, served: Served, mut entry: RequestRecorder) -> Proxy
         }
         Answered::Buffered { status, headers, form, body, closing } => {
             lease.finish(Outcome::Answered);
+            entry.call_ended(Outcome::Answered);
+            entry.first_event();
+            entry.sent(body.len());
             entry.record.status = status;
+            entry.record.stop_reason = closing.stop_reason.map(|reason| reason.anthropic().into());
             entry.record.usage = closing.usage.unwrap_or_default();
             entry.record.tool_calls = closing.tool_calls;
             entry.record.end = RequestEnd::Succeeded;
@@ -186,20 +190,20 @@ impl ProxyRun<'_> {
         let (mut sent, mut fixups, mut tried) = (None, Fixups::default(), vec![]);
         let mut best: Option<Failure> = None;
         loop {
-            record.call(&lease, attempts.calls() + 1);
+            record.target(&lease);
             lease.begin_call(self.number);
             let attempt = Attempt::new(self.gateway, self.request, &lease, targets.alternatives(&lease));
-            let failed = match attempt.call(&mut sent, &fixups).await {
+            let failed = match attempt.call(&mut sent, &fixups, record).await {
                 Ok(answered) => {
                     fixups.prove(&lease);
                     return Ok(Served { answered, lease });
                 }
                 Err(failed) => failed,
             };
-            self.report(&mut lease, &failed, attempts.calls() + 1);
-            if !failed.is_sent {
-                record.not_sent(attempts.calls());
+            if failed.is_sent {
+                record.call_failed(failed.outcome);
             }
+            self.report(&mut lease, &failed, attempts.calls() + 1);
             if failed.can_fix == Fixable::Yes {
                 // The upstream names something new, so the earlier fixups have helped.
                 fixups.prove(&lease);

@@ -1,6 +1,7 @@
 //! The data that a run records about its calls.
 
 use vandamme_actors::excerpt;
+use vandamme_actors::outcome::Outcome;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::recorder::RequestRecorder;
 
@@ -20,20 +21,33 @@ impl<'r> RunRecord<'r> {
         Self { id, entry, trace }
     }
 
-    /// A call is about to be made. `number` counts the request's calls, this one included.
-    pub(super) fn call(&mut self, lease: &Lease, number: u32) {
+    /// A target is about to be called.
+    pub(super) fn target(&mut self, lease: &Lease) {
         self.trace.call(lease);
         if let Some(entry) = &mut self.entry {
             entry.routed(&lease.provider.name, &lease.model);
-            entry.set_key(lease.key.id());
-            entry.record.upstream_calls = number;
         }
     }
 
-    /// The call was not made, because the request cannot be translated for its target. `number` calls were made before.
-    pub(super) fn not_sent(&mut self, number: u32) {
+    /// A call is sent now.
+    pub(super) fn call(&mut self, lease: &Lease) {
         if let Some(entry) = &mut self.entry {
-            entry.record.upstream_calls = number;
+            let provider = &lease.provider;
+            entry.call_started(&provider.name, &lease.model, provider.api, lease.key.id());
+        }
+    }
+
+    /// The head of the call's reply has arrived.
+    pub(super) fn replied(&self, status: u16) {
+        if let Some(entry) = &self.entry {
+            entry.call_replied(status);
+        }
+    }
+
+    /// The call has failed.
+    pub(super) fn call_failed(&self, outcome: Outcome) {
+        if let Some(entry) = &self.entry {
+            entry.call_ended(outcome);
         }
     }
 
@@ -72,17 +86,16 @@ impl FailedRun {
         Self { failure: Failure::Panicked, entry: None }
     }
 
-    /// Closes the entry of a client that gets the failure's own status.
-    pub(crate) fn recorded(self) -> Failure {
-        let status = self.failure.status();
-        self.recorded_as(status)
+    pub(crate) fn failure(&self) -> &Failure {
+        &self.failure
     }
 
-    /// Closes the entry of a client that got this status.
-    pub(crate) fn recorded_as(self, status: u16) -> Failure {
+    /// Closes the entry of a client that got the failure as this status, with a body of this size.
+    pub(crate) fn close(self, status: u16, size: usize) -> Failure {
         let Self { failure, entry } = self;
         if let Some(mut entry) = entry {
             entry.record.status = status;
+            entry.sent(size);
             entry.record.end = failure.end();
         }
         failure

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix_web::rt::time::timeout;
 use futures_util::FutureExt as _;
-use vandamme_actors::recorder::RequestRecorder;
+use vandamme_actors::recorder::{EarlyReply, RequestRecorder};
 
 use super::run::run;
 use super::run_record::FailedRun;
@@ -24,7 +24,7 @@ pub(crate) enum RunProgress {
     /// It has an outcome, and the client has got nothing.
     Finished(Result<ProxyReply, FailedRun>),
     /// It goes on, and the client gets the head of a stream now.
-    Running(RunFuture),
+    Running(RunFuture, EarlyReply),
 }
 
 /// Runs a request until it has an outcome. A client that wants a stream gets the head of its reply after `patience` at the
@@ -36,13 +36,14 @@ pub(crate) async fn start(
     patience: Duration,
 ) -> RunProgress {
     let form = request.reply_form();
+    let early = entry.early_reply();
     let run = AssertUnwindSafe(run(gateway, request, entry)).catch_unwind();
     let mut run = Box::pin(run.map(|outcome| outcome.unwrap_or_else(|_panic| Err(FailedRun::panicked()))));
     match form {
         ReplyForm::Whole => RunProgress::Finished(run.await),
         ReplyForm::Stream => match timeout(patience, &mut run).await {
             Ok(outcome) => RunProgress::Finished(outcome),
-            Err(_elapsed) => RunProgress::Running(run),
+            Err(_elapsed) => RunProgress::Running(run, early),
         },
     }
 }

@@ -72,6 +72,11 @@ impl ReplySender {
         self.0.borrow().queue.is_empty()
     }
 
+    /// The bytes that the client has not been given.
+    pub(super) fn waiting(&self) -> usize {
+        self.0.borrow().waiting
+    }
+
     pub(super) fn client_gone(&self) -> bool {
         self.0.borrow().receiver_gone
     }

@@ -6,7 +6,7 @@ use vandamme_protocol::fault::Fault;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::{Converter, ConverterPhase, HERE};
-use crate::ledger::{CANCELLED_MESSAGE, RequestEnd};
+use crate::ledger::CANCELLED_MESSAGE;
 use crate::outcome::Outcome;
 
 /// Ends a reply at once, with an error event, because the gateway shuts down.
@@ -24,12 +24,7 @@ impl Converter {
     /// Ends the reply with an error event, on an operator's order.
     pub(super) fn cancel(&mut self) {
         let fault = Fault { kind: ErrorKind::Api, status: 499, message: CANCELLED_MESSAGE.to_owned() };
-        let summary = self.flow.fail(fault, &mut self.batch);
-        if summary.fault.is_some() {
-            self.record(&summary, RequestEnd::cancelled_by_operator());
-        }
-        self.close(summary, Outcome::Cancelled);
-        self.phase = ConverterPhase::Over;
+        self.fail(fault, Outcome::Cancelled);
     }
 }
 

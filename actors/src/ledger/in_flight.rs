@@ -1,7 +1,7 @@
 //! Tracks requests in flight: each request updates its own entry without locks, and no request waits for another.
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use futures_util::task::AtomicWaker;
 use vandamme_protocol::request::ToolHistory;
 use vandamme_protocol::vocabulary::Usage;
 
-use super::UNKNOWN;
+use super::{CallRecord, UNKNOWN};
 use crate::clock::{self, Millis};
 use crate::secret::KeyId;
 use crate::settings::Api;
@@ -21,14 +21,18 @@ pub struct Active {
     pub request_id: Arc<str>,
     pub provider: Arc<str>,
     pub model: Arc<str>,
-    /// The key of the latest call; `None` before the first one.
-    pub key: Option<KeyId>,
     pub request: RequestSummary,
     pub since: Millis,
     pub elapsed: Duration,
     /// The usage that the upstream has reported so far.
     pub usage: Usage,
     pub tool_calls: u32,
+    /// See [`Record::first_event`](super::Record::first_event).
+    pub first_event: Option<Duration>,
+    /// The bytes of the reply's body that the client has been sent so far.
+    pub reply_size: u64,
+    /// The calls so far. The last one names the key in use.
+    pub calls: Vec<CallRecord>,
 }
 
 /// The parts of the client's request that the ledger reports.
@@ -60,8 +64,13 @@ pub(crate) struct InFlight {
     since: Millis,
     summary: OnceLock<RequestSummary>,
     first_hop: Hop,
+    first_call: Call,
     counters: TokenCounters,
-    key: LatestKey,
+    /// Microseconds from the start to the first event, plus one; 0 until then.
+    first_event: AtomicU64,
+    reply_size: AtomicU64,
+    /// The status that the client has got before the request had an outcome; 0 if none.
+    early_status: AtomicU16,
     cancelled: AtomicBool,
     /// The task that carries the request now.
     task: AtomicWaker,
@@ -79,17 +88,24 @@ struct Hop {
     next: OnceLock<Box<Self>>,
 }
 
-/// A key's id, with a further bit if there is one.
+/// One call to an upstream. Only the request itself writes it.
 #[derive(Debug, Default)]
-struct LatestKey(AtomicU64);
+struct Call {
+    target: OnceLock<CallTarget>,
+    /// 0 until the upstream's head has arrived.
+    status: AtomicU16,
+    /// Microseconds to the head or the failure, plus one; 0 until then.
+    elapsed: AtomicU64,
+    outcome: OnceLock<&'static str>,
+    next: OnceLock<Box<Self>>,
+}
 
-const HAS_KEY: u64 = 1 << 32;
-
-impl LatestKey {
-    fn get(&self) -> Option<KeyId> {
-        let bits = self.0.load(Ordering::Relaxed);
-        u32::try_from(bits ^ HAS_KEY).ok().map(KeyId::from_bits)
-    }
+#[derive(Debug)]
+struct CallTarget {
+    provider: Arc<str>,
+    model: Arc<str>,
+    key: KeyId,
+    started: Duration,
 }
 
 /// Counters that only grow, each updated independently.
@@ -99,6 +115,8 @@ struct TokenCounters {
     output: AtomicU64,
     cache_read: AtomicU64,
     cache_creation: AtomicU64,
+    cache_creation_1h: AtomicU64,
+    reasoning: AtomicU64,
     tool_calls: AtomicU32,
 }
 
@@ -109,8 +127,11 @@ impl InFlight {
             since: clock::wall(),
             summary: OnceLock::new(),
             first_hop: Hop::default(),
+            first_call: Call::default(),
             counters: TokenCounters::default(),
-            key: LatestKey::default(),
+            first_event: AtomicU64::new(0),
+            reply_size: AtomicU64::new(0),
+            early_status: AtomicU16::new(0),
             cancelled: AtomicBool::new(false),
             task: AtomicWaker::new(),
         }
@@ -152,18 +173,93 @@ impl InFlight {
         hop.target.get_or_init(|| (provider.clone(), model.clone()));
     }
 
-    /// Sets the key of the call that begins.
-    pub(crate) fn set_key(&self, key: KeyId) {
-        self.key.0.store(u64::from(key.bits()) | HAS_KEY, Ordering::Relaxed);
+    /// A call is sent now.
+    pub(crate) fn call_started(&self, provider: &Arc<str>, model: &Arc<str>, key: KeyId) {
+        let mut call = &self.first_call;
+        while call.target.get().is_some() {
+            call = call.next.get_or_init(Box::default);
+        }
+        let (provider, model) = (provider.clone(), model.clone());
+        call.target.get_or_init(|| CallTarget { provider, model, key, started: self.elapsed() });
+    }
+
+    /// The head of the last call's reply has arrived.
+    pub(crate) fn call_replied(&self, status: u16) {
+        if let Some((call, target)) = self.last_call() {
+            call.status.store(status, Ordering::Relaxed);
+            call.elapsed.store(stored(self.elapsed().saturating_sub(target.started)), Ordering::Relaxed);
+        }
+    }
+
+    /// The last call has this outcome. The time of a failure is the time until then.
+    pub(crate) fn call_ended(&self, outcome: &'static str, failed: bool) {
+        if let Some((call, target)) = self.last_call() {
+            if failed || call.elapsed.load(Ordering::Relaxed) == 0 {
+                call.elapsed.store(stored(self.elapsed().saturating_sub(target.started)), Ordering::Relaxed);
+            }
+            call.outcome.get_or_init(|| outcome);
+        }
+    }
+
+    fn last_call(&self) -> Option<(&Call, &CallTarget)> {
+        let mut call = &self.first_call;
+        while let Some(next) = call.next.get().filter(|next| next.target.get().is_some()) {
+            call = next;
+        }
+        Some((call, call.target.get()?))
+    }
+
+    /// The calls so far, in order.
+    pub(crate) fn calls(&self) -> Vec<CallRecord> {
+        let chain = std::iter::successors(Some(&self.first_call), |call| call.next.get().map(Box::as_ref));
+        let elapsed = self.elapsed();
+        chain.filter_map(|call| call.record(elapsed)).collect()
+    }
+
+    /// The first event of the reply is sent now. Only the first call has an effect.
+    pub(crate) fn set_first_event(&self) {
+        if self.first_event.load(Ordering::Relaxed) == 0 {
+            self.first_event.store(stored(self.elapsed()), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn first_event(&self) -> Option<Duration> {
+        loaded(&self.first_event)
+    }
+
+    /// Counts bytes of the reply's body. Only the request itself counts them.
+    pub(crate) fn sent(&self, bytes: u64) {
+        let size = self.reply_size().saturating_add(bytes);
+        self.reply_size.store(size, Ordering::Relaxed);
+    }
+
+    /// Takes back bytes that were counted but did not leave.
+    pub(crate) fn not_sent(&self, bytes: u64) {
+        let size = self.reply_size().saturating_sub(bytes);
+        self.reply_size.store(size, Ordering::Relaxed);
+    }
+
+    pub(crate) fn reply_size(&self) -> u64 {
+        self.reply_size.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_early_status(&self, status: u16) {
+        self.early_status.store(status, Ordering::Relaxed);
+    }
+
+    pub(crate) fn early_status(&self) -> Option<u16> {
+        Some(self.early_status.load(Ordering::Relaxed)).filter(|status| *status != 0)
     }
 
     pub(crate) fn set_counters(&self, usage: Usage, tool_calls: u32) {
-        let TokenCounters { input, output, cache_read, cache_creation, tool_calls: calls } = &self.counters;
-        input.store(usage.input, Ordering::Relaxed);
-        output.store(usage.output, Ordering::Relaxed);
-        cache_read.store(usage.cache_read, Ordering::Relaxed);
-        cache_creation.store(usage.cache_creation, Ordering::Relaxed);
-        calls.store(tool_calls, Ordering::Relaxed);
+        let counters = &self.counters;
+        counters.input.store(usage.input, Ordering::Relaxed);
+        counters.output.store(usage.output, Ordering::Relaxed);
+        counters.cache_read.store(usage.cache_read, Ordering::Relaxed);
+        counters.cache_creation.store(usage.cache_creation, Ordering::Relaxed);
+        counters.cache_creation_1h.store(usage.cache_creation_1h, Ordering::Relaxed);
+        counters.reasoning.store(usage.reasoning, Ordering::Relaxed);
+        counters.tool_calls.store(tool_calls, Ordering::Relaxed);
     }
 
     pub(crate) fn snapshot(&self, request_id: &Arc<str>) -> Active {
@@ -172,23 +268,26 @@ impl InFlight {
             hop = next;
         }
         let (provider, model) = hop.target.get().cloned().unwrap_or_else(|| (UNKNOWN.into(), UNKNOWN.into()));
-        let TokenCounters { input, output, cache_read, cache_creation, tool_calls } = &self.counters;
+        let counters = &self.counters;
         Active {
             request_id: request_id.clone(),
             provider,
             model,
-            key: self.key.get(),
             request: self.summary.get().cloned().unwrap_or_default(),
             since: self.since,
             elapsed: self.elapsed(),
             usage: Usage {
-                input: input.load(Ordering::Relaxed),
-                output: output.load(Ordering::Relaxed),
-                cache_read: cache_read.load(Ordering::Relaxed),
-                cache_creation: cache_creation.load(Ordering::Relaxed),
-                ..Usage::default()
+                input: counters.input.load(Ordering::Relaxed),
+                output: counters.output.load(Ordering::Relaxed),
+                cache_read: counters.cache_read.load(Ordering::Relaxed),
+                cache_creation: counters.cache_creation.load(Ordering::Relaxed),
+                cache_creation_1h: counters.cache_creation_1h.load(Ordering::Relaxed),
+                reasoning: counters.reasoning.load(Ordering::Relaxed),
             },
-            tool_calls: tool_calls.load(Ordering::Relaxed),
+            tool_calls: counters.tool_calls.load(Ordering::Relaxed),
+            first_event: self.first_event(),
+            reply_size: self.reply_size(),
+            calls: self.calls(),
         }
     }
 }
@@ -199,6 +298,31 @@ impl Cancellation {
     }
 }
 
+impl Call {
+    /// `None` if the call has not begun. `now` is the request's age, for a call that runs.
+    fn record(&self, now: Duration) -> Option<CallRecord> {
+        let CallTarget { provider, model, key, started } = self.target.get()?;
+        Some(CallRecord {
+            provider: provider.clone(),
+            model: model.clone(),
+            key: Some(*key),
+            status: Some(self.status.load(Ordering::Relaxed)).filter(|status| *status != 0),
+            outcome: self.outcome.get().copied(),
+            started: *started,
+            elapsed: loaded(&self.elapsed).unwrap_or_else(|| now.saturating_sub(*started)),
+        })
+    }
+}
+
+/// A duration as an atomic holds it, in which 0 means none.
+fn stored(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX).saturating_add(1)
+}
+
+fn loaded(stored: &AtomicU64) -> Option<Duration> {
+    stored.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_micros)
+}
+
 #[cfg(test)]
 mod tests {
     use std::task::{Wake, Waker};
@@ -206,7 +330,6 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
-    use crate::secret::ApiKey;
 
     #[derive(Default)]
     struct Woken(AtomicU32);
@@ -246,12 +369,6 @@ mod tests {
         in_flight.routed(0, &"late".into(), &"late".into());
         assert_eq!(at(&in_flight), ("p".to_owned(), "m".to_owned()));
 
-        assert_eq!(in_flight.snapshot(&id).key, None);
-        for key in ["one", "two"].map(|text| ApiKey::new(text).id()) {
-            in_flight.set_key(key);
-            assert_eq!(in_flight.snapshot(&id).key, Some(key), "the latest one");
-        }
-
         in_flight.routed(1, &"q".into(), &"n".into());
         in_flight.set_summary(RequestSummary { messages: 3, ..RequestSummary::default() });
         in_flight.set_counters(
@@ -265,5 +382,45 @@ mod tests {
             Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4, ..Usage::default() }
         );
         assert_eq!((active.request.messages, active.tool_calls), (3, 5));
+    }
+
+    fn key() -> KeyId {
+        crate::secret::ApiKey::new("k").id()
+    }
+
+    #[test]
+    fn every_call_is_kept_in_order() {
+        let in_flight = InFlight::start();
+        in_flight.call_replied(500);
+        in_flight.call_ended("lost", true);
+        assert_eq!(in_flight.calls(), []);
+
+        in_flight.call_started(&"p".into(), &"m".into(), key());
+        in_flight.call_replied(429);
+        in_flight.call_ended("rate limited", true);
+        in_flight.call_started(&"q".into(), &"n".into(), key());
+        in_flight.call_replied(200);
+
+        let calls = in_flight.calls();
+        let seen: Vec<_> =
+            calls.iter().map(|call| (&*call.provider, &*call.model, call.status, call.outcome)).collect();
+        assert_eq!(seen, [("p", "m", Some(429), Some("rate limited")), ("q", "n", Some(200), None)]);
+        assert!(calls[1].started >= calls[0].started + calls[0].elapsed && calls[1].key == Some(key()));
+
+        in_flight.call_ended("answered", false);
+        assert_eq!(in_flight.calls()[1].elapsed, calls[1].elapsed, "the time of the head");
+        assert_eq!(in_flight.calls()[1].outcome, Some("answered"));
+    }
+
+    #[test]
+    fn only_the_first_event_counts_as_first() {
+        let in_flight = InFlight::start();
+        assert_eq!(in_flight.first_event(), None);
+        in_flight.set_first_event();
+        let first = in_flight.first_event();
+        std::thread::sleep(Duration::from_millis(2));
+        in_flight.set_first_event();
+        assert_eq!(in_flight.first_event(), first);
+        assert!(first.unwrap() <= in_flight.elapsed());
     }
 }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use vandamme_protocol::request::ToolHistory;
 use vandamme_protocol::vocabulary::Usage;
 
-use super::{CANCELLED_BY_OPERATOR, Record, RequestEnd, UNKNOWN, printable};
+use super::{CANCELLED_BY_OPERATOR, CallRecord, Record, RequestEnd, UNKNOWN, printable};
 use crate::clock::Millis;
+use crate::secret::KeyId;
+use crate::settings::Api;
 
 /// The most failures that are kept, and the most requests in total.
 const MAX_ERRORS: usize = 100;
@@ -36,6 +38,21 @@ pub struct Trace {
     pub tools: ToolHistory,
     pub tool_calls: u32,
     pub error: Option<TraceError>,
+    /// The model name in the client's request, shortened.
+    pub requested_model: Arc<str>,
+    /// The status that the client got; 0 if it disconnected before.
+    pub status: u16,
+    pub first_event: Option<Duration>,
+    pub session: Option<Arc<str>>,
+    pub agent: Option<Arc<str>>,
+    /// The API of the client's endpoint.
+    pub api: Option<Api>,
+    pub upstream_api: Option<Api>,
+    pub key: Option<KeyId>,
+    pub calls: Vec<CallRecord>,
+    pub stop_reason: Option<Arc<str>>,
+    pub request_size: usize,
+    pub reply_size: u64,
 }
 
 /// The reason why a request did not succeed.
@@ -108,11 +125,8 @@ impl Ring {
 
 impl Trace {
     fn from_record(record: &Record, at: Millis) -> Self {
-        let named = |name: &Option<Arc<str>>| match name {
-            None => UNKNOWN.into(),
-            Some(name) if name.len() > MAX_NAME => printable(name).into(),
-            Some(name) => name.clone(),
-        };
+        let cut = |name: &Arc<str>| if name.len() > MAX_NAME { printable(name).into() } else { name.clone() };
+        let named = |name: &Option<Arc<str>>| name.as_ref().map_or_else(|| UNKNOWN.into(), cut);
         Self {
             seq: 0,
             at,
@@ -126,6 +140,18 @@ impl Trace {
             tools: record.request.tools,
             tool_calls: record.tool_calls,
             error: TraceError::from_record(record),
+            requested_model: cut(&record.request.model),
+            status: record.status,
+            first_event: record.first_event,
+            session: record.request.session.clone(),
+            agent: record.request.agent.clone(),
+            api: record.request.api,
+            upstream_api: record.upstream_api,
+            key: record.key,
+            calls: record.calls.clone(),
+            stop_reason: record.stop_reason.clone(),
+            request_size: record.request.size,
+            reply_size: record.reply_size,
         }
     }
 }

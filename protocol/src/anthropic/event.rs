@@ -130,6 +130,8 @@ pub struct ReportedUsage {
     pub output: Option<u64>,
     pub cache_read: Option<u64>,
     pub cache_creation: Option<u64>,
+    /// The part of `cache_creation` that the cache keeps for one hour.
+    pub cache_creation_1h: Option<u64>,
     /// The part of the output that is thinking.
     pub thinking: Option<u64>,
 }
@@ -142,8 +144,8 @@ impl ReportedUsage {
             output: self.output.unwrap_or(known.output),
             cache_read: self.cache_read.unwrap_or(known.cache_read),
             cache_creation: self.cache_creation.unwrap_or(known.cache_creation),
-            cache_creation_1h: known.cache_creation_1h,
-            reasoning: known.reasoning,
+            cache_creation_1h: self.cache_creation_1h.unwrap_or(known.cache_creation_1h),
+            reasoning: self.thinking.unwrap_or(known.reasoning),
         }
     }
 }
@@ -155,6 +157,7 @@ impl From<Usage> for ReportedUsage {
             output: Some(usage.output),
             cache_read: Some(usage.cache_read),
             cache_creation: Some(usage.cache_creation),
+            cache_creation_1h: None,
             thinking: None,
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     json::{List, Literal, NotJson, Object},
     vocabulary::StopReason,
 };
-use counts::WireCounts;
+pub(crate) use counts::WireCounts;
 
 /// Where the reply stands after one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

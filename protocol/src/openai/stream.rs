@@ -378,7 +378,8 @@ impl ChatUsage<'_> {
         let output = json::read_count(self.completion_tokens).unwrap_or(0);
         let uncounted = self.uncounted().filter(|uncounted| *uncounted != read.saturating_add(creation));
         let output = output.saturating_add(uncounted.unwrap_or(0));
-        Usage::from_prompt_total(prompt, output, read, creation)
+        let reasoning = self.thinking().unwrap_or(0).min(output);
+        Usage { reasoning, ..Usage::from_prompt_total(prompt, output, read, creation) }
     }
 
     /// Returns the tokens of the total beyond prompt and completion: xAI and Gemini exclude reasoning from the

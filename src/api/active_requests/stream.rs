@@ -129,14 +129,19 @@ impl Last {
     /// Whether to send these rows: at once if a request has begun, ended or changed its target, and after `interval` if
     /// another number has changed.
     fn take(&mut self, rows: &[Active], interval: Duration) -> bool {
-        let timeless = |row: &Active| Active { elapsed: Duration::ZERO, ..row.clone() };
+        let timeless = |row: &Active| {
+            let mut row = Active { elapsed: Duration::ZERO, ..row.clone() };
+            row.calls.iter_mut().for_each(|call| call.elapsed = Duration::ZERO);
+            row
+        };
         let rows: Vec<_> = rows.iter().map(timeless).collect();
         let news = match &self.rows {
             None => true,
             Some(reported) => {
                 let same = |(one, other): (&Active, &Active)| {
-                    let (usage, tool_calls) = (other.usage, other.tool_calls);
-                    Active { usage, tool_calls, ..one.clone() } == *other
+                    let Active { provider, model, request, .. } = other;
+                    one.request_id == other.request_id
+                        && (&one.provider, &one.model, &one.request) == (provider, model, request)
                 };
                 reported.len() != rows.len()
                     || !reported.iter().zip(&rows).all(same)

@@ -11,7 +11,7 @@ use crate::{
 
 /// `usage`.
 #[derive(Deserialize)]
-pub(super) struct WireCounts<'a> {
+pub(crate) struct WireCounts<'a> {
     #[serde(borrow)]
     input_tokens: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -26,6 +26,15 @@ pub(super) struct WireCounts<'a> {
     iterations: List<Object<Self>>,
     #[serde(borrow, default = "Default::default")]
     output_tokens_details: Object<WireOutputCounts<'a>>,
+    #[serde(borrow, default = "Default::default")]
+    cache_creation: Object<WireCacheWrites<'a>>,
+}
+
+/// What was written to the cache, by how long it is kept.
+#[derive(Deserialize)]
+struct WireCacheWrites<'a> {
+    #[serde(borrow)]
+    ephemeral_1h_input_tokens: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -35,14 +44,20 @@ struct WireOutputCounts<'a> {
 }
 
 impl WireCounts<'_> {
-    pub(super) fn counts(&self) -> ReportedUsage {
+    pub(crate) fn counts(&self) -> ReportedUsage {
         let own = self.own();
         let mut iterations = self.iterations.0.iter().filter_map(|counts| counts.0.as_ref()).peekable();
         if iterations.peek().is_none() {
             return own;
         }
         let sum = iterations.fold(Usage::default(), |sum, run| sum.plus(run.own().after(Usage::default())));
-        ReportedUsage { thinking: own.thinking, ..ReportedUsage::from(sum) }
+        // A run may lack the details, which the total has.
+        let detail = |sum: u64, own: Option<u64>| if sum > 0 { Some(sum) } else { own };
+        ReportedUsage {
+            thinking: detail(sum.reasoning, own.thinking),
+            cache_creation_1h: detail(sum.cache_creation_1h, own.cache_creation_1h),
+            ..ReportedUsage::from(sum)
+        }
     }
 
     fn own(&self) -> ReportedUsage {
@@ -51,6 +66,11 @@ impl WireCounts<'_> {
             output: json::read_count(self.output_tokens),
             cache_read: json::read_count(self.cache_read_input_tokens),
             cache_creation: json::read_count(self.cache_creation_input_tokens),
+            cache_creation_1h: self
+                .cache_creation
+                .0
+                .as_ref()
+                .and_then(|of| json::read_count(of.ephemeral_1h_input_tokens)),
             thinking: self
                 .output_tokens_details
                 .0

@@ -11,7 +11,7 @@ use crate::fault::Fault;
 use crate::openai;
 use crate::request::UsageAsked;
 use crate::sse;
-use crate::vocabulary::Usage;
+use crate::vocabulary::{StopReason, Usage};
 
 /// Reads one streamed reply.
 #[derive(Debug)]
@@ -151,6 +151,9 @@ impl ChatTap {
         if let Ok(Some(said)) = openai::stream::Chunk::read(data.trim_ascii()) {
             self.summary.usage = said.usage().or(self.summary.usage);
             self.summary.fault = said.fault(data).or(self.summary.fault.take());
+            if self.summary.fault.is_none() {
+                self.summary.stop_reason = self.summary.stop_reason.or_else(|| stop_reason(&said));
+            }
         }
         for (at, choice) in chunk.choices.iter().enumerate() {
             self.choices.note(choice);
@@ -183,6 +186,12 @@ impl ChatTap {
             self.counted = key;
         }
     }
+}
+
+/// The stop reason of the first choice that ends. An unknown one counts as the end of a turn.
+fn stop_reason(said: &openai::stream::Chunk<'_>) -> Option<StopReason> {
+    let word = said.choices().find_map(|choice| choice.finish_reason()?.decode())?;
+    Some(StopReason::from_finish_reason(&word).unwrap_or(StopReason::EndTurn))
 }
 
 /// The choices that have begun, and those with a finish reason. The first choice always counts as begun.

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 
 use crate::anthropic::error::{self, bounded_message};
+use crate::anthropic::reader::WireCounts;
 use crate::convert::{CodecForm, PassedBlock, Pushed, ReplyCodec, ReplySummary};
 use crate::fault::Fault;
+use crate::json::Object;
 use crate::sse::{Event, events};
 use crate::vocabulary::{self, ErrorKind, StopReason};
 
@@ -131,7 +132,7 @@ pub fn summary_of_message(body: &[u8]) -> ReplySummary {
     if reply.kind == "error" || reply.error.is_some() {
         summary.fault = Some(error_of(body));
     }
-    count(&mut summary, reply.usage);
+    count(&mut summary, &reply.usage);
     summary.stop_reason = reply.stop_reason.map(|word| stop_reason(&word));
     for block in reply.content.iter().flatten() {
         summary.tool_calls += u32::from(block.kind == TOOL_USE);
@@ -140,8 +141,8 @@ pub fn summary_of_message(body: &[u8]) -> ReplySummary {
 }
 
 fn start(summary: &mut ReplySummary, data: &[u8]) {
-    if let Ok(start) = serde_json::from_slice::<MessageStart>(data) {
-        count(summary, start.message.usage);
+    if let Ok(start) = serde_json::from_slice::<MessageStart<'_>>(data) {
+        count(summary, &start.message.usage);
     }
 }
 
@@ -151,8 +152,8 @@ fn block(summary: &mut ReplySummary, data: &[u8]) {
 }
 
 fn delta(summary: &mut ReplySummary, data: &[u8]) {
-    let Ok(delta) = serde_json::from_slice::<MessageDelta>(data) else { return };
-    count(summary, delta.usage);
+    let Ok(delta) = serde_json::from_slice::<MessageDelta<'_>>(data) else { return };
+    count(summary, &delta.usage);
     let reason = delta.delta.and_then(|delta| delta.stop_reason);
     summary.stop_reason = reason.map(|word| stop_reason(&word)).or(summary.stop_reason);
 }
@@ -163,24 +164,9 @@ fn stop_reason(word: &str) -> StopReason {
 }
 
 /// Counts are cumulative: each reported count replaces the previous one.
-fn count(summary: &mut ReplySummary, usage: Option<TappedUsage>) {
-    let Some(mut usage) = usage else { return };
-    let iterations = usage.iterations.take().unwrap_or_default();
-    if !iterations.is_empty() {
-        // Only `iterations` contains the tokens of a compaction, an advisor, or a model that declined.
-        usage = iterations.into_iter().fold(TappedUsage::default(), TappedUsage::plus);
-    }
-    let known = summary.usage.get_or_insert_default();
-    let reported = [
-        (&mut known.input, usage.input_tokens),
-        (&mut known.output, usage.output_tokens),
-        (&mut known.cache_read, usage.cache_read_input_tokens),
-        (&mut known.cache_creation, usage.cache_creation_input_tokens),
-    ];
-    for (known, count) in reported {
-        if let Some(count) = count {
-            *known = count as u64;
-        }
+fn count(summary: &mut ReplySummary, usage: &Object<WireCounts<'_>>) {
+    if let Some(usage) = &usage.0 {
+        summary.usage = Some(usage.counts().after(summary.usage.unwrap_or_default()));
     }
 }
 
@@ -246,13 +232,15 @@ struct TypedEvent<'a> {
 }
 
 #[derive(Deserialize)]
-struct MessageStart {
-    message: Started,
+struct MessageStart<'a> {
+    #[serde(borrow)]
+    message: Started<'a>,
 }
 
 #[derive(Deserialize)]
-struct Started {
-    usage: Option<TappedUsage>,
+struct Started<'a> {
+    #[serde(borrow, default)]
+    usage: Object<WireCounts<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -268,9 +256,10 @@ struct TappedBlock<'a> {
 }
 
 #[derive(Deserialize)]
-struct MessageDelta {
+struct MessageDelta<'a> {
     delta: Option<StopDelta>,
-    usage: Option<TappedUsage>,
+    #[serde(borrow, default)]
+    usage: Object<WireCounts<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -285,42 +274,9 @@ struct TappedMessage<'a> {
     #[serde(borrow)]
     content: Option<Vec<TappedBlock<'a>>>,
     stop_reason: Option<String>,
-    usage: Option<TappedUsage>,
+    #[serde(borrow, default)]
+    usage: Object<WireCounts<'a>>,
     error: Option<IgnoredAny>,
-}
-
-/// Floats, because some upstreams send them, and one float must not make the other counts unreadable.
-#[derive(Default, Deserialize)]
-struct TappedUsage {
-    input_tokens: Option<f64>,
-    output_tokens: Option<f64>,
-    cache_read_input_tokens: Option<f64>,
-    cache_creation_input_tokens: Option<f64>,
-    /// One entry for every run of a model for this reply.
-    #[serde(default, deserialize_with = "or_none")]
-    iterations: Option<Vec<Self>>,
-}
-
-/// A list of another shape counts as absent, so that the other counts stay readable.
-fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<TappedUsage>>, D::Error> {
-    let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
-    Ok(raw.and_then(|raw| serde_json::from_str(raw.get()).ok()))
-}
-
-impl TappedUsage {
-    fn plus(self, other: Self) -> Self {
-        let sum = |one: Option<f64>, other: Option<f64>| Some(one.unwrap_or(0.0) + other.unwrap_or(0.0));
-        Self {
-            input_tokens: sum(self.input_tokens, other.input_tokens),
-            output_tokens: sum(self.output_tokens, other.output_tokens),
-            cache_read_input_tokens: sum(self.cache_read_input_tokens, other.cache_read_input_tokens),
-            cache_creation_input_tokens: sum(
-                self.cache_creation_input_tokens,
-                other.cache_creation_input_tokens,
-            ),
-            iterations: None,
-        }
-    }
 }
 
 #[derive(Deserialize)]
