@@ -31,6 +31,8 @@ use crate::caller::GatewayKeys;
 use crate::config::{Config, DemoMode, ListenerTls};
 use crate::demo::{self, Demo};
 use crate::failure::Failure;
+use crate::live::Live;
+use crate::login::Logins;
 use crate::process::control::Reloaded;
 use crate::single_flight::SingleFlight;
 
@@ -46,7 +48,7 @@ const RELOADS: usize = 8;
 
 /// One running gateway.
 pub(crate) struct Gateway {
-    live: Snapshot<LiveConfig>,
+    config: Snapshot<LiveConfig>,
     tls: Snapshot<Option<ListenerTls>>,
     supervisor: Addr<Supervisor>,
     pub(crate) registry: Snapshot<Registry>,
@@ -57,6 +59,10 @@ pub(crate) struct Gateway {
     pub(crate) listings: SingleFlight<ListingKey, Result<Listing, Failure>>,
     /// The check of `GET /health/live` that runs now.
     pub(crate) liveness: SingleFlight<(), Vec<String>>,
+    /// The last hour of requests.
+    pub(crate) live: Arc<Live>,
+    /// The sessions of the dashboard.
+    pub(crate) logins: Logins,
     /// The demo provider. Once started it stays, since requests to it may be in flight.
     demo: Mutex<Option<Demo>>,
     in_flight: Arc<AtomicUsize>,
@@ -183,7 +189,7 @@ impl Gateway {
         let wiring = ConnectionSettings { tls: client_config()?, proxies, connect_timeout };
         let (supervisor, registry) = Supervisor::start_tree(settings.clone());
         Ok(Self {
-            live: Snapshot::new(LiveConfig::new(settings, ConfiguredKeys { proxy_key, access }, None)),
+            config: Snapshot::new(LiveConfig::new(settings, ConfiguredKeys { proxy_key, access }, None)),
             tls: Snapshot::new(tls),
             supervisor,
             registry,
@@ -191,6 +197,8 @@ impl Gateway {
             failures: RecentFailures::default(),
             listings: SingleFlight::default(),
             liveness: SingleFlight::default(),
+            live: Arc::new(Live::new()),
+            logins: Logins::default(),
             demo: Mutex::new(demo),
             in_flight: Arc::default(),
             watchers: Arc::default(),
@@ -220,7 +228,7 @@ impl Gateway {
         self.tls.store(tls);
         let obsolete = obsolete_addresses(&before.settings, &settings);
         let keys = ConfiguredKeys { proxy_key, access };
-        self.live.store(LiveConfig::new(settings.clone(), keys, Some(&before)));
+        self.config.store(LiveConfig::new(settings.clone(), keys, Some(&before)));
         let stopped = |_| "the supervisor has stopped; restart the gateway".to_owned();
         self.supervisor.send(Reconfigure(settings)).await.map_err(stopped)?;
         self.close_idle_connections(&obsolete);
@@ -250,6 +258,7 @@ impl Gateway {
     /// Called once, before the first request.
     pub(crate) fn listens(&self, listener: Listener) {
         self.listener.get_or_init(|| listener);
+        self.live.watch(&self.registry);
     }
 
     /// The reloads that are ordered over HTTP from now on. Called once.
@@ -276,7 +285,7 @@ impl Gateway {
 
     /// The configuration that holds now. Load it once for values that belong together.
     pub(crate) fn live_config(&self) -> Arc<LiveConfig> {
-        self.live.load()
+        self.config.load()
     }
 
     /// The certificate of the listener; `None` for plain HTTP.

@@ -14,6 +14,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::access;
 use super::render_error;
+use super::viewer;
 use crate::caller;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
@@ -217,8 +218,12 @@ pub(super) fn yaml(sections: &[Branch]) -> String {
     out
 }
 
-/// Whether this caller may read reports: clients with the gateway's key, or local ones if there is no key.
+/// Whether this caller may read reports: sessions of the dashboard, clients with the gateway's key, or local ones if there is no
+/// key.
 pub(super) fn may_read(request: &HttpRequest, gateway: &Gateway) -> bool {
+    if viewer::session(request, gateway).is_some() {
+        return true;
+    }
     let live = gateway.live_config();
     match live.access.are_required() {
         true => caller::identify(request.headers(), &live.access).is_some(),
