@@ -27,6 +27,7 @@ mod running_totals;
 mod test_connection;
 mod top;
 mod top_models;
+mod ui;
 mod unmatched;
 mod viewer;
 mod welcome;
@@ -70,6 +71,9 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::LOGS, || reads(logs::list));
         register(app, &routes::ACTIVE_REQUESTS, || reads(active_requests::list));
         register(app, &routes::ACTIVE_STREAM, || [web::get().to(active_requests::stream::watch)]);
+        register(app, &routes::UI_USAGE, || reads(ui::usage::usage));
+        register(app, &routes::UI_REQUESTS, || reads(ui::requests::list));
+        register(app, &routes::UI_REQUEST, || reads(ui::requests::one));
         register(app, &routes::RELOAD, || [web::post().to(admin::reload)]);
         register(app, &routes::RESET_HEALTH, || [web::post().to(admin::reset_health)]);
         register(app, &routes::CANCEL_REQUEST, || [web::post().to(admin::cancel_request)]);

@@ -16,6 +16,7 @@ mod fallbacks;
 mod file;
 mod fixups;
 mod headers;
+mod history;
 mod input_checks;
 mod key_files;
 mod key_text;
@@ -362,6 +363,7 @@ impl<'a> LayerReading<'a> {
             request_metrics: if root.flag("request-metrics")? { Metrics::Kept } else { Metrics::Off },
             active_stream: root.flag("active-requests-stream")?,
             cache: self.cache(root),
+            history: history::file(root, self.overrides),
             top_models,
             limits,
         };

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod health_reset;
+mod history;
 mod liveness;
 
 pub(crate) use self::cancel::NotCancelled;
@@ -240,6 +241,8 @@ impl Gateway {
     pub(crate) async fn export_state(&self) -> Vec<u8> {
         let registry = self.registry.load();
         let state = ExportedState::read(&registry, STATE_PATIENCE).await;
+        // The ledger has answered, so all requests that have ended are in the queue.
+        self.flush_history().await;
         let bytes = state.to_bytes().inspect_err(|error| log::warn!("no state is carried over: {error}"));
         bytes.unwrap_or_default()
     }

@@ -13,6 +13,7 @@ mod live;
 mod login;
 mod master;
 mod models;
+mod money;
 mod probe;
 mod process;
 mod proxy;

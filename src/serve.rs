@@ -106,6 +106,7 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     let first = listeners.first().ok_or("there is no listener")?;
     let address = first.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
     gateway.listens(Listener { address, host });
+    gateway.start_history();
     let descriptors = Descriptors::raise(&limits);
     let limiter = Arc::new(ConnectionLimiter::new(descriptors.connections()));
     let mut commands = Commands::open(origin.supervision, &gateway, address, changes).await?;
@@ -140,6 +141,7 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     drop(timeout(LAST_WORDS, serving).await);
     // Once the ledger answers, the last requests are in the log.
     drop(timeout(LAST_WORDS, gateway.registry.load().ledger.send(Observe::<LedgerView>::new())).await);
+    gateway.end_history().await;
     Ok(ending)
 }
 

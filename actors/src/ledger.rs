@@ -38,6 +38,7 @@ pub use self::in_flight::{Active, Cancellation, RequestSummary};
 pub use self::record::{
     CANCELLED_BY_OPERATOR, CANCELLED_MESSAGE, CallRecord, FinishedRequest, Record, RequestEnd,
 };
+pub use self::slot::RequestStore;
 pub(crate) use self::slot::{EventQueue, LedgerSlot};
 use self::slot::{SavedTotals, SlotAccess};
 pub use self::totals::{RequestTotals, Rows, Totals};
@@ -140,6 +141,10 @@ impl Ledger {
         if has_counted {
             self.slot.save(&self.totals);
         }
+    }
+
+    fn rows(&self) -> Rows {
+        self.totals.rows(self.slot.earlier_totals().as_deref())
     }
 
     fn active(&self) -> Vec<Active> {
@@ -247,7 +252,7 @@ impl Handler<Observe<LedgerView>> for Ledger {
 
     fn handle(&mut self, _: Observe<LedgerView>, _: &mut Self::Context) -> Self::Result {
         self.catch_up();
-        MessageResult(LedgerView { active: self.active(), rows: self.totals.rows() })
+        MessageResult(LedgerView { active: self.active(), rows: self.rows() })
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 
 pub use self::signature_access::ScopedSignatures;
 use crate::catalog::Catalog;
+use crate::history::HistoryHandle;
 use crate::ledger::{EventQueue, FinishedRequest, Ledger};
 use crate::provider::{Permits, Provider};
 use crate::routing::Routes;
@@ -22,6 +23,8 @@ pub struct Registry {
     pub(crate) event_queue: EventQueue,
     /// Publishes each request that has ended. A subscriber that is slow loses the oldest of them and learns how many.
     pub finished: broadcast::Sender<Arc<FinishedRequest>>,
+    /// What happened to requests, also before this process started.
+    pub history: HistoryHandle,
     pub signatures: Addr<SignatureStore>,
     /// The routing tables.
     pub routes: Arc<Routes>,

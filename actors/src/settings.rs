@@ -40,6 +40,8 @@ pub struct Settings {
     pub active_stream: bool,
     /// The directory for model lists between runs; `None` disables it.
     pub cache: Option<PathBuf>,
+    /// The database of the history; `None` keeps it in memory.
+    pub history: Option<PathBuf>,
     /// The catalogue of top models; `None` disables it.
     pub top_models: Option<TopModels>,
     pub limits: Limits,
@@ -314,4 +316,6 @@ pub struct Limits {
     pub active_interval: Duration,
     /// `active-requests-heartbeat`: Time between two heartbeats in the stream of requests in flight. Default: 30 s.
     pub active_heartbeat: Duration,
+    pub history_days: usize,
+    pub history_requests: usize,
 }

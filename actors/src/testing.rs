@@ -80,6 +80,7 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         request_metrics: Metrics::Kept,
         active_stream: true,
         cache: None,
+        history: None,
         top_models: None,
         limits: limits(),
     }
@@ -128,5 +129,7 @@ pub(crate) fn limits() -> Limits {
         watch_patience: Duration::from_millis(500),
         active_interval: Duration::from_millis(500),
         active_heartbeat: Duration::from_secs(30),
+        history_days: 90,
+        history_requests: 1_000_000,
     }
 }

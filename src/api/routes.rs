@@ -59,6 +59,9 @@ pub(super) const LOGS: Endpoint = endpoint("GET, HEAD", "/metrics/logs", Access:
 pub(super) const ACTIVE_REQUESTS: Endpoint = endpoint("GET, HEAD", "/metrics/active-requests", Access::Read);
 // The stream does not end, so HEAD is not accepted.
 pub(super) const ACTIVE_STREAM: Endpoint = endpoint("GET", "/metrics/active-requests/stream", Access::Read);
+pub(super) const UI_USAGE: Endpoint = endpoint("GET, HEAD", "/api/ui/usage", Access::Read);
+pub(super) const UI_REQUESTS: Endpoint = endpoint("GET, HEAD", "/api/ui/requests", Access::Read);
+pub(super) const UI_REQUEST: Endpoint = endpoint("GET, HEAD", "/api/ui/requests/{id}", Access::Read);
 pub(super) const RELOAD: Endpoint = endpoint("POST", "/admin/reload", Access::Admin);
 pub(super) const RESET_HEALTH: Endpoint = endpoint("POST", "/admin/health/reset", Access::Admin);
 pub(super) const CANCEL_REQUEST: Endpoint = endpoint("POST", "/admin/requests/{id}/cancel", Access::Admin);
@@ -84,7 +87,7 @@ pub(super) const HELLO: Endpoint = endpoint("HEAD", "/api/hello", Access::Open);
 mod tests {
     use super::*;
 
-    const ALL: [Endpoint; 30] = [
+    const ALL: [Endpoint; 33] = [
         MESSAGES,
         COUNT_TOKENS,
         CHAT_COMPLETIONS,
@@ -99,6 +102,9 @@ mod tests {
         LOGS,
         ACTIVE_REQUESTS,
         ACTIVE_STREAM,
+        UI_USAGE,
+        UI_REQUESTS,
+        UI_REQUEST,
         RELOAD,
         RESET_HEALTH,
         CANCEL_REQUEST,

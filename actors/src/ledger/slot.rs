@@ -34,12 +34,22 @@ pub(super) struct SavedTotals {
 /// Requests that a subscriber may be behind; it loses older ones.
 const PUBLISHED: usize = 4_096;
 
+/// What keeps requests for longer than this process runs.
+pub trait RequestStore: Send + Sync {
+    /// Keeps a request. Must not wait.
+    fn record(&self, finished: &Arc<FinishedRequest>);
+
+    /// The totals of other processes, the earlier ones included; `None` if they are not known.
+    fn earlier_totals(&self) -> Option<Arc<Rows>>;
+}
+
 /// What each ledger passes to the one that replaces it.
 #[derive(Clone)]
 pub(crate) struct LedgerSlot {
     queue: EventQueue,
     saved: Snapshot<SavedTotals>,
     finished: broadcast::Sender<Arc<FinishedRequest>>,
+    store: Arc<dyn RequestStore>,
     /// The incarnation that reads the queue. A replaced one may still be running.
     current: Arc<AtomicU64>,
 }
@@ -69,26 +79,25 @@ impl EventQueue {
 }
 
 impl SavedTotals {
-    /// The sums of both.
-    pub(super) fn rows(&self) -> Rows {
-        let mut rows = self.imported.clone();
+    /// The sums of this process and of earlier ones: as the history knows them, or else as they were imported.
+    pub(super) fn rows(&self, earlier: Option<&Rows>) -> Rows {
+        let mut rows = earlier.unwrap_or(&self.imported).clone();
         rows.merge(&self.own);
         rows
     }
 }
 
-impl Default for LedgerSlot {
-    fn default() -> Self {
+impl LedgerSlot {
+    pub(crate) fn new(store: Arc<dyn RequestStore>) -> Self {
         Self {
             queue: EventQueue::default(),
             saved: Snapshot::default(),
             finished: broadcast::Sender::new(PUBLISHED),
+            store,
             current: Arc::default(),
         }
     }
-}
 
-impl LedgerSlot {
     /// The requests that end from now on.
     pub(crate) fn finished(&self) -> broadcast::Sender<Arc<FinishedRequest>> {
         self.finished.clone()
@@ -132,12 +141,19 @@ impl SlotAccess {
         }
     }
 
-    /// Hands a request to all subscribers; it never waits for them.
+    /// Hands a request to the history and to all subscribers; it never waits for them.
     pub(super) fn publish(&self, finished: FinishedRequest) {
+        let finished = Arc::new(finished);
+        self.slot.store.record(&finished);
         if self.slot.finished.receiver_count() > 0 {
             // An error means that the last subscriber has just left.
-            let _ = self.slot.finished.send(Arc::new(finished));
+            let _ = self.slot.finished.send(finished);
         }
+    }
+
+    /// The totals of other processes, as the history knows them.
+    pub(super) fn earlier_totals(&self) -> Option<Arc<Rows>> {
+        self.slot.store.earlier_totals()
     }
 
     fn is_current(&self) -> bool {

@@ -63,7 +63,7 @@ impl Rows {
         self.add(row, &Totals { streamed, whole, last: now });
     }
 
-    pub(super) fn add(&mut self, mut row: (Arc<str>, Arc<str>), more: &Totals) {
+    pub(crate) fn add(&mut self, mut row: (Arc<str>, Arc<str>), more: &Totals) {
         if self.0.len() >= MAX_ROWS && !self.0.contains_key(&row) {
             row = (OTHER.into(), OTHER.into());
         }

@@ -50,6 +50,7 @@ impl Supervisor {
             signatures: old.signatures.clone(),
             event_queue: old.event_queue.clone(),
             finished: old.finished.clone(),
+            history: old.history.clone(),
             routes: self.routes.clone(),
             providers: handles,
             // The generation stays the same: no actor was replaced, so every pending request gets its answer.

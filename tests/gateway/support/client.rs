@@ -26,6 +26,11 @@ pub(crate) fn prompt(model: &str, text: &str) -> Value {
 }
 
 impl Call {
+    /// Whether the target begins like this.
+    pub(crate) fn is_to(&self, prefix: &str) -> bool {
+        self.target.starts_with(prefix)
+    }
+
     pub(crate) fn new(address: SocketAddr, method: &str, target: &str) -> Self {
         Self {
             address,
@@ -34,10 +39,6 @@ impl Call {
             headers: vec![("host".to_owned(), address.to_string())],
             body: Vec::new(),
         }
-    }
-
-    pub(crate) fn target(&self) -> &str {
-        &self.target
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {

@@ -1,0 +1,43 @@
+//! Starts and ends the history of a gateway that serves.
+
+use std::time::Duration;
+
+use actix_rt::time::timeout;
+use vandamme_actors::history::{HistorySettings, Retention};
+
+use super::Gateway;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// How long an end or an export waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Gateway {
+    /// Records requests from now on. A command that sends requests of its own does not call it.
+    pub(crate) fn start_history(&self) {
+        let live = self.live_config();
+        let limits = &live.settings.limits;
+        let days = u32::try_from(limits.history_days).unwrap_or(u32::MAX);
+        let retention = Retention { age: DAY.saturating_mul(days), requests: limits.history_requests as u64 };
+        let settings = HistorySettings { file: live.settings.history.clone(), retention };
+        let live = self.live.clone();
+        self.registry.load().history.start(settings, move |text| live.load().secrets.scrub(text));
+    }
+
+    /// Waits until the requests that have ended are written, if the disk is fast enough.
+    pub(crate) async fn flush_history(&self) {
+        let history = self.registry.load().history.clone();
+        if timeout(PATIENCE, history.flushed()).await.is_err() {
+            log::warn!(
+                "the history is not complete: {} requests wait for the disk",
+                history.status().waiting
+            );
+        }
+    }
+
+    /// Ends the history: the process is about to exit.
+    pub(crate) async fn end_history(&self) {
+        self.flush_history().await;
+        self.registry.load().history.close();
+    }
+}
