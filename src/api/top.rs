@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use vandamme_actors::clock::{self, millis};
-use vandamme_actors::history::UsageSums;
+use vandamme_actors::clock::{self, Millis, millis};
+use vandamme_actors::history::{HistoryHandle, Selection, UsageQuery, UsageSums};
 use vandamme_actors::ledger::{Active, ActiveView, FinishedRequest, RequestEnd};
 use vandamme_actors::observe::Observe;
 use vandamme_actors::provider::ProviderView;
@@ -16,10 +16,11 @@ use super::{guarded, shared};
 use crate::gateway::Gateway;
 use crate::live::SLOT;
 use crate::request_id::RequestId;
-use crate::top::{MOST_ROWS, RecentSums, TopProvider, TopReport, TopRequest};
+use crate::top::{MOST_ROWS, RecentSums, TodayCost, TopProvider, TopReport, TopRequest};
 
 /// The time that the sums are about, in milliseconds.
 const WINDOW: u64 = 5 * 60_000;
+const DAY: u64 = 86_400_000;
 /// An actor that does not answer within this time is restarting.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The longest text that a client or an upstream chose, in characters.
@@ -62,12 +63,24 @@ async fn read(gateway: &Gateway) -> TopReport {
         uptime_seconds: now.saturating_sub(gateway.live.since()) / 1000,
         metrics_off: live.settings.request_metrics == Metrics::Off,
         recent: sums(&recent, (now + 1).saturating_sub(since).div_ceil(1000)),
-        today: None,
+        today: today(&registry.history, now).await,
         in_flight: active.len() as u64,
         running: active.iter().take(MOST_ROWS).map(|active| running(active, &live.secrets)).collect(),
         finished: finished.take(MOST_ROWS).collect(),
         providers,
     }
+}
+
+/// `None` if there is no history.
+async fn today(history: &HistoryHandle, now: Millis) -> Option<TodayCost> {
+    let selection = Selection { since: now - now % DAY, until: Millis::MAX, filters: vec![] };
+    let rows = history.usage(UsageQuery { selection, groups: 1, ..UsageQuery::default() }).await.ok()?;
+    let sum =
+        |value: fn(&UsageSums) -> u64| rows.iter().map(|row| value(&row.sums)).fold(0, u64::saturating_add);
+    Some(TodayCost {
+        micro_dollars: sum(|sums| sums.cost.micro_dollars),
+        unpriced: sum(|sums| sums.unpriced),
+    })
 }
 
 fn sums(sums: &UsageSums, seconds: u64) -> RecentSums {

@@ -1,6 +1,8 @@
 //! The list of pages, and the endpoints that serve them.
 
 mod overview;
+mod requests;
+mod usage;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -14,7 +16,7 @@ use super::viewer::Viewer;
 use crate::gateway::Gateway;
 
 /// All pages, in the order of the navigation.
-const PAGES: [&Page; 1] = [&overview::PAGE];
+const PAGES: [&Page; 3] = [&overview::PAGE, &usage::PAGE, &requests::PAGE];
 
 /// A page that says why there is no other.
 #[derive(Template)]
