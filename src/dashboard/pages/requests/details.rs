@@ -211,7 +211,7 @@ mod tests {
             end: "succeeded".to_owned(),
             ..StoredRequest::default()
         };
-        let secrets = Secrets::default();
+        let secrets = Secrets::new([]);
         let details = Details::new(Row::finished(&stored, &secrets), &stored, &secrets);
         let calls: Vec<_> = details
             .calls

@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn models_are_named_once() {
-        let secrets = Secrets::default();
+        let secrets = Secrets::new([]);
         let row = |requested: &str| {
             Row::finished(&StoredRequest { requested_model: requested.to_owned(), ..stored() }, &secrets)
                 .models()

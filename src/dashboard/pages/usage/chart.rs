@@ -149,8 +149,7 @@ mod tests {
     fn days_without_requests_have_a_column() {
         let rows = [row(10, "small", 1), row(12, "<large>", 5), row(12, "(other)", 9), row(11, "none", 0)];
         let time = (10 * DAY + 7, 13 * DAY + 7);
-        let chart =
-            Chart::new(Metric::Requests, Duration::from_secs(86_400), time, &rows, &Secrets::default());
+        let chart = Chart::new(Metric::Requests, Duration::from_secs(86_400), time, &rows, &Secrets::new([]));
         assert_eq!(chart.x, [10, 11, 12, 13].map(|day| day * DAY / 1000));
         let series: Vec<_> =
             chart.series.iter().map(|one| (one.label.as_str(), one.color, &one.values[..])).collect();
@@ -170,7 +169,7 @@ mod tests {
     fn the_number_of_columns_has_a_bound() {
         let day = Duration::from_secs(86_400);
         let chart = |rows: &[UsageRow], since| {
-            Chart::new(Metric::Requests, day, (since, 20_000 * DAY), rows, &Secrets::default())
+            Chart::new(Metric::Requests, day, (since, 20_000 * DAY), rows, &Secrets::new([]))
         };
         assert_eq!(chart(&[row(19_999, "a", 1)], 0).x.len(), 2);
         assert_eq!(chart(&[row(0, "a", 1)], 0).x.len(), usize::try_from(COLUMNS).unwrap() + 1);

@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn groups_without_a_price_are_labelled() {
         let group =
-            |cost, unpriced| Group::new(Grouping::Model, &row("m", cost, unpriced), &Secrets::default());
+            |cost, unpriced| Group::new(Grouping::Model, &row("m", cost, unpriced), &Secrets::new([]));
         let shown = |group: Group| (group.amounts.cost.to_string(), group.amounts.is_partly_unpriced());
         assert_eq!(shown(group(0, 2)), ("unpriced".to_owned(), false));
         assert_eq!(shown(group(1_500_000, 1)), ("$1.50".to_owned(), true));
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_group_names_its_requests() {
-        let group = |by, name| Group::new(by, &row(name, 0, 0), &Secrets::default());
+        let group = |by, name| Group::new(by, &row(name, 0, 0), &Secrets::new([]));
         let model = group(Grouping::Model, "a&b");
         assert_eq!(model.address.as_deref(), Some("/dashboard/requests?model=a%26b"));
         assert_eq!(model.amounts.cache_hits, Share(Some(0.75)));
