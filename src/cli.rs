@@ -3,6 +3,7 @@
 mod aliases;
 mod completions;
 mod configuration;
+mod dashboard;
 mod embedded;
 pub mod exit_code;
 mod explain;
@@ -68,6 +69,8 @@ enum Command {
     /// Check the health of a gateway or its providers.
     #[command(subcommand, arg_required_else_help = true)]
     Health(HealthCommand),
+    /// Print a link that opens the dashboard of the running gateway, and open it in a browser.
+    Dashboard(dashboard::DashboardArgs),
     /// Show live what a running gateway does.
     Top(top::Top),
     /// Make keys for clients.
@@ -136,6 +139,7 @@ impl Command {
             Self::Health(HealthCommand::Server(server)) => server.run(),
             Self::Health(HealthCommand::Reset(reset)) => reset.run(),
             Self::Health(HealthCommand::Upstream(upstream)) => upstream.run(),
+            Self::Dashboard(dashboard) => dashboard.run(),
             Self::Top(top) => top.run(),
             Self::Key(key) => key.run(),
             Self::Completions(completions) => completions.run(),

@@ -23,6 +23,7 @@
 //! the dashboard. Show its control only if `shell.is_admin`.
 
 mod assets;
+mod chart;
 mod gather;
 mod login_page;
 mod page;

@@ -49,7 +49,7 @@ const RELOADS: usize = 8;
 
 /// One running gateway.
 pub(crate) struct Gateway {
-    config: Snapshot<LiveConfig>,
+    live: Snapshot<LiveConfig>,
     tls: Snapshot<Option<ListenerTls>>,
     supervisor: Addr<Supervisor>,
     pub(crate) registry: Snapshot<Registry>,
@@ -61,7 +61,7 @@ pub(crate) struct Gateway {
     /// The check of `GET /health/live` that runs now.
     pub(crate) liveness: SingleFlight<(), Vec<String>>,
     /// The last hour of requests.
-    pub(crate) live: Arc<Live>,
+    pub(crate) last_hour: Arc<Live>,
     /// The sessions of the dashboard.
     pub(crate) logins: Logins,
     /// The demo provider. Once started it stays, since requests to it may be in flight.
@@ -190,7 +190,7 @@ impl Gateway {
         let wiring = ConnectionSettings { tls: client_config()?, proxies, connect_timeout };
         let (supervisor, registry) = Supervisor::start_tree(settings.clone());
         Ok(Self {
-            config: Snapshot::new(LiveConfig::new(settings, ConfiguredKeys { proxy_key, access }, None)),
+            live: Snapshot::new(LiveConfig::new(settings, ConfiguredKeys { proxy_key, access }, None)),
             tls: Snapshot::new(tls),
             supervisor,
             registry,
@@ -198,7 +198,7 @@ impl Gateway {
             failures: RecentFailures::default(),
             listings: SingleFlight::default(),
             liveness: SingleFlight::default(),
-            live: Arc::new(Live::new()),
+            last_hour: Arc::new(Live::new()),
             logins: Logins::default(),
             demo: Mutex::new(demo),
             in_flight: Arc::default(),
@@ -229,7 +229,7 @@ impl Gateway {
         self.tls.store(tls);
         let obsolete = obsolete_addresses(&before.settings, &settings);
         let keys = ConfiguredKeys { proxy_key, access };
-        self.config.store(LiveConfig::new(settings.clone(), keys, Some(&before)));
+        self.live.store(LiveConfig::new(settings.clone(), keys, Some(&before)));
         let stopped = |_| "the supervisor has stopped; restart the gateway".to_owned();
         self.supervisor.send(Reconfigure(settings)).await.map_err(stopped)?;
         self.close_idle_connections(&obsolete);
@@ -261,7 +261,7 @@ impl Gateway {
     /// Called once, before the first request.
     pub(crate) fn listens(&self, listener: Listener) {
         self.listener.get_or_init(|| listener);
-        self.live.watch(&self.registry);
+        self.last_hour.watch(&self.registry);
     }
 
     /// The reloads that are ordered over HTTP from now on. Called once.
@@ -288,7 +288,7 @@ impl Gateway {
 
     /// The configuration that holds now. Load it once for values that belong together.
     pub(crate) fn live_config(&self) -> Arc<LiveConfig> {
-        self.config.load()
+        self.live.load()
     }
 
     /// The certificate of the listener; `None` for plain HTTP.

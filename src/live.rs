@@ -5,15 +5,18 @@ mod window;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::broadcast::error::RecvError;
 use vandamme_actors::clock::{self, Millis};
+use vandamme_actors::history::{Dimension, HistoryHandle, Selection, UsageQuery};
 use vandamme_actors::ledger::FinishedRequest;
 use vandamme_actors::registry::Registry;
 use vandamme_actors::snapshot::Snapshot;
 
-pub(crate) use self::window::{Interval, SLOT, SLOTS, Window};
+use self::window::{PROVIDERS, SLOTS};
+pub(crate) use self::window::{SLOT, Window};
 
 /// The latest requests, for clients that reconnect.
 const RECENT: usize = 256;
@@ -51,7 +54,9 @@ impl Live {
     /// Receives finished requests until the registry is gone. Requires a running [`System`](actix_rt::System).
     pub(crate) fn watch(self: &Arc<Self>, registry: &Snapshot<Registry>) {
         let (live, mut finished) = (self.clone(), registry.load().finished.subscribe());
+        let history = registry.load().history.clone();
         actix_rt::spawn(async move {
+            live.seed(&history).await;
             loop {
                 match finished.recv().await {
                     Ok(request) => live.add(request),
@@ -63,6 +68,23 @@ impl Live {
                 }
             }
         });
+    }
+
+    /// Adds the last hour of earlier processes, so that a restart leaves no hole.
+    async fn seed(&self, history: &HistoryHandle) {
+        let hour = SLOT * SLOTS as u64;
+        let selection =
+            Selection { since: self.since.saturating_sub(hour), until: self.since, filters: vec![] };
+        let query = UsageQuery {
+            selection,
+            group_by: vec![Dimension::Provider],
+            interval: Some(Duration::from_millis(SLOT)),
+            groups: PROVIDERS,
+        };
+        match history.usage(query).await {
+            Ok(rows) => self.state.lock().window.seed(&rows),
+            Err(error) => log::debug!("the dashboard begins without the last hour: {error}"),
+        }
     }
 
     fn add(&self, request: Arc<FinishedRequest>) {

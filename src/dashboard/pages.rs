@@ -2,6 +2,7 @@
 
 mod overview;
 mod requests;
+mod traffic;
 mod usage;
 
 use actix_web::http::StatusCode;
@@ -16,7 +17,7 @@ use super::viewer::Viewer;
 use crate::gateway::Gateway;
 
 /// All pages, in the order of the navigation.
-const PAGES: [&Page; 3] = [&overview::PAGE, &usage::PAGE, &requests::PAGE];
+const PAGES: [&Page; 4] = [&overview::PAGE, &traffic::PAGE, &usage::PAGE, &requests::PAGE];
 
 /// A page that says why there is no other.
 #[derive(Template)]

@@ -28,7 +28,7 @@ pub(super) struct Present {
 impl Present {
     pub(super) fn read(gateway: &Gateway, in_flight: usize) -> Self {
         let (since, until) = bounds(clock::wall());
-        let sums = gateway.live.read(|window| window.sums(since, until));
+        let sums = gateway.last_hour.read(|window| window.sums(since, until));
         Self::new(&sums, in_flight)
     }
 

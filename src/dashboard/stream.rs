@@ -61,7 +61,7 @@ pub(crate) async fn follow(request: HttpRequest, gateway: web::Data<Gateway>) ->
         let error = json!({"error": "too many pages are open; close some of them"});
         return respond::json(&request, StatusCode::SERVICE_UNAVAILABLE, &error);
     };
-    let live = &gateway.live;
+    let live = &gateway.last_hour;
     let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
     let known = last.map(|last| position(last, live.since()));
     let (position, gap) = match known {
@@ -119,9 +119,9 @@ impl Follower {
         let live = self.gateway.live_config();
         let secrets = &live.secrets;
         let mut out = String::new();
-        let news = self.gateway.live.news(self.position);
+        let news = self.gateway.last_hour.news(self.position);
         self.position = news.position;
-        let id = format!("{}-{}", self.gateway.live.since(), self.position);
+        let id = format!("{}-{}", self.gateway.last_hour.since(), self.position);
         if std::mem::take(&mut self.gap) || news.gap {
             event(&mut out, &id, "gap", &json!({}));
         }

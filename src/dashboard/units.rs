@@ -34,10 +34,38 @@ impl Share {
     pub(super) fn of(part: u64, all: u64) -> Self {
         Self((all > 0).then(|| part as f64 / all as f64))
     }
+
+    /// The number by which a table sorts.
+    pub(super) fn value(self) -> String {
+        sorted(self.0)
+    }
+}
+
+/// The number by which a table sorts a cell; empty for a cell without one.
+fn sorted<T: ToString>(value: Option<T>) -> String {
+    value.map(|value| value.to_string()).unwrap_or_default()
+}
+
+impl Rate {
+    /// The number by which a table sorts.
+    pub(super) fn value(self) -> String {
+        sorted(self.0)
+    }
+}
+
+impl Money {
+    /// The number by which a table sorts, in dollars.
+    pub(super) fn value(self) -> String {
+        sorted(self.0.map(|micro| micro as f64 / 1e6))
+    }
 }
 
 impl Elapsed {
-    /// The number by which a table sorts.
+    /// The number by which a table sorts, in milliseconds.
+    pub(super) fn value(self) -> String {
+        sorted(self.millis().map(|millis| (millis * 1000.0).round() / 1000.0))
+    }
+
     pub(super) fn millis(self) -> Option<f64> {
         self.0.map(|elapsed| elapsed.as_secs_f64() * 1000.0)
     }

@@ -2,18 +2,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use vandamme_actors::clock::Millis;
 use vandamme_actors::history::{UsageRow, UsageSums};
-use vandamme_actors::ledger::{FinishedRequest, RequestEnd};
+use vandamme_actors::ledger::FinishedRequest;
 
 /// The length of an interval, in milliseconds.
 pub(crate) const SLOT: Millis = 10_000;
 /// The intervals of an hour.
-pub(crate) const SLOTS: usize = 360;
+pub(super) const SLOTS: usize = 360;
 /// The most providers in an interval; requests of further ones count only in total. A configuration can change within the hour.
-const PROVIDERS: usize = 128;
+pub(super) const PROVIDERS: usize = 128;
 
 /// The intervals that had requests, in their order.
 #[derive(Default)]
@@ -33,10 +32,11 @@ pub(crate) struct Interval {
 impl Window {
     pub(super) fn add(&mut self, finished: &FinishedRequest) {
         let Some(slot) = self.slot(finished.ended) else { return };
-        add(&mut slot.total, finished);
+        let sums = UsageSums::of(finished);
+        slot.total.merge(&sums);
         let Some(provider) = &finished.record.provider else { return };
         if slot.providers.len() < PROVIDERS || slot.providers.contains_key(provider) {
-            add(slot.providers.entry(provider.clone()).or_default(), finished);
+            slot.providers.entry(provider.clone()).or_default().merge(&sums);
         }
     }
 
@@ -44,10 +44,10 @@ impl Window {
     pub(crate) fn seed(&mut self, rows: &[UsageRow]) {
         for row in rows {
             let Some(slot) = self.slot(row.start) else { continue };
-            merge(&mut slot.total, &row.sums);
+            slot.total.merge(&row.sums);
             let provider = row.group.first().filter(|name| !name.is_empty());
             if let Some(provider) = provider.filter(|_| slot.providers.len() < PROVIDERS) {
-                merge(slot.providers.entry(provider.clone()).or_default(), &row.sums);
+                slot.providers.entry(provider.clone()).or_default().merge(&row.sums);
             }
         }
     }
@@ -77,7 +77,7 @@ impl Window {
     /// The sums of `since..until`.
     pub(crate) fn sums(&self, since: Millis, until: Millis) -> UsageSums {
         let mut sums = UsageSums::default();
-        self.between(since, until).for_each(|slot| merge(&mut sums, &slot.total));
+        self.between(since, until).for_each(|slot| sums.merge(&slot.total));
         sums
     }
 
@@ -85,70 +85,17 @@ impl Window {
     pub(crate) fn provider(&self, name: &str, since: Millis, until: Millis) -> UsageSums {
         let mut sums = UsageSums::default();
         for slot in self.between(since, until) {
-            slot.providers.get(name).into_iter().for_each(|provider| merge(&mut sums, provider));
+            slot.providers.get(name).into_iter().for_each(|provider| sums.merge(provider));
         }
         sums
     }
 }
 
-fn add(sums: &mut UsageSums, finished: &FinishedRequest) {
-    let record = &finished.record;
-    sums.requests += 1;
-    match record.end {
-        RequestEnd::Succeeded => {}
-        RequestEnd::Failed { .. } if !record.end.is_cancelled() => sums.failed += 1,
-        RequestEnd::Failed { .. } | RequestEnd::Cancelled => sums.cancelled += 1,
-    }
-    sums.usage = sums.usage.plus(record.usage);
-    match finished.cost {
-        Some(cost) => {
-            sums.cost.micro_dollars = sums.cost.micro_dollars.saturating_add(cost.micro_dollars);
-            let saved = cost.saved_micro_dollars;
-            sums.cost.saved_micro_dollars = sums.cost.saved_micro_dollars.saturating_add(saved);
-        }
-        None if record.usage != Default::default() => sums.unpriced += 1,
-        None => {}
-    }
-    sums.tool_calls += u64::from(record.tool_calls);
-    sums.upstream_calls += u64::from(record.upstream_calls);
-    sums.request_bytes = sums.request_bytes.saturating_add(record.request.size as u64);
-    sums.reply_bytes = sums.reply_bytes.saturating_add(record.reply_size);
-    sums.last = sums.last.max(finished.ended);
-    sums.elapsed.record(record.elapsed);
-    let Some(first_event) = record.first_event else { return };
-    sums.first_event.record(first_event);
-    if record.request.streamed && record.end == RequestEnd::Succeeded {
-        let streaming = record.elapsed.saturating_sub(first_event);
-        sums.streaming =
-            sums.streaming.saturating_add(streaming).min(Duration::from_secs(u64::from(u32::MAX)));
-        sums.streamed_output = sums.streamed_output.saturating_add(record.usage.output);
-    }
-}
-
-/// Adds `other` to `sums`.
-pub(crate) fn merge(sums: &mut UsageSums, other: &UsageSums) {
-    sums.requests += other.requests;
-    sums.failed += other.failed;
-    sums.cancelled += other.cancelled;
-    sums.usage = sums.usage.plus(other.usage);
-    sums.cost.micro_dollars = sums.cost.micro_dollars.saturating_add(other.cost.micro_dollars);
-    let saved = other.cost.saved_micro_dollars;
-    sums.cost.saved_micro_dollars = sums.cost.saved_micro_dollars.saturating_add(saved);
-    sums.unpriced += other.unpriced;
-    sums.tool_calls += other.tool_calls;
-    sums.upstream_calls += other.upstream_calls;
-    sums.request_bytes = sums.request_bytes.saturating_add(other.request_bytes);
-    sums.reply_bytes = sums.reply_bytes.saturating_add(other.reply_bytes);
-    sums.last = sums.last.max(other.last);
-    sums.elapsed.merge(&other.elapsed);
-    sums.first_event.merge(&other.first_event);
-    sums.streaming = sums.streaming.saturating_add(other.streaming);
-    sums.streamed_output = sums.streamed_output.saturating_add(other.streamed_output);
-}
-
 #[cfg(test)]
 mod tests {
-    use vandamme_actors::ledger::{Record, RequestSummary};
+    use std::time::Duration;
+
+    use vandamme_actors::ledger::{Record, RequestEnd, RequestSummary};
     use vandamme_protocol::vocabulary::Usage;
 
     use super::*;

@@ -33,6 +33,8 @@ function showTimes(root = document) {
   for (const time of $$("time[data-ago]", root)) setText(time, ago(+time.dataset.ago));
   for (const time of $$("time[data-since]", root)) setText(time, duration(Math.max(1000, Math.floor((Date.now() - time.dataset.since) / 1000) * 1000)).replace(".00", ""));
 }
+/** Absolute times, in the viewer's time zone. */
+const showDates = (root) => { for (const time of $$("time[data-at]", root)) setText(time, new Date(+time.dataset.at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })); };
 const setText = (node, text) => { if (node.textContent !== text) node.textContent = text; };
 
 // --- state in the address --------------------------------------------------------------------------------------
@@ -254,6 +256,7 @@ document.addEventListener("click", (event) => {
     queryState.set(`sort-${table.id}`, `${head.dataset.column}:${head.getAttribute("aria-sort") === first ? other : first}`);
     applySort(table);
   }
+  if (event.target.closest("[data-retry]")) { connect(); update(); }
   const csv = event.target.closest("[data-csv]");
   if (csv) saveCsv(document.getElementById(csv.dataset.csv));
   const copy = event.target.closest("[data-copy]");
@@ -282,6 +285,7 @@ function saveCsv(table) {
 export function prepare(root) {
   for (const table of $$("table[data-table]", root)) prepareTable(table);
   showTimes(root);
+  showDates(root);
 }
 
 // --- messages, dialogs and actions -----------------------------------------------------------------------------

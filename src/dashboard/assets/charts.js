@@ -9,7 +9,16 @@ const plots = new Map();
 const units = { requests: number, tokens: number, ms: duration, percent, money, rate: (n) => n == null ? "–" : n.toFixed(1) };
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const format = (unit) => units[unit] ?? number;
-const clock = (seconds, span) => new Date(seconds * 1000).toLocaleString([], span > 86400 * 2 ? { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" } : { hour: "2-digit", minute: "2-digit" });
+const clock = (seconds, span) => new Date(seconds * 1000).toLocaleString([], span > 86400 * 2 ? { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" } : { hourCycle: "h23", hour: "2-digit", minute: "2-digit" });
+
+/** The time at a line of the grid; the day where it changes. */
+function tickTime(tick, before, span) {
+  const date = new Date(tick * 1000), day = date.toLocaleDateString([], { month: "short", day: "numeric" });
+  const time = date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  if (span > 86400 * 8) return day;
+  const isNewDay = before == null ? span > 86400 : new Date(before * 1000).getDate() !== date.getDate();
+  return isNewDay ? `${day}\n${time}` : time;
+}
 
 /** The values as they are drawn: in a stack, each series stands on those before it. */
 function stacked(series) {
@@ -36,14 +45,16 @@ function draw(figure) {
     width, height, legend: { show: false }, padding: [8, 8, 0, 0],
     cursor: { drag: { x: data.zoom === true, y: false }, points: { show: !bars }, y: false },
     scales: { x: { time: true }, y: { range: (_, min, max) => [0, max > 0 ? max * 1.08 : 1] } },
-    axes: [axis, { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => tick === 0 ? "0" : fmt(tick)) }],
+    axes: [{ ...axis, values: (_, ticks) => ticks.map((tick, at) => tickTime(tick, ticks[at - 1], data.x.at(-1) - data.x[0])) }, { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => tick === 0 ? "0" : fmt(tick)) }],
     series: [{}, ...series],
     hooks: {
       setCursor: [(plot) => legend(figure, data, plot.cursor.idx)],
       setSelect: [(plot) => {
         if (!data.zoom || plot.select.width < 5) return;
         const from = plot.posToVal(plot.select.left, "x"), to = plot.posToVal(plot.select.left + plot.select.width, "x");
-        figure.dispatchEvent(new CustomEvent("zoom", { bubbles: true, detail: { from, to } }));
+        const query = new URLSearchParams(location.search);
+        query.delete("range"); query.set("from", Math.floor(from * 1000)); query.set("to", Math.ceil(to * 1000));
+        location.search = query;
       }],
     },
   };

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use vandamme_actors::history::UsageSums;
 
-use super::ProviderCard;
+use super::provider_card::ProviderCard;
 use crate::dashboard::units::Share;
 
 /// From this share of failed requests on, the gateway counts as failing.
