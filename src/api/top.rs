@@ -48,10 +48,10 @@ async fn read(gateway: &Gateway) -> TopReport {
     let now = clock::wall();
     // The current interval counts from its start, so the window is a little longer than its name.
     let (since, until) = ((now - now % SLOT).saturating_sub(WINDOW), now + 1);
-    let position = gateway.live.position();
-    let latest = gateway.live.news(position.saturating_sub(MOST_ROWS as u64));
+    let position = gateway.last_hour.position();
+    let latest = gateway.last_hour.news(position.saturating_sub(MOST_ROWS as u64));
     let finished = latest.requests.iter().rev().map(|request| finished(request, &live.secrets));
-    let (recent, providers) = gateway.live.read(|window| {
+    let (recent, providers) = gateway.last_hour.read(|window| {
         let providers = live.settings.providers.iter().zip(&views).map(|(settings, view)| {
             provider(settings, view.as_ref(), &window.provider(&settings.name, since, until))
         });
@@ -60,7 +60,7 @@ async fn read(gateway: &Gateway) -> TopReport {
     TopReport {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         now,
-        uptime_seconds: now.saturating_sub(gateway.live.since()) / 1000,
+        uptime_seconds: now.saturating_sub(gateway.last_hour.since()) / 1000,
         metrics_off: live.settings.request_metrics == Metrics::Off,
         recent: sums(&recent, (now + 1).saturating_sub(since).div_ceil(1000)),
         today: today(&registry.history, now).await,

@@ -20,8 +20,8 @@ impl Gateway {
         let days = u32::try_from(limits.history_days).unwrap_or(u32::MAX);
         let retention = Retention { age: DAY.saturating_mul(days), requests: limits.history_requests as u64 };
         let settings = HistorySettings { file: live.settings.history.clone(), retention };
-        let config = self.config.clone();
-        self.registry.load().history.start(settings, move |text| config.load().secrets.scrub(text));
+        let live = self.live.clone();
+        self.registry.load().history.start(settings, move |text| live.load().secrets.scrub(text));
     }
 
     /// Waits until the requests that have ended are written, if the disk is fast enough.

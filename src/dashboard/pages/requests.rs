@@ -122,7 +122,7 @@ async fn page(gateway: &Gateway, filter: &Filter) -> Result<RequestPage, String>
 
 /// The latest requests in memory, newest first.
 fn latest(gateway: &Gateway) -> RequestPage {
-    let news = gateway.live.news(gateway.live.position().saturating_sub(ROWS as u64));
+    let news = gateway.last_hour.news(gateway.last_hour.position().saturating_sub(ROWS as u64));
     let requests = news.requests.iter().rev().map(|request| StoredRequest::from(&**request));
     RequestPage { requests: requests.collect(), next: None }
 }

@@ -66,7 +66,7 @@ impl Details {
             let row = Row::running(active, &live.secrets);
             return Some(Self::new(row, &running(active), &live.secrets));
         }
-        let latest = gateway.live.news(0).requests;
+        let latest = gateway.last_hour.news(0).requests;
         let latest = latest.iter().rev().find(|finished| &*finished.record.request_id == id);
         let stored = match latest {
             Some(finished) => StoredRequest::from(&**finished),
