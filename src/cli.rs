@@ -7,6 +7,7 @@ mod dashboard;
 mod embedded;
 pub mod exit_code;
 mod explain;
+mod gateway_call;
 mod gateway_client;
 mod gateway_tls;
 mod health;
@@ -23,6 +24,7 @@ mod table;
 mod test;
 mod top;
 mod upstream;
+mod usage;
 mod wrap;
 
 use std::ffi::OsString;
@@ -71,6 +73,8 @@ enum Command {
     Health(HealthCommand),
     /// Print a link that opens the dashboard of the running gateway, and open it in a browser.
     Dashboard(dashboard::DashboardArgs),
+    /// Show usage and cost by model, provider, key, client, session or day.
+    Usage(usage::UsageArgs),
     /// Show live what a running gateway does.
     Top(top::Top),
     /// Make keys for clients.
@@ -141,6 +145,7 @@ impl Command {
             Self::Health(HealthCommand::Upstream(upstream)) => upstream.run(),
             Self::Dashboard(dashboard) => dashboard.run(),
             Self::Top(top) => top.run(),
+            Self::Usage(usage) => usage.run(),
             Self::Key(key) => key.run(),
             Self::Completions(completions) => completions.run(),
             Self::Man(manual) => manual.run(),

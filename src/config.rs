@@ -24,6 +24,7 @@ mod layer;
 mod limits;
 mod listener_tls;
 mod middleware;
+mod model_page;
 mod near_misses;
 mod other_programs;
 mod overrides;

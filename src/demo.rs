@@ -88,6 +88,7 @@ pub fn provider(base_url: &str) -> ProviderSettings {
         dialect: Dialect { system_anywhere: true, ..Dialect::default() },
         middleware: Chain::default(),
         models_url: None,
+        model_page: None,
         tls: None,
     }
 }

@@ -24,3 +24,4 @@ pub mod telemetry;
 mod terminal;
 mod timestamp;
 mod top;
+mod usage_report;

@@ -1,8 +1,9 @@
 //! Points in time as text.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use vandamme_actors::clock::Millis;
 
 /// RFC 3339, in UTC and whole seconds.
 pub(crate) fn rfc3339(time: SystemTime) -> String {
@@ -14,10 +15,13 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
         .to_string()
 }
 
+/// Seconds since the Unix epoch, to the millisecond.
+pub(crate) fn epoch_seconds(at: Millis) -> f64 {
+    Duration::from_millis(at).as_secs_f64()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

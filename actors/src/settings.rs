@@ -96,6 +96,8 @@ pub struct ProviderSettings {
     pub tls: Option<ProviderTls>,
     /// The web page that lists this provider's models.
     pub models_url: Option<String>,
+    /// The web page of a single model, with the placeholders `{id}` and `{display_name}`.
+    pub model_page: Option<String>,
 }
 
 impl ProviderSettings {
@@ -316,6 +318,9 @@ pub struct Limits {
     pub active_interval: Duration,
     /// `active-requests-heartbeat`: Time between two heartbeats in the stream of requests in flight. Default: 30 s.
     pub active_heartbeat: Duration,
+    /// `history-days`: Days for which the history keeps requests and their sums. Default: 90.
     pub history_days: usize,
+    /// `history-requests`: Requests whose details the history keeps, about 1 KiB each. The sums by hour, model, key,
+    /// client and session stay for history-days, up to as many rows. Default: 1_000_000.
     pub history_requests: usize,
 }

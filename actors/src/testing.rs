@@ -28,6 +28,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         dialect: vandamme_protocol::convert::upstream::chat::Dialect::default(),
         middleware: Default::default(),
         models_url: None,
+        model_page: None,
         tls: None,
     })
 }

@@ -1,14 +1,12 @@
 //! The common part of the report endpoints: one tree, written as YAML, or as JSON on request, and the check of who may read it.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use vandamme_actors::clock::Millis;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
@@ -18,6 +16,7 @@ use super::viewer;
 use crate::caller;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
+pub(super) use crate::timestamp::epoch_seconds;
 
 /// A report's content, in its order.
 #[derive(Clone, Debug, PartialEq)]
@@ -294,11 +293,6 @@ fn scalar(text: &str) -> String {
 pub(super) fn one_line(text: &str) -> String {
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     text.chars().map(|c| if breaks(c) { ' ' } else { c }).collect()
-}
-
-/// Seconds since the Unix epoch, to the millisecond.
-pub(super) fn epoch_seconds(at: Millis) -> f64 {
-    Duration::from_millis(at).as_secs_f64()
 }
 
 #[cfg(test)]

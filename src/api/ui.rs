@@ -1,11 +1,8 @@
 //! `/api/ui/*`: what the dashboard and `vdm usage` read, as JSON and CSV.
 
-mod csv;
-mod filters;
 mod request_row;
 pub(super) mod requests;
 pub(super) mod usage;
-mod usage_row;
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
@@ -18,24 +15,6 @@ use super::render_error;
 use super::report;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
-
-/// The form of an answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Form {
-    #[default]
-    Json,
-    Csv,
-}
-
-impl Form {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "json" => Ok(Self::Json),
-            "csv" => Ok(Self::Csv),
-            _ => Err("format: expected json or csv".to_owned()),
-        }
-    }
-}
 
 /// The answer to a caller who may not read the history, or if none is kept.
 fn refusal(request: &HttpRequest, gateway: &Gateway, id: &RequestId) -> Option<HttpResponse> {

@@ -71,8 +71,6 @@ pub(super) enum KeyType {
     Fallbacks,
     /// `[P.custom-headers]`
     Headers,
-    /// Comes with a later version.
-    Later,
     /// `auth-mode`: `oauth` is refused if the provider is used.
     AuthMode,
 }

@@ -9,8 +9,10 @@ use super::Gateway;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// How long an end or an export waits for the disk.
+/// How long an end waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an export of state waits for the disk: less than the master waits for the state.
+const EXPORT_PATIENCE: Duration = Duration::from_millis(500);
 
 impl Gateway {
     /// Records requests from now on. A command that sends requests of its own does not call it.
@@ -24,20 +26,23 @@ impl Gateway {
         self.registry.load().history.start(settings, move |text| live.load().secrets.scrub(text));
     }
 
-    /// Waits until the requests that have ended are written, if the disk is fast enough.
-    pub(crate) async fn flush_history(&self) {
+    /// Waits until the requests that have ended are written, unless the disk is too slow.
+    pub(super) async fn flush_history(&self) {
         let history = self.registry.load().history.clone();
-        if timeout(PATIENCE, history.flushed()).await.is_err() {
-            log::warn!(
-                "the history is not complete: {} requests wait for the disk",
-                history.status().waiting
-            );
+        if history.status().error.is_none() {
+            drop(timeout(EXPORT_PATIENCE, history.flushed()).await);
         }
     }
 
     /// Ends the history: the process is about to exit.
     pub(crate) async fn end_history(&self) {
-        self.flush_history().await;
-        self.registry.load().history.close();
+        let history = self.registry.load().history.clone();
+        history.close();
+        if timeout(PATIENCE, history.flushed()).await.is_err() {
+            log::warn!(
+                "{} requests are missing in the history: the disk is too slow",
+                history.status().waiting
+            );
+        }
     }
 }

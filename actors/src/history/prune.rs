@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehav
 
 use super::numbers::{floor, number, to_sql};
 use super::schema::HOUR;
+use super::write::Batch;
 use crate::clock::{Millis, millis};
 
 /// The most requests that one step removes.
@@ -42,6 +43,17 @@ impl Counts {
             oldest: oldest.map(|oldest| u64::try_from(oldest).unwrap_or_default()),
             dropped: count("SELECT coalesce((SELECT value FROM facts WHERE name = 'dropped'), 0)")?,
         })
+    }
+}
+
+impl Counts {
+    /// A batch was written, with so many new hourly sums.
+    pub(super) fn add(&mut self, batch: &Batch, new: u64) {
+        self.requests += batch.requests.len() as u64;
+        self.buckets += new;
+        self.dropped = self.dropped.saturating_add(batch.merged.requests);
+        let first = batch.requests.iter().map(|finished| finished.ended).min();
+        self.oldest = self.oldest.or(first);
     }
 }
 

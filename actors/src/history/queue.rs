@@ -31,6 +31,8 @@ struct Waiting {
     requests: VecDeque<Arc<FinishedRequest>>,
     merged: Merged,
     accepted: u64,
+    /// The requests without details in the batch that the writer has.
+    taken: u64,
     is_open: bool,
     is_closing: bool,
 }
@@ -93,12 +95,15 @@ impl Queue {
         }
         let few = waiting.requests.len().min(BATCH);
         let requests = waiting.requests.drain(..few).collect();
-        Next::Write(Batch { requests, merged: std::mem::take(&mut waiting.merged) })
+        let merged = std::mem::take(&mut waiting.merged);
+        waiting.taken = merged.requests;
+        Next::Write(Batch { requests, merged })
     }
 
     /// A batch has been written.
     pub(super) fn written(&self, batch: &Batch) {
         let count = (batch.requests.len() as u64).saturating_add(batch.merged.requests);
+        self.waiting.lock().taken = 0;
         self.written.send_modify(|written| *written += count);
     }
 
@@ -123,7 +128,8 @@ impl Queue {
     /// The number of requests that wait, and of those whose details are dropped.
     pub(super) fn lengths(&self) -> (u64, u64) {
         let waiting = self.waiting.lock();
-        (waiting.requests.len() as u64, waiting.merged.requests)
+        let written = *self.written.borrow();
+        (waiting.accepted.saturating_sub(written), waiting.merged.requests.saturating_add(waiting.taken))
     }
 
     /// Resolves when all requests that have been added before are written.

@@ -53,13 +53,13 @@ impl Merged {
     }
 }
 
-/// Writes all of it, or nothing.
+/// Writes all of it, or nothing. Returns how many hourly sums are new.
 pub(super) fn write(
     connection: &mut Connection,
     batch: &Batch,
     writer: i64,
     redact: &Redact,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<u64> {
     // The lock is taken before the sums are read: another process may write to the same file.
     let transaction = Transaction::new(connection, TransactionBehavior::Immediate)?;
     let mut hours: BTreeMap<(Millis, Group), UsageSums> = BTreeMap::new();
@@ -80,18 +80,19 @@ pub(super) fn write(
     }
     totals::add(&transaction, writer, hours.iter().map(|((_, group), sums)| (group, sums)))?;
     add_to_buckets(&transaction, MINUTE, minutes)?;
-    add_to_buckets(&transaction, HOUR, hours)?;
+    let new = add_to_buckets(&transaction, HOUR, hours)?;
     if batch.merged.requests > 0 {
         add_to_fact(&transaction, "dropped", batch.merged.requests)?;
     }
-    transaction.commit()
+    transaction.commit()?;
+    Ok(new)
 }
 
 fn add_to_buckets(
     transaction: &Transaction<'_>,
     span: Millis,
     sums: BTreeMap<(Millis, Group), UsageSums>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<u64> {
     let span = to_sql(span / 1000);
     let keys = ["span", "start"].into_iter().chain(COLUMNS);
     let matching: Vec<_> =
@@ -109,6 +110,7 @@ fn add_to_buckets(
         vec!["?"; all.len()].join(", ")
     ))?;
     let mut count = transaction.prepare("SELECT count(*) FROM buckets WHERE span = ? AND start = ?")?;
+    let mut new = 0;
     for ((start, group), mut sums) in sums {
         let key = |group: &Group| -> Vec<Value> {
             let texts = group.values().map(|text| Value::Text(text.to_owned()));
@@ -121,11 +123,12 @@ fn add_to_buckets(
             values = key(&group.collapsed());
             stored = find.query_row(params_from_iter(&values), |row| columns::sums(row, 0)).optional()?;
         }
+        new += u64::from(stored.is_none());
         sums.merge(&stored.unwrap_or_default());
         values.extend(columns::values(&sums));
         replace.execute(params_from_iter(values))?;
     }
-    Ok(())
+    Ok(new)
 }
 
 /// Adds to a number of `facts`.

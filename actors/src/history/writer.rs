@@ -103,15 +103,15 @@ impl Writer {
         let mut pause = RETRY;
         loop {
             match self.try_write(batch) {
-                Ok(()) => {
+                Ok(new) => {
                     if std::mem::take(&mut self.has_warned) {
                         log::info!("the history is written again");
                     }
                     self.state.set_error(None);
-                    self.counts.requests += batch.requests.len() as u64;
-                    self.counts.dropped = self.counts.dropped.saturating_add(batch.merged.requests);
-                    self.queue.written(batch);
+                    self.counts.add(batch, new);
+                    self.refresh_totals();
                     self.publish_counts();
+                    self.queue.written(batch);
                     return true;
                 }
                 Err(error) => self.failed(&error),
@@ -124,15 +124,13 @@ impl Writer {
         }
     }
 
-    fn try_write(&mut self, batch: &Batch) -> Result<(), OpenError> {
+    fn try_write(&mut self, batch: &Batch) -> Result<u64, OpenError> {
         let connection = match &self.connection {
             Some(connection) => connection.clone(),
             None => self.open()?,
         };
         let mut connection = connection.lock();
-        write::write(&mut connection, batch, self.id, &*self.redact)?;
-        self.read_totals(&connection)?;
-        Ok(())
+        Ok(write::write(&mut connection, batch, self.id, &*self.redact)?)
     }
 
     /// Opens the database. One of a newer version is left alone, and a damaged one is moved aside.
@@ -194,6 +192,15 @@ impl Writer {
             self.data_version = version;
         }
         Ok(())
+    }
+
+    /// After a batch. A failure here must not write the batch again.
+    fn refresh_totals(&mut self) {
+        let Some(connection) = self.connection.clone() else { return };
+        let read = self.read_totals(&connection.lock());
+        if let Err(error) = read {
+            self.failed(&error.into());
+        }
     }
 
     fn failed(&mut self, error: &OpenError) {

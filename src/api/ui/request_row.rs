@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 use vandamme_actors::history::StoredRequest;
 use vandamme_actors::secret::Secrets;
 
-use crate::api::report::{epoch_seconds, one_line};
+use crate::api::report::one_line;
 use crate::money::dollars;
+use crate::timestamp::epoch_seconds;
 
 /// All that is known of a request. Texts from outside are on one line and contain none of the keys of now.
 pub(super) fn row(request: &StoredRequest, secrets: &Secrets) -> Map<String, Value> {

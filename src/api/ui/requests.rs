@@ -9,12 +9,12 @@ use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use super::csv::Csv;
-use super::{Form, csv_file, failed, filters, invalid, refusal, request_row, usage_row};
+use super::{csv_file, failed, invalid, refusal, request_row};
 use crate::api::render_error;
 use crate::api::{query, report};
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
+use crate::usage_report::{Csv, Form, cells, read_filter, recent};
 
 /// The most requests of an answer in JSON and in CSV, and the usual number.
 const MOST: usize = 1_000;
@@ -77,7 +77,7 @@ pub(crate) async fn one(
 impl Question {
     fn parse(text: &str, now: SystemTime) -> Result<Self, String> {
         let (mut form, mut limit) = (Form::Json, None);
-        let mut query = RequestQuery { selection: filters::recent(now), ..RequestQuery::default() };
+        let mut query = RequestQuery { selection: recent(now), ..RequestQuery::default() };
         for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
             match &*name {
                 "q" if value.len() > LONGEST_TEXT => {
@@ -91,7 +91,7 @@ impl Question {
                 }
                 "limit" => limit = Some(query::limit(&name, &value, MOST_IN_CSV)?),
                 "format" => form = Form::parse(&value)?,
-                name if filters::read(&mut query.selection, name, &value, now)? => {}
+                name if read_filter(&mut query.selection, name, &value, now)? => {}
                 name => return Err(format!("unknown parameter '{}'", report::one_line(name))),
             }
         }
@@ -107,16 +107,16 @@ impl Question {
 }
 
 fn csv_of(requests: &[StoredRequest], secrets: &Secrets) -> String {
-    let cells = |request: &StoredRequest| {
-        let mut cells = usage_row::cells(&request_row::row(request, secrets));
+    let columns = |request: &StoredRequest| {
+        let mut cells = cells(&request_row::row(request, secrets));
         // Lists have no form in a table.
         cells.retain(|(name, _)| name != "calls" && name != "failed_targets");
         cells
     };
     let mut csv = Csv::default();
-    csv.line(cells(&StoredRequest::default()).iter().map(|(name, _)| name));
+    csv.line(columns(&StoredRequest::default()).iter().map(|(name, _)| name));
     for request in requests {
-        csv.line(cells(request).iter().map(|(_, cell)| cell));
+        csv.line(columns(request).iter().map(|(_, cell)| cell));
     }
     csv.into_text()
 }

@@ -9,7 +9,7 @@ use actix_rt::time::sleep;
 use futures_util::future::{Either, select};
 
 use super::PATH;
-use crate::cli::gateway_client::{GatewayAddress, GatewayClient, Unanswered};
+use crate::cli::gateway_client::GatewayAddress;
 use crate::process::Signals;
 use crate::top::TopReport;
 
@@ -34,14 +34,7 @@ pub(super) fn start(gateway: GatewayAddress) -> Receiver<FeedEvent> {
 
 async fn run(gateway: &GatewayAddress, screen: &SyncSender<FeedEvent>) {
     let Ok(mut signals) = Signals::listen() else { return };
-    let client = match gateway.client() {
-        Ok(client) => client,
-        Err(unanswered) => {
-            let _gone = screen.try_send(FeedEvent::Report(Err(unanswered.into())));
-            return;
-        }
-    };
-    let reports = Box::pin(report_for_ever(&client, screen));
+    let reports = Box::pin(report_for_ever(gateway, screen));
     let signal = Box::pin(signals.next());
     if let Either::Right(_) = select(reports, signal).await {
         // The queue has room: the screen empties it ten times a second.
@@ -50,11 +43,11 @@ async fn run(gateway: &GatewayAddress, screen: &SyncSender<FeedEvent>) {
 }
 
 /// Returns when the screen has gone.
-async fn report_for_ever(client: &GatewayClient, screen: &SyncSender<FeedEvent>) {
+async fn report_for_ever(gateway: &GatewayAddress, screen: &SyncSender<FeedEvent>) {
     loop {
         sleep(INTERVAL).await;
-        let answer = client.get(PATH).await.map_err(|unanswered: Unanswered| unanswered.into());
-        let report = answer.and_then(|body: Vec<u8>| parse(&body)).map(Box::new);
+        let answer = gateway.get(PATH).await.map_err(String::from);
+        let report = answer.and_then(|body| parse(&body)).map(Box::new);
         if let Err(TrySendError::Disconnected(_)) = screen.try_send(FeedEvent::Report(report)) {
             return;
         }

@@ -122,7 +122,7 @@ pub(super) fn is_table(setting: &SettingDeclaration) -> bool {
     match setting.key_type {
         KeyType::Aliases | KeyType::Targets | KeyType::Headers => true,
         KeyType::Fallbacks => !is_list(),
-        KeyType::Value(_) | KeyType::AuthMode | KeyType::Later => false,
+        KeyType::Value(_) | KeyType::AuthMode => false,
     }
 }
 
@@ -168,7 +168,6 @@ fn word(key_type: KeyType) -> &'static str {
         KeyType::Aliases | KeyType::Targets | KeyType::Headers => "table",
         KeyType::Fallbacks => "table or list",
         KeyType::AuthMode => "word",
-        KeyType::Later => "",
     }
 }
 

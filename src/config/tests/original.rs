@@ -88,7 +88,6 @@ fn an_invalid_provider_does_not_hide_the_errors_of_the_next() {
 fn settings_without_effect_cause_warnings() {
     for (name, text, told) in [
         ("LOG_SUMMARY_INTERVAL", "100", "not available in this version of vdm, so it has no effect"),
-        ("POE_MODEL_PAGE", "https://x/{id}", "not available in this version of vdm, so it has no effect"),
         ("ALIAS_CACHE_MAX_SIZE", "5", "no longer needed, so it has no effect: aliases are not cached"),
         (
             "VDM_STRICT_PROFILE_VALIDATION",
@@ -108,6 +107,7 @@ fn settings_without_effect_cause_warnings() {
         ("LOG_SUMMARY_INTERVAL", ""),
         ("LOG_REQUEST_METRICS", ""),
         ("POE_MODEL_PAGE", ""),
+        ("POE_MODEL_PAGE", "https://x/{id}"),
         ("ALIAS_CACHE_MAX_SIZE", ""),
         ("SHELL_ALIAS_LS", ""),
         ("POE_ALIAS_HAIKU", " "),

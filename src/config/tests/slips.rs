@@ -256,13 +256,12 @@ fn a_complete_provider_may_have_a_name_near_a_section() {
 
 #[test]
 fn keys_of_the_originals_files_that_have_no_effect_are_warnings() {
-    let toml = "[poe]\nmodel-page = 'https://x/{id}'\n[chatgpt]\nauth-mode = 'OAuth'\nbase-url = 'https://api.openai.com/v1'";
+    let toml = "[chatgpt]\nauth-mode = 'OAuth'\nbase-url = 'https://api.openai.com/v1'";
     let machine = Machine::with(&[OPENAI]).toml(toml);
     assert_eq!(
         machine.warnings(),
         [
-            "work/vandamme-config.toml:2:1: [poe] model-page: not available in this version of vdm, so it has no effect",
-            "work/vandamme-config.toml:4:13: [chatgpt] auth-mode: OAuth subscriptions are refused (vendors ban accounts \
+            "work/vandamme-config.toml:2:13: [chatgpt] auth-mode: OAuth subscriptions are refused (vendors ban accounts \
              for it), so this provider is not available",
         ]
     );

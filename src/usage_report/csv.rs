@@ -2,10 +2,10 @@
 
 /// Lines of CSV.
 #[derive(Debug, Default)]
-pub(super) struct Csv(String);
+pub(crate) struct Csv(String);
 
 impl Csv {
-    pub(super) fn line<I, S>(&mut self, cells: I)
+    pub(crate) fn line<I, S>(&mut self, cells: I)
     where
         I: IntoIterator<Item = S>,
         S: AsRef<str>,
@@ -35,7 +35,7 @@ impl Csv {
         self.0.push('"');
     }
 
-    pub(super) fn into_text(self) -> String {
+    pub(crate) fn into_text(self) -> String {
         self.0
     }
 }

@@ -6,14 +6,14 @@ use serde_json::{Map, Value, json};
 use vandamme_actors::history::{Dimension, UsageRow, UsageSums};
 use vandamme_actors::ledger::Histogram;
 
-use crate::api::report::epoch_seconds;
 use crate::money::dollars;
+use crate::timestamp::epoch_seconds;
 
 /// The shares of the durations that are reported.
 const PERCENTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99)];
 
 /// The name of a dimension as a member: `requested_model`.
-pub(super) fn member(dimension: Dimension) -> String {
+fn member(dimension: Dimension) -> String {
     dimension.name().replace('-', "_")
 }
 
@@ -31,7 +31,7 @@ pub(super) fn row(row: &UsageRow, by: &[Dimension]) -> Map<String, Value> {
 }
 
 /// The names and values of sums. The cost is missing if no request has a known price.
-pub(super) fn sums(sums: &UsageSums) -> Vec<(&'static str, Value)> {
+fn sums(sums: &UsageSums) -> Vec<(&'static str, Value)> {
     let usage = sums.usage;
     let is_priced = sums.unpriced < sums.requests;
     let cost = |value: Value| if is_priced { value } else { Value::Null };
@@ -84,7 +84,7 @@ fn ms(duration: Duration) -> f64 {
 }
 
 /// The columns and cells of a CSV file: nested members become columns of their own, and a missing value an empty cell.
-pub(super) fn cells(members: &Map<String, Value>) -> Vec<(String, String)> {
+pub(crate) fn cells(members: &Map<String, Value>) -> Vec<(String, String)> {
     let mut cells = vec![];
     for (name, value) in members {
         match value {

@@ -15,7 +15,7 @@ const LONGEST: usize = 512;
 const MOST: usize = 32;
 
 /// Reads the parameter if it selects requests.
-pub(super) fn read(
+pub(crate) fn read(
     selection: &mut Selection,
     name: &str,
     value: &str,
@@ -37,7 +37,7 @@ pub(super) fn read(
 }
 
 /// The selection without parameters: the last seven days.
-pub(super) fn recent(now: SystemTime) -> Selection {
+pub(crate) fn recent(now: SystemTime) -> Selection {
     let since = wall(now.checked_sub(DEFAULT).unwrap_or(SystemTime::UNIX_EPOCH));
     Selection { since, until: Millis::MAX, filters: vec![] }
 }
