@@ -35,16 +35,12 @@ fn a_request_is_sent_when_it_starts_and_when_it_ends() {
     assert!(!ended.to_string().contains("sk-test"), "{ended}");
 
     upstream.then(Answer::silence());
-    let running = gateway.messages(&prompt(MODEL, "hi")).open();
+    let running = gateway.messages(&prompt(MODEL, "hi")).send();
     let started = stream.event_named("start").data;
     assert_eq!((&started["outcome"], &started["ended"]), (&"running".into(), &Value::Null), "{started}");
     running.hang_up();
     let cancelled = stream.event_named("end").data;
-    assert_eq!(
-        (&cancelled["outcome"], &cancelled["id"]),
-        (&"cancelled".into(), &started["id"]),
-        "{cancelled}"
-    );
+    assert_eq!((&cancelled["outcome"], &cancelled["id"]), (&"cancelled".into(), &started["id"]), "{cancelled}");
 }
 
 /// Requirement: a page that reconnects gets what it has missed, and is told if that is no longer known.
@@ -77,10 +73,8 @@ fn an_unchanged_gateway_sends_nearly_nothing() {
     for _ in 0..10 {
         upstream.then(Answer::silence());
     }
-    let running: Vec<_> = (0..10).map(|_| gateway.messages(&prompt(MODEL, "hi")).open()).collect();
-    crate::support::await_that("all are in flight", || {
-        gateway.get("/api/ui/snapshot").json()["in_flight"] == 10
-    });
+    let running: Vec<_> = (0..10).map(|_| gateway.messages(&prompt(MODEL, "hi")).send()).collect();
+    crate::support::await_that("all are in flight", || gateway.get("/api/ui/snapshot").json()["in_flight"] == 10);
     let mut socket = connect(gateway.address);
     let request = format!("GET /api/ui/stream HTTP/1.1\r\nhost: {}\r\n\r\n", gateway.address);
     std::io::Write::write_all(&mut socket, request.as_bytes()).expect("it is open");
@@ -113,10 +107,8 @@ fn a_stop_ends_all_streams_at_once() {
     for stream in &mut streams {
         drop(stream.event_named("tick"));
     }
-    let more: Vec<u16> = (0..10)
-        .map(|_| gateway.call("GET", "/api/ui/stream").send())
-        .map(|mut stream| stream.status())
-        .collect();
+    let mut more: Vec<_> = (0..10).map(|_| gateway.call("GET", "/api/ui/stream").send()).collect();
+    let more: Vec<u16> = more.iter_mut().map(|stream| stream.status()).collect();
     assert!(more.contains(&503), "{more:?}");
     let began = Instant::now();
     gateway.run.signal("TERM");
