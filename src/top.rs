@@ -32,6 +32,7 @@ pub(crate) struct RecentSums {
     pub(crate) requests: u64,
     pub(crate) failed: u64,
     pub(crate) cancelled: u64,
+    /// With what was read from the cache or written to it.
     pub(crate) input_tokens: u64,
     pub(crate) output_tokens: u64,
     pub(crate) cache_read_tokens: u64,
@@ -67,6 +68,7 @@ pub(crate) struct TopRequest {
     pub(crate) key: Option<String>,
     pub(crate) stream: bool,
     pub(crate) first_event_ms: Option<u64>,
+    /// With what was read from the cache or written to it.
     pub(crate) input_tokens: u64,
     pub(crate) output_tokens: u64,
     pub(crate) cache_read_tokens: u64,

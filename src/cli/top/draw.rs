@@ -8,7 +8,7 @@ use ratatui::widgets::{Block, Borders, Cell, Paragraph, Row, Table};
 
 use super::screen::{Input, Screen};
 use super::text::{count, duration, money, optional_duration, percent, rate};
-use crate::top::{TopProvider, TopReport, TopRequest};
+use crate::top::{TodayCost, TopProvider, TopReport, TopRequest};
 
 /// Below this width, the columns for the client, the key and the first event are left out.
 const WIDE: u16 = 100;
@@ -77,12 +77,12 @@ pub(super) fn sums_text(report: &TopReport) -> String {
         format!("p95 {}", optional_duration(recent.p95_ms)),
         format!("first event p95 {}", optional_duration(recent.first_event_p95_ms)),
     ];
-    if let Some(today) = report.today {
-        let unpriced = match today.unpriced {
-            0 => String::new(),
-            requests => format!(" + {requests} unpriced"),
-        };
-        parts.push(format!("today {}{unpriced}", money(today.micro_dollars)));
+    if let Some(TodayCost { micro_dollars, unpriced }) = report.today {
+        parts.push(match (micro_dollars, unpriced) {
+            (0, 1..) => format!("today unpriced ({unpriced} requests)"),
+            (_, 0) => format!("today {}", money(micro_dollars)),
+            _ => format!("today {} + {unpriced} unpriced requests", money(micro_dollars)),
+        });
     }
     if report.metrics_off {
         parts.push("requests are not recorded: LOG_REQUEST_METRICS is off".to_owned());
@@ -122,8 +122,7 @@ pub(super) fn cells(row: &TopRequest, wide: bool) -> Vec<String> {
         let text = |value: &Option<String>| printable(value.as_deref().unwrap_or("–"));
         cells.extend([text(&row.client), text(&row.key), optional_duration(row.first_event_ms)]);
     }
-    let input = row.input_tokens.saturating_add(row.cache_read_tokens);
-    cells.extend([count(input), count(row.output_tokens)]);
+    cells.extend([count(row.input_tokens), count(row.output_tokens)]);
     if wide {
         cells.push(row.micro_dollars.map_or_else(|| "–".to_owned(), money));
     }
@@ -252,7 +251,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
-    use crate::top::{RecentSums, TodayCost};
+    use crate::top::RecentSums;
 
     fn screen() -> Screen {
         let mut screen = Screen::new("http://127.0.0.1:8082");
@@ -318,7 +317,7 @@ mod tests {
         for part in [
             "http://127.0.0.1:8082  vdm 9.9.9, up 1h 02m",
             "10.0 requests/min  2.0 % failed  1 in flight  2.0 tokens/s out  p95 1.5 s",
-            "today $1.23 + 2 unpriced",
+            "today $1.23 + 2 unpriced requests",
             "In flight: 1 of 1",
             "sonnet → anthropic:claude-x",
             "0a1b2c3d",
@@ -331,6 +330,18 @@ mod tests {
             assert!(text.contains(part), "{part} is not in\n{text}");
         }
         assert!(!text.contains('\u{1b}'), "text of a client does not control the terminal");
+    }
+
+    /// Checklist 20: cost = tokens × price incl. cache prices; unpriced models are labelled, not 0.
+    #[test]
+    fn unpriced_requests_are_labelled() {
+        let text = |micro_dollars, unpriced| {
+            let today = Some(TodayCost { micro_dollars, unpriced });
+            sums_text(&TopReport { today, ..TopReport::default() })
+        };
+        assert!(text(0, 2).ends_with("today unpriced (2 requests)"));
+        assert!(text(0, 0).ends_with("today $0.0000"));
+        assert!(!sums_text(&TopReport::default()).contains("today"));
     }
 
     /// Requirement: any size is drawn without a panic; a narrow screen keeps model and tokens.

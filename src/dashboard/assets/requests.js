@@ -52,7 +52,7 @@ function makeRow(request) {
   const head = element("th"), link = element("a", models(request));
   head.scope = "row"; link.dataset.open = request.id; link.href = address({ id: request.id });
   head.append(link);
-  const key = element("td", request.key ?? "", "mono");
+  const key = element("td", request.key ?? "", "mono wide");
   const took = cell(isRunning ? null : duration(request.duration_ms), request.duration_ms);
   if (isRunning) took.append(time("since"));
   const rate = speed(request);
@@ -61,7 +61,7 @@ function makeRow(request) {
   if (isRunning) output.dataset.progress = request.id;
   const hasTokens = input + request.output_tokens > 0;
   const cost = cell(isRunning || (request.cost == null && !hasTokens) ? "–" : money(request.cost), isRunning ? null : request.cost);
-  row.append(started, outcome, element("td", request.client ?? ""), head, key,
+  row.append(started, outcome, head, element("td", request.client ?? "", "wide"), key,
     cell(duration(request.first_event_ms), request.first_event_ms), took, cell(rate == null ? "–" : rate.toFixed(1), rate),
     cell(number(input), input), output, cell(number(request.cache_read_tokens), request.cache_read_tokens), cost);
   return row;

@@ -93,7 +93,8 @@ impl Chart {
     ) -> Self {
         let step = millis(interval).max(1);
         let first = rows.iter().map(|row| row.start).min().unwrap_or(until);
-        let start = since.max(first.min(until)).max(until.saturating_sub(COLUMNS * step));
+        let start = if since == 0 { first.min(until) } else { since };
+        let start = start.max(until.saturating_sub(COLUMNS * step));
         let start = start - start % step;
         let columns = usize::try_from((until.saturating_sub(start)) / step + 1).unwrap_or_default();
         let mut groups: BTreeMap<Arc<str>, Vec<u64>> = BTreeMap::new();
@@ -148,17 +149,17 @@ mod tests {
     #[test]
     fn days_without_requests_have_a_column() {
         let rows = [row(10, "small", 1), row(12, "<large>", 5), row(12, "(other)", 9), row(11, "none", 0)];
-        let time = (10 * DAY + 7, 13 * DAY + 7);
+        let time = (9 * DAY + 7, 13 * DAY + 7);
         let chart = Chart::new(Metric::Requests, Duration::from_secs(86_400), time, &rows, &Secrets::new([]));
-        assert_eq!(chart.x, [10, 11, 12, 13].map(|day| day * DAY / 1000));
+        assert_eq!(chart.x, [9, 10, 11, 12, 13].map(|day| day * DAY / 1000));
         let series: Vec<_> =
             chart.series.iter().map(|one| (one.label.as_str(), one.color, &one.values[..])).collect();
         assert_eq!(
             series,
             [
-                ("<large>", "1", &[0, 0, 5, 0][..]),
-                ("small", "2", &[1, 0, 0, 0]),
-                ("(other)", "muted", &[0, 0, 9, 0])
+                ("<large>", "1", &[0, 0, 0, 5, 0][..]),
+                ("small", "2", &[0, 1, 0, 0, 0]),
+                ("(other)", "muted", &[0, 0, 0, 9, 0])
             ]
         );
         assert!(!chart.script().unwrap().contains('<'));
