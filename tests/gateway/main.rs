@@ -60,6 +60,7 @@ mod supervision;
 mod support;
 mod systemd;
 mod tool_ids;
+mod top;
 mod translation;
 mod upstream_connections;
 mod upstream_replies;
