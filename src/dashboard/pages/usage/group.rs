@@ -73,7 +73,11 @@ impl Amounts {
         self.cost.0.is_some() && self.unpriced.0 > 0
     }
 
+    /// A dash if no price is known.
     pub(super) fn saved_text(&self) -> String {
+        if self.cost.0.is_none() {
+            return "–".to_owned();
+        }
         let sign = if self.saved < 0 { "−" } else { "" };
         format!("{sign}{}", Money(Some(self.saved.unsigned_abs())))
     }
@@ -140,6 +144,7 @@ mod tests {
             |cost, unpriced| Group::new(Grouping::Model, &row("m", cost, unpriced), &Secrets::new([]));
         let shown = |group: Group| (group.amounts.cost.to_string(), group.amounts.is_partly_unpriced());
         assert_eq!(shown(group(0, 2)), ("unpriced".to_owned(), false));
+        assert_eq!(group(0, 2).amounts.saved_text(), "–", "nothing is known to be saved");
         assert_eq!(shown(group(1_500_000, 1)), ("$1.50".to_owned(), true));
         assert_eq!(shown(group(0, 0)), ("$0".to_owned(), false));
     }
