@@ -22,7 +22,7 @@ use super::{print_json, print_to_stderr, report_errors};
 use crate::config::{Config, Overrides};
 use crate::top::TopReport;
 
-/// How long to wait for a key before the screen is drawn again.
+/// How long to wait for a key before reports are looked for.
 const TICK: Duration = Duration::from_millis(100);
 const PATH: &str = "/api/ui/top";
 
@@ -91,17 +91,26 @@ fn show(
     mut screen: Screen,
     feed: &Receiver<FeedEvent>,
 ) -> std::io::Result<()> {
+    let mut is_changed = true;
     loop {
-        terminal.draw(|frame| draw::draw(frame, &screen))?;
-        if event::poll(TICK)?
-            && let Event::Key(key) = event::read()?
-            && screen.key(key) == After::Quit
-        {
-            return Ok(());
+        if std::mem::take(&mut is_changed) {
+            terminal.draw(|frame| draw::draw(frame, &screen))?;
+        }
+        if event::poll(TICK)? {
+            // A key, or a new size of the terminal.
+            is_changed = true;
+            if let Event::Key(key) = event::read()?
+                && screen.key(key) == After::Quit
+            {
+                return Ok(());
+            }
         }
         loop {
             match feed.try_recv() {
-                Ok(FeedEvent::Report(report)) => screen.update(report.map(|report| *report)),
+                Ok(FeedEvent::Report(report)) => {
+                    screen.update(report.map(|report| *report));
+                    is_changed = true;
+                }
                 Ok(FeedEvent::Stop) => return Ok(()),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {

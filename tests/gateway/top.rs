@@ -33,7 +33,7 @@ fn on_a_terminal(gateway: &Gateway) -> (PtySession, String) {
     let program = top(gateway, &[]);
     let mut command = Command::new("sh");
     command
-        .args(["-c", "echo process=$$,; exec \"$0\" \"$@\""])
+        .args(["-c", "stty rows 40 cols 140; echo process=$$,; exec \"$0\" \"$@\""])
         .arg(program.get_program())
         .args(program.get_args());
     let environment = program.get_envs().filter_map(|(name, value)| Some((name, value?)));
