@@ -80,7 +80,7 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::UI_TOP, || reads(top::report));
         register(app, &routes::DASHBOARD, || reads(dashboard::page));
         register(app, &routes::DASHBOARD_ASSET, || reads(dashboard::asset));
-        register(app, &routes::LOGIN, || login());
+        register(app, &routes::LOGIN, login);
         register(app, &routes::LOGOUT, || [web::post().to(dashboard::log_out)]);
         register(app, &routes::DASHBOARD_PAGE, || reads(dashboard::page));
         register(app, &routes::UI_SNAPSHOT, || reads(dashboard::snapshot));

@@ -47,7 +47,8 @@ fn the_pages_work_in_a_browser() {
     let hangs = |seen: &Seen| (seen.json()["model"] == "slow-model").then(Answer::silence);
     let upstream = Upstream::anthropic().ruled_first(hangs);
     let gateway = with_admin_key(&upstream).start();
-    let mut sums = json!({"requests": 0, "failed": 0, "input": 0, "output": 0, "models": {}, "provider": "anthropic"});
+    let mut sums =
+        json!({"requests": 0, "failed": 0, "input": 0, "output": 0, "models": {}, "provider": "anthropic"});
     let add = |sums: &mut serde_json::Value, name: &str, more: u64| {
         sums[name] = (sums[name].as_u64().unwrap_or_default() + more).into();
     };
@@ -59,7 +60,8 @@ fn the_pages_work_in_a_browser() {
             let usage = gateway.messages(&body).reply().usage();
             // One of the scripted replies writes a count as 9.0.
             let of = |name: &str| usage[name].as_f64().unwrap_or_default() as u64;
-            let input = of("input_tokens") + of("cache_read_input_tokens") + of("cache_creation_input_tokens");
+            let input =
+                of("input_tokens") + of("cache_read_input_tokens") + of("cache_creation_input_tokens");
             add(&mut sums, "input", input);
             add(&mut sums, "output", of("output_tokens"));
         }
@@ -97,7 +99,8 @@ fn the_pages_work_in_a_browser() {
         thread::sleep(Duration::from_millis(100));
     }
     let finished = child.wait_with_output().expect("it has ended");
-    let (output, errors) = (String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr));
+    let (output, errors) =
+        (String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr));
     println!("{output}");
     assert!(finished.status.success(), "{output}{errors}");
     assert!(output.matches("ok ").count() > 15, "{output}");

@@ -95,7 +95,11 @@ fn pages_have_a_strict_policy() {
     let policy = page.header("content-security-policy").expect("a policy");
     assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"), "{policy}");
     assert!(!policy.contains("unsafe"), "{policy}");
-    assert!(!page.raw().contains(" style=") && !page.raw().contains("<style") && !page.raw().contains(" onclick="));
+    assert!(
+        !page.raw().contains(" style=")
+            && !page.raw().contains("<style")
+            && !page.raw().contains(" onclick=")
+    );
 }
 
 /// Requirement: the overview and the traffic page show what clients and the upstream saw.
@@ -106,7 +110,10 @@ fn the_numbers_are_those_of_the_requests() {
     for _ in 0..3 {
         assert_eq!(gateway.ask_whole("hi").status(), 200);
     }
-    upstream.then(Answer::json(400, "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"no\"}}"));
+    upstream.then(Answer::json(
+        400,
+        "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"no\"}}",
+    ));
     assert_eq!(gateway.ask_whole("hi").status(), 400);
     let counted = eventually(|| {
         let view = snapshot(&gateway, "view=overview");
@@ -122,7 +129,11 @@ fn the_numbers_are_those_of_the_requests() {
         (view["requests"] == 4).then_some(view)
     });
     let row = &traffic["rows"][0];
-    assert_eq!((&row["name"], &row["requests"], &row["failed"]), (&MODEL.into(), &4.into(), &1.into()), "{row}");
+    assert_eq!(
+        (&row["name"], &row["requests"], &row["failed"]),
+        (&MODEL.into(), &4.into(), &1.into()),
+        "{row}"
+    );
     let ends = snapshot(&gateway, "view=traffic&range=15m&group=end");
     let names: Vec<&Value> = ends["rows"].as_array().expect("rows").iter().map(|row| &row["name"]).collect();
     assert_eq!(names, ["succeeded", "invalid_request_error"], "{ends}");
@@ -151,10 +162,16 @@ fn the_status_follows_the_providers_requests() {
     let state = || {
         let reply = gateway.call("GET", "/api/ui/snapshot").header("x-api-key", ADMIN).reply();
         let view = reply.json();
-        (view["status"]["state"].as_str().unwrap_or_default().to_owned(), view["providers"][0]["state"].clone())
+        (
+            view["status"]["state"].as_str().unwrap_or_default().to_owned(),
+            view["providers"][0]["state"].clone(),
+        )
     };
     assert_eq!(state(), ("ok".to_owned(), "ok".into()));
-    upstream.then(Answer::json(401, "{\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"no\"}}"));
+    upstream.then(Answer::json(
+        401,
+        "{\"type\":\"error\",\"error\":{\"type\":\"authentication_error\",\"message\":\"no\"}}",
+    ));
     assert_eq!(gateway.ask_whole("hi").status(), 401);
     eventually(|| (state() == ("down".to_owned(), "down".into())).then_some(()));
     for _ in 0..30 {
