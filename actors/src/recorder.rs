@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use vandamme_protocol::reported::Reported;
 use vandamme_protocol::vocabulary::Usage;
 
 use crate::excerpt;
@@ -58,6 +59,7 @@ impl RequestRecorder {
             status: 0,
             upstream_calls: 0,
             usage: Usage::default(),
+            reported: Reported::default(),
             tool_calls: 0,
             stop_reason: None,
             reply_size: 0,

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
-use vandamme_protocol::request::ToolHistory;
+use vandamme_protocol::request::{PromptPrefix, ToolHistory};
 use vandamme_protocol::vocabulary::Usage;
 
 use super::{CallRecord, UNKNOWN};
@@ -55,6 +55,8 @@ pub struct RequestSummary {
     pub session: Option<Arc<str>>,
     /// The agent in that session that the client names; `None` for the main one.
     pub agent: Option<Arc<str>>,
+    /// The hashes of its prompt, of requests with a session. Only the ledger needs them.
+    pub prefix: Option<Arc<PromptPrefix>>,
 }
 
 /// The entry of one request.
