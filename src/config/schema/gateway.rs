@@ -131,6 +131,7 @@ pub(in crate::config) const GATEWAY: SettingList = &[
     .with_example("\"/var/lib/vandamme-proxy\"")
     .with_guide("history.md")
     .at_start(),
+    SettingDeclaration::new(
         "prices",
         Prices,
         "Prices of models at every provider, in dollars per million tokens: `input`, `output`, `cache-read`, `cache-write`, \
