@@ -3,6 +3,8 @@
 mod chart;
 mod group;
 mod heat;
+mod losses;
+mod prices;
 mod range;
 
 use std::sync::Arc;
@@ -11,13 +13,16 @@ use std::time::Duration;
 use askama::Template;
 use serde::Serialize;
 use vandamme_actors::clock::{self, Millis};
-use vandamme_actors::history::{HistoryError, HistoryHandle, Selection, UsageQuery, UsageRow, UsageSums};
+use vandamme_actors::history::{Dimension, HistoryError, HistoryHandle, Selection, UsageQuery, UsageRow, UsageSums};
 use vandamme_actors::settings::Metrics;
 
 use self::chart::{Chart, Metric};
 use self::group::{Amounts, Group, SessionLine};
 use self::heat::Heat;
+use self::losses::{Loss, losses};
+use self::prices::Prices;
 use self::range::{Grouping, Range};
+use crate::dashboard::gather;
 use crate::dashboard::page::{Context, Page, PageError, Query, Shell};
 use crate::dashboard::units::Count;
 use crate::gateway::Gateway;
@@ -66,6 +71,9 @@ struct Usage {
     total: Amounts,
     groups: Vec<Group>,
     sessions: Vec<SessionLine>,
+    /// Since the gateway started.
+    losses: Vec<Loss>,
+    prices: Prices,
     chart: Chart,
     heat: Heat,
 }
@@ -148,6 +156,8 @@ impl Usage {
         let columns = query(vec![by.charted()], Some(interval), chart::SERIES).await?;
         let sessions = history.sessions(selection.clone(), SESSIONS).await.map_err(unavailable)?;
         let days = ask(&history, heat::query(now)).await?;
+        let models = query(vec![Dimension::Provider, Dimension::Model], None, GROUPS).await?;
+        let caches = gather::caches(gateway).await.unwrap_or_default();
         let total = total.iter().fold(UsageSums::default(), |mut sums, row| {
             sums.merge(&row.sums);
             sums
@@ -159,6 +169,8 @@ impl Usage {
             metrics_off: live.settings.request_metrics == Metrics::Off,
             total: Amounts::new(&total),
             sessions: sessions.iter().map(|row| SessionLine::new(row, secrets)).collect(),
+            losses: losses(&caches, secrets),
+            prices: Prices::new(&live.settings.prices, &models, now, secrets),
             chart: Chart::new(metric, interval, (selection.since, now), &columns, secrets),
             heat: Heat::new(now, &days),
             groups,

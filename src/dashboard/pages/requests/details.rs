@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use vandamme_actors::clock::Millis;
 use vandamme_actors::history::{StoredCall, StoredRequest};
-use vandamme_actors::ledger::Active;
+use vandamme_actors::ledger::{Active, CacheLoss};
 use vandamme_actors::secret::Secrets;
 
 use super::row::Row;
@@ -32,6 +32,8 @@ pub(super) struct Details {
     pub(super) reasoning: Count,
     /// What the prompt cache saved; negative if it cost more.
     pub(super) saved: Option<String>,
+    /// Why its conversation's prompt cache was lost, and what that cost; known of the latest requests.
+    pub(super) cache_loss: Option<String>,
 }
 
 /// One call to an upstream.
@@ -75,7 +77,9 @@ impl Details {
                 history.request(id.to_owned()).await.ok().flatten()?
             }
         };
-        Some(Self::new(Row::finished(&stored, &live.secrets), &stored, &live.secrets))
+        let cache_loss = latest.and_then(|finished| finished.cache_loss.as_ref()).map(lost);
+        let details = Self::new(Row::finished(&stored, &live.secrets), &stored, &live.secrets);
+        Some(Self { cache_loss, ..details })
     }
 
     fn new(row: Row, request: &StoredRequest, secrets: &Secrets) -> Self {
@@ -102,6 +106,7 @@ impl Details {
                 let sign = if saved < 0 { "−" } else { "" };
                 format!("{sign}{}", Money(Some(saved.unsigned_abs())))
             }),
+            cache_loss: None,
         }
     }
 }
@@ -117,6 +122,13 @@ impl Call {
             elapsed: Elapsed(Some(Duration::from_millis(call.elapsed_ms))),
         }
     }
+}
+
+/// One sentence about a lost prompt cache.
+fn lost(loss: &CacheLoss) -> String {
+    let CacheLoss { cause, tokens, micro_dollars, .. } = loss;
+    let cost = micro_dollars.map(|cost| format!(", for {} more", Money(Some(cost)))).unwrap_or_default();
+    format!("The prompt cache was lost: {cause}. {} tokens were paid again{cost}.", Count(*tokens))
 }
 
 /// A request in flight as one that ends now.

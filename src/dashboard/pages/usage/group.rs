@@ -117,7 +117,7 @@ impl SessionLine {
 }
 
 /// The page of these requests.
-fn requests(name: &str, value: &str) -> String {
+pub(super) fn requests(name: &str, value: &str) -> String {
     let mut text = url::form_urlencoded::Serializer::new(String::new());
     text.append_pair(name, value);
     format!("/dashboard/requests?{}", text.finish())
