@@ -1,5 +1,6 @@
 //! The running gateway: its assembly, and what its threads share.
 
+mod cancel;
 mod facts;
 mod health_reset;
 mod history;
@@ -7,6 +8,7 @@ mod key_switch;
 mod liveness;
 mod state;
 
+pub(crate) use self::cancel::NotCancelled;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -23,5 +23,6 @@ mod single_flight;
 pub mod telemetry;
 mod terminal;
 mod timestamp;
+mod top;
 mod usage_report;
 mod views;

@@ -5,7 +5,6 @@ use std::panic::AssertUnwindSafe;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::ErrorInternalServerError;
-use actix_web::http::Method;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
 use futures_util::FutureExt as _;
@@ -80,8 +79,7 @@ fn viewer(request: &HttpRequest, gateway: &Gateway) -> Option<Viewer> {
 /// cookie from there, and those that say where a request comes from are believed.
 pub(super) fn session(request: &HttpRequest, gateway: &Gateway) -> Option<Level> {
     let token = dashboard::session_cookie(request, gateway)?;
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !dashboard::is_own_request(request.headers(), reads) {
+    if !dashboard::is_own_request(request.headers(), request.method()) {
         return None;
     }
     gateway.logins.level(token, &gateway.live_config().access)

@@ -12,7 +12,7 @@ use super::gateway_call::{get, reachable};
 use super::{print_to_stderr, report_errors, server};
 use crate::config::{Config, ListenerTls, Overrides};
 use crate::process::control::{Status, client};
-use crate::usage_report::{self, Form, UsageQuestion};
+use crate::usage_report::{self, Form, UsageAnswer, UsageQuestion};
 
 mod table;
 
@@ -163,7 +163,10 @@ fn read_file(config: &Config, question: &UsageQuestion) -> Result<Vec<u8>, Strin
         | HistoryError::TooLong) => error.to_string(),
     })?;
     Ok(match question.form {
-        Form::Json => usage_report::json_of(&question.query, &rows).to_string(),
+        Form::Json => {
+            let answer = UsageAnswer::new(&question.query, &rows);
+            serde_json::to_string(&answer).map_err(|error| error.to_string())?
+        }
         Form::Csv => usage_report::csv_of(&question.query, &rows),
     }
     .into_bytes())

@@ -49,7 +49,7 @@ pub(super) fn request(connection: &Connection, id: &str) -> Result<Option<Stored
         "SELECT id, {} FROM requests WHERE request_id = ? ORDER BY id DESC LIMIT 1",
         DETAILS.join(", ")
     );
-    Ok(connection.query_row(&find, [id], |row| stored(row)).optional()?)
+    Ok(connection.query_row(&find, [id], stored).optional()?)
 }
 
 /// The columns after the id.

@@ -49,6 +49,7 @@ impl HistoryHandle {
             Ok(_) => drop(opening.recv_timeout(OPENING)),
             Err(error) => {
                 self.queue.close();
+                self.queue.end();
                 log::warn!("no history is kept: no thread can be started: {error}");
             }
         }
@@ -111,9 +112,12 @@ impl HistoryHandle {
         }
     }
 
-    /// Ends recording; what waits is written first.
-    pub fn close(&self) {
+    /// Ends recording; resolves when what waits has been written, and the file is complete.
+    pub async fn close(&self) {
         self.queue.close();
+        if self.state.is_started() {
+            self.queue.ended().await;
+        }
     }
 
     fn reader(&self) -> Result<&Reader, HistoryError> {

@@ -152,4 +152,4 @@ pub enum HistoryError {
 /// The longest time for the answer to one question.
 pub const QUESTION_LIMIT: Duration = Duration::from_secs(10);
 /// The most rows of an answer.
-pub const MOST_ROWS: usize = 100_000;
+pub const MOST_ROWS: usize = 20_000;

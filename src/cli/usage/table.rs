@@ -154,7 +154,7 @@ mod tests {
         assert_eq!([0, 1_234_567, -50_000].map(amount), ["$0.0000", "$1.2345", "-$0.0500"]);
     }
 
-    /// Requirement (checklist 20): a model without a price is unpriced, not free.
+    /// Checklist 20: unpriced models are labelled, not 0.
     #[test]
     fn a_model_without_a_price_is_shown_as_unpriced() {
         let cost = |row: Value| Sums::read(&row).cells("m".to_owned())[8].clone();

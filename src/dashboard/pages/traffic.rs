@@ -98,10 +98,10 @@ impl Traffic {
         let choice = Choice::read(&context.query, clock::wall())?;
         let gateway = &context.gateway;
         let (all, ends, groups, rows) = try_join4(
-            usage(gateway, choice.query(&[], true, 1)),
-            usage(gateway, choice.query(&[Dimension::End], true, SERIES + 1)),
-            usage(gateway, choice.query(&[choice.dimension()], true, SERIES)),
-            usage(gateway, choice.query(&[choice.dimension()], false, ROWS)),
+            usage(gateway, choice.course(None, 1)),
+            usage(gateway, choice.course(Some(Dimension::End), SERIES + 1)),
+            usage(gateway, choice.course(Some(choice.dimension()), SERIES)),
+            usage(gateway, choice.sums(choice.dimension(), ROWS)),
         )
         .await?;
         let secrets = &gateway.live_config().secrets;

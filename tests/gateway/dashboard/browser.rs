@@ -45,11 +45,16 @@ fn the_pages_work_in_a_browser() {
     let Some((node, browser, modules)) = tools() else { return };
     let models: Vec<_> = (1..=120).map(|number| json!({"id": format!("listed-{number}")})).collect();
     let models = json!({"data": models, "has_more": false}).to_string();
-    let is_list = |seen: &Seen| seen.target().starts_with("/v1/models");
-    let upstream = Upstream::anthropic()
-        .ruled_first(move |seen| is_list(seen).then(|| Answer::json(200, models.clone())));
+    let upstream = Upstream::anthropic().ruled_first(move |seen: &Seen| {
+        if seen.target().starts_with("/v1/models") {
+            return Some(Answer::json(200, models.clone()));
+        }
+        // A request of the flow that cancels it.
+        (seen.json()["model"] == "slow-model").then(Answer::silence)
+    });
     let gateway = with_admin_key(&upstream).start();
-    let mut sums = json!({"requests": 0, "failed": 0, "input": 0, "output": 0, "models": {}, "provider": "anthropic"});
+    let mut sums =
+        json!({"requests": 0, "failed": 0, "input": 0, "output": 0, "models": {}, "provider": "anthropic"});
     let add = |sums: &mut serde_json::Value, name: &str, more: u64| {
         sums[name] = (sums[name].as_u64().unwrap_or_default() + more).into();
     };
@@ -61,7 +66,8 @@ fn the_pages_work_in_a_browser() {
             let usage = gateway.messages(&body).reply().usage();
             // One of the scripted replies writes a count as 9.0.
             let of = |name: &str| usage[name].as_f64().unwrap_or_default() as u64;
-            let input = of("input_tokens") + of("cache_read_input_tokens") + of("cache_creation_input_tokens");
+            let input =
+                of("input_tokens") + of("cache_read_input_tokens") + of("cache_creation_input_tokens");
             add(&mut sums, "input", input);
             add(&mut sums, "output", of("output_tokens"));
         }
@@ -99,7 +105,8 @@ fn the_pages_work_in_a_browser() {
         thread::sleep(Duration::from_millis(100));
     }
     let finished = child.wait_with_output().expect("it has ended");
-    let (output, errors) = (String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr));
+    let (output, errors) =
+        (String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr));
     println!("{output}");
     assert!(finished.status.success(), "{output}{errors}");
     assert!(output.matches("ok ").count() > 15, "{output}");

@@ -88,7 +88,8 @@ fn a_session_survives_a_reload_and_ends_with_its_key() {
     assert_eq!(status(&cookie), 200);
 
     let second = session(&gateway, PROXY);
-    let out = from_own_page(&gateway, gateway.call("POST", "/dashboard/logout")).header("cookie", &second).reply();
+    let out =
+        from_own_page(&gateway, gateway.call("POST", "/dashboard/logout")).header("cookie", &second).reply();
     assert!(out.header("set-cookie").is_some_and(|set| set.contains("Max-Age=0")), "{out}");
     assert_eq!((status(&second), status(&cookie)), (303, 200));
 
@@ -165,7 +166,10 @@ fn a_page_of_another_site_gets_nothing() {
             ("opaque origin", call().header("origin", "null")),
             ("rebound name", call().replacing_host(&format!("evil.example:{port}"))),
             ("a proxy", call().header("x-forwarded-for", "10.0.0.1")),
-            ("guessed cookie", call().header("origin", "null").header("cookie", &format!("vdm-session-{port}=0"))),
+            (
+                "guessed cookie",
+                call().header("origin", "null").header("cookie", &format!("vdm-session-{port}=0")),
+            ),
         ] {
             let reply = call.reply();
             assert_eq!(reply.status(), 403, "{what}: {path}: {reply}");
@@ -173,7 +177,8 @@ fn a_page_of_another_site_gets_nothing() {
         }
     }
     for form in ["key=x", "token=x"] {
-        let foreign = gateway.call("POST", "/dashboard/login").header("origin", "https://evil.example").body(form);
+        let foreign =
+            gateway.call("POST", "/dashboard/login").header("origin", "https://evil.example").body(form);
         assert_eq!(foreign.reply().status(), 403);
         assert_eq!(gateway.call("POST", "/dashboard/login").body(form).reply().status(), 403);
     }
@@ -205,7 +210,8 @@ fn a_form_has_a_bound() {
 fn behind_tls_the_cookie_is_secure() {
     let upstream = Upstream::anthropic();
     let gateway = with_admin_key(&upstream).start();
-    let login = from_own_page(&gateway, gateway.call("POST", "/dashboard/login")).header("x-forwarded-proto", "https");
+    let login = from_own_page(&gateway, gateway.call("POST", "/dashboard/login"))
+        .header("x-forwarded-proto", "https");
     let reply = login.body(format!("key={ADMIN}")).reply();
     assert!(reply.header("set-cookie").is_some_and(|set| set.ends_with("; Secure")), "{reply}");
 }

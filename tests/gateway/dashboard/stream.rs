@@ -40,7 +40,11 @@ fn a_request_is_sent_when_it_starts_and_when_it_ends() {
     assert_eq!((&started["outcome"], &started["ended"]), (&"running".into(), &Value::Null), "{started}");
     running.hang_up();
     let cancelled = stream.event_named("end").data;
-    assert_eq!((&cancelled["outcome"], &cancelled["id"]), (&"cancelled".into(), &started["id"]), "{cancelled}");
+    assert_eq!(
+        (&cancelled["outcome"], &cancelled["id"]),
+        (&"cancelled".into(), &started["id"]),
+        "{cancelled}"
+    );
 }
 
 /// Requirement: a page that reconnects gets what it has missed, and is told if that is no longer known.
@@ -74,7 +78,9 @@ fn an_unchanged_gateway_sends_nearly_nothing() {
         upstream.then(Answer::silence());
     }
     let running: Vec<_> = (0..10).map(|_| gateway.messages(&prompt(MODEL, "hi")).send()).collect();
-    crate::support::await_that("all are in flight", || gateway.get("/api/ui/snapshot").json()["in_flight"] == 10);
+    crate::support::await_that("all are in flight", || {
+        gateway.get("/api/ui/snapshot").json()["in_flight"] == 10
+    });
     let mut socket = connect(gateway.address);
     let request = format!("GET /api/ui/stream HTTP/1.1\r\nhost: {}\r\n\r\n", gateway.address);
     std::io::Write::write_all(&mut socket, request.as_bytes()).expect("it is open");

@@ -100,13 +100,17 @@ impl Choice {
         if name.is_empty() { GROUPS[self.at].3 } else { name }
     }
 
-    pub(super) fn query(&self, group_by: &[Dimension], by_interval: bool, groups: usize) -> UsageQuery {
-        UsageQuery {
-            selection: Selection { since: self.since, until: self.until, filters: vec![] },
-            group_by: group_by.to_vec(),
-            interval: by_interval.then(|| Duration::from_millis(self.interval)),
-            groups,
-        }
+    /// Asks for the sums of each group in the whole time.
+    pub(super) fn sums(&self, group: Dimension, groups: usize) -> UsageQuery {
+        let selection = Selection { since: self.since, until: self.until, filters: vec![] };
+        UsageQuery { selection, group_by: vec![group], interval: None, groups }
+    }
+
+    /// Asks for the sums of each interval, and of each group in it if there is one.
+    pub(super) fn course(&self, group: Option<Dimension>, groups: usize) -> UsageQuery {
+        let selection = Selection { since: self.since, until: self.until, filters: vec![] };
+        let interval = Some(Duration::from_millis(self.interval));
+        UsageQuery { selection, group_by: group.into_iter().collect(), interval, groups }
     }
 
     /// The starts of all intervals.
