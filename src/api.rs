@@ -27,6 +27,7 @@ mod routes;
 mod running_totals;
 mod session;
 mod test_connection;
+mod top;
 mod top_models;
 mod ui;
 mod unmatched;
@@ -90,6 +91,8 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::UI_ROUTING, || reads(views::routing));
         register(app, &routes::UI_SYSTEM, || reads(views::system));
         register(app, &routes::UI_LOGS, || reads(views::logs));
+        register(app, &routes::CANCEL_REQUEST, || [web::post().to(admin::cancel_request)]);
+        register(app, &routes::UI_TOP, || reads(top::report));
         register(app, &routes::DASHBOARD, || reads(dashboard::show));
         register(app, &routes::DASHBOARD_ASSET, || reads(dashboard::asset));
         register(app, &routes::LOGIN, login);

@@ -1,5 +1,6 @@
 //! The running gateway: its assembly, and what its threads share.
 
+mod cancel;
 mod config_in_use;
 mod counters;
 mod facts;
@@ -10,6 +11,7 @@ mod live_config;
 mod liveness;
 mod state;
 
+pub(crate) use self::cancel::NotCancelled;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -25,5 +25,6 @@ mod single_flight;
 pub mod telemetry;
 mod terminal;
 mod timestamp;
+mod top;
 mod usage_report;
 mod views;

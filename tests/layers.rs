@@ -193,6 +193,7 @@ const DIRECTIONS: [Direction; 3] = [
             Never { from: "serve", to: &["cli"] },
             Never { from: "cli", to: &["api", "dashboard"] },
             Never { from: "dashboard", to: &["api", "cli", "serve", "master"] },
+            Never { from: "views", to: &["proxy", "probe", "dashboard", "api", "cli", "serve", "master"] },
             Never { from: "live", to: &["config", "gateway", "proxy", "dashboard", "api", "cli", "serve"] },
             Never { from: "login", to: &["config", "gateway", "proxy", "dashboard", "api", "cli", "serve"] },
             Never { from: "usage_report", to: &["gateway", "proxy", "api", "cli", "serve"] },
@@ -206,6 +207,10 @@ const DIRECTIONS: [Direction; 3] = [
             Never { from: "serve", to: &["master"] },
             Never { from: "failure", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
             Never { from: "caller", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
+            Never {
+                from: "top",
+                to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve", "dashboard"],
+            },
             Never {
                 from: "single_flight",
                 to: &["failure", "gateway", "proxy", "models", "api", "cli", "serve"],

@@ -77,6 +77,8 @@ pub(super) const UI_MODELS: Endpoint = endpoint("GET, HEAD", "/api/ui/models", A
 pub(super) const UI_ROUTING: Endpoint = endpoint("GET, HEAD", "/api/ui/routing", Access::Read);
 pub(super) const UI_SYSTEM: Endpoint = endpoint("GET, HEAD", "/api/ui/system", Access::Read);
 pub(super) const UI_LOGS: Endpoint = endpoint("GET, HEAD", "/api/ui/logs", Access::Read);
+pub(super) const CANCEL_REQUEST: Endpoint = endpoint("POST", "/admin/requests/{id}/cancel", Access::Admin);
+pub(super) const UI_TOP: Endpoint = endpoint("GET, HEAD", "/api/ui/top", Access::Read);
 pub(super) const DASHBOARD: Endpoint = endpoint("GET, HEAD", "/dashboard", Access::Dashboard);
 pub(super) const DASHBOARD_PAGE: Endpoint = endpoint("GET, HEAD", "/dashboard/{page:.+}", Access::Dashboard);
 // Nothing in it is secret, and the login page needs it.
@@ -98,7 +100,7 @@ pub(super) const HELLO: Endpoint = endpoint("HEAD", "/api/hello", Access::Open);
 mod tests {
     use super::*;
 
-    const ALL: [Endpoint; 43] = [
+    const ALL: [Endpoint; 45] = [
         MESSAGES,
         COUNT_TOKENS,
         CHAT_COMPLETIONS,
@@ -130,6 +132,8 @@ mod tests {
         UI_ROUTING,
         UI_SYSTEM,
         UI_LOGS,
+        CANCEL_REQUEST,
+        UI_TOP,
         DASHBOARD,
         DASHBOARD_PAGE,
         DASHBOARD_ASSET,

@@ -16,6 +16,7 @@ use crate::telemetry::recent::{self, LoggedRecord, RecordFilter};
 use crate::views;
 use crate::views::models::{LARGEST_SLICE, ModelOrder, ModelQuery};
 use crate::views::providers::ProviderReport;
+use crate::views::routing::Destination;
 
 /// The number of models of a slice if the query names none.
 const SLICE: usize = 100;
@@ -112,20 +113,39 @@ fn filter(name: &str, text: &str) -> Result<Option<String>, String> {
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
+/// Where one name leads.
+#[derive(Serialize)]
+struct Explained {
+    #[serde(flatten)]
+    destination: Destination,
+    /// What `input_tokens` of the query cost, in millionths of a dollar; `null` if the price is not known.
+    input_micro_dollars: Option<u64>,
+}
+
 /// The aliases and profiles; with `?model=NAME`, where that name leads.
 pub(super) async fn routing(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     #[derive(Serialize)]
     #[serde(untagged)]
     enum Routing {
-        Name(views::routing::Destination),
+        Name(Explained),
         All(views::routing::RoutingReport),
     }
     answer(&request, &gateway, async |gateway, query| {
-        let mut pairs = url::form_urlencoded::parse(query.as_bytes());
-        let model = pairs.find(|(name, value)| name == "model" && !value.is_empty());
-        let Some((_, model)) = model else { return Ok(Routing::All(views::routing::read(&gateway))) };
+        let (mut model, mut tokens) = (None, 0);
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "model" if !value.is_empty() => model = Some(value),
+                "input_tokens" => {
+                    tokens = value.parse().map_err(|_| "input_tokens: expected a number")?;
+                }
+                _ => {}
+            }
+        }
+        let Some(model) = model else { return Ok(Routing::All(views::routing::read(&gateway))) };
         endpoint::model_name(&model, &gateway.live_config(), None)?;
-        Ok(Routing::Name(views::routing::explain(&gateway, &model)))
+        let destination = views::routing::explain(&gateway, &model);
+        let input_micro_dollars = views::routing::input_cost(&gateway, &destination, tokens);
+        Ok(Routing::Name(Explained { destination, input_micro_dollars }))
     })
     .await
 }

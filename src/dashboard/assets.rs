@@ -30,6 +30,7 @@ const SOURCES: &[Source] = &[
     Source { name: "app.js", kind: SCRIPT, parts: &[include_str!("assets/app.js")] },
     Source { name: "uplot.js", kind: SCRIPT, parts: &[include_str!("assets/vendor/uPlot.iife.min.js")] },
     Source { name: "charts.js", kind: SCRIPT, parts: &[include_str!("assets/charts.js")] },
+    Source { name: "requests.js", kind: SCRIPT, parts: &[include_str!("assets/requests.js")] },
     Source { name: "operate.js", kind: SCRIPT, parts: &[include_str!("assets/operate.js")] },
     Source { name: "providers.js", kind: SCRIPT, parts: &[include_str!("assets/providers.js")] },
     Source { name: "models.js", kind: SCRIPT, parts: &[include_str!("assets/models.js")] },

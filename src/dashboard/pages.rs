@@ -3,10 +3,12 @@
 mod models;
 mod overview;
 mod providers;
+mod requests;
 mod routing;
 mod system;
 mod tools;
 mod traffic;
+mod usage;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -23,6 +25,8 @@ use crate::gateway::Gateway;
 const PAGES: &[&Page] = &[
     &overview::PAGE,
     &traffic::PAGE,
+    &usage::PAGE,
+    &requests::PAGE,
     &providers::PAGE,
     &models::PAGE,
     &routing::PAGE,

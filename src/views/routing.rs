@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use vandamme_actors::clock;
 use vandamme_actors::routing::{Routes, RoutingStep, Unroutable};
 use vandamme_actors::settings::{Profile, ProfileSource, Settings};
+use vandamme_protocol::vocabulary::Usage;
 
 use crate::config::ConfigValue;
 use crate::gateway::Gateway;
+
+/// More input tokens than any request has.
+const MOST_TOKENS: u64 = 1_000_000_000;
 
 /// All aliases and profiles.
 #[derive(Debug, Serialize)]
@@ -91,6 +96,14 @@ impl AliasSource {
 /// Where this name leads now.
 pub(crate) fn explain(gateway: &Gateway, name: &str) -> Destination {
     Destination::of(&gateway.registry.load().routes, name)
+}
+
+/// What so many input tokens cost there, in millionths of a dollar; `None` if the price is not known.
+pub(crate) fn input_cost(gateway: &Gateway, destination: &Destination, tokens: u64) -> Option<u64> {
+    let target = (destination.provider.as_deref()?, destination.model.as_deref()?);
+    let usage = Usage { input: tokens.min(MOST_TOKENS), ..Usage::default() };
+    let prices = &gateway.live_config().settings.prices;
+    prices.cost(target, (&usage, None), clock::wall()).map(|cost| cost.micro_dollars)
 }
 
 pub(crate) fn read(gateway: &Gateway) -> RoutingReport {

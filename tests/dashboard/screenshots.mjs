@@ -12,6 +12,8 @@ const SHOTS = [
   ["overview-dark", "/dashboard/", "dark", 1280],
   ["overview-narrow", "/dashboard/", "light", 390],
   ["traffic", "/dashboard/traffic?range=15m&group=requested", "light", 1280],
+  ["routing", "/dashboard/routing?model=claude-sonnet-4-5", "light", 1280],
+  ["system", "/dashboard/system", "light", 1280],
 ];
 
 const ask = (model, stream) => fetch(`${base}/v1/messages`, {

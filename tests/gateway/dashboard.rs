@@ -2,6 +2,7 @@
 
 mod browser;
 mod login;
+mod operators;
 mod pages;
 mod stream;
 

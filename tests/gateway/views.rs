@@ -149,3 +149,19 @@ fn the_latest_log_records_are_shown_in_every_mode() {
     );
     assert_eq!(gateway.get("/api/ui/logs?level=loud").status(), 400);
 }
+
+/// Requirement (issue 16, 6): the token counter shows what the tokens cost at the model's price; an unpriced model is not free.
+#[test]
+fn input_tokens_have_the_price_of_the_resolved_model() {
+    let upstream = Upstream::openai();
+    let toml =
+        "[openai.aliases]\ndocs = \"priced\"\n[openai.prices]\n\"priced\" = { input = 2.5, output = 10 }\n";
+    let gateway = Gateway::before(&upstream).toml(toml).start();
+    let cost = |model: &str| {
+        let explained = gateway.get(&format!("/api/ui/routing?model={model}&input_tokens=4000")).json();
+        explained["input_micro_dollars"].clone()
+    };
+    assert_eq!(cost("docs"), 10_000);
+    assert_eq!(cost("no-price-for-this"), Value::Null);
+    assert_eq!(gateway.get("/api/ui/routing?model=docs&input_tokens=x").status(), 400);
+}

@@ -1,6 +1,6 @@
 // Tools: counts tokens with the gateway's own endpoint, and sends one message.
 
-import { duration, number } from "./app.js";
+import { duration, money, number } from "./app.js";
 
 for (const node of document.querySelectorAll("[data-origin]")) node.textContent = location.origin;
 
@@ -40,13 +40,21 @@ counter.addEventListener("submit", async (event) => {
     const value = element("p", "count-value", number(tokens));
     value.append(element("span", "quiet", " input tokens"));
     const how = response.headers.has("x-vdm-estimate") ? "estimated by the gateway; the provider has no counter" : "counted by the provider";
-    count.replaceChildren(value, element("p", "quiet", how));
+    count.replaceChildren(value, element("p", "quiet", `${how}; ${await price(body.model, tokens)}`));
   } catch (error) {
     failed(count, error);
   } finally {
     button.disabled = false;
   }
 });
+
+/** What the tokens cost, in words. */
+async function price(model, tokens) {
+  const response = await fetch(`/api/ui/routing?${new URLSearchParams({ model, input_tokens: tokens })}`);
+  const { provider, model: target, input_micro_dollars: cost } = response.ok ? await response.json() : {};
+  const where = provider ? ` at ${provider}:${target}` : "";
+  return cost == null ? `the price${where} is not known` : `${money(cost)} as input${where}`;
+}
 
 // --- playground ------------------------------------------------------------------------------------------------
 
