@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use vandamme_protocol::reported::Reported;
 use vandamme_protocol::vocabulary::Usage;
 
 use crate::excerpt;
@@ -55,6 +56,7 @@ impl RequestRecorder {
             status: 0,
             upstream_calls: 0,
             usage: Usage::default(),
+            reported: Reported::default(),
             tool_calls: 0,
             stop_reason: None,
             reply_size: 0,

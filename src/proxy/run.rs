@@ -120,6 +120,7 @@ fn reply(gateway: &Gateway, served: Served, mut entry: RequestRecorder) -> Proxy
             entry.record.status = status;
             entry.record.stop_reason = closing.stop_reason.map(|reason| reason.anthropic().into());
             entry.record.usage = closing.usage.unwrap_or_default();
+            entry.record.reported = closing.reported;
             entry.record.tool_calls = closing.tool_calls;
             entry.record.end = RequestEnd::Succeeded;
             ProxyReply::Buffered { status, headers, form, body }

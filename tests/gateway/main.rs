@@ -19,6 +19,7 @@ mod configuration;
 mod connections;
 mod container;
 mod cors;
+mod cost;
 mod count_tokens;
 mod dashboard;
 mod demo;

@@ -59,6 +59,7 @@ impl ReplyGuards {
         let Some(mut entry) = self.entry.take() else { return };
         entry.call_ended(outcome);
         entry.record.usage = summary.usage.unwrap_or_default();
+        entry.record.reported = summary.reported.clone();
         entry.record.tool_calls = summary.tool_calls;
         entry.record.stop_reason = summary.stop_reason.map(|reason| reason.anthropic().into());
         entry.record.end = end;

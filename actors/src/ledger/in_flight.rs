@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use vandamme_protocol::request::ToolHistory;
+use vandamme_protocol::request::{PromptPrefix, ToolHistory};
 use vandamme_protocol::vocabulary::Usage;
 
 use super::{CallRecord, UNKNOWN};
@@ -52,6 +52,8 @@ pub struct RequestSummary {
     pub session: Option<Arc<str>>,
     /// The agent in that session that the client names; `None` for the main one.
     pub agent: Option<Arc<str>>,
+    /// The hashes of its prompt, of requests with a session. Only the ledger needs them.
+    pub prefix: Option<Arc<PromptPrefix>>,
 }
 
 /// The entry of one request.

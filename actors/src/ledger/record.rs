@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use vandamme_protocol::reported::Reported;
 use vandamme_protocol::vocabulary::Usage;
 
-use super::RequestSummary;
+use super::{CacheLoss, RequestSummary};
 use crate::clock::Millis;
 use crate::cost::Cost;
 use crate::secret::KeyId;
@@ -42,6 +43,8 @@ pub struct Record {
     pub status: u16,
     pub upstream_calls: u32,
     pub usage: Usage,
+    /// What the upstream reports about its reply.
+    pub reported: Reported,
     /// The tool calls in the reply.
     pub tool_calls: u32,
     /// Why the model stopped, in the words of Anthropic's API.
@@ -80,6 +83,8 @@ pub struct FinishedRequest {
     pub ended: Millis,
     /// `None` if the price of its model is not known.
     pub cost: Option<Cost>,
+    /// Set if the prompt cache of its conversation was lost.
+    pub cache_loss: Option<CacheLoss>,
 }
 
 impl FinishedRequest {

@@ -136,6 +136,7 @@ pub(super) mod tests {
             key: None,
             status: 200,
             upstream_calls: 1,
+            reported: Default::default(),
             usage: Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4, ..Usage::default() },
             tool_calls: 7,
             stop_reason: None,
