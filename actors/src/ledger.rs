@@ -6,6 +6,7 @@
 //! | `WakeUp` | a request, if the ledger is asleep | – |
 //! | [`Observe`] | pages, tests | [`LedgerView`], [`ActiveView`], [`TraceView`] or [`CacheView`] |
 //! | [`Observe`] | the export of state | [`ExportedTotals`] |
+//! | [`CancelRequest`] | admin actions | whether the request was in flight |
 //! | [`PreviousMessage`] | a request that asks for the reason of a cache miss | the id of a reply |
 //! | `ImportTotals` | the import of state | – |
 //!
@@ -37,8 +38,10 @@ pub use self::exported::ExportedTotals;
 pub(crate) use self::exported::ImportTotals;
 pub use self::histogram::Histogram;
 pub(crate) use self::in_flight::InFlight;
-pub use self::in_flight::{Active, RequestSummary};
-pub use self::record::{CallRecord, FinishedRequest, Record, RequestEnd};
+pub use self::in_flight::{Active, Cancellation, RequestSummary};
+pub use self::record::{
+    CANCELLED_BY_OPERATOR, CANCELLED_MESSAGE, CallRecord, FinishedRequest, Record, RequestEnd,
+};
 pub use self::slot::RequestStore;
 pub(crate) use self::slot::{EventQueue, LedgerSlot};
 use self::slot::{SavedTotals, SlotAccess};
@@ -100,6 +103,11 @@ pub(crate) enum LedgerEvent {
     LogOnly(Box<Record>),
 }
 
+/// Ends a request in flight on an operator's order. The answer is whether it was in flight.
+#[derive(Message, Debug)]
+#[rtype(result = "bool")]
+pub struct CancelRequest(pub String);
+
 /// A request has ended while the ledger was asleep.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -135,7 +143,8 @@ impl Ledger {
                     has_counted = true;
                     let finished = self.finished(*record, now);
                     self.traces.keep(&finished);
-                    let failed = matches!(finished.record.end, RequestEnd::Failed { .. });
+                    let end = &finished.record.end;
+                    let failed = matches!(end, RequestEnd::Failed { .. }) && !end.is_cancelled();
                     Self::log(&finished, if failed { log::Level::Warn } else { log::Level::Info });
                     self.slot.publish(finished);
                 }
@@ -280,6 +289,16 @@ impl Handler<Ping> for Ledger {
 
     fn handle(&mut self, _: Ping, _: &mut Self::Context) {
         self.catch_up();
+    }
+}
+
+impl Handler<CancelRequest> for Ledger {
+    type Result = bool;
+
+    fn handle(&mut self, CancelRequest(id): CancelRequest, _: &mut Self::Context) -> bool {
+        self.catch_up();
+        let in_flight = self.running.get(id.as_str());
+        in_flight.inspect(|in_flight| in_flight.cancel()).is_some()
     }
 }
 

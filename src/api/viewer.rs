@@ -1,10 +1,13 @@
 //! Who may see the dashboard: a session, a key in a header, or this machine if there is no key.
 
+use std::panic::AssertUnwindSafe;
+
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::Method;
+use actix_web::error::ErrorInternalServerError;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
+use futures_util::FutureExt as _;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
@@ -27,7 +30,11 @@ pub(super) async fn require(
     };
     if let Some(viewer) = viewer(request.request(), &gateway) {
         request.extensions_mut().insert(viewer);
-        return next.call(request).await;
+        // A panic fails its own request only.
+        return AssertUnwindSafe(next.call(request))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_panic| Err(ErrorInternalServerError("internal gateway error")));
     }
     let response = match request.path().starts_with("/api/") {
         false => dashboard::refused(request.request(), &gateway),
@@ -72,8 +79,7 @@ fn viewer(request: &HttpRequest, gateway: &Gateway) -> Option<Viewer> {
 /// cookie from there, and those that say where a request comes from are believed.
 pub(super) fn session(request: &HttpRequest, gateway: &Gateway) -> Option<Level> {
     let token = dashboard::session_cookie(request, gateway)?;
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !dashboard::is_own_request(request.headers(), reads) {
+    if !dashboard::is_own_request(request.headers(), request.method()) {
         return None;
     }
     gateway.logins.level(token, &gateway.live_config().access)

@@ -47,7 +47,7 @@ pub(crate) async fn log_in(
     payload: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
-    if !is_own_request(request.headers(), false) {
+    if !is_own_request(request.headers(), request.method()) {
         let error = "The form was sent from another page. Send it from this one.";
         return rendered(&request, &gateway, StatusCode::FORBIDDEN, "/dashboard/", Some(error.to_owned()));
     }
@@ -95,7 +95,7 @@ pub(crate) async fn log_in(
 
 /// `POST /dashboard/logout`
 pub(crate) async fn log_out(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
-    if !is_own_request(request.headers(), false) {
+    if !is_own_request(request.headers(), request.method()) {
         return respond::redirect("/dashboard/");
     }
     if let Some(token) = session_cookie(&request, &gateway) {

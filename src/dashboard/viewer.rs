@@ -1,6 +1,7 @@
 //! Who looks at the dashboard, and the cookie of a session.
 
 use actix_web::HttpRequest;
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
 
 use crate::gateway::Gateway;
@@ -49,7 +50,8 @@ pub(super) fn set_cookie(request: &HttpRequest, gateway: &Gateway, token: Option
 
 /// Whether a page of this gateway has sent the request. Browsers send no `Sec-Fetch-Site` over plain HTTP to another machine; they send
 /// `Origin` with every POST.
-pub(crate) fn is_own_request(headers: &HeaderMap, reads: bool) -> bool {
+pub(crate) fn is_own_request(headers: &HeaderMap, method: &Method) -> bool {
+    let reads = matches!(*method, Method::GET | Method::HEAD);
     let mut sites = headers.get_all("sec-fetch-site").peekable();
     if sites.peek().is_some() {
         return sites.all(|site| site == "same-origin" || (reads && site == "none"));
@@ -73,10 +75,10 @@ mod tests {
     /// Requirement: with a cookie, only this gateway's own pages may act, and no other page may read.
     #[test]
     fn only_own_pages_act_with_a_cookie() {
-        let own = |headers: &[(&'static str, &'static str)], reads| {
+        let own = |headers: &[(&'static str, &'static str)], method: Method| {
             let request =
                 headers.iter().fold(TestRequest::get(), |request, header| request.insert_header(*header));
-            is_own_request(request.to_http_request().headers(), reads)
+            is_own_request(request.to_http_request().headers(), &method)
         };
         let host = ("host", "10.0.0.1:8082");
         for (headers, reads, writes) in [
@@ -91,7 +93,11 @@ mod tests {
             (&[("origin", "null"), host], false, false),
             (&[("origin", "null")], false, false),
         ] {
-            assert_eq!((own(headers, true), own(headers, false)), (reads, writes), "{headers:?}");
+            assert_eq!(
+                (own(headers, Method::GET), own(headers, Method::POST)),
+                (reads, writes),
+                "{headers:?}"
+            );
         }
     }
 }

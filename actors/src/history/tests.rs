@@ -91,6 +91,7 @@ fn any_end() -> impl Strategy<Value = RequestEnd> {
     prop_oneof![
         Just(RequestEnd::Succeeded),
         Just(RequestEnd::Cancelled),
+        Just(RequestEnd::cancelled_by_operator()),
         Just(RequestEnd::Failed { kind: "api_error", message: "it failed".to_owned() }),
     ]
 }

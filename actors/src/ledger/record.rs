@@ -21,7 +21,28 @@ pub enum RequestEnd {
         kind: &'static str,
         message: String,
     },
+    /// The client disconnected.
     Cancelled,
+}
+
+/// The type of [`RequestEnd::Failed`] for a request that an operator has cancelled.
+pub const CANCELLED_BY_OPERATOR: &str = "cancelled_by_operator";
+/// What the client of such a request is told.
+pub const CANCELLED_MESSAGE: &str = "this request was cancelled by an operator of the gateway";
+
+impl RequestEnd {
+    pub fn cancelled_by_operator() -> Self {
+        Self::Failed { kind: CANCELLED_BY_OPERATOR, message: CANCELLED_MESSAGE.to_owned() }
+    }
+
+    /// Whether the client or an operator ended the request, so that it counts neither as a success nor as a failure.
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Cancelled => true,
+            Self::Failed { kind, .. } => *kind == CANCELLED_BY_OPERATOR,
+            Self::Succeeded => false,
+        }
+    }
 }
 
 /// Everything that is kept of one request.

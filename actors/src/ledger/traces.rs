@@ -7,7 +7,9 @@ use std::time::Duration;
 use vandamme_protocol::request::ToolHistory;
 use vandamme_protocol::vocabulary::Usage;
 
-use super::{CacheLoss, CallRecord, FinishedRequest, Record, RequestEnd, UNKNOWN, printable};
+use super::{
+    CANCELLED_BY_OPERATOR, CacheLoss, CallRecord, FinishedRequest, Record, RequestEnd, UNKNOWN, printable,
+};
 use crate::clock::Millis;
 use crate::cost::Cost;
 use crate::secret::KeyId;
@@ -92,8 +94,9 @@ impl Default for Traces {
 impl Traces {
     pub(super) fn keep(&mut self, finished: &FinishedRequest) {
         let trace = Trace::new(finished);
-        // A disconnected client is not a failure, and it is frequent.
-        if matches!(finished.record.end, RequestEnd::Failed { .. }) {
+        // A request that the client or an operator ended is not a failure.
+        let end = &finished.record.end;
+        if matches!(end, RequestEnd::Failed { .. }) && !end.is_cancelled() {
             self.errors.push(trace.clone());
         }
         self.traces.push(trace);
@@ -181,6 +184,7 @@ impl TraceError {
 fn original_kind(kind: &str, record: &Record) -> &'static str {
     let upstream = record.upstream_calls > 0;
     match kind {
+        CANCELLED_BY_OPERATOR => "cancelled",
         "authentication_error" | "permission_error" => "auth_error",
         "rate_limit_error" => "rate_limit",
         "invalid_request_error" | "not_found_error" | "request_too_large" => "bad_request",

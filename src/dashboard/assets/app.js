@@ -78,6 +78,8 @@ function connect() {
     showLive("lost", "reconnecting");
     if (source.readyState !== EventSource.CLOSED) return;
     disconnect();
+    // The session may have ended; the page then leads to the login.
+    soon(0);
     stream.timer = setTimeout(connect, stream.wait * (0.75 + Math.random() / 2));
     stream.wait = Math.min(stream.wait * 2, 30000);
   };
@@ -282,7 +284,7 @@ function saveCsv(table) {
 }
 
 /** Makes what is in `root` work; called again after an update. */
-function prepare(root) {
+export function prepare(root) {
   for (const table of $$("table[data-table]", root)) prepareTable(table);
   showTimes(root);
   showDates(root);
@@ -363,6 +365,7 @@ if (login) {
 } else {
   for (const input of $$("input[data-filter]")) input.value = queryState.get(`filter-${input.dataset.filter}`) ?? input.value;
   prepare(document);
+  $(".top nav a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   setInterval(() => { if (!document.hidden) showTimes(); }, 1000);
   connect();
   soon(60000);

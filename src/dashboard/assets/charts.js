@@ -31,7 +31,7 @@ function draw(figure) {
   const isStacked = data.kind === "stacked";
   const drawn = isStacked ? stacked(data.series) : data.series.map(({ values }) => values);
   const width = Math.max(200, figure.clientWidth);
-  const height = figure.classList.contains("small") ? 150 : 200;
+  const height = figure.classList.contains("small") ? 150 : 190;
   const fmt = format(data.unit);
   const axis = { stroke: css("--muted"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, font: `12px ${css("--font")}` };
   const bars = isStacked || data.kind === "bars";
@@ -45,7 +45,7 @@ function draw(figure) {
     width, height, legend: { show: false }, padding: [8, 8, 0, 0],
     cursor: { drag: { x: data.zoom === true, y: false }, points: { show: !bars }, y: false },
     scales: { x: { time: true }, y: { range: (_, min, max) => [0, max > 0 ? max * 1.08 : 1] } },
-    axes: [{ ...axis, values: (_, ticks) => ticks.map((tick, at) => tickTime(tick, ticks[at - 1], data.x.at(-1) - data.x[0])) }, { ...axis, size: 62, values: (_, ticks) => ticks.map((tick) => tick === 0 ? "0" : fmt(tick)) }],
+    axes: [{ ...axis, size: data.x.at(-1) - data.x[0] > 86400 && data.x.at(-1) - data.x[0] <= 86400 * 8 ? 42 : 28, values: (_, ticks) => ticks.map((tick, at) => tickTime(tick, ticks[at - 1], data.x.at(-1) - data.x[0])) }, { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => tick === 0 ? "0" : fmt(tick)) }],
     series: [{}, ...series],
     hooks: {
       setCursor: [(plot) => legend(figure, data, plot.cursor.idx)],

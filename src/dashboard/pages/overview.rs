@@ -116,7 +116,7 @@ impl Overview {
                     )
                 })
                 .collect();
-            let status = Status::new(gateway.is_ready(), &sums, &cards);
+            let status = if gateway.is_ready() { Status::new(&sums, &cards) } else { Status::draining() };
             let present = Present::new(&sums, active.len());
             Self {
                 status,

@@ -5,7 +5,6 @@ mod heat;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use askama::Template;
 use futures_util::future::try_join4;
@@ -49,6 +48,9 @@ struct Traffic {
     until: Millis,
     group: &'static str,
     requests: Count,
+    /// The bodies of requests and of replies.
+    received: Bytes,
+    sent: Bytes,
     charts: Vec<Panel>,
     #[serde(skip)]
     heat: Heat,
@@ -79,7 +81,6 @@ struct GroupRow {
     tokens_per_second: Rate,
     input: Count,
     output: Count,
-    replies: Bytes,
     cached: Share,
     cost: Money,
     /// Some of its requests have no known price.
@@ -97,10 +98,10 @@ impl Traffic {
         let choice = Choice::read(&context.query, clock::wall())?;
         let gateway = &context.gateway;
         let (all, ends, groups, rows) = try_join4(
-            usage(gateway, choice.query(&[], true, 1)),
-            usage(gateway, choice.query(&[Dimension::End], true, SERIES + 1)),
-            usage(gateway, choice.query(&[choice.dimension()], true, SERIES)),
-            usage(gateway, choice.query(&[choice.dimension()], false, ROWS)),
+            usage(gateway, choice.course(None, 1)),
+            usage(gateway, choice.course(Some(Dimension::End), SERIES + 1)),
+            usage(gateway, choice.course(Some(choice.dimension()), SERIES)),
+            usage(gateway, choice.sums(choice.dimension(), ROWS)),
         )
         .await?;
         let secrets = &gateway.live_config().secrets;
@@ -114,6 +115,8 @@ impl Traffic {
             until: choice.until,
             group: choice.group,
             requests: Count(all.iter().map(|row| row.sums.requests).sum()),
+            received: Bytes(all.iter().map(|row| row.sums.request_bytes).sum()),
+            sent: Bytes(all.iter().map(|row| row.sums.reply_bytes).sum()),
             charts: vec![
                 course.outcomes(),
                 errors(&times, &ends),
@@ -270,15 +273,9 @@ impl GroupRow {
             tokens_per_second: speed(sums),
             input: Count(sums.usage.prompt_total()),
             output: Count(sums.usage.output),
-            replies: Bytes(sums.reply_bytes),
             cached: Share::of(sums.usage.cache_read, sums.usage.prompt_total()),
             cost: Money(has_price.then_some(sums.cost.micro_dollars)),
             partly_unpriced: has_price && sums.unpriced > 0,
         }
     }
-}
-
-/// A duration of whole hours, minutes or seconds.
-fn span(span: Duration) -> String {
-    Elapsed(Some(span)).to_string().replace(" 0 s", "").replace(" 0 min", "").replace(" 0 h", "")
 }

@@ -76,9 +76,9 @@ fn a_session_has_the_rights_of_its_key() {
 #[test]
 fn a_session_survives_a_reload_and_ends_with_its_key() {
     let upstream = Upstream::anthropic();
-    let file = |key: &str| format!("admin-key = \"{key}\"\n");
-    let gateway = Gateway::before(&upstream).toml(&file(ADMIN)).start();
-    let cookie = session(&gateway, ADMIN);
+    let file = |key: &str| format!("[client-keys]\nalice = \"{key}\"\n");
+    let gateway = Gateway::before(&upstream).toml(&file(PROXY)).start();
+    let cookie = session(&gateway, PROXY);
     let status = |cookie: &str| gateway.call("GET", "/dashboard/").header("cookie", cookie).reply().status();
     let reload = || {
         let done = gateway.server(&["reload"]).output().expect("vdm is built");
@@ -87,7 +87,7 @@ fn a_session_survives_a_reload_and_ends_with_its_key() {
     reload();
     assert_eq!(status(&cookie), 200);
 
-    let second = session(&gateway, ADMIN);
+    let second = session(&gateway, PROXY);
     let out =
         from_own_page(&gateway, gateway.call("POST", "/dashboard/logout")).header("cookie", &second).reply();
     assert!(out.header("set-cookie").is_some_and(|set| set.contains("Max-Age=0")), "{out}");

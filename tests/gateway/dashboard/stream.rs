@@ -35,7 +35,7 @@ fn a_request_is_sent_when_it_starts_and_when_it_ends() {
     assert!(!ended.to_string().contains("sk-test"), "{ended}");
 
     upstream.then(Answer::silence());
-    let running = gateway.messages(&prompt(MODEL, "hi")).open();
+    let running = gateway.messages(&prompt(MODEL, "hi")).send();
     let started = stream.event_named("start").data;
     assert_eq!((&started["outcome"], &started["ended"]), (&"running".into(), &Value::Null), "{started}");
     running.hang_up();
@@ -77,7 +77,7 @@ fn an_unchanged_gateway_sends_nearly_nothing() {
     for _ in 0..10 {
         upstream.then(Answer::silence());
     }
-    let running: Vec<_> = (0..10).map(|_| gateway.messages(&prompt(MODEL, "hi")).open()).collect();
+    let running: Vec<_> = (0..10).map(|_| gateway.messages(&prompt(MODEL, "hi")).send()).collect();
     crate::support::await_that("all are in flight", || {
         gateway.get("/api/ui/snapshot").json()["in_flight"] == 10
     });
@@ -113,10 +113,8 @@ fn a_stop_ends_all_streams_at_once() {
     for stream in &mut streams {
         drop(stream.event_named("tick"));
     }
-    let more: Vec<u16> = (0..10)
-        .map(|_| gateway.call("GET", "/api/ui/stream").send())
-        .map(|mut stream| stream.status())
-        .collect();
+    let mut more: Vec<_> = (0..10).map(|_| gateway.call("GET", "/api/ui/stream").send()).collect();
+    let more: Vec<u16> = more.iter_mut().map(|stream| stream.status()).collect();
     assert!(more.contains(&503), "{more:?}");
     let began = Instant::now();
     gateway.run.signal("TERM");

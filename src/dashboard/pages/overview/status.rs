@@ -20,15 +20,14 @@ pub(super) struct Status {
 }
 
 impl Status {
-    pub(super) fn new(is_ready: bool, sums: &UsageSums, providers: &[ProviderCard]) -> Self {
+    /// The gateway stops.
+    pub(super) fn draining() -> Self {
+        let text = "Requests in flight finish; new ones are refused.".to_owned();
+        Self { state: "warn", heading: "Shutting down", text }
+    }
+
+    pub(super) fn new(sums: &UsageSums, providers: &[ProviderCard]) -> Self {
         let status = |state, heading, text: String| Self { state, heading, text };
-        if !is_ready {
-            return status(
-                "warn",
-                "Shutting down",
-                "Requests in flight finish; new ones are refused.".to_owned(),
-            );
-        }
         if providers.is_empty() {
             return status(
                 "down",

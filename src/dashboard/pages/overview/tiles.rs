@@ -1,7 +1,5 @@
 //! The tiles on top: one number each, with its course over the last hour and its change.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use vandamme_actors::clock::Millis;
 use vandamme_actors::history::UsageSums;
@@ -22,8 +20,6 @@ pub(super) struct Tile {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
     pub(super) value: String,
-    /// What is below the number.
-    pub(super) note: String,
     /// Against the five minutes before.
     pub(super) change: Option<Change>,
     /// One value a minute, the oldest first.
@@ -37,68 +33,66 @@ pub(super) struct Change {
     pub(super) kind: &'static str,
 }
 
+/// What the change of a number means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    MoreIsWorse,
+    /// Neither more nor less of it is better.
+    Neutral,
+}
+
+/// The sums that tiles show: of the window, of the one before it, and of each of the last minutes.
+struct Sums {
+    now: UsageSums,
+    before: UsageSums,
+    minutes: Vec<UsageSums>,
+}
+
 /// The tiles; each has the course of the last hour and the change against the window before.
 pub(super) fn tiles(window: &Window, now: Millis, present: &Present, today: &Today) -> Vec<Tile> {
     let (since, until) = present::bounds(now);
-    let (sums, before) = (window.sums(since, until), window.sums(since.saturating_sub(WINDOW), since));
-    let minutes: Vec<UsageSums> = minutes(now).map(|minute| window.sums(minute, minute + MINUTE)).collect();
-    let course = |value: &dyn Fn(&UsageSums) -> f64| minutes.iter().map(value).collect::<Vec<f64>>();
-    let millis = |elapsed: Option<Duration>| Elapsed(elapsed).millis();
-    let share = |sums: &UsageSums| Share::of(sums.failed, sums.requests).0;
-    let p95 = |sums: &UsageSums| millis(sums.elapsed.quantile(0.95));
-    let first = |sums: &UsageSums| millis(sums.first_event.quantile(0.95));
-    let tokens = |sums: &UsageSums| sums.usage.prompt_total().saturating_add(sums.usage.output);
-    let relative = |value: &dyn Fn(&UsageSums) -> Option<f64>, worse: bool| {
-        Change::relative(value(&sums)?, value(&before)?, worse)
+    let sums = Sums {
+        now: window.sums(since, until),
+        before: window.sums(since.saturating_sub(WINDOW), since),
+        minutes: minutes(now).map(|minute| window.sums(minute, minute + MINUTE)).collect(),
+    };
+    let p95 = |sums: &UsageSums| Elapsed(sums.elapsed.quantile(0.95)).millis();
+    let first = |sums: &UsageSums| Elapsed(sums.first_event.quantile(0.95)).millis();
+    let tokens = |sums: &UsageSums| Some(sums.usage.prompt_total().saturating_add(sums.usage.output) as f64);
+    let failed = |sums: &UsageSums| Share::of(sums.failed, sums.requests).0;
+    let cost = if today.error.is_some() { "–".to_owned() } else { today.cost.to_string() };
+    let tile = |name, title, value: &str| Tile {
+        name,
+        title,
+        value: value.to_owned(),
+        change: None,
+        course: vec![],
     };
     vec![
+        tile("requests_per_minute", "Requests per minute", &present.requests_per_minute).measured(
+            &sums,
+            Meaning::Neutral,
+            &|sums| Some(sums.requests as f64),
+        ),
         Tile {
-            name: "requests_per_minute",
-            title: "Requests per minute",
-            value: present.requests_per_minute.clone(),
-            note: String::new(),
-            change: relative(&|sums| Some(sums.requests as f64), false).map(Change::neutral),
-            course: course(&|sums| sums.requests as f64),
+            change: Change::points(failed(&sums.now), failed(&sums.before)),
+            ..tile("error_share", "Failed", &present.error_share).measured(
+                &sums,
+                Meaning::MoreIsWorse,
+                &|sums| Some(sums.failed as f64),
+            )
         },
+        tile("p95", "Duration, p95", &present.p95).measured(&sums, Meaning::MoreIsWorse, &p95),
+        tile("first_event_p95", "Time to first token, p95", &present.first_event_p95).measured(
+            &sums,
+            Meaning::MoreIsWorse,
+            &first,
+        ),
+        tile("input", "Tokens in", &present.input).measured(&sums, Meaning::Neutral, &tokens),
         Tile {
-            name: "error_share",
-            title: "Failed",
-            value: present.error_share.clone(),
-            note: String::new(),
-            change: Change::points(share(&sums), share(&before)),
-            course: course(&|sums| sums.failed as f64),
-        },
-        Tile {
-            name: "p95",
-            title: "Duration, p95",
-            value: present.p95.clone(),
-            note: "median".to_owned(),
-            change: relative(&p95, true),
-            course: course(&|sums| p95(sums).unwrap_or_default()),
-        },
-        Tile {
-            name: "first_event_p95",
-            title: "Time to first token, p95",
-            value: present.first_event_p95.clone(),
-            note: String::new(),
-            change: relative(&first, true),
-            course: course(&|sums| first(sums).unwrap_or_default()),
-        },
-        Tile {
-            name: "input",
-            title: "Tokens in",
-            value: present.input.clone(),
-            note: "tokens".to_owned(),
-            change: relative(&|sums| Some(tokens(sums) as f64), false).map(Change::neutral),
-            course: course(&|sums| tokens(sums) as f64),
-        },
-        Tile {
-            name: "cost_today",
-            title: "Cost today, UTC",
-            value: if today.error.is_some() { "–".to_owned() } else { today.cost.to_string() },
-            note: String::new(),
             change: None,
-            course: course(&|sums| sums.cost.micro_dollars as f64),
+            ..tile("cost_today", "Cost today, UTC", &cost)
+                .measured(&sums, Meaning::Neutral, &|sums| Some(sums.cost.micro_dollars as f64))
         },
     ]
 }
@@ -111,14 +105,14 @@ pub(super) fn minutes(now: Millis) -> impl Iterator<Item = Millis> {
 
 impl Change {
     /// The change in percent; `None` if there is nothing to compare.
-    fn relative(now: f64, before: f64, more_is_worse: bool) -> Option<Self> {
+    fn relative(now: f64, before: f64, meaning: Meaning) -> Option<Self> {
         if before <= 0.0 {
             return None;
         }
         let change = (now / before - 1.0) * 100.0;
         let kind = match change {
-            change if change.abs() < 5.0 => "even",
-            change if (change > 0.0) == more_is_worse => "bad",
+            change if change.abs() < 5.0 || meaning == Meaning::Neutral => "even",
+            change if change > 0.0 => "bad",
             _ => "good",
         };
         Some(Self { text: format!("{change:+.0} %"), kind })
@@ -134,14 +128,19 @@ impl Change {
         };
         Some(Self { text: format!("{change:+.1} pp"), kind })
     }
-
-    /// Neither more nor less of it is better.
-    fn neutral(self) -> Self {
-        Self { kind: "even", ..self }
-    }
 }
 
 impl Tile {
+    /// With the course and the change of this number.
+    fn measured(self, sums: &Sums, meaning: Meaning, value: &dyn Fn(&UsageSums) -> Option<f64>) -> Self {
+        let change = value(&sums.now).zip(value(&sums.before));
+        Self {
+            change: change.and_then(|(now, before)| Change::relative(now, before, meaning)),
+            course: sums.minutes.iter().map(|sums| value(sums).unwrap_or_default()).collect(),
+            ..self
+        }
+    }
+
     /// The points of the line, in a box of 120 by 32.
     pub(super) fn points(&self) -> String {
         let most = self.course.iter().copied().fold(0.0, f64::max).max(f64::MIN_POSITIVE);

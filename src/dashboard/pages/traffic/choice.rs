@@ -28,7 +28,7 @@ const GROUPS: [(&str, &str, Dimension, &str); 8] = [
 /// The intervals of charts. A chart has at most [`POINTS`] of them.
 const INTERVALS: [Millis; 10] =
     [10_000, 30_000, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 2 * HOUR, 6 * HOUR, DAY, 7 * DAY];
-const POINTS: Millis = 122;
+const POINTS: Millis = 76;
 /// The longest time that can be chosen.
 const LONGEST: Millis = 731 * DAY;
 
@@ -81,7 +81,7 @@ impl Choice {
             }
         };
         let fits = |interval: &&Millis| (until - since) / **interval < POINTS;
-        let interval = INTERVALS.iter().find(fits).copied().unwrap_or(7 * DAY);
+        let interval = INTERVALS.iter().find(fits).copied().unwrap_or(14 * DAY);
         // The first interval is whole, so that it compares with the others.
         let since = since - since % interval;
         Ok(Self { since, until, interval, range, group: GROUPS[at].0, at })
@@ -100,13 +100,17 @@ impl Choice {
         if name.is_empty() { GROUPS[self.at].3 } else { name }
     }
 
-    pub(super) fn query(&self, group_by: &[Dimension], by_interval: bool, groups: usize) -> UsageQuery {
-        UsageQuery {
-            selection: Selection { since: self.since, until: self.until, filters: vec![] },
-            group_by: group_by.to_vec(),
-            interval: by_interval.then(|| Duration::from_millis(self.interval)),
-            groups,
-        }
+    /// Asks for the sums of each group in the whole time.
+    pub(super) fn sums(&self, group: Dimension, groups: usize) -> UsageQuery {
+        let selection = Selection { since: self.since, until: self.until, filters: vec![] };
+        UsageQuery { selection, group_by: vec![group], interval: None, groups }
+    }
+
+    /// Asks for the sums of each interval, and of each group in it if there is one.
+    pub(super) fn course(&self, group: Option<Dimension>, groups: usize) -> UsageQuery {
+        let selection = Selection { since: self.since, until: self.until, filters: vec![] };
+        let interval = Some(Duration::from_millis(self.interval));
+        UsageQuery { selection, group_by: group.into_iter().collect(), interval, groups }
     }
 
     /// The starts of all intervals.
@@ -115,8 +119,14 @@ impl Choice {
         (0..count).map(|at| self.since + at * self.interval).collect()
     }
 
-    pub(super) fn interval(&self) -> Duration {
-        Duration::from_millis(self.interval)
+    /// The length of an interval, for people.
+    pub(super) fn interval_text(&self) -> String {
+        match self.interval {
+            interval if interval.is_multiple_of(DAY) => format!("{} d", interval / DAY),
+            interval if interval.is_multiple_of(HOUR) => format!("{} h", interval / HOUR),
+            interval if interval.is_multiple_of(MINUTE) => format!("{} min", interval / MINUTE),
+            interval => format!("{} s", interval / 1000),
+        }
     }
 
     pub(super) fn ranges(&self) -> Vec<Link> {
