@@ -26,6 +26,7 @@ mod routes;
 mod running_totals;
 mod session;
 mod test_connection;
+mod top;
 mod top_models;
 mod ui;
 mod unmatched;
@@ -76,6 +77,8 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::UI_REQUEST, || reads(ui::requests::one));
         register(app, &routes::RELOAD, || [web::post().to(admin::reload)]);
         register(app, &routes::RESET_HEALTH, || [web::post().to(admin::reset_health)]);
+        register(app, &routes::CANCEL_REQUEST, || [web::post().to(admin::cancel_request)]);
+        register(app, &routes::UI_TOP, || reads(top::report));
         register(app, &routes::DASHBOARD, || reads(dashboard::show));
         register(app, &routes::DASHBOARD_ASSET, || reads(dashboard::asset));
         register(app, &routes::LOGIN, login);

@@ -8,6 +8,7 @@ mod embedded;
 pub mod exit_code;
 mod explain;
 mod gateway_call;
+mod gateway_client;
 mod gateway_tls;
 mod health;
 mod health_reset;
@@ -21,6 +22,7 @@ mod setup;
 mod summary;
 mod table;
 mod test;
+mod top;
 mod upstream;
 mod usage;
 mod wrap;
@@ -73,6 +75,8 @@ enum Command {
     Dashboard(dashboard::DashboardArgs),
     /// Show usage and cost by model, provider, key, client, session or day.
     Usage(usage::UsageArgs),
+    /// Show live what a running gateway does.
+    Top(top::Top),
     /// Make keys for clients.
     #[command(subcommand, arg_required_else_help = true)]
     Key(key::KeyCommand),
@@ -140,6 +144,7 @@ impl Command {
             Self::Health(HealthCommand::Reset(reset)) => reset.run(),
             Self::Health(HealthCommand::Upstream(upstream)) => upstream.run(),
             Self::Dashboard(dashboard) => dashboard.run(),
+            Self::Top(top) => top.run(),
             Self::Usage(usage) => usage.run(),
             Self::Key(key) => key.run(),
             Self::Completions(completions) => completions.run(),

@@ -29,6 +29,7 @@ mod near_misses;
 mod other_programs;
 mod overrides;
 mod pem_files;
+mod prices;
 mod profiles;
 mod provenance;
 mod provider_tls;
@@ -338,7 +339,7 @@ impl<'a> LayerReading<'a> {
         let mut builder = Builder::new(&self.layers, merged, &listener, &self.variables);
         builder.directory.clone_from(&self.overrides.working_directory);
         builder.build_all();
-        let demo = demo_mode(root.flag("demo"), &builder, &listener);
+        let demo = builder.demo_mode(root.flag("demo"));
         let default_provider = builder.default_provider(demo);
         builder.warn_of_variables(&self.variables);
         if !access.are_required() && !listener.is_loopback() {
@@ -352,6 +353,7 @@ impl<'a> LayerReading<'a> {
         let top_models = builder.top_models(&self.overrides.working_directory);
         self.report.errors.append(&mut builder.errors);
         let settings = Settings {
+            prices: builder.prices(root),
             keyless: builder.keyless(),
             providers: builder.registered,
             partial: builder.partial,
@@ -386,14 +388,6 @@ impl<'a> LayerReading<'a> {
         };
         config.warn_of_routes();
         Some(config)
-    }
-}
-
-fn demo_mode(asked: Option<bool>, builder: &Builder<'_>, listener: &ListenAddress) -> DemoMode {
-    match asked {
-        Some(true) => DemoMode::Forced,
-        None if builder.registered.is_empty() && listener.is_loopback() => DemoMode::Fallback,
-        Some(false) | None => DemoMode::Off,
     }
 }
 

@@ -1,9 +1,11 @@
 //! The running gateway: its assembly, and what its threads share.
 
+mod cancel;
 mod health_reset;
 mod history;
 mod liveness;
 
+pub(crate) use self::cancel::NotCancelled;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -23,4 +23,5 @@ mod single_flight;
 pub mod telemetry;
 mod terminal;
 mod timestamp;
+mod top;
 mod usage_report;

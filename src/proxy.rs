@@ -4,6 +4,7 @@ mod address;
 mod affinity;
 mod attempt;
 mod buffered;
+mod cache_diagnostics;
 mod classify;
 mod content_type;
 mod count_tokens;
@@ -38,7 +39,7 @@ use vandamme_actors::ledger::RequestSummary;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::routing::Route;
 use vandamme_actors::settings::Api;
-use vandamme_protocol::request::{RequestHead, Streaming};
+use vandamme_protocol::request::{PromptPrefix, RequestHead, Streaming};
 
 use crate::caller::Caller;
 use crate::gateway::LiveConfig;
@@ -73,6 +74,7 @@ pub(crate) struct ProxyRequest {
 impl ProxyRequest {
     /// The request as the ledger records it.
     pub(crate) fn summary(&self, live: &LiveConfig) -> RequestSummary {
+        let session = session::session(self, live);
         RequestSummary {
             model: (*self.head.model).into(),
             streamed: self.head.delivery == Streaming::Yes,
@@ -81,8 +83,9 @@ impl ProxyRequest {
             size: self.body.len(),
             client: self.caller.as_ref().and_then(|caller| caller.name.clone()),
             api: Some(self.api),
-            session: session::session(self, live),
             agent: session::agent(self, live),
+            prefix: session.as_ref().and_then(|_| PromptPrefix::read(&self.body)).map(Arc::new),
+            session,
         }
     }
 

@@ -2,17 +2,18 @@
 
 mod csv;
 mod filters;
+mod members;
 mod row;
 
 use std::time::SystemTime;
 
-use serde_json::json;
+use serde::Serialize;
 use vandamme_actors::clock::Millis;
 use vandamme_actors::history::{Dimension, UsageQuery, UsageRow};
 
 pub(crate) use self::csv::Csv;
 pub(crate) use self::filters::{read as read_filter, recent};
-pub(crate) use self::row::cells;
+pub(crate) use self::members::Members;
 use crate::timestamp::epoch_seconds;
 
 /// The most groups of an answer, and the usual number.
@@ -90,28 +91,37 @@ fn dimensions(text: &str) -> Result<Vec<Dimension>, String> {
     }
 }
 
-/// The answer as JSON.
-pub(crate) fn json_of(query: &UsageQuery, rows: &[UsageRow]) -> serde_json::Value {
-    let by: Vec<_> = query.group_by.iter().map(|dimension| dimension.name()).collect();
-    let rows: Vec<_> = rows.iter().map(|row| row::row(row, &query.group_by)).collect();
-    let until = Some(query.selection.until).filter(|until| *until < Millis::MAX).map(epoch_seconds);
-    json!({
-        "by": by,
-        "since": epoch_seconds(query.selection.since),
-        "until": until,
-        "interval_seconds": query.interval.map(|interval| interval.as_secs()),
-        "rows": rows,
-    })
+/// The answer, with members in a fixed order.
+#[derive(Serialize)]
+pub(crate) struct UsageAnswer {
+    by: Vec<&'static str>,
+    since: f64,
+    until: Option<f64>,
+    interval_seconds: Option<u64>,
+    rows: Vec<Members>,
+}
+
+impl UsageAnswer {
+    pub(crate) fn new(query: &UsageQuery, rows: &[UsageRow]) -> Self {
+        let until = Some(query.selection.until).filter(|until| *until < Millis::MAX);
+        Self {
+            by: query.group_by.iter().map(|dimension| dimension.name()).collect(),
+            since: epoch_seconds(query.selection.since),
+            until: until.map(epoch_seconds),
+            interval_seconds: query.interval.map(|interval| interval.as_secs()),
+            rows: rows.iter().map(|row| row::row(row, &query.group_by)).collect(),
+        }
+    }
 }
 
 /// The answer as CSV.
 pub(crate) fn csv_of(query: &UsageQuery, rows: &[UsageRow]) -> String {
     let mut csv = Csv::default();
     let empty = UsageRow { group: vec!["".into(); query.group_by.len()], ..UsageRow::default() };
-    let names = row::cells(&row::row(&empty, &query.group_by));
+    let names = row::row(&empty, &query.group_by).cells();
     csv.line(names.iter().map(|(name, _)| name));
     for row in rows {
-        csv.line(row::cells(&row::row(row, &query.group_by)).iter().map(|(_, cell)| cell));
+        csv.line(row::row(row, &query.group_by).cells().iter().map(|(_, cell)| cell));
     }
     csv.into_text()
 }

@@ -13,6 +13,7 @@ use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
 
 use crate::certificates::ProviderTls;
+use crate::cost::PriceTable;
 use crate::secret::ApiKey;
 
 /// All settings that the actors start with.
@@ -44,6 +45,8 @@ pub struct Settings {
     pub history: Option<PathBuf>,
     /// The catalogue of top models; `None` disables it.
     pub top_models: Option<TopModels>,
+    /// The prices of models, from which the ledger computes costs.
+    pub prices: Arc<PriceTable>,
     pub limits: Limits,
 }
 
@@ -92,6 +95,8 @@ pub struct ProviderSettings {
     pub dialect: Dialect,
     /// The middleware for its requests and replies; unused if the upstream speaks the Messages API.
     pub middleware: Chain,
+    /// Requests with a session ask the provider why their prompt was not found in its cache.
+    pub cache_diagnostics: bool,
     /// Certificates of this provider alone; `None` uses those of all providers.
     pub tls: Option<ProviderTls>,
     /// The web page that lists this provider's models.

@@ -129,6 +129,7 @@ impl Supervisor {
         let for_signatures = start_thread();
         let history = HistoryHandle::default();
         let ledger = LedgerSlot::new(Arc::new(history.clone()));
+        ledger.set_prices(settings.prices.clone());
         let disk = Catalog::disk(settings.cache.as_deref());
         let catalog = panic_guard::start(&*for_catalog, "catalog", catalog::MAILBOX, {
             let (lists, disk) = (lists.clone(), disk.clone());

@@ -29,6 +29,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         middleware: Default::default(),
         models_url: None,
         model_page: None,
+        cache_diagnostics: false,
         tls: None,
     })
 }
@@ -83,6 +84,7 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         cache: None,
         history: None,
         top_models: None,
+        prices: Default::default(),
         limits: limits(),
     }
 }

@@ -9,6 +9,7 @@ use actix_web::middleware::Next;
 use actix_web::rt::time::timeout;
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use serde_json::json;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
@@ -18,7 +19,7 @@ use super::report::uncached;
 use super::session;
 use super::{guarded, shared};
 use crate::caller;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, NotCancelled};
 use crate::login::Level;
 use crate::process::control::ResetTarget;
 use crate::request_id::RequestId;
@@ -79,6 +80,26 @@ pub(super) async fn reload(gateway: web::Data<Gateway>) -> HttpResponse {
             Ok(Ok(Ok(reloaded))) => HttpResponse::Ok().json(reloaded),
             Ok(Ok(Err(refused))) => HttpResponse::UnprocessableEntity().json(NotReloaded { refused }),
             Ok(Err(_)) | Err(_) => busy().response(Api::Messages, &id),
+        }
+    };
+    uncached(guarded(Api::Messages, &id, handler).await)
+}
+
+/// Cancels a request in flight.
+pub(super) async fn cancel_request(path: web::Path<String>, gateway: web::Data<Gateway>) -> HttpResponse {
+    let (id, gateway) = (RequestId::new(), shared(&gateway));
+    let handler = async {
+        let named = path.into_inner();
+        match gateway.cancel_request(&named).await {
+            Ok(()) => HttpResponse::Ok().json(json!({"cancelled": named})),
+            Err(not) => {
+                let (status, kind) = match not {
+                    NotCancelled::NotInFlight => (404, ErrorKind::NotFound),
+                    NotCancelled::NotRecorded => (409, ErrorKind::InvalidRequest),
+                    NotCancelled::Busy => (503, ErrorKind::Api),
+                };
+                Refused(status, kind, not.message().to_owned()).response(Api::Messages, &id)
+            }
         }
     };
     uncached(guarded(Api::Messages, &id, handler).await)

@@ -64,6 +64,8 @@ pub(super) const UI_REQUESTS: Endpoint = endpoint("GET, HEAD", "/api/ui/requests
 pub(super) const UI_REQUEST: Endpoint = endpoint("GET, HEAD", "/api/ui/requests/{id}", Access::Read);
 pub(super) const RELOAD: Endpoint = endpoint("POST", "/admin/reload", Access::Admin);
 pub(super) const RESET_HEALTH: Endpoint = endpoint("POST", "/admin/health/reset", Access::Admin);
+pub(super) const CANCEL_REQUEST: Endpoint = endpoint("POST", "/admin/requests/{id}/cancel", Access::Admin);
+pub(super) const UI_TOP: Endpoint = endpoint("GET, HEAD", "/api/ui/top", Access::Read);
 pub(super) const DASHBOARD: Endpoint = endpoint("GET, HEAD", "/dashboard", Access::Dashboard);
 pub(super) const DASHBOARD_PAGE: Endpoint = endpoint("GET, HEAD", "/dashboard/{page:.+}", Access::Dashboard);
 // Nothing in it is secret, and the login page needs it.
@@ -85,7 +87,7 @@ pub(super) const HELLO: Endpoint = endpoint("HEAD", "/api/hello", Access::Open);
 mod tests {
     use super::*;
 
-    const ALL: [Endpoint; 31] = [
+    const ALL: [Endpoint; 33] = [
         MESSAGES,
         COUNT_TOKENS,
         CHAT_COMPLETIONS,
@@ -105,6 +107,8 @@ mod tests {
         UI_REQUEST,
         RELOAD,
         RESET_HEALTH,
+        CANCEL_REQUEST,
+        UI_TOP,
         DASHBOARD,
         DASHBOARD_PAGE,
         DASHBOARD_ASSET,

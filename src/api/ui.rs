@@ -1,7 +1,7 @@
 //! `/api/ui/*`: what the dashboard and `vdm usage` read, as JSON and CSV.
 
-pub(super) mod requests;
 mod request_row;
+pub(super) mod requests;
 pub(super) mod usage;
 
 use actix_web::http::header::{self, HeaderValue};

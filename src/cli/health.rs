@@ -2,21 +2,15 @@
 
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::exit_code::Exit;
-use super::gateway_call::{Unanswered, get, reachable};
-use super::{report_errors, server};
-use crate::config::{Config, ListenerTls, Overrides};
-use crate::process::control::{Status, client};
-
-/// How long to wait for the report. A gateway that takes longer is not healthy.
-const PATIENCE: Duration = Duration::from_secs(5);
-const PATH: &str = "/health?format=json";
+use super::gateway_client::{self, Asked, Naming};
+use super::report_errors;
+use crate::config::{Config, Overrides};
 
 #[derive(Args, Debug)]
 pub(super) struct HealthArgs {
@@ -49,19 +43,16 @@ struct HealthSummary {
 
 impl HealthArgs {
     pub(super) fn run(self) -> Exit {
-        let naming = match (&self.host, self.port) {
-            (Some(_), _) => Naming::Host,
-            (None, Some(_)) => Naming::Port,
-            (None, None) => Naming::Configuration,
-        };
+        let naming = Naming::new(self.host.as_deref(), self.port);
         let overrides =
             Overrides { host: self.host, port: self.port, config: self.config, ..Overrides::of_process() };
         let config = match Config::load(&overrides) {
             Ok(config) => config,
             Err(errors) => return report_errors(&errors),
         };
-        let (url, answer) = actix_rt::System::new().block_on(ask_gateway(&config, naming));
-        let told = if self.json { print_json(&answer) } else { print_words(&url, &answer) };
+        let asked = gateway_client::ask(&config, naming, "/health?format=json");
+        let Asked { gateway, answer } = actix_rt::System::new().block_on(asked);
+        let told = if self.json { print_json(&answer) } else { print_words(&gateway.url, &answer) };
         // A closed pipe is not an error; the exit code has the result.
         drop(told);
         match answer.and_then(|body| report(&body)) {
@@ -71,45 +62,6 @@ impl HealthArgs {
             Ok(_) | Err(_) => Exit::Failed,
         }
     }
-}
-
-/// How the command line names the gateway.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Naming {
-    /// `--host`
-    Host,
-    /// `--port` without `--host`
-    Port,
-    Configuration,
-}
-
-/// Returns the queried URL and its answer. If the command line names no gateway and none answers at the configured address,
-/// the only running gateway is queried, because the configured port may have changed since it started.
-async fn ask_gateway(config: &Config, naming: Naming) -> (String, Result<Vec<u8>, String>) {
-    let (host, port) = (config.host.as_str(), config.port);
-    let found = if naming == Naming::Host { None } else { client::find(host, port) };
-    let found = found.map(|running| running.status);
-    let scheme = found.as_ref().map_or_else(|| config.scheme(), Status::scheme);
-    let url = format!("{scheme}://{}:{port}", reachable(host));
-    let own = config.tls.as_ref().map(ListenerTls::fingerprint);
-    let fingerprints = own.into_iter().chain(found.and_then(|status| status.certificate)).collect();
-    // A host that was named by hand need not be the one that the key belongs to.
-    let key = config.proxy_api_key.as_ref().filter(|_| naming != Naming::Host).map(|key| key.expose());
-    let message = match get(&url, PATH, key, fingerprints, PATIENCE).await {
-        Err(Unanswered::NoGateway(message)) => message,
-        answer => return (url, answer.map_err(String::from)),
-    };
-    let only = if naming == Naming::Configuration { client::only_other(host, port) } else { None };
-    if let Some(running) = only {
-        server::print_only_other(host, port, &running);
-        let Status { address, certificate, .. } = running.status.clone();
-        let host = reachable(&address.ip().to_string());
-        let url = format!("{}://{host}:{}", running.status.scheme(), address.port());
-        let answer = get(&url, PATH, key, certificate.into_iter().collect(), PATIENCE).await;
-        return (url, answer.map_err(String::from));
-    }
-    let others = if naming == Naming::Host { String::new() } else { server::others() };
-    (url, Err(format!("{message}{others}")))
 }
 
 fn report(body: &[u8]) -> Result<HealthSummary, String> {

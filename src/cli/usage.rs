@@ -12,7 +12,7 @@ use super::gateway_call::{get, reachable};
 use super::{print_to_stderr, report_errors, server};
 use crate::config::{Config, ListenerTls, Overrides};
 use crate::process::control::{Status, client};
-use crate::usage_report::{self, Form, UsageQuestion};
+use crate::usage_report::{self, Form, UsageAnswer, UsageQuestion};
 
 mod table;
 
@@ -75,8 +75,7 @@ impl UsageArgs {
                 return Exit::Usage;
             }
         };
-        let overrides =
-            Overrides { port: self.port, config: self.config.clone(), ..Overrides::of_process() };
+        let overrides = Overrides { port: self.port, config: self.config.clone(), ..Overrides::of_process() };
         let config = match Config::load(&overrides) {
             Ok(config) => config,
             Err(errors) => return report_errors(&errors),
@@ -155,14 +154,19 @@ fn read_file(config: &Config, question: &UsageQuestion) -> Result<Vec<u8>, Strin
         return Err(format!("no gateway runs, and there is no history at {}", path.display()));
     }
     let rows = usage_of_file(path, &question.query).map_err(|error| match error {
-        HistoryError::Unavailable(reason) => format!("the history {} cannot be read: {reason}", path.display()),
+        HistoryError::Unavailable(reason) => {
+            format!("the history {} cannot be read: {reason}", path.display())
+        }
         error @ (HistoryError::NotRunning
         | HistoryError::Busy
         | HistoryError::TooSlow
         | HistoryError::TooLong) => error.to_string(),
     })?;
     Ok(match question.form {
-        Form::Json => usage_report::json_of(&question.query, &rows).to_string(),
+        Form::Json => {
+            let answer = UsageAnswer::new(&question.query, &rows);
+            serde_json::to_string(&answer).map_err(|error| error.to_string())?
+        }
         Form::Csv => usage_report::csv_of(&question.query, &rows),
     }
     .into_bytes())

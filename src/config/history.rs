@@ -51,8 +51,7 @@ mod tests {
     #[test]
     fn the_directory_is_that_of_the_service_or_the_user() {
         let directory = |variables: &[(&str, &str)], home: Option<&str>| {
-            let environment =
-                variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
             let environment: BTreeMap<String, String> = environment.collect();
             let home = home.map(PathBuf::from);
             default_directory(&Overrides { environment, home, ..Overrides::default() })

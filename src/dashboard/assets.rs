@@ -16,7 +16,7 @@ const PREFIX: &str = "/dashboard/assets/";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// In this order: an asset may import those above it.
-const SOURCES: [Source; 5] = [
+const SOURCES: [Source; 6] = [
     Source {
         name: "app.css",
         kind: "text/css; charset=utf-8",
@@ -26,6 +26,7 @@ const SOURCES: [Source; 5] = [
     Source { name: "app.js", kind: SCRIPT, parts: &[include_str!("assets/app.js")] },
     Source { name: "uplot.js", kind: SCRIPT, parts: &[include_str!("assets/vendor/uPlot.iife.min.js")] },
     Source { name: "charts.js", kind: SCRIPT, parts: &[include_str!("assets/charts.js")] },
+    Source { name: "requests.js", kind: SCRIPT, parts: &[include_str!("assets/requests.js")] },
 ];
 
 struct Source {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use vandamme_actors::ledger::{Active, ActiveView};
+use vandamme_actors::ledger::{Active, ActiveView, CacheView};
 use vandamme_actors::observe::Observe;
 use vandamme_actors::provider::ProviderView;
 use vandamme_actors::secret::Secrets;
@@ -39,6 +39,12 @@ pub(super) async fn active(gateway: &Gateway) -> Option<Vec<Active>> {
     let ledger = gateway.registry.load().ledger.clone();
     let view = ledger.send(Observe::<ActiveView>::new()).timeout(PATIENCE).await;
     view.ok().map(|ActiveView(active)| active)
+}
+
+/// The prompt caches of sessions; `None` while the ledger restarts.
+pub(super) async fn caches(gateway: &Gateway) -> Option<CacheView> {
+    let ledger = gateway.registry.load().ledger.clone();
+    ledger.send(Observe::<CacheView>::new()).timeout(PATIENCE).await.ok()
 }
 
 /// A text that a client or an upstream chose: one line, of limited length, without keys.

@@ -1,7 +1,9 @@
 //! The list of pages, and the endpoints that serve them.
 
 mod overview;
+mod requests;
 mod traffic;
+mod usage;
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -15,7 +17,7 @@ use super::viewer::Viewer;
 use crate::gateway::Gateway;
 
 /// All pages, in the order of the navigation.
-const PAGES: [&Page; 2] = [&overview::PAGE, &traffic::PAGE];
+const PAGES: [&Page; 4] = [&overview::PAGE, &traffic::PAGE, &usage::PAGE, &requests::PAGE];
 
 /// A page that says why there is no other.
 #[derive(Template)]

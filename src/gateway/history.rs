@@ -37,9 +37,11 @@ impl Gateway {
     /// Ends the history: the process is about to exit.
     pub(crate) async fn end_history(&self) {
         let history = self.registry.load().history.clone();
-        history.close();
-        if timeout(PATIENCE, history.flushed()).await.is_err() {
-            log::warn!("{} requests are missing in the history: the disk is too slow", history.status().waiting);
+        let is_ended = timeout(PATIENCE, history.close()).await.is_ok();
+        let missing = history.status().waiting;
+        if missing > 0 {
+            let why = if is_ended { "it cannot be written" } else { "the disk is too slow" };
+            log::warn!("{missing} requests are missing in the history: {why}");
         }
     }
 }

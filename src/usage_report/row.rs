@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use vandamme_actors::history::{Dimension, UsageRow, UsageSums};
 use vandamme_actors::ledger::Histogram;
 
+use super::members::Members;
 use crate::money::dollars;
 use crate::timestamp::epoch_seconds;
 
@@ -18,14 +19,13 @@ fn member(dimension: Dimension) -> String {
 }
 
 /// One row, with a member for each dimension.
-pub(super) fn row(row: &UsageRow, by: &[Dimension]) -> Map<String, Value> {
-    let mut members = Map::new();
-    members.insert("start".to_owned(), json!(epoch_seconds(row.start)));
+pub(super) fn row(row: &UsageRow, by: &[Dimension]) -> Members {
+    let mut members = Members::from([("start", json!(epoch_seconds(row.start)))]);
     for (dimension, value) in by.iter().zip(&row.group) {
-        members.insert(member(*dimension), json!(**value));
+        members.push(member(*dimension), json!(**value));
     }
     for (name, value) in sums(&row.sums) {
-        members.insert(name.to_owned(), value);
+        members.push(name, value);
     }
     members
 }
@@ -81,28 +81,4 @@ fn percentiles(histogram: &Histogram) -> Value {
 
 fn ms(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
-}
-
-/// The columns and cells of a CSV file: nested members become columns of their own, and a missing value an empty cell.
-pub(crate) fn cells(members: &Map<String, Value>) -> Vec<(String, String)> {
-    let mut cells = vec![];
-    for (name, value) in members {
-        match value {
-            Value::Object(inner) => {
-                cells.extend(inner.iter().map(|(part, value)| (format!("{name}_{part}"), text(value))));
-            }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                cells.push((name.clone(), text(value)));
-            }
-        }
-    }
-    cells
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-    }
 }

@@ -13,8 +13,8 @@ use crate::ledger::Histogram;
 /// that yields the same for a row of `requests`; durations in microseconds take the place of histograms.
 pub(super) const SUMS: [(&str, &str); 25] = [
     ("requests", "1"),
-    ("failed", "outcome NOT IN ('succeeded', 'cancelled')"),
-    ("cancelled", "outcome = 'cancelled'"),
+    ("failed", "outcome NOT IN ('succeeded', 'cancelled', 'cancelled_by_operator')"),
+    ("cancelled", "outcome IN ('cancelled', 'cancelled_by_operator')"),
     ("input", "input"),
     ("output", "output"),
     ("cache_read", "cache_read"),

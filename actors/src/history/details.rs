@@ -49,7 +49,7 @@ pub(super) fn request(connection: &Connection, id: &str) -> Result<Option<Stored
         "SELECT id, {} FROM requests WHERE request_id = ? ORDER BY id DESC LIMIT 1",
         DETAILS.join(", ")
     );
-    Ok(connection.query_row(&find, [id], |row| stored(row)).optional()?)
+    Ok(connection.query_row(&find, [id], stored).optional()?)
 }
 
 /// The columns after the id.
@@ -90,10 +90,9 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredRequest> {
             reasoning: number(row, 26)?,
         },
         cost: match row.get::<_, Option<i64>>(27)? {
-            Some(_) => Some(Cost {
-                micro_dollars: number(row, 27)?,
-                saved_micro_dollars: saved.unwrap_or_default(),
-            }),
+            Some(_) => {
+                Some(Cost { micro_dollars: number(row, 27)?, saved_micro_dollars: saved.unwrap_or_default() })
+            }
             None => None,
         },
         tool_calls: small(29)?,
@@ -107,5 +106,6 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredRequest> {
             None => None,
         },
         elapsed: duration(row, 36)?,
+        cache_loss: unless_empty(37)?.and_then(|loss| serde_json::from_str(&loss).ok()),
     })
 }

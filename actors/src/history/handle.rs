@@ -7,9 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::details;
-use super::query::{
-    HistoryError, RequestPage, RequestQuery, Selection, SessionRow, UsageQuery, UsageRow,
-};
+use super::query::{HistoryError, RequestPage, RequestQuery, Selection, SessionRow, UsageQuery, UsageRow};
 use super::queue::Queue;
 use super::reader::Reader;
 use super::schema;
@@ -33,11 +31,7 @@ pub struct HistoryHandle {
 
 impl HistoryHandle {
     /// Starts to record. Only the first call has an effect. `redact` removes secrets from texts that come from outside.
-    pub fn start(
-        &self,
-        settings: HistorySettings,
-        redact: impl Fn(String) -> String + Send + 'static,
-    ) {
+    pub fn start(&self, settings: HistorySettings, redact: impl Fn(String) -> String + Send + 'static) {
         if !self.queue.open() {
             return;
         }
@@ -48,14 +42,14 @@ impl HistoryHandle {
         }
         let writer = Writer::new(settings, self.queue.clone(), self.state.clone(), Box::new(redact));
         let (opened, opening) = sync_channel(1);
-        let started = thread::Builder::new()
-            .name("vdm-history".to_owned())
-            .spawn(move || writer.run(&opened));
+        let started =
+            thread::Builder::new().name("vdm-history".to_owned()).spawn(move || writer.run(&opened));
         match started {
             // A slow disk does not keep the gateway from serving.
             Ok(_) => drop(opening.recv_timeout(OPENING)),
             Err(error) => {
                 self.queue.close();
+                self.queue.end();
                 log::warn!("no history is kept: no thread can be started: {error}");
             }
         }
@@ -94,7 +88,11 @@ impl HistoryHandle {
     ///
     /// # Errors
     /// If there is no history, or it cannot be read in time.
-    pub async fn sessions(&self, selection: Selection, limit: usize) -> Result<Vec<SessionRow>, HistoryError> {
+    pub async fn sessions(
+        &self,
+        selection: Selection,
+        limit: usize,
+    ) -> Result<Vec<SessionRow>, HistoryError> {
         self.reader()?.ask(move |connection| usage::sessions(connection, &selection, limit)).await
     }
 
@@ -114,9 +112,12 @@ impl HistoryHandle {
         }
     }
 
-    /// Ends recording; what waits is written first.
-    pub fn close(&self) {
+    /// Ends recording; resolves when what waits has been written, and the file is complete.
+    pub async fn close(&self) {
         self.queue.close();
+        if self.state.is_started() {
+            self.queue.ended().await;
+        }
     }
 
     fn reader(&self) -> Result<&Reader, HistoryError> {

@@ -143,11 +143,13 @@ pub enum HistoryError {
     Busy,
     #[error("the question to the history took more than {} s; ask for a shorter time or fewer groups", QUESTION_LIMIT.as_secs())]
     TooSlow,
-    #[error("the answer has more than {MOST_ROWS} rows; ask for a shorter time, longer intervals or fewer groups")]
+    #[error(
+        "the answer has more than {MOST_ROWS} rows; ask for a shorter time, longer intervals or fewer groups"
+    )]
     TooLong,
 }
 
 /// The longest time for the answer to one question.
 pub const QUESTION_LIMIT: Duration = Duration::from_secs(10);
 /// The most rows of an answer.
-pub const MOST_ROWS: usize = 100_000;
+pub const MOST_ROWS: usize = 20_000;

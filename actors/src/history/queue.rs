@@ -24,6 +24,8 @@ pub(super) struct Queue {
     arrived: Condvar,
     /// How many of all accepted requests have been written.
     written: watch::Sender<u64>,
+    /// Whether the writer has ended.
+    ended: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -49,7 +51,12 @@ pub(super) enum Next {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { waiting: Mutex::default(), arrived: Condvar::new(), written: watch::Sender::new(0) }
+        Self {
+            waiting: Mutex::default(),
+            arrived: Condvar::new(),
+            written: watch::Sender::new(0),
+            ended: watch::Sender::new(false),
+        }
     }
 }
 
@@ -117,6 +124,17 @@ impl Queue {
             }
         }
         true
+    }
+
+    /// The writer has ended.
+    pub(super) fn end(&self) {
+        self.ended.send_replace(true);
+    }
+
+    /// Resolves when the writer has ended.
+    pub(super) async fn ended(&self) {
+        // The sender lives as long as the queue.
+        let _ = self.ended.subscribe().wait_for(|ended| *ended).await;
     }
 
     /// Accepts no more requests; the writer ends when it has written the rest.

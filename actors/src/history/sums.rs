@@ -14,8 +14,8 @@ impl UsageSums {
         let record = &finished.record;
         let mut sums = Self {
             requests: 1,
-            failed: u64::from(matches!(record.end, RequestEnd::Failed { .. })),
-            cancelled: u64::from(record.end == RequestEnd::Cancelled),
+            failed: u64::from(record.end != RequestEnd::Succeeded && !record.end.is_cancelled()),
+            cancelled: u64::from(record.end.is_cancelled()),
             usage: record.usage,
             cost: finished.cost.unwrap_or_default(),
             unpriced: u64::from(finished.cost.is_none() && record.usage != Usage::default()),

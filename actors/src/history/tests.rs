@@ -19,7 +19,9 @@ use super::{
 };
 use crate::clock;
 use crate::cost::Cost;
-use crate::ledger::{FinishedRequest, Record, RequestEnd, RequestSummary, RequestTotals};
+use crate::ledger::{
+    CacheLoss, CacheLossCause, FinishedRequest, Record, RequestEnd, RequestSummary, RequestTotals,
+};
 use crate::settings::Api;
 
 const RETENTION: Retention = Retention { age: Duration::from_secs(90 * 86_400), requests: 1_000_000 };
@@ -47,7 +49,8 @@ impl Drop for Directory {
 }
 
 fn finished(id: u64, ended: u64) -> FinishedRequest {
-    let request = RequestSummary { model: "fast".into(), streamed: true, size: 10, ..RequestSummary::default() };
+    let request =
+        RequestSummary { model: "fast".into(), streamed: true, size: 10, ..RequestSummary::default() };
     let record = Record {
         request_id: format!("req_{id}").into(),
         request: RequestSummary { api: Some(Api::Messages), ..request },
@@ -66,8 +69,9 @@ fn finished(id: u64, ended: u64) -> FinishedRequest {
         first_event: Some(Duration::from_millis(4)),
         elapsed: Duration::from_millis(40),
         end: RequestEnd::Succeeded,
+        reported: Default::default(),
     };
-    FinishedRequest { record, ended, cost: None }
+    FinishedRequest { record, ended, cost: None, cache_loss: None }
 }
 
 fn any_usage() -> impl Strategy<Value = Usage> {
@@ -87,6 +91,7 @@ fn any_end() -> impl Strategy<Value = RequestEnd> {
     prop_oneof![
         Just(RequestEnd::Succeeded),
         Just(RequestEnd::Cancelled),
+        Just(RequestEnd::cancelled_by_operator()),
         Just(RequestEnd::Failed { kind: "api_error", message: "it failed".to_owned() }),
     ]
 }
@@ -273,11 +278,15 @@ fn a_database_of_version_1_is_migrated() {
 
     let mut new = schema::open(&directory.file()).unwrap();
 
-    let version: usize = new.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap() as usize;
+    let version: usize =
+        new.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap() as usize;
     assert_eq!(version, MIGRATIONS.len());
     // A process of the version before may still write.
     for (connection, id) in [(&mut old, 2), (&mut new, 3)] {
-        write_batch(connection, &Batch { requests: vec![Arc::new(finished(id, 5))], merged: Merged::default() });
+        write_batch(
+            connection,
+            &Batch { requests: vec![Arc::new(finished(id, 5))], merged: Merged::default() },
+        );
     }
     assert_eq!(total(&new, &all(&[], None)).requests, 3);
     assert!(details::request(&new, "req_1").unwrap().is_some());
@@ -288,10 +297,17 @@ fn a_database_of_version_1_is_migrated() {
 fn a_request_is_read_as_it_was_recorded() {
     let mut connection = schema::in_memory().unwrap();
     let mut finished = finished(1, 9_000);
-    finished.record.end = RequestEnd::Failed { kind: "overloaded_error", message: "busy sk-secret".to_owned() };
+    finished.record.end =
+        RequestEnd::Failed { kind: "overloaded_error", message: "busy sk-secret".to_owned() };
     finished.record.failed_targets = vec!["q:n".to_owned()];
     finished.record.request.session = Some("s".into());
     finished.cost = Some(Cost { micro_dollars: 7, saved_micro_dollars: -2 });
+    finished.cache_loss = Some(CacheLoss {
+        cause: CacheLossCause::Tools,
+        by_provider: true,
+        tokens: 5_000,
+        micro_dollars: Some(3),
+    });
     let redact = |text: String| text.replace("sk-secret", "[key]");
     let batch = Batch { requests: vec![Arc::new(finished.clone())], merged: Merged::default() };
     write::write(&mut connection, &batch, 1, &redact).unwrap();
@@ -353,7 +369,11 @@ fn what_is_old_or_too_much_is_removed_and_the_sums_stay() {
     assert!(!prune::step(&mut connection, &roomy, &mut counts, 100 * HOUR).unwrap());
     assert_eq!(Counts::read(&connection).unwrap().requests, 5);
     assert_eq!(total(&connection, &all(&[], None)).requests, 30, "from the sums");
-    assert_eq!(total(&connection, &all(&[], Some(Duration::from_secs(60)))).requests, 30, "finer than they are");
+    assert_eq!(
+        total(&connection, &all(&[], Some(Duration::from_secs(60)))).requests,
+        30,
+        "finer than they are"
+    );
     let selection = Selection { since: 80 * HOUR, until: 97 * HOUR, filters: vec![] };
     let some = UsageQuery { selection, ..all(&[], None) };
     assert_eq!(total(&connection, &some).requests, 17);
@@ -406,7 +426,8 @@ async fn a_history_continues_where_it_ended() {
 async fn a_database_that_cannot_be_used_does_not_fail_the_start() {
     let directory = Directory::new();
     std::fs::create_dir_all(directory.0.join("state")).unwrap();
-    std::fs::write(directory.file(), "this is no database, but long enough to look like one ".repeat(40)).unwrap();
+    std::fs::write(directory.file(), "this is no database, but long enough to look like one ".repeat(40))
+        .unwrap();
     let history = start(&directory);
     history.record(&Arc::new(finished(1, clock::wall())));
     assert_eq!(count(&history).await, 1);
@@ -424,8 +445,9 @@ async fn a_database_that_cannot_be_used_does_not_fail_the_start() {
     history.record(&Arc::new(finished(1, clock::wall())));
     assert_eq!(count(&history).await, 1);
     assert_eq!(history.status().storage, HistoryStorage::Memory);
-    let tables: u64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0)).unwrap() as u64;
+    let tables: u64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get::<_, i64>(0))
+        .unwrap() as u64;
     assert_eq!(tables, 0, "it is left alone");
 }
 

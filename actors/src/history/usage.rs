@@ -178,8 +178,7 @@ pub(super) fn usage(connection: &Connection, query: &UsageQuery) -> Result<Vec<U
     let sums = |(name, detail): &(&str, &str), is_detail: bool| {
         if is_detail { (*detail).to_owned() } else { (*name).to_owned() }
     };
-    let mut statement =
-        connection.prepare(&select(&parts, filters, &columns, &sums, &mut values))?;
+    let mut statement = connection.prepare(&select(&parts, filters, &columns, &sums, &mut values))?;
     let mut found = statement.query(params_from_iter(values))?;
     let mut rows: BTreeMap<(Millis, Vec<Arc<str>>), UsageSums> = BTreeMap::new();
     while let Some(row) = found.next()? {
@@ -195,10 +194,7 @@ pub(super) fn usage(connection: &Connection, query: &UsageQuery) -> Result<Vec<U
         rows.entry((start, group)).or_default().merge(&columns::sums(row, 1 + query.group_by.len())?);
     }
     let start = |start| if interval.is_some() { start } else { *since };
-    Ok(rows
-        .into_iter()
-        .map(|((at, group), sums)| UsageRow { start: start(at), group, sums })
-        .collect())
+    Ok(rows.into_iter().map(|((at, group), sums)| UsageRow { start: start(at), group, sums }).collect())
 }
 
 /// The sessions that were used last, the newest first.

@@ -95,7 +95,8 @@ fn add_to_buckets(
 ) -> rusqlite::Result<u64> {
     let span = to_sql(span / 1000);
     let keys = ["span", "start"].into_iter().chain(COLUMNS);
-    let matching: Vec<_> = keys.clone().enumerate().map(|(at, name)| format!("{name} = ?{}", at + 1)).collect();
+    let matching: Vec<_> =
+        keys.clone().enumerate().map(|(at, name)| format!("{name} = ?{}", at + 1)).collect();
     let names: Vec<_> = SUMS.iter().map(|(name, _)| *name).collect();
     let mut find = transaction.prepare(&format!(
         "SELECT {} FROM buckets WHERE {}",
@@ -117,7 +118,8 @@ fn add_to_buckets(
         };
         let mut values = key(&group);
         let mut stored = find.query_row(params_from_iter(&values), |row| columns::sums(row, 0)).optional()?;
-        if stored.is_none() && count.query_row((span, to_sql(start)), |row| number(row, 0))? >= GROUPS as u64 {
+        if stored.is_none() && count.query_row((span, to_sql(start)), |row| number(row, 0))? >= GROUPS as u64
+        {
             values = key(&group.collapsed());
             stored = find.query_row(params_from_iter(&values), |row| columns::sums(row, 0)).optional()?;
         }
@@ -139,7 +141,7 @@ pub(super) fn add_to_fact(connection: &Connection, name: &str, more: u64) -> rus
 }
 
 /// The columns of `requests` without its id, in the order of [`detail_values`].
-pub(super) const DETAILS: [&str; 36] = [
+pub(super) const DETAILS: [&str; 37] = [
     "request_id",
     "started",
     "ended",
@@ -176,14 +178,11 @@ pub(super) const DETAILS: [&str; 36] = [
     "reply_bytes",
     "first_event_us",
     "elapsed_us",
+    "cache_loss",
 ];
 
 static INSERT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
-    format!(
-        "INSERT INTO requests ({}) VALUES ({})",
-        DETAILS.join(", "),
-        vec!["?"; DETAILS.len()].join(", ")
-    )
+    format!("INSERT INTO requests ({}) VALUES ({})", DETAILS.join(", "), vec!["?"; DETAILS.len()].join(", "))
 });
 
 fn detail_values(stored: &StoredRequest) -> [Value; DETAILS.len()] {
@@ -229,5 +228,9 @@ fn detail_values(stored: &StoredRequest) -> [Value; DETAILS.len()] {
         integer(stored.reply_bytes),
         stored.first_event.map_or(Value::Null, |duration| Value::Integer(micros(duration))),
         Value::Integer(micros(stored.elapsed)),
+        match &stored.cache_loss {
+            Some(loss) => json(serde_json::to_string(loss)),
+            None => text(""),
+        },
     ]
 }

@@ -19,11 +19,17 @@ use crate::clock;
 
 /// Between two looks at the size and the age of the history.
 const MAINTENANCE: Duration = Duration::from_secs(60);
+/// Between two counts of all rows. In between, the writer adds up its own.
+const RECOUNT: Duration = Duration::from_secs(3_600);
 /// The first and the longest wait before another attempt after a failure.
 const RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(15);
 /// The steps of pruning after one batch, so that pruning is faster than writing.
 const STEPS: usize = 4;
+/// The steps of pruning by age: less than a second's work in each minute.
+const MAINTENANCE_STEPS: usize = 50;
+/// How long the end waits for other processes.
+const LAST_WAIT: Duration = Duration::from_millis(500);
 /// Bounds of a history in memory.
 const IN_MEMORY: u64 = 10_000;
 
@@ -45,10 +51,14 @@ pub(super) struct Writer {
     id: i64,
     connection: Option<Arc<Mutex<Connection>>>,
     counts: Counts,
+    /// When the rows were counted; `None` if the database is newly opened.
+    counted: Option<Instant>,
     maintained: Instant,
     /// The database as this writer last saw it; another value means that another process has written.
     data_version: i64,
     has_warned: bool,
+    /// The requests without details that the log has not reported.
+    unreported: u64,
 }
 
 impl Writer {
@@ -66,9 +76,11 @@ impl Writer {
             id: fastrand::i64(1..),
             connection: None,
             counts: Counts::default(),
+            counted: None,
             maintained: Instant::now(),
             data_version: 0,
             has_warned: false,
+            unreported: 0,
         }
     }
 
@@ -80,27 +92,43 @@ impl Writer {
         // The starter may have given up waiting.
         let _ = opened.try_send(());
         loop {
+            self.count();
             match self.queue.next(MAINTENANCE) {
                 Next::Write(batch) => {
                     if !self.write(&batch) {
-                        return;
+                        break;
                     }
-                    self.prune(STEPS);
+                    if self.counts.requests > self.settings.retention.requests {
+                        self.prune(STEPS);
+                    }
                 }
-                Next::Idle => {}
+                Next::Idle => self.report_dropped(),
                 Next::Closed => break,
             }
             if self.maintained.elapsed() >= MAINTENANCE {
+                self.report_dropped();
                 self.maintain();
             }
         }
-        // Its last connection moves the journal into the database.
+        self.end();
+    }
+
+    /// Moves the journal into the database, so that the file is complete by itself.
+    fn end(&mut self) {
+        if let Some(connection) = self.connection.take().filter(|_| self.settings.file.is_some()) {
+            let connection = connection.lock();
+            // If another process uses the file, the journal stays.
+            let _ = connection
+                .busy_timeout(LAST_WAIT)
+                .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+        }
         self.state.set_source(Source::None);
+        self.queue.end();
     }
 
     /// Writes a batch, however long it takes; `false` if the queue closes before it is written.
     fn write(&mut self, batch: &Batch) -> bool {
-        let mut pause = RETRY;
+        let (mut pause, mut is_last) = (RETRY, false);
         loop {
             match self.try_write(batch) {
                 Ok(new) => {
@@ -109,6 +137,7 @@ impl Writer {
                     }
                     self.state.set_error(None);
                     self.counts.add(batch, new);
+                    self.unreported = self.unreported.saturating_add(batch.merged.requests);
                     self.refresh_totals();
                     self.publish_counts();
                     self.queue.written(batch);
@@ -116,10 +145,11 @@ impl Writer {
                 }
                 Err(error) => self.failed(&error),
             }
-            if self.queue.pause(pause) {
-                // One last attempt: the process ends.
-                return self.try_write(batch).is_ok();
+            if is_last {
+                return false;
             }
+            // While the process ends, there is one more attempt.
+            is_last = self.queue.pause(pause);
             pause = (2 * pause).min(LONGEST_RETRY);
         }
     }
@@ -171,7 +201,7 @@ impl Writer {
         let now = clock::wall();
         totals::mark_alive(&connection, self.id, now)?;
         totals::fold(&mut connection, now)?;
-        self.counts = Counts::read(&connection)?;
+        self.counted = None;
         self.data_version = 0;
         self.read_totals(&connection)?;
         let connection = Arc::new(Mutex::new(connection));
@@ -192,6 +222,16 @@ impl Writer {
             self.data_version = version;
         }
         Ok(())
+    }
+
+    /// Called once a minute at most.
+    fn report_dropped(&mut self) {
+        let dropped = std::mem::take(&mut self.unreported);
+        if dropped > 0 {
+            log::warn!(
+                "the history has no details of {dropped} requests, because the disk was too slow; its sums are complete"
+            );
+        }
     }
 
     /// After a batch. A failure here must not write the batch again.
@@ -247,25 +287,37 @@ impl Writer {
         }
         let read = {
             let connection = connection.lock();
-            let read = totals::mark_alive(&connection, self.id, clock::wall())
+            totals::mark_alive(&connection, self.id, clock::wall())
                 .and_then(|()| self.read_totals(&connection))
-                .and_then(|()| Counts::read(&connection));
-            read
         };
-        match read {
-            Ok(counts) => self.counts = counts,
+        if let Err(error) = read {
+            self.failed(&error.into());
+        }
+        self.prune(MAINTENANCE_STEPS);
+        self.publish_counts();
+    }
+
+    /// Counts the rows if that is due. A large database takes a while, so that the start does not wait for it.
+    fn count(&mut self) {
+        if self.counted.is_some_and(|counted| counted.elapsed() < RECOUNT) {
+            return;
+        }
+        let Some(connection) = self.connection.clone() else { return };
+        let counts = Counts::read(&connection.lock());
+        match counts {
+            Ok(counts) => {
+                (self.counts, self.counted) = (counts, Some(Instant::now()));
+                self.publish_counts();
+            }
             Err(error) => self.failed(&error.into()),
         }
-        self.prune(STEPS);
-        self.publish_counts();
     }
 
     fn prune(&mut self, steps: usize) {
         for _ in 0..steps {
             let Some(connection) = self.connection.clone() else { return };
             let retention = self.settings.retention;
-            let pruned =
-                prune::step(&mut connection.lock(), &retention, &mut self.counts, clock::wall());
+            let pruned = prune::step(&mut connection.lock(), &retention, &mut self.counts, clock::wall());
             match pruned {
                 Ok(true) => {}
                 Ok(false) => return,

@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_queue::SegQueue;
 use tokio::sync::broadcast;
+use vandamme_protocol::vocabulary::Usage;
 
-use super::{FinishedRequest, LedgerEvent, Rows};
+use super::{FinishedRequest, LedgerEvent, Record, Rows};
 use crate::clock::{self, Millis};
+use crate::cost::{Cost, PriceTable};
 use crate::snapshot::Snapshot;
 
 /// Up to this number of rows, the totals are saved after each batch of events.
@@ -50,6 +52,7 @@ pub(crate) struct LedgerSlot {
     saved: Snapshot<SavedTotals>,
     finished: broadcast::Sender<Arc<FinishedRequest>>,
     store: Arc<dyn RequestStore>,
+    prices: Snapshot<Arc<PriceTable>>,
     /// The incarnation that reads the queue. A replaced one may still be running.
     current: Arc<AtomicU64>,
 }
@@ -94,6 +97,7 @@ impl LedgerSlot {
             saved: Snapshot::default(),
             finished: broadcast::Sender::new(PUBLISHED),
             store,
+            prices: Snapshot::default(),
             current: Arc::default(),
         }
     }
@@ -105,6 +109,11 @@ impl LedgerSlot {
 
     pub(crate) fn queue(&self) -> &EventQueue {
         &self.queue
+    }
+
+    /// The prices of the requests that end from now on.
+    pub(crate) fn set_prices(&self, prices: Arc<PriceTable>) {
+        self.prices.store(prices);
     }
 
     /// Makes a new ledger the reader of the queue.
@@ -139,6 +148,28 @@ impl SlotAccess {
             self.slot.saved.store(totals.clone());
             self.saved_at = now;
         }
+    }
+
+    /// What a request has cost that ended at this time; `None` if that is not known, or if it reached no provider.
+    pub(super) fn cost(&self, record: &Record, ended: Millis) -> Option<Cost> {
+        let (provider, model) = (record.provider.as_deref()?, record.model.as_deref()?);
+        self.slot.prices.load().cost((provider, model), (&record.usage, record.reported.cost), ended)
+    }
+
+    /// What `tokens` of a request's prompt have cost more than from the cache; `None` if the price is not known.
+    pub(super) fn cost_of_loss(&self, record: &Record, tokens: u64, ended: Millis) -> Option<u64> {
+        let target = (record.provider.as_deref()?, record.model.as_deref()?);
+        let (prices, usage) = (self.slot.prices.load(), record.usage);
+        let written = tokens.min(usage.cache_creation);
+        let kept = Usage {
+            input: usage.input.saturating_sub(tokens - written),
+            cache_read: usage.cache_read.saturating_add(tokens),
+            cache_creation: usage.cache_creation - written,
+            cache_creation_1h: usage.cache_creation_1h.min(usage.cache_creation - written),
+            ..usage
+        };
+        let [paid, kept] = [usage, kept].map(|usage| prices.cost(target, (&usage, None), ended));
+        Some(paid?.micro_dollars.saturating_sub(kept?.micro_dollars))
     }
 
     /// Hands a request to the history and to all subscribers; it never waits for them.

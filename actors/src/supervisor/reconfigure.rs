@@ -43,6 +43,7 @@ impl Supervisor {
             changed.push(name);
         }
         old.catalog.do_send(ForgetProvider(changed));
+        self.ledger.set_prices(settings.prices.clone());
         self.routes = Arc::new(Routes::new(&settings, self.lists.clone()));
         self.registry.store(Registry {
             ledger: old.ledger.clone(),

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use vandamme_actors::history::StoredRequest;
 use vandamme_actors::secret::Secrets;
 
 use crate::api::report::one_line;
 use crate::money::dollars;
 use crate::timestamp::epoch_seconds;
+use crate::usage_report::Members;
 
 /// All that is known of a request. Texts from outside are on one line and contain none of the keys of now.
-pub(super) fn row(request: &StoredRequest, secrets: &Secrets) -> Map<String, Value> {
+pub(super) fn row(request: &StoredRequest, secrets: &Secrets) -> Members {
     let clean = |text: &str| one_line(&secrets.scrub(text.to_owned()));
     let text = |text: &Option<String>| text.as_deref().map(clean);
     let usage = request.usage;
@@ -31,7 +32,7 @@ pub(super) fn row(request: &StoredRequest, secrets: &Secrets) -> Map<String, Val
             "elapsed_ms": call.elapsed_ms,
         })
     });
-    let members = [
+    Members::from([
         ("request_id", json!(request.request_id)),
         ("started", json!(epoch_seconds(request.started))),
         ("ended", json!(epoch_seconds(request.ended))),
@@ -58,6 +59,7 @@ pub(super) fn row(request: &StoredRequest, secrets: &Secrets) -> Map<String, Val
         ("cost_micro_dollars", json!(request.cost.map(|cost| cost.micro_dollars))),
         ("cost", json!(request.cost.map(|cost| dollars(cost.micro_dollars.into())))),
         ("cache_saved_micro_dollars", json!(request.cost.map(|cost| cost.saved_micro_dollars))),
+        ("cache_loss", json!(request.cache_loss)),
         ("tool_calls", json!(request.tool_calls)),
         ("tool_uses", json!(request.tool_uses)),
         ("tool_results", json!(request.tool_results)),
@@ -70,6 +72,5 @@ pub(super) fn row(request: &StoredRequest, secrets: &Secrets) -> Map<String, Val
         ("upstream_calls", json!(request.upstream_calls)),
         ("failed_targets", json!(request.failed_targets.iter().map(|it| clean(it)).collect::<Vec<_>>())),
         ("calls", Value::Array(calls.collect())),
-    ];
-    members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    ])
 }

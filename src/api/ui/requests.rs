@@ -2,8 +2,9 @@
 
 use std::time::SystemTime;
 
+use actix_web::http::header::HeaderName;
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
+use serde::Serialize;
 use vandamme_actors::history::{RequestPage, RequestQuery, StoredRequest};
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
@@ -14,12 +15,14 @@ use crate::api::render_error;
 use crate::api::{query, report};
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
-use crate::usage_report::{Csv, Form, cells, read_filter, recent};
+use crate::usage_report::{Csv, Form, Members, read_filter, recent};
 
 /// The most requests of an answer in JSON and in CSV, and the usual number.
 const MOST: usize = 1_000;
-const MOST_IN_CSV: usize = 100_000;
+const MOST_IN_CSV: usize = 10_000;
 const LIMIT: usize = 100;
+/// The cursor of the next page of a CSV file.
+const NEXT: HeaderName = HeaderName::from_static("x-vdm-next-cursor");
 /// The longest text that is searched for.
 const LONGEST_TEXT: usize = 512;
 
@@ -28,6 +31,14 @@ const LONGEST_TEXT: usize = 512;
 struct Question {
     query: RequestQuery,
     form: Form,
+}
+
+/// A page of requests.
+#[derive(Serialize)]
+struct Answer {
+    requests: Vec<Members>,
+    /// The cursor of the next page.
+    next: Option<String>,
 }
 
 pub(crate) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
@@ -43,12 +54,11 @@ pub(crate) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> H
     match history.requests(query).await {
         Ok(RequestPage { requests, next }) => match form {
             Form::Json => {
-                let rows: Vec<_> =
-                    requests.iter().map(|request| request_row::row(request, &live.secrets)).collect();
-                let next = next.map(|next| next.to_string());
-                report::uncached(HttpResponse::Ok().json(json!({"requests": rows, "next": next})))
+                let rows = requests.iter().map(|request| request_row::row(request, &live.secrets));
+                let answer = Answer { requests: rows.collect(), next: next.map(|next| next.to_string()) };
+                report::uncached(HttpResponse::Ok().json(answer))
             }
-            Form::Csv => csv_file("requests", csv_of(&requests, &live.secrets)),
+            Form::Csv => with_next(csv_file("requests", csv_of(&requests, &live.secrets)), next),
         },
         Err(error) => failed(&error, &id),
     }
@@ -65,9 +75,7 @@ pub(crate) async fn one(
     }
     let (history, live) = (gateway.registry.load().history.clone(), gateway.live_config());
     match history.request(path.into_inner()).await {
-        Ok(Some(found)) => {
-            report::uncached(HttpResponse::Ok().json(request_row::row(&found, &live.secrets)))
-        }
+        Ok(Some(found)) => report::uncached(HttpResponse::Ok().json(request_row::row(&found, &live.secrets))),
         Ok(None) => {
             let message = "no request with this id has ended, or its details are no longer kept";
             render_error::error(Api::Messages, ErrorKind::NotFound, message, id.as_str())
@@ -108,11 +116,21 @@ impl Question {
     }
 }
 
+/// CSV has no place for the cursor of the next page.
+fn with_next(mut response: HttpResponse, next: Option<u64>) -> HttpResponse {
+    if let Some(next) = next {
+        response.headers_mut().insert(NEXT, next.into());
+    }
+    response
+}
+
 fn csv_of(requests: &[StoredRequest], secrets: &Secrets) -> String {
     let columns = |request: &StoredRequest| {
-        let mut cells = cells(&request_row::row(request, secrets));
+        let mut cells = request_row::row(request, secrets).cells();
         // Lists have no form in a table.
-        cells.retain(|(name, _)| name != "calls" && name != "failed_targets");
+        cells.retain(|(name, _)| {
+            !["calls", "failed_targets"].contains(&name.as_str()) && !name.starts_with("cache_loss")
+        });
         cells
     };
     let mut csv = Csv::default();

@@ -14,14 +14,8 @@ struct Answer {
 }
 
 /// The columns that are summed up, in their order.
-const COUNTS: [&str; 6] = [
-    "requests",
-    "failed",
-    "input_tokens",
-    "cache_read_tokens",
-    "cache_creation_tokens",
-    "output_tokens",
-];
+const COUNTS: [&str; 6] =
+    ["requests", "failed", "input_tokens", "cache_read_tokens", "cache_creation_tokens", "output_tokens"];
 
 /// The sums of a row.
 #[derive(Clone, Copy, Default)]
@@ -160,11 +154,14 @@ mod tests {
         assert_eq!([0, 1_234_567, -50_000].map(amount), ["$0.0000", "$1.2345", "-$0.0500"]);
     }
 
-    /// Requirement (checklist 20): a model without a price is unpriced, not free.
+    /// Checklist 20: unpriced models are labelled, not 0.
     #[test]
     fn a_model_without_a_price_is_shown_as_unpriced() {
         let cost = |row: Value| Sums::read(&row).cells("m".to_owned())[8].clone();
-        assert_eq!(cost(json!({"requests": 2, "unpriced_requests": 2, "cost_micro_dollars": null})), "unpriced");
+        assert_eq!(
+            cost(json!({"requests": 2, "unpriced_requests": 2, "cost_micro_dollars": null})),
+            "unpriced"
+        );
         let some = json!({"requests": 3, "unpriced_requests": 1, "cost_micro_dollars": 20_000});
         assert_eq!(cost(some), "$0.0200 + 1 unpriced");
         assert_eq!(cost(json!({"requests": 1, "unpriced_requests": 0, "cost_micro_dollars": 0})), "$0.0000");
@@ -178,6 +175,9 @@ mod tests {
         total.add(&Sums::read(&row));
         total.add(&Sums::read(&row));
         let cells = total.cells(String::new());
-        assert_eq!((cells[1].as_str(), cells[7].as_str(), total.cost, total.saved), ("4", "75 %", Some(10), -4));
+        assert_eq!(
+            (cells[1].as_str(), cells[7].as_str(), total.cost, total.saved),
+            ("4", "75 %", Some(10), -4)
+        );
     }
 }

@@ -346,7 +346,7 @@ pub(in crate::config) static LIMITS: [LimitDeclaration; COUNT] = [
         Count(1),
         "1_000_000",
         history_requests = size,
-        "Requests whose details the history keeps, about 1 KiB each. The sums by hour, model, key, client and session stay \
+        "Requests whose details the history keeps, about 0.5 KiB each. The sums by hour, model, key, client and session stay \
          for history-days, up to as many rows.",
         at_start()
     ),

@@ -1,7 +1,7 @@
 //! The settings outside every table.
 
 use super::{SettingDeclaration, SettingList, VariableValue, VariableWithoutKey};
-use crate::config::value_type::KeyType::Value;
+use crate::config::value_type::KeyType::{Prices, Value};
 use crate::config::value_type::ValueType::{Flag, Host, Hosts, LogLevel, Origins, Port, Secret, Text};
 
 /// The key that clients must send, although the name ends like that of a provider's key.
@@ -131,6 +131,14 @@ pub(in crate::config) const GATEWAY: SettingList = &[
     .with_example("\"/var/lib/vandamme-proxy\"")
     .with_guide("history.md")
     .at_start(),
+    SettingDeclaration::new(
+        "prices",
+        Prices,
+        "Prices of models at every provider, in dollars per million tokens: `input`, `output`, `cache-read`, `cache-write`, \
+         `cache-write-1h`. In the name, `*` matches any characters.",
+    )
+    .with_example("{ \"llama-*\" = { input = 0, output = 0 } }")
+    .with_guide("cost.md#set-your-own-prices"),
     SettingDeclaration::new(
         "active-requests-stream",
         Value(Flag),

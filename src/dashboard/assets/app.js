@@ -284,7 +284,7 @@ function saveCsv(table) {
 }
 
 /** Makes what is in `root` work; called again after an update. */
-function prepare(root) {
+export function prepare(root) {
   for (const table of $$("table[data-table]", root)) prepareTable(table);
   showTimes(root);
   showDates(root);

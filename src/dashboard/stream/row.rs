@@ -63,6 +63,9 @@ impl RequestRow {
         let record = &finished.record;
         let (outcome, error_type, error) = match &record.end {
             RequestEnd::Succeeded => ("succeeded", None, None),
+            RequestEnd::Failed { kind, message } if record.end.is_cancelled() => {
+                ("cancelled", Some(*kind), Some(shown(message, secrets)))
+            }
             RequestEnd::Failed { kind, message } => ("failed", Some(*kind), Some(shown(message, secrets))),
             RequestEnd::Cancelled => ("cancelled", None, None),
         };

@@ -23,14 +23,20 @@ fn usage_is_printed_with_and_without_a_gateway() {
     }
     await_requests(&gateway, 3);
     let running = ["", "--json", "--csv"].map(|form| {
-        let arguments: Vec<&str> = ["--by", "model", "--since", "2026-01-01", form].into_iter().filter(|it| !it.is_empty()).collect();
+        let arguments: Vec<&str> = ["--by", "model", "--since", "2026-01-01", form]
+            .into_iter()
+            .filter(|it| !it.is_empty())
+            .collect();
         run(&gateway, &arguments)
     });
     let (code, table, errors) = &running[0];
     assert_eq!((*code, errors.as_str()), (Some(0), ""), "{table}");
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0][..3], ["MODEL", "REQUESTS", "FAILED"], "{table}");
-    assert_eq!((rows[1][..3].to_vec(), rows[2][..3].to_vec()), (vec!["alpha", "2", "0"], vec!["beta", "1", "0"]));
+    assert_eq!(
+        (rows[1][..3].to_vec(), rows[2][..3].to_vec()),
+        (vec!["alpha", "2", "0"], vec!["beta", "1", "0"])
+    );
     assert_eq!(rows[3][..2], ["TOTAL", "3"], "{table}");
     assert!(table.contains("unpriced"), "{table}");
     assert!(running[1].1.starts_with('{') && running[2].1.lines().count() == 3, "{running:?}");
@@ -38,7 +44,10 @@ fn usage_is_printed_with_and_without_a_gateway() {
     gateway.run.signal("TERM");
     gateway.run.wait();
     for (form, (code, output, _)) in ["", "--json", "--csv"].into_iter().zip(running) {
-        let arguments: Vec<&str> = ["--by", "model", "--since", "2026-01-01", form].into_iter().filter(|it| !it.is_empty()).collect();
+        let arguments: Vec<&str> = ["--by", "model", "--since", "2026-01-01", form]
+            .into_iter()
+            .filter(|it| !it.is_empty())
+            .collect();
         assert_eq!(run(&gateway, &arguments), (code, output, String::new()), "the file says the same");
     }
 }

@@ -3,9 +3,9 @@
 use std::process::Command;
 
 use super::{await_requests, before};
+use crate::support::await_that;
 use crate::support::gateway::{Gateway, whole_prompt};
 use crate::support::upstream::Upstream;
-use crate::support::await_that;
 
 /// The state directory, below the working directory.
 const STATE: &str = "state";
@@ -71,8 +71,9 @@ fn a_database_that_cannot_be_used_is_no_failed_start() {
     assert_eq!(gateway.messages(&whole_prompt("m", "hi")).reply().status(), 200);
     await_requests(&gateway, 1);
     gateway.stop();
-    let aside = std::fs::read_dir(&directory).unwrap().flatten().find(|entry| {
-        entry.file_name().to_string_lossy().starts_with("history.db.corrupt-")
-    });
+    let aside = std::fs::read_dir(&directory)
+        .unwrap()
+        .flatten()
+        .find(|entry| entry.file_name().to_string_lossy().starts_with("history.db.corrupt-"));
     assert!(std::fs::read(aside.expect("it is kept").path()).unwrap().starts_with(b"no database"));
 }
