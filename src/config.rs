@@ -370,8 +370,7 @@ impl<'a> LayerReading<'a> {
             top_models,
             limits,
         };
-        let mut warnings = std::mem::take(&mut self.report.warnings);
-        warnings.append(&mut builder.warnings);
+        let warnings = [std::mem::take(&mut self.report.warnings), builder.warnings].concat();
         let mut config = Config {
             host: listener.host,
             port: listener.port,
