@@ -40,7 +40,7 @@ async fn read(gateway: &Gateway) -> TopReport {
     let registry = gateway.registry.load();
     let views = live.settings.providers.iter().map(|settings| {
         let asked = registry.provider(&settings.name).map(|address| address.send(Observe::new()));
-        async move { Some(asked?.timeout(PATIENCE).await.ok()?) }
+        async move { asked?.timeout(PATIENCE).await.ok() }
     });
     let active = registry.ledger.send(Observe::<ActiveView>::new()).timeout(PATIENCE);
     let (views, active) = futures_util::future::join(futures_util::future::join_all(views), active).await;
