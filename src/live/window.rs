@@ -121,7 +121,6 @@ mod tests {
             first_event: Some(Duration::from_millis(100)),
             elapsed: Duration::from_millis(1100),
             end,
-            reported: Default::default(),
         };
         FinishedRequest { record, ended, cost: None, cache_loss: None }
     }
