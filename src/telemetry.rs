@@ -1,6 +1,8 @@
 //! Logging: the format, the level of each part of the program, and the thread that writes the lines.
 
+mod field;
 mod journal;
+mod json;
 mod line;
 mod writer;
 
@@ -13,6 +15,7 @@ use env_logger::{Builder, Target, WriteStyle};
 use log::{LevelFilter, Record};
 
 use self::journal::Journal;
+use self::json::JsonLines;
 use self::line::Style;
 pub use self::writer::LogGuard;
 use self::writer::{LineSink, Lines};
@@ -28,8 +31,33 @@ static LOG_OUTPUT: OnceLock<LogOutput> = OnceLock::new();
 pub enum LogTarget {
     /// stderr. If that is a stream to systemd's journal, the journal.
     Stderr,
-    /// systemd's journal. If there is none, stderr.
+    /// stderr, each line a JSON object.
+    Json,
+    /// systemd's journal, by `log-format`. If there is none, stderr.
     Journal,
+    /// The same by `--systemd`.
+    Systemd,
+}
+
+impl LogTarget {
+    /// The target with the configured format. `--systemd` takes precedence.
+    #[must_use]
+    pub fn with_format(self, format: &str) -> Self {
+        match (self, format) {
+            (Self::Systemd, _) => Self::Systemd,
+            (Self::Stderr | Self::Json | Self::Journal, "json") => Self::Json,
+            (Self::Stderr | Self::Json | Self::Journal, "journald") => Self::Journal,
+            (Self::Stderr | Self::Json | Self::Journal, _) => self,
+        }
+    }
+
+    /// Whether the journal was asked for.
+    pub fn is_journal(self) -> bool {
+        match self {
+            Self::Stderr | Self::Json => false,
+            Self::Journal | Self::Systemd => true,
+        }
+    }
 }
 
 /// Where log lines go, and what was requested.
@@ -49,6 +77,8 @@ pub enum LogFormat {
     Prioritized,
     /// Entries with fields, sent to the journal's own socket.
     Journal,
+    /// JSON objects on stderr, one a line.
+    Json,
 }
 
 impl LogOutput {
@@ -65,10 +95,14 @@ impl LogOutput {
 /// A second call changes nothing and logs nothing.
 pub fn start(level: LevelFilter, requested: LogTarget) -> LogGuard {
     let opened = match requested {
+        LogTarget::Json => None,
         LogTarget::Stderr if !journal::has_stderr() => None,
-        LogTarget::Stderr | LogTarget::Journal => Some(Journal::open(Path::new(journal::SOCKET))),
+        LogTarget::Stderr | LogTarget::Journal | LogTarget::Systemd => {
+            Some(Journal::open(Path::new(journal::SOCKET)))
+        }
     };
     let (format, (sink, logs)) = match opened {
+        None if requested == LogTarget::Json => (LogFormat::Json, writer::start(JsonLines(io::stderr()))),
         None => (LogFormat::Console, writer::start(Lines(io::stderr()))),
         Some(Ok(journal)) => (LogFormat::Journal, writer::start(journal)),
         Some(Err(_)) => {
@@ -89,15 +123,19 @@ pub fn start(level: LevelFilter, requested: LogTarget) -> LogGuard {
     logs
 }
 
-/// Logs a warning if `--systemd` was given but there is no journal. Of a master and its workers, the master calls it.
+/// Logs a warning if the journal was asked for but there is none. Of a master and its workers, the master calls it.
 pub fn report_missing_journal() {
     let output = LogOutput::current();
-    if output.requested == LogTarget::Journal
-        && output.format != LogFormat::Journal
+    let (named, instead) = match output.requested {
+        LogTarget::Stderr | LogTarget::Json => return,
+        LogTarget::Journal => ("log-format (LOG_FORMAT)", "set it to text"),
+        LogTarget::Systemd => ("--systemd", "remove --systemd"),
+    };
+    if output.format != LogFormat::Journal
         && let Err(error) = Journal::open(Path::new(journal::SOCKET))
     {
         log::warn!(
-            "--systemd: the log goes to stderr, because the journal's socket {} cannot be reached: {error}; start vdm where systemd-journald runs, or remove --systemd",
+            "{named}: the log goes to stderr, because the journal's socket {} cannot be reached: {error}; start vdm where systemd-journald runs, or {instead}",
             journal::SOCKET
         );
     }
@@ -116,6 +154,7 @@ fn write_record(
             line::write(out, record, style)
         }
         LogFormat::Journal => journal::write(out, record),
+        LogFormat::Json => json::write(out, record),
     }
 }
 

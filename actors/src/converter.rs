@@ -183,7 +183,10 @@ impl Converter {
                 }
                 // Only formalities were missing.
                 Poll::Ready(Some(Err(_))) if self.may_end() => self.upstream_ended(),
-                Poll::Ready(Some(Err(error))) => self.fail(broken(&error), Outcome::BrokenReply),
+                Poll::Ready(Some(Err(error))) => {
+                    let fault = broken(&error, self.guards.request_id());
+                    self.fail(fault, Outcome::BrokenReply);
+                }
                 Poll::Ready(None) => self.upstream_ended(),
             }
         }
@@ -313,8 +316,8 @@ impl Converter {
     }
 }
 
-fn broken(error: &PayloadError) -> Fault {
-    log::debug!("an upstream's body broke: {error}");
+fn broken(error: &PayloadError, id: &str) -> Fault {
+    log::debug!(REQUEST_ID = id; "{id} an upstream's body broke: {error}");
     if matches!(error, PayloadError::EncodingCorrupted) {
         Fault::bad_gateway("the upstream's compressed stream is damaged or was cut")
     } else {

@@ -16,9 +16,11 @@
 //! The ledger also writes one log line for each request, so that worker threads format no text.
 
 mod cache_watch;
+mod call_record;
 mod exported;
 mod histogram;
 mod in_flight;
+mod interval;
 mod record;
 mod slot;
 mod totals;
@@ -33,12 +35,14 @@ use vandamme_protocol::vocabulary::Usage;
 
 pub use self::cache_watch::{CacheLoss, CacheLossCause, CacheView, SessionCache};
 use self::cache_watch::{CacheWatch, Lost};
+pub use self::call_record::CallRecord;
 pub use self::exported::ExportedTotals;
 pub(crate) use self::exported::ImportTotals;
 pub use self::histogram::Histogram;
 pub(crate) use self::in_flight::InFlight;
 pub use self::in_flight::{Active, RequestSummary};
-pub use self::record::{CallRecord, FinishedRequest, Record, RequestEnd};
+use self::interval::Interval;
+pub use self::record::{FinishedRequest, Record, RequestEnd};
 pub(crate) use self::slot::{EventQueue, LedgerSlot};
 use self::slot::{SavedTotals, SlotAccess};
 pub use self::totals::{RequestTotals, Rows, Totals};
@@ -46,10 +50,10 @@ use self::traces::Traces;
 pub use self::traces::{Trace, TraceError};
 use crate::actor_thread::ActorThread;
 use crate::clock::{self, Millis};
-use crate::cost::Cost;
 use crate::excerpt::{self, one_line};
 use crate::observe::{Observe, Ping};
 use crate::panic_guard;
+use crate::settings::Api;
 
 /// The mailbox receives one wake-up at a time, and the supervisor's pings.
 const MAILBOX: usize = 64;
@@ -61,6 +65,7 @@ const BATCH_DELAY: Duration = Duration::from_millis(20);
 /// The actor that owns the totals, the traces and the list of requests in flight.
 pub struct Ledger {
     totals: SavedTotals,
+    interval: Interval,
     traces: Traces,
     running: HashMap<Arc<str>, Arc<InFlight>>,
     caches: CacheWatch,
@@ -114,6 +119,7 @@ pub(crate) fn start(thread: &dyn ActorThread, slot: &LedgerSlot) -> Addr<Ledger>
     let slot = slot.take_over();
     panic_guard::start(thread, "ledger", MAILBOX, move || Ledger {
         totals: slot.saved(),
+        interval: Interval::default(),
         traces: Traces::default(),
         running: HashMap::new(),
         caches: CacheWatch::default(),
@@ -129,6 +135,7 @@ impl Ledger {
                 LedgerEvent::Started(id, in_flight) => drop(self.running.insert(id, in_flight)),
                 LedgerEvent::Finished(record) => {
                     self.running.remove(&record.request_id);
+                    self.summarise(&record);
                     let now = clock::wall();
                     self.totals.own.count(&record, now);
                     has_counted = true;
@@ -161,29 +168,11 @@ impl Ledger {
             self.caches.add_cost(&record, micro_dollars.unwrap_or_default());
             let loss = CacheLoss { cause, by_provider, tokens, micro_dollars };
             if warn {
-                Self::warn_of_loss(&record, &loss);
+                loss.log(&record);
             }
             loss
         });
         FinishedRequest { record, ended, cost, cache_loss }
-    }
-
-    fn warn_of_loss(record: &Record, loss: &CacheLoss) {
-        let CacheLoss { cause, by_provider, tokens, micro_dollars } = loss;
-        let source = if *by_provider { " (reported by the provider)" } else { "" };
-        let session = record.request.session.as_deref().unwrap_or_default();
-        let cost = micro_dollars.map(|micro_dollars| {
-            let cost = Cost { micro_dollars, saved_micro_dollars: 0 };
-            format!(" for {cost} more than from the cache")
-        });
-        log::warn!(
-            REQUEST_ID:% = record.request_id,
-            CACHE_LOSS = cause.name();
-            "{} session {} lost its prompt cache: {cause}{source}; {tokens} tokens were paid again{}",
-            record.request_id,
-            printable(session),
-            cost.unwrap_or_default(),
-        );
     }
 
     fn active(&self) -> Vec<Active> {
@@ -215,30 +204,67 @@ impl Ledger {
             record.elapsed.as_secs_f64(),
             record.upstream_calls,
         );
-        let (error, line) = match &record.end {
-            RequestEnd::Succeeded => ("", line),
-            RequestEnd::Cancelled => ("", format!("{line} client disconnected")),
-            RequestEnd::Failed { kind, message } => (*kind, format!("{line} {kind}: {}", printable(message))),
-        };
-        // The journal's fields. They repeat parts of the line.
+        let (error, line) = with_end(line, &record.end);
+        let request = &record.request;
+        // The fields of the journal and of JSON. They repeat parts of the line.
         log::log!(
             level,
             REQUEST_ID:% = record.request_id,
-            REQUESTED_MODEL:% = printable(&record.request.model),
-            PROVIDER = record.provider.as_deref().unwrap_or_default(),
-            MODEL = record.model.as_deref().unwrap_or_default(),
-            KEY = record.key.map(|key| key.to_string()).unwrap_or_default().as_str(),
+            REQUESTED_MODEL:% = printable(&request.model),
+            PROVIDER = record.provider.as_deref(),
+            MODEL = record.model.as_deref(),
+            KEY = record.key.map(|key| key.to_string()).as_deref(),
+            CLIENT = request.client.as_deref(),
+            SESSION = request.session.as_deref(),
+            AGENT = request.agent.as_deref(),
+            API = request.api.map(Api::name),
+            UPSTREAM_API = record.upstream_api.map(Api::name),
+            STREAMED = request.streamed,
             STATUS = record.status,
+            UPSTREAM_STATUS = record.calls.last().and_then(|call| call.status),
             ERROR_TYPE = error,
-            DURATION_MS:% = record.elapsed.as_millis(),
+            STOP_REASON = record.stop_reason.as_deref(),
+            DURATION_MS = clock::millis(record.elapsed),
+            FIRST_EVENT_MS = record.first_event.map(clock::millis),
+            REASONING_TOKENS = record.usage.reasoning,
+            CACHE_CREATION_1H_TOKENS = record.usage.cache_creation_1h,
+            TOOL_CALLS = record.tool_calls,
+            REQUEST_BYTES = request.size,
+            REPLY_BYTES = record.reply_size,
             UPSTREAM_CALLS = record.upstream_calls,
             INPUT_TOKENS = input,
             OUTPUT_TOKENS = output,
             CACHE_READ_TOKENS = cache_read,
             CACHE_CREATION_TOKENS = cache_creation,
-            COST_MICRO_DOLLARS = cost.map(|cost| cost.micro_dollars.to_string()).unwrap_or_default().as_str();
+            COST_MICRO_DOLLARS = cost.map(|cost| cost.micro_dollars);
             "{line}"
         );
+    }
+
+    /// Logs the sums of an interval once its last request has ended, before that request's own line.
+    fn summarise(&mut self, record: &Record) {
+        self.interval.count(record);
+        let Some(past) = self.interval.take(self.slot.queue().summary_interval()) else { return };
+        log::info!(
+            REQUESTS = past.requests,
+            FAILED = past.failed,
+            CANCELLED = past.cancelled,
+            INPUT_TOKENS = past.usage.input,
+            OUTPUT_TOKENS = past.usage.output,
+            CACHE_READ_TOKENS = past.usage.cache_read,
+            CACHE_CREATION_TOKENS = past.usage.cache_creation,
+            BUSIEST = past.busiest().as_str();
+            "{}", past.summary()
+        );
+    }
+}
+
+/// The error's type, empty if there is none, and the line with the request's end.
+fn with_end(line: String, end: &RequestEnd) -> (&'static str, String) {
+    match end {
+        RequestEnd::Succeeded => ("", line),
+        RequestEnd::Cancelled => ("", format!("{line} client disconnected")),
+        RequestEnd::Failed { kind, message } => (*kind, format!("{line} {kind}: {}", printable(message))),
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Settings {
     /// Replies carry a header that explains how the model name was routed.
     pub route_header: bool,
     pub request_metrics: Metrics,
+    /// After this many requests the log sums them up; 0 turns it off.
+    pub log_summary_interval: u64,
     /// Requests in flight are also served as an event stream.
     pub active_stream: bool,
     /// The directory for model lists between runs; `None` disables it.
@@ -99,6 +101,8 @@ pub struct ProviderSettings {
     pub tls: Option<ProviderTls>,
     /// The web page that lists this provider's models.
     pub models_url: Option<String>,
+    /// The web page of a single model, with the placeholders `{id}` and `{display_name}`.
+    pub model_page: Option<String>,
 }
 
 impl ProviderSettings {

@@ -149,6 +149,7 @@ impl Supervisor {
             (ActorName::Catalog, for_catalog),
             (ActorName::SignatureStore, for_signatures),
         ]);
+        ledger.queue().set_summary_interval(settings.log_summary_interval);
         let supervisor = Self {
             settings,
             routes,

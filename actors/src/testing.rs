@@ -29,6 +29,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         middleware: Default::default(),
         models_url: None,
         cache_diagnostics: false,
+        model_page: None,
         tls: None,
     })
 }
@@ -79,6 +80,7 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         cors_origins: vec![],
         route_header: false,
         request_metrics: Metrics::Kept,
+        log_summary_interval: 0,
         active_stream: true,
         cache: None,
         top_models: None,

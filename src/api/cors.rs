@@ -13,7 +13,7 @@ use crate::gateway::Gateway;
 
 const METHODS: &str = "GET, HEAD, POST";
 /// Response headers that a page may read.
-const EXPOSED: &str = "request-id, x-request-id, retry-after, x-should-retry, x-vdm-cache, x-vdm-demo, x-vdm-dropped, x-vdm-estimate, x-vdm-route";
+const EXPOSED: &str = "request-id, x-request-id, retry-after, x-should-retry, x-vdm-cache, x-vdm-demo, x-vdm-dropped, x-vdm-estimate, x-vdm-request-id, x-vdm-route";
 /// Seconds for which a browser may reuse the answer to a preflight.
 const MAX_AGE: &str = "600";
 /// The longest list of request headers that a preflight may ask for, bytes.

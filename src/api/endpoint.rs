@@ -16,7 +16,7 @@ use vandamme_protocol::request::{self, RequestHead};
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::body::{self, Unreadable};
-use super::render_error::{self, REQUEST_ID};
+use super::render_error;
 use super::{access, guarded, shared};
 use crate::caller::{self, Caller};
 use crate::failure::busy_wait;
@@ -316,11 +316,7 @@ fn body_of(status: u16, headers: HeaderMap, body: Bytes) -> HttpResponse {
 }
 
 fn with_request_id(mut response: HttpResponse, id: &RequestId) -> HttpResponse {
-    if !response.headers().contains_key(REQUEST_ID)
-        && let Ok(value) = HeaderValue::from_str(id.as_str())
-    {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
+    render_error::identify(&mut response, id.as_str());
     response
 }
 

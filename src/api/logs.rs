@@ -16,7 +16,7 @@ use super::render_error;
 use super::report;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
-use crate::telemetry::{LogFormat, LogOutput, LogTarget};
+use crate::telemetry::{LogFormat, LogOutput};
 
 /// A ledger that does not answer within this time is restarting.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -138,9 +138,9 @@ impl Handler {
     fn new(output: LogOutput) -> Self {
         let (effective, handler) = match output.format {
             LogFormat::Journal => (true, "journal"),
-            LogFormat::Console | LogFormat::Prioritized => (false, "console"),
+            LogFormat::Console | LogFormat::Prioritized | LogFormat::Json => (false, "console"),
         };
-        Self { requested: output.requested == LogTarget::Journal, effective, handler }
+        Self { requested: output.requested.is_journal(), effective, handler }
     }
 }
 

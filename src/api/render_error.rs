@@ -10,7 +10,12 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use crate::failure::{Failure, LONGEST_RETRY, Relayed, ShouldRetry, UpstreamError, busy_wait, whole_seconds};
 
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+/// Where Anthropic's SDKs read the request's id.
+const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+/// Where OpenAI's SDKs read it.
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The gateway's own id, whatever the upstream sends.
+const OWN_REQUEST_ID: HeaderName = HeaderName::from_static("x-vdm-request-id");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// An error with the status of its kind.
@@ -25,11 +30,28 @@ pub(crate) fn shaped(
     message: &str,
     request_id: &str,
 ) -> HttpResponse {
-    let mut response = HttpResponse::build(status_code(api.status(status)))
-        .content_type("application/json")
-        .body(api.error_body(kind, message, request_id));
-    insert(&mut response, REQUEST_ID, request_id);
+    let mut response = unidentified(api, (status, kind), message, request_id);
+    identify(&mut response, request_id);
     response
+}
+
+fn unidentified(api: Api, (status, kind): (u16, ErrorKind), message: &str, request_id: &str) -> HttpResponse {
+    HttpResponse::build(status_code(api.status(status)))
+        .content_type("application/json")
+        .body(api.error_body(kind, message, request_id))
+}
+
+/// Adds the headers with the request's id. The upstream's own ids stay where it has sent them.
+pub(super) fn identify(response: &mut HttpResponse, request_id: &str) {
+    insert(response, OWN_REQUEST_ID, request_id);
+    if !response.headers().contains_key(REQUEST_ID) {
+        insert(response, REQUEST_ID, request_id);
+    }
+    if let Some(id) = response.headers().get(REQUEST_ID).cloned()
+        && !response.headers().contains_key(X_REQUEST_ID)
+    {
+        response.headers_mut().insert(X_REQUEST_ID, id);
+    }
 }
 
 /// Marks the response as final: repeating the request is useless.
@@ -87,7 +109,7 @@ fn upstream(api: Api, answer: &UpstreamError, request_id: &str) -> HttpResponse 
         Some(Relayed(body)) => HttpResponse::build(status_code(api.status(answer.status)))
             .content_type("application/json")
             .body(body.clone()),
-        None => shaped(api, (answer.status, answer.fault.kind), &answer.fault.message, request_id),
+        None => unidentified(api, (answer.status, answer.fault.kind), &answer.fault.message, request_id),
     };
     for name in answer.headers.keys() {
         response.headers_mut().remove(name);
@@ -95,9 +117,7 @@ fn upstream(api: Api, answer: &UpstreamError, request_id: &str) -> HttpResponse 
     for (name, value) in &answer.headers {
         response.headers_mut().append(name.clone(), value.clone());
     }
-    if !response.headers().contains_key(REQUEST_ID) {
-        insert(&mut response, REQUEST_ID, request_id);
-    }
+    identify(&mut response, request_id);
     response
 }
 

@@ -78,6 +78,9 @@ struct ModelRow {
     display_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<String>,
+    /// The model's web page, as the provider's `model-page` names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<String>,
 }
 
 /// A provider that could not be listed.
@@ -175,6 +178,7 @@ impl Found {
         self.models.extend(models.iter().flat_map(Models::named).map(|model| ModelRow {
             model: format!("{name}:{}", model.id),
             provider: name.clone(),
+            page: models::model_page(provider, &model.id, model.name.as_deref()),
             id: model.id,
             display_name: model.name,
             created_at: model.created,

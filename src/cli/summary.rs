@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use vandamme_actors::settings::{Api, ProviderSettings, Settings};
+use vandamme_actors::settings::{ProviderSettings, Settings};
 
 use crate::config::{Config, DemoMode};
 use crate::terminal::Style;
@@ -11,14 +11,22 @@ use crate::terminal::Style;
 const BOLD: &str = "1";
 const YELLOW: &str = "33";
 
-/// The whole message, with a line end. It contains ids of keys only.
+/// A terminal's usual size.
+const COLUMNS: usize = 80;
+const LINES: usize = 25;
+/// The most providers that are listed one by one.
+const PROVIDERS: usize = 8;
+/// The most ids of keys that a row shows.
+const IDS: usize = 3;
+
+/// The whole message, with a line end. It contains ids of keys only, and fits a terminal of 25 lines and 80 columns.
 pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
     let mut text = format!("vdm {} listens on {}\n", env!("CARGO_PKG_VERSION"), url(config, bound));
+    let address = url(config, reachable(bound));
+    push(&mut text, format_args!("Dashboard:  {address}/dashboard/\n"));
     text.push_str(&providers(&config.settings, style));
     text.push_str(&nobody_or_demo(config));
-    for warning in &config.warnings {
-        push(&mut text, format_args!("{} {warning}\n", style.paint(YELLOW, "warning:")));
-    }
+    let mut hint = String::new();
     if is_anyone_there(config) {
         // Without a credential Claude Code requires a login before it sends a request.
         let key = match (&config.proxy_api_key, config.access.are_required()) {
@@ -26,14 +34,47 @@ pub fn summary(config: &Config, bound: SocketAddr, style: Style) -> String {
             (None, true) => "CLIENT_KEY",
             (None, false) => "any",
         };
-        let address = url(config, reachable(bound));
         let command = format!("ANTHROPIC_BASE_URL={address} ANTHROPIC_AUTH_TOKEN={key} claude");
-        push(&mut text, format_args!("Point Claude Code at it:  {}\n", style.paint(BOLD, &command)));
+        push(&mut hint, format_args!("Point Claude Code at it:\n  {}\n", style.paint(BOLD, &command)));
+    }
+    let left = LINES.saturating_sub(height(&text) + height(&hint));
+    text + &warnings(&config.warnings, left, style) + &hint
+}
+
+/// As many warnings as fit, and the number of the others.
+fn warnings(warnings: &[String], lines: usize, style: Style) -> String {
+    let mut text = String::new();
+    for (shown, warning) in warnings.iter().enumerate() {
+        let others = warnings.len() - shown - 1;
+        let line = format!("warning: {warning}\n");
+        if height(&text) + height(&line) + usize::from(others > 0) > lines {
+            let more = others + 1;
+            push(&mut text, format_args!("{more} more warnings: vdm config validate\n"));
+            break;
+        }
+        push(&mut text, format_args!("{} {warning}\n", style.paint(YELLOW, "warning:")));
     }
     text
 }
 
-/// Logs the same without the hint for a terminal: a line for the address and the providers, and one for each warning.
+/// The lines that a text takes on a terminal.
+fn height(text: &str) -> usize {
+    text.lines().map(|line| width(line).div_ceil(COLUMNS).max(1)).sum()
+}
+
+/// The columns of a line, without the codes of its colours.
+fn width(line: &str) -> usize {
+    let mut is_code = false;
+    let mut columns = 0;
+    for c in line.chars() {
+        is_code |= c == '\x1b';
+        columns += usize::from(!is_code);
+        is_code &= c != 'm';
+    }
+    columns
+}
+
+/// Logs the same without the hint for a terminal: a line for the addresses and the providers, and one for each warning.
 pub(super) fn log_summary(config: &Config, bound: SocketAddr) {
     let settings = &config.settings;
     let names: Vec<_> = settings.providers.iter().map(|provider| provider.name.to_string()).collect();
@@ -41,14 +82,20 @@ pub(super) fn log_summary(config: &Config, bound: SocketAddr) {
         if names.is_empty() { String::new() } else { format!("; providers: {}", names.join(", ")) };
     let default = settings.default_provider.as_ref().map(|name| format!("; default provider: {name}"));
     let (version, default) = (env!("CARGO_PKG_VERSION"), default.unwrap_or_default());
-    log::info!("vdm {version} listens on {}{providers}{default}", url(config, bound));
+    log::info!(
+        "vdm {version} listens on {}; dashboard: {}/dashboard/{providers}{default}",
+        url(config, bound),
+        url(config, reachable(bound))
+    );
     let level = if is_anyone_there(config) { log::Level::Info } else { log::Level::Warn };
     for line in nobody_or_demo(config).lines() {
         log::log!(level, "{line}");
     }
-    for warning in &config.warnings {
-        log::warn!("{warning}");
-    }
+    log_warnings(config);
+}
+
+pub(super) fn log_warnings(config: &Config) {
+    config.warnings.iter().for_each(|warning| log::warn!("{warning}"));
 }
 
 fn is_anyone_there(config: &Config) -> bool {
@@ -78,9 +125,13 @@ fn what_to_set(settings: &Settings) -> String {
     )
 }
 
-/// One line for each provider, with a mark at the default. Columns are as wide as their widest cell.
+/// One line for each provider, with a mark at the default. Columns are as wide as their widest cell; a row is cut at the
+/// terminal's edge.
 fn providers(settings: &Settings, style: Style) -> String {
-    let rows: Vec<_> = settings.providers.iter().map(|provider| row(provider, settings)).collect();
+    let all = &settings.providers;
+    // A line that says "1 more" would take the place of that one.
+    let listed = if all.len() <= PROVIDERS + 1 { all.len() } else { PROVIDERS };
+    let rows: Vec<_> = all.iter().take(listed).map(|provider| row(provider, settings)).collect();
     if rows.is_empty() {
         return String::new();
     }
@@ -89,8 +140,13 @@ fn providers(settings: &Settings, style: Style) -> String {
     });
     let mut text = String::new();
     for [name, format, base_url, keys] in rows {
-        let name = style.paint(BOLD, &format!("{name:0$}", widths[0]));
-        push(&mut text, format_args!("{name}  {format:0$}  {base_url:1$}  {keys}\n", widths[1], widths[2]));
+        let name = format!("{name:0$}", widths[0]);
+        let rest = format!("  {format:0$}  {base_url:1$}  {keys}", widths[1], widths[2]);
+        let rest = cut(&rest, COLUMNS.saturating_sub(name.chars().count()));
+        push(&mut text, format_args!("{}{rest}\n", style.paint(BOLD, &name)));
+    }
+    if all.len() > listed {
+        push(&mut text, format_args!("  and {} more: vdm config show\n", all.len() - listed));
     }
     if settings.default_provider.is_some() {
         text.push_str("* takes model names without a prefix; for another provider write PROVIDER:MODEL\n");
@@ -98,18 +154,27 @@ fn providers(settings: &Settings, style: Style) -> String {
     text
 }
 
+fn cut(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(columns.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
 fn row(provider: &ProviderSettings, settings: &Settings) -> [String; 4] {
     let default = settings.default_provider.as_ref().is_some_and(|name| *name == provider.name);
-    let format = match provider.api {
-        Api::Messages => "anthropic",
-        Api::ChatCompletions => "openai",
-    };
-    let ids: Vec<_> = provider.keys.iter().map(|key| key.id().to_string()).collect();
-    let count = if ids.len() == 1 { "1 key".to_owned() } else { format!("{} keys", ids.len()) };
+    let mut ids: Vec<_> = provider.keys.iter().take(IDS).map(|key| key.id().to_string()).collect();
+    let keys = provider.keys.len();
+    if keys > IDS {
+        ids.push("…".to_owned());
+    }
+    let count = if keys == 1 { "1 key".to_owned() } else { format!("{keys} keys") };
     let mark = if default { '*' } else { ' ' };
     [
         format!("{mark} {}", provider.name),
-        format.to_owned(),
+        provider.api.name().to_owned(),
         provider.base_url.clone(),
         if provider.passthrough {
             "the client's own key".to_owned()
@@ -172,17 +237,43 @@ mod tests {
             .map(|key| vandamme_actors::secret::ApiKey::new(key).id().to_string());
         let expected = format!(
             "vdm {} listens on http://127.0.0.1:8082\n\
+             Dashboard:  http://127.0.0.1:8082/dashboard/\n\
              * openai  openai     https://api.openai.com/v1       2 keys ({}, {})\n\
              \x20 zai     anthropic  https://api.z.ai/api/anthropic  1 key ({})\n\
              * takes model names without a prefix; for another provider write PROVIDER:MODEL\n\
              warning: foo has a key but no base URL; to use it, set FOO_BASE_URL\n\
-             Point Claude Code at it:  ANTHROPIC_BASE_URL=http://127.0.0.1:8082 ANTHROPIC_AUTH_TOKEN=any claude\n",
+             Point Claude Code at it:\n\
+             \x20 ANTHROPIC_BASE_URL=http://127.0.0.1:8082 ANTHROPIC_AUTH_TOKEN=any claude\n",
             env!("CARGO_PKG_VERSION"),
             ids[0],
             ids[1],
             ids[2],
         );
         assert_eq!(told, expected);
+    }
+
+    /// Checklist 52: at most 25 lines at 80 columns, however much is configured.
+    #[test]
+    fn the_message_fits_a_terminal() {
+        let names = |number: usize| [format!("P{number}_API_KEY"), format!("P{number}_BASE_URL")];
+        let mut variables = vec![("OPENAI_API_KEY".to_owned(), "k0".to_owned())];
+        for number in 0..40 {
+            let keys: Vec<_> = (0..9).map(|key| format!("canary-{number}-{key}")).collect();
+            let [key, base] = names(number);
+            variables.push((key, keys.join(" ")));
+            variables.push((base, format!("https://{}.example.com/v1", "long".repeat(20))));
+            variables.push((format!("HALF{number}_API_KEY"), "canary".to_owned()));
+        }
+        let variables: Vec<_> = variables.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+
+        let told = told(&variables, "127.0.0.1:65535");
+
+        assert!(height(&told) <= LINES, "{} lines:\n{told}", height(&told));
+        assert!(
+            told.contains("more: vdm config show") && told.contains("more warnings: vdm config validate"),
+            "{told}"
+        );
+        assert!(told.contains("http://127.0.0.1:65535/dashboard/") && told.ends_with(" claude\n"), "{told}");
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl Wrap {
         let program = program(&self.tool)?;
         let config = configured(self.config.clone())?;
         let (host, port, file) = (self.host.as_deref(), self.port, self.config.as_deref());
-        let log = if self.systemd { LogTarget::Journal } else { LogTarget::Stderr };
+        let log = if self.systemd { LogTarget::Systemd } else { LogTarget::Stderr };
         let selector = GatewaySelector { host, port, file, log, config: &config };
         let url = if self.dry_run { selector.expected() } else { selector.reach()? };
         let changes = match tool {

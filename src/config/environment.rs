@@ -18,12 +18,6 @@ const HEADER_FOR_ALL: &str = "CUSTOM_HEADER_";
 const OPENAI_HEADERS: [(&str, &str); 2] =
     [("OPENAI_ORG_ID", "openai-organization"), ("OPENAI_PROJECT_ID", "openai-project")];
 
-/// A variable of the Python original that a later version will read.
-const LATER: &str = "LOG_SUMMARY_INTERVAL";
-
-/// The same for a variable of a provider.
-const LATER_OF_A_PROVIDER: &str = "_MODEL_PAGE";
-
 /// Variables of the Python original that vdm does not need, with the reason.
 const GONE: [(&str, &str); 3] = [
     ("ALIAS_CACHE_TTL_SECONDS", "aliases are not cached"),
@@ -127,11 +121,8 @@ fn idle(name: &str, text: &str, is_provider: impl Fn(&str) -> bool) -> Option<St
         let itself = names_itself(key, text).then_some("the alias names itself, so it has no effect");
         return itself.filter(|_| is_provider(prefix)).map(str::to_owned);
     }
-    if let Some((_, why)) = GONE.iter().find(|(gone, _)| *gone == name) {
-        return Some(format!("no longer needed, so it has no effect: {why}"));
-    }
-    let later = name == LATER || name.strip_suffix(LATER_OF_A_PROVIDER).is_some_and(is_provider);
-    later.then(|| "not available in this version of vdm, so it has no effect".to_owned())
+    let (_, why) = GONE.iter().find(|(gone, _)| *gone == name)?;
+    Some(format!("no longer needed, so it has no effect: {why}"))
 }
 
 /// `{P}` of a provider: `my-corp` is `MY_CORP`.
@@ -143,8 +134,6 @@ pub(crate) fn prefix(provider: &str) -> String {
 pub(super) fn is_read(name: &str) -> bool {
     schema::variables().any(|variable| variable.name == name)
         || GONE.iter().any(|(gone, _)| *gone == name)
-        || name == LATER
-        || name.ends_with(LATER_OF_A_PROVIDER)
         || name.ends_with("_AUTH_MODE")
         || name.starts_with(HEADER_FOR_ALL)
         || OfProvider::parse(name).is_some()

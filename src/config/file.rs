@@ -213,7 +213,6 @@ impl FileReader<'_> {
         };
         let path = [path, &[setting.key]].concat();
         match setting.key_type {
-            KeyType::Later => self.report.warning(&place, schema::NOT_YET),
             KeyType::AuthMode => self.auth_mode(&path, entry),
             KeyType::Targets => self.names(&path, entry, value_type::target),
             KeyType::Aliases => self.names(&path, entry, value_type::alias),
@@ -324,8 +323,7 @@ fn lookup(settings: SettingList, name: &str) -> Option<&'static SettingDeclarati
 }
 
 fn known(settings: SettingList) -> String {
-    let available =
-        settings.iter().filter(|setting| !matches!(setting.key_type, KeyType::Later | KeyType::AuthMode));
+    let available = settings.iter().filter(|setting| setting.key_type != KeyType::AuthMode);
     let names: Vec<_> = available.map(|setting| setting.key).collect();
     format!("known here: {}", names.join(", "))
 }

@@ -36,7 +36,7 @@ const COUNT: usize = 42;
 pub(super) static SETTINGS: [SettingDeclaration; COUNT] = settings();
 
 const fn settings() -> [SettingDeclaration; COUNT] {
-    let mut settings = [SettingDeclaration::new("", KeyType::Later, ""); COUNT];
+    let mut settings = [SettingDeclaration::new("", KeyType::AuthMode, ""); COUNT];
     let mut at = 0;
     while at < COUNT {
         settings[at] = LIMITS[at].setting;

@@ -22,6 +22,7 @@ use super::headers;
 use super::key_text::{self, KeyFinding, PASSTHROUGH, is_passthrough};
 use super::layer::{LocatedText, Section};
 use super::middleware;
+use super::model_page;
 use super::near_misses;
 use super::provider_tls;
 use super::provider_urls::BaseUrl;
@@ -212,6 +213,7 @@ impl<'a> Builder<'a> {
             tls,
             cache_diagnostics: section.flag("cache-diagnostics").unwrap_or(false),
             models_url: section.text("models-url").map(|url| url.text.to_owned()),
+            model_page: self.model_page(section),
         };
         self.registered.push(Arc::new(settings));
     }
@@ -230,6 +232,12 @@ impl<'a> Builder<'a> {
                 Api::ChatCompletions
             }
         }
+    }
+
+    /// A file's and a variable's value alike are checked here.
+    fn model_page(&mut self, section: Section<'_>) -> Option<String> {
+        let LocatedText { text, place } = section.text("model-page")?;
+        model_page::check(text).map_err(|text| self.errors.push(ConfigError::new(place, text))).ok()
     }
 
     pub(super) fn tls(&mut self, section: Section<'_>, base_url: &str) -> Option<ProviderTls> {

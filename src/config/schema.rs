@@ -131,9 +131,6 @@ pub(super) fn provider_variables() -> impl Iterator<Item = ProviderVariable> {
     })
 }
 
-/// The warning for a key or variable of a later version.
-pub(super) const NOT_YET: &str = "not available in this version of vdm, so it has no effect";
-
 /// The name that is nearest, if one is near.
 pub(super) fn suggestion<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let written = written.to_ascii_lowercase().replace('_', "-");

@@ -73,8 +73,6 @@ pub(super) enum KeyType {
     Headers,
     /// `[prices]` and `[P.prices]`: tables of prices by model.
     Prices,
-    /// Comes with a later version.
-    Later,
     /// `auth-mode`: `oauth` is refused if the provider is used.
     AuthMode,
 }

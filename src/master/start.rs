@@ -106,7 +106,7 @@ impl Master {
 
     pub(super) fn start_logs(&mut self, hello: &Hello) {
         let level = hello.log_level.parse().unwrap_or(LevelFilter::Info);
-        self.logs = Some(telemetry::start(level, self.launch.log_target));
+        self.logs = Some(telemetry::start(level, self.launch.log_target.with_format(&hello.log_format)));
         telemetry::report_missing_journal();
     }
 }

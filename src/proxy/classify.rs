@@ -160,7 +160,6 @@ impl CallFailure {
         let message = format!(
             "the gateway cannot open another connection ({error}): raise its limit of open files (ulimit -n, LimitNOFILE)"
         );
-        log::error!("{message}");
         let mut failure = Self::new(ErrorKind::Api, message, Outcome::LocalFault);
         failure.answer.status = 503;
         failure.answer.retry_after = Some(1);

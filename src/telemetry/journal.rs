@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use log::kv::{Key, Value, VisitSource};
 use log::{Level, Record};
 
+use super::field::Field;
 use super::line;
 use super::writer::LogDestination;
 
@@ -66,9 +67,8 @@ struct Fields<'a>(&'a mut Vec<u8>);
 
 impl<'kvs> VisitSource<'kvs> for Fields<'_> {
     fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), log::kv::Error> {
-        let value = value.to_string();
-        if !value.is_empty()
-            && self.0.len() < FULL
+        if self.0.len() < FULL
+            && let Some(value) = Field::new(&value).text()
             && let Some(name) = field_name(key.as_str())
         {
             push(self.0, &name, &value);

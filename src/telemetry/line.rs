@@ -1,15 +1,13 @@
 //! Formats one record as one line: `2026-11-24T19:00:00Z INFO  target message key=value`.
 
 use std::io::{self, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use log::kv::{Key, Value, VisitSource};
 use log::{Level, Record};
 
+use super::field::LONGEST;
 pub(super) use crate::terminal::Style;
-
-/// The longest message, in bytes.
-const LONGEST: usize = 8 << 10;
 
 /// Writes the line. Untrusted text, such as an upstream's error, cannot start a new line.
 ///
@@ -78,11 +76,21 @@ pub(super) fn one_line(text: &str) -> String {
 
 /// A time in UTC, in whole seconds.
 fn timestamp(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    format!("{}Z", seconds(time.duration_since(UNIX_EPOCH).unwrap_or_default()))
+}
+
+/// A time in UTC, in milliseconds.
+pub(super) fn precise_timestamp(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{}.{:03}Z", seconds(since), since.subsec_millis())
+}
+
+fn seconds(since_1970: Duration) -> String {
+    let seconds = since_1970.as_secs();
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = date(days);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 /// Year, month and day of a number of days since 1970, in the Gregorian calendar. The calculation lets years begin in
@@ -102,8 +110,6 @@ fn date(days_since_1970: u64) -> (u64, u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn at(seconds: u64) -> String {

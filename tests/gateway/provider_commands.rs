@@ -125,6 +125,9 @@ fn models_list_prints_names_that_requests_can_use() {
             "created_at": "2023-11-14T22:13:20Z"})
     );
     assert_eq!(json["errors"], json!([]));
+    let user = user.env("OPENAI_MODEL_PAGE", "https://models.example/{id}?name={display_name}");
+    let json = user.vdm("models list --json").json();
+    assert_eq!(json["models"][0]["page"], "https://models.example/m-1?name=Em%20One");
 }
 
 #[test]

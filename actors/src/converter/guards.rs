@@ -18,6 +18,11 @@ impl ReplyGuards {
         Self { entry: Some(entry), lease: Some(lease) }
     }
 
+    /// The request's id, until the reply has ended.
+    pub(super) fn request_id(&self) -> &str {
+        self.entry.as_ref().map_or("-", |entry| &entry.record.request_id)
+    }
+
     /// The client is sent this many bytes; after them the reply has these tokens and tool calls.
     pub(super) fn sent(&self, bytes: usize, (usage, tool_calls): (Usage, u32)) {
         if let Some(entry) = &self.entry {

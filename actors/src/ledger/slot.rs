@@ -23,6 +23,8 @@ const SAVE_INTERVAL: Millis = 1_000;
 pub(crate) struct EventQueue {
     events: Arc<SegQueue<LedgerEvent>>,
     awake: Arc<AtomicBool>,
+    /// After this many requests the log sums them up; 0 turns it off.
+    summary_interval: Arc<AtomicU64>,
 }
 
 /// The totals of this process, and those of the process before it.
@@ -64,6 +66,14 @@ impl EventQueue {
     pub(super) fn sleep(&self) {
         // A store may become visible only after the queue has been read.
         self.awake.swap(false, Ordering::AcqRel);
+    }
+
+    pub(crate) fn set_summary_interval(&self, requests: u64) {
+        self.summary_interval.store(requests, Ordering::Relaxed);
+    }
+
+    pub(super) fn summary_interval(&self) -> u64 {
+        self.summary_interval.load(Ordering::Relaxed)
     }
 
     pub(crate) fn write(&self, event: LedgerEvent) {

@@ -56,6 +56,7 @@ impl Supervisor {
             // The generation stays the same: no actor was replaced, so every pending request gets its answer.
             generation: old.generation,
         });
+        old.event_queue.set_summary_interval(settings.log_summary_interval);
         self.settings = settings;
         self.warm();
     }

@@ -227,7 +227,7 @@ impl GatewaySelector<'_> {
         if let Some(file) = self.file {
             command.arg("--config").arg(file);
         }
-        if self.log == LogTarget::Journal {
+        if self.log == LogTarget::Systemd {
             command.arg("--systemd");
         }
         // If this process is a service, the gateway is another one's.

@@ -2,7 +2,9 @@
 
 use super::{SettingDeclaration, SettingList, VariableValue, VariableWithoutKey};
 use crate::config::value_type::KeyType::{Prices, Value};
-use crate::config::value_type::ValueType::{Flag, Host, Hosts, LogLevel, Origins, Port, Secret, Text};
+use crate::config::value_type::ValueType::{
+    Count, Flag, Host, Hosts, LogLevel, OneOf, Origins, Port, Secret, Text,
+};
 
 /// The key that clients must send, although the name ends like that of a provider's key.
 pub(in crate::config) const PROXY_API_KEY: &str = "PROXY_API_KEY";
@@ -48,6 +50,24 @@ pub(in crate::config) const GATEWAY: SettingList = &[
     .with_default("\"INFO\"")
     .with_variable("LOG_LEVEL")
     .at_start(),
+    SettingDeclaration::new(
+        "log-format",
+        Value(OneOf(LOG_FORMATS)),
+        "`text`: lines on stderr. `json`: one JSON object a line on stderr. `journald`: entries with fields in systemd's journal, like \
+         `--systemd`, which takes precedence.",
+    )
+    .with_default("\"text\"")
+    .with_variable("LOG_FORMAT")
+    .at_start()
+    .with_guide("logging.md"),
+    SettingDeclaration::new(
+        "log-summary-interval",
+        Value(Count(0)),
+        "After this many requests, one line in the log sums them up, with the busiest models. 0 turns it off.",
+    )
+    .with_default("100")
+    .with_variable("LOG_SUMMARY_INTERVAL")
+    .with_guide("logging.md"),
     SettingDeclaration::new(
         "proxy-api-key",
         Value(Secret),
@@ -127,6 +147,8 @@ pub(in crate::config) const GATEWAY: SettingList = &[
     .with_default("true")
     .with_variable("VDM_ACTIVE_REQUESTS_SSE_ENABLED"),
 ];
+
+const LOG_FORMATS: &[&str] = &["text", "json", "journald"];
 
 pub(super) const VARIABLES: &[VariableWithoutKey] = &[
     VariableWithoutKey {

@@ -2,7 +2,7 @@
 
 use super::gateway::other;
 use super::{SettingDeclaration, SettingList, VariableWithoutKey};
-use crate::config::value_type::KeyType::{Aliases, AuthMode, Fallbacks, Headers, Later, Prices, Value};
+use crate::config::value_type::KeyType::{Aliases, AuthMode, Fallbacks, Headers, Prices, Value};
 use crate::config::value_type::ValueType::{
     Betas, Bounds, Count, Flag, Format, Keys, Link, Object, OneOf, Params, Seconds, Settings as BodyMembers,
     Text, Url, Words,
@@ -85,6 +85,14 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     SettingDeclaration::new("models-url", Value(Link), "Web page about the provider's models, shown in `/health`.")
         .with_variable("{PROVIDER}_MODELS_URL")
         .with_example("\"https://llm.mycorp.example/models\""),
+    SettingDeclaration::new(
+        "model-page",
+        Value(Link),
+        "Web page of a single model, `http` or `https`, linked in the dashboard. `{id}` and `{display_name}` stand for the \
+         model's id and name.",
+    )
+    .with_variable("{PROVIDER}_MODEL_PAGE")
+    .with_example("\"https://llm.mycorp.example/models/{id}\""),
     SettingDeclaration::new(
         "ca-file",
         Value(Text),
@@ -208,7 +216,6 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     )
     .with_example("\"mycorp-*\" = { input = 0.5, output = 1.5, cache-read = 0.05 }")
     .with_guide("cost.md#set-your-own-prices"),
-    SettingDeclaration::new("model-page", Later, "Web page of a single model."),
     SettingDeclaration::new(
         "cache-diagnostics",
         Value(Flag),

@@ -12,13 +12,8 @@ const REFERENCE: &str = "docs/configuration.md";
 const SAMPLE: &str = "vandamme-config.toml";
 const BUILT_IN: &str = "src/config/defaults.toml";
 
-/// Those that this version has.
-fn available(settings: schema::SettingList) -> impl Iterator<Item = &'static SettingDeclaration> {
-    settings.iter().filter(|setting| !matches!(setting.key_type, KeyType::Later))
-}
-
 fn of_format(providers: ProviderScope) -> impl Iterator<Item = &'static SettingDeclaration> {
-    available(schema::PROVIDER).filter(move |setting| setting.documentation.providers == providers)
+    schema::PROVIDER.iter().filter(move |setting| setting.documentation.providers == providers)
 }
 
 /// Requirement: one declaration generates the built-in file (house, 5).
@@ -46,7 +41,7 @@ fn the_reference_shows_every_setting_as_declared() {
         "{HEAD}{all}{variables}\nFor OpenAI-format providers only; built-in providers have the right values:\n\n{HEAD}{openai}"
     );
     part("is `OPENAI_API_KEY` for `[openai]`.\n\n", "\n### A profile").compare(&provider);
-    let profile: String = available(schema::PROFILE).map(row).collect();
+    let profile: String = schema::PROFILE.iter().map(row).collect();
     part("\n### A profile: `[\"#NAME\"]`\n", "\n### Limits").compare(&format!("\n{HEAD}{profile}"));
 }
 
@@ -57,20 +52,20 @@ fn the_sample_file_shows_every_setting_as_declared() {
     // An alternative to api-key, which the sample shows.
     let is_shown = |setting: &&SettingDeclaration| !matches!(setting.key_type, KeyType::AuthMode);
     let top = SampleSection { table: "", prefix: "" };
-    let entries: String = available(schema::GATEWAY).map(|setting| top.entry(setting)).collect();
+    let entries: String = schema::GATEWAY.iter().map(|setting| top.entry(setting)).collect();
     part("# ---- The gateway itself ----\n", "\n\n# ---- Keys of clients").compare(&entries);
     let defaults = SampleSection { table: "defaults", prefix: "" };
-    let entries: String = available(schema::DEFAULTS).map(|setting| defaults.entry(setting)).collect();
+    let entries: String = schema::DEFAULTS.iter().map(|setting| defaults.entry(setting)).collect();
     part("\n#[defaults]\n", "\n\n# ---- A profile").compare(&entries);
     let profile = SampleSection { table: "\"#work\"", prefix: "" };
-    let entries: String = available(schema::PROFILE).map(|setting| profile.entry(setting)).collect();
+    let entries: String = schema::PROFILE.iter().map(|setting| profile.entry(setting)).collect();
     part("\n#[\"#work\"]\n", "\n\n# ---- A provider").compare(&entries);
     let provider = SampleSection { table: "mycorp", prefix: "MYCORP" };
     let values = of_format(ProviderScope::All).filter(|setting| !is_table(setting)).filter(is_shown);
     let values: String = values.map(|setting| provider.entry(setting)).collect();
     let openai: String =
         of_format(ProviderScope::OpenAiFormat).map(|setting| provider.entry(setting)).collect();
-    let tables = available(schema::PROVIDER).filter(|setting| is_table(setting));
+    let tables = schema::PROVIDER.iter().filter(|setting| is_table(setting));
     let tables: String = tables.map(|setting| provider.entry(setting)).collect();
     let between = "The rest of this section, up to the tables, is for OpenAI-format providers: what they accept beyond the common \
                    subset. Built-in providers have the right values.";

@@ -123,7 +123,7 @@ pub(super) fn is_table(setting: &SettingDeclaration) -> bool {
         KeyType::Aliases | KeyType::Targets | KeyType::Headers => true,
         KeyType::Prices => !setting.documentation.example.is_some_and(|example| example.starts_with('{')),
         KeyType::Fallbacks => !is_list(),
-        KeyType::Value(_) | KeyType::AuthMode | KeyType::Later => false,
+        KeyType::Value(_) | KeyType::AuthMode => false,
     }
 }
 
@@ -169,7 +169,6 @@ fn word(key_type: KeyType) -> &'static str {
         KeyType::Aliases | KeyType::Targets | KeyType::Headers | KeyType::Prices => "table",
         KeyType::Fallbacks => "table or list",
         KeyType::AuthMode => "word",
-        KeyType::Later => "",
     }
 }
 

@@ -12,7 +12,7 @@ fn words_for_yes_and_for_a_level_are_accepted_in_any_case() {
         let config = Machine::with(&[("MODELS_CACHE_ENABLED", word)]).load();
         assert_eq!(config.settings.cache.is_some(), kept, "{word}");
     }
-    assert_eq!(Machine::with(&[("LOG_LEVEL", "debug")]).load().log_level_word, "DEBUG");
+    assert_eq!(Machine::with(&[("LOG_LEVEL", "debug")]).load().log.level_word, "DEBUG");
 }
 
 /// Deviates from the original ("Given `STREAMING_READ_TIMEOUT_SECONDS` unset, then streams have no read timeout;
@@ -87,8 +87,6 @@ fn an_invalid_provider_does_not_hide_the_errors_of_the_next() {
 #[test]
 fn settings_without_effect_cause_warnings() {
     for (name, text, told) in [
-        ("LOG_SUMMARY_INTERVAL", "100", "not available in this version of vdm, so it has no effect"),
-        ("POE_MODEL_PAGE", "https://x/{id}", "not available in this version of vdm, so it has no effect"),
         ("ALIAS_CACHE_MAX_SIZE", "5", "no longer needed, so it has no effect: aliases are not cached"),
         (
             "VDM_STRICT_PROFILE_VALIDATION",
@@ -106,8 +104,10 @@ fn settings_without_effect_cause_warnings() {
     }
     for (name, text) in [
         ("LOG_SUMMARY_INTERVAL", ""),
+        ("LOG_SUMMARY_INTERVAL", "100"),
         ("LOG_REQUEST_METRICS", ""),
         ("POE_MODEL_PAGE", ""),
+        ("POE_MODEL_PAGE", "https://x/{id}"),
         ("ALIAS_CACHE_MAX_SIZE", ""),
         ("SHELL_ALIAS_LS", ""),
         ("POE_ALIAS_HAIKU", " "),

@@ -223,7 +223,7 @@ fn an_empty_variable_counts_as_not_set() {
     let config = machine.load();
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
     assert_eq!(config.settings.limits, stock.settings.limits);
-    assert_eq!((config.host, config.port, config.log_level), (stock.host, stock.port, stock.log_level));
+    assert_eq!((config.host, config.port, config.log), (stock.host, stock.port, stock.log));
     let machine =
         Machine::with(&[OPENAI]).file("work/.env", "PORT=\nLOG_LEVEL=''\n").variable("MAX_RETRIES", " \t");
     assert!(machine.warnings().is_empty() && machine.load().port == 8082);
@@ -256,13 +256,12 @@ fn a_complete_provider_may_have_a_name_near_a_section() {
 
 #[test]
 fn keys_of_the_originals_files_that_have_no_effect_are_warnings() {
-    let toml = "[poe]\nmodel-page = 'https://x/{id}'\n[chatgpt]\nauth-mode = 'OAuth'\nbase-url = 'https://api.openai.com/v1'";
+    let toml = "[chatgpt]\nauth-mode = 'OAuth'\nbase-url = 'https://api.openai.com/v1'";
     let machine = Machine::with(&[OPENAI]).toml(toml);
     assert_eq!(
         machine.warnings(),
         [
-            "work/vandamme-config.toml:2:1: [poe] model-page: not available in this version of vdm, so it has no effect",
-            "work/vandamme-config.toml:4:13: [chatgpt] auth-mode: OAuth subscriptions are refused (vendors ban accounts \
+            "work/vandamme-config.toml:2:13: [chatgpt] auth-mode: OAuth subscriptions are refused (vendors ban accounts \
              for it), so this provider is not available",
         ]
     );

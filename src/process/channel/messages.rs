@@ -75,6 +75,9 @@ pub(crate) struct Hello {
     /// Zero for any free one.
     pub(crate) port: u16,
     pub(crate) log_level: String,
+    /// Empty in a message of an earlier version.
+    #[serde(default)]
+    pub(crate) log_format: String,
     /// `limits.worker-liveness`; a worker that does not answer for so long is replaced.
     pub(crate) liveness_seconds: f64,
 }

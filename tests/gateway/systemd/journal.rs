@@ -135,3 +135,42 @@ fn a_wrapped_gateway_logs_to_the_journal() {
     assert!(!log.contains("cannot be notified"), "{log}");
     let _removed = std::fs::remove_dir_all(&home);
 }
+
+/// Checklist 51: `LOG_FORMAT=journald` is the same as --systemd: entries have the fields REQUEST_ID, PROVIDER and MODEL.
+/// Checklist 49: no key is in any of them.
+#[test]
+fn the_log_format_sends_entries_with_fields() {
+    let journal = Receiver::new();
+    let Some(line) = with_journal(Some(&journal.path)) else { return };
+    let upstream = Upstream::openai();
+    let setup = Gateway::before(&upstream).keys(["sk-proj-canary"]).env("LOG_FORMAT", "journald");
+    let gateway = started(&setup.env("LOG_LEVEL", "DEBUG").after_shell(&line), &journal);
+    let call = gateway.call("POST", "/v1/messages").json(&crate::support::client::prompt("m", "a prompt"));
+    let reply = call.header("x-api-key", "sk-or-v1-canary").reply();
+    assert_eq!(reply.status(), 200, "{reply}");
+
+    let mut seen = String::new();
+    let done = loop {
+        let entry = journal.await_one("MESSAGE=");
+        seen.push_str(&entry);
+        if field(&entry, "STATUS").is_some() {
+            break entry;
+        }
+    };
+    assert_eq!(field(&done, "REQUEST_ID"), reply.header("x-vdm-request-id"));
+    assert_eq!((field(&done, "PROVIDER"), field(&done, "MODEL")), (Some("openai"), Some("m")), "{done}");
+    assert_eq!((field(&done, "STREAMED"), field(&done, "SESSION")), (Some("true"), None), "{done}");
+    assert!(!seen.contains("canary") && !seen.contains("a prompt"), "{seen}");
+    assert_eq!(gateway.stop(), "");
+}
+
+/// Checklist 51: without the journal's socket there is one warning, and the log goes to the console.
+#[test]
+fn the_log_format_without_a_journal_is_a_warning() {
+    let Some(line) = with_journal(None) else { return };
+    let gateway = Gateway::bare().env("LOG_FORMAT", "journald").after_shell(&line).start();
+    assert_eq!(gateway.ask("hi").status(), 200);
+    let log = gateway.stop();
+    assert_eq!(log.matches("log-format (LOG_FORMAT): the log goes to stderr").count(), 1, "{log}");
+    assert!(log.contains("INFO  vandamme"), "{log}");
+}
