@@ -8,10 +8,12 @@ use vandamme_actors::settings::{PartialProvider, ProviderSettings};
 
 use super::DemoMode;
 use super::base_url::ListenAddress;
+use super::client_access;
 use super::error::ConfigError;
 use super::layer::{Layer, Section};
 use super::prices;
 use super::variables::Variables;
+use crate::access_keys::AccessKeys;
 
 /// Builds one provider after the other, and collects errors and warnings.
 pub(super) struct Builder<'a> {
@@ -52,6 +54,13 @@ impl<'a> Builder<'a> {
             Some(true) => DemoMode::Forced,
             None if self.registered.is_empty() && self.listener.is_loopback() => DemoMode::Fallback,
             Some(false) | None => DemoMode::Off,
+        }
+    }
+
+    /// Warns if the gateway requires no key and other machines reach it.
+    pub(super) fn warn_if_open(&mut self, access: &AccessKeys) {
+        if !access.are_required() && !self.listener.is_loopback() {
+            self.warnings.push(client_access::open_to_all(&self.listener.host));
         }
     }
 
