@@ -361,9 +361,7 @@ impl<'a> LayerReading<'a> {
         let demo = DemoMode::new(root.flag("demo"), &builder);
         let default_provider = builder.default_provider(demo);
         builder.warn_of_variables(&self.variables);
-        if !access.are_required() && !listener.is_loopback() {
-            builder.warnings.push(client_access::open_to_all(&listener.host));
-        }
+        builder.warn_if_open(&access);
 
         let profiles = builder.profiles();
         builder.check_fallbacks();

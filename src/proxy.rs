@@ -39,7 +39,7 @@ use vandamme_actors::converter::ReplyBody;
 use vandamme_actors::ledger::RequestSummary;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::routing::Route;
-use vandamme_actors::settings::Api;
+use vandamme_actors::settings::{Api, Metrics};
 use vandamme_protocol::request::{PromptPrefix, RequestHead, Streaming};
 use vandamme_protocol::trace_context::RequestSpan;
 
@@ -80,6 +80,7 @@ impl ProxyRequest {
     /// The request as the ledger records it.
     pub(crate) fn summary(&self, live: &LiveConfig) -> RequestSummary {
         let session = session::session(self, live);
+        let keeps_metrics = live.settings.request_metrics == Metrics::Kept;
         RequestSummary {
             model: (*self.head.model).into(),
             streamed: self.head.delivery == Streaming::Yes,
@@ -89,7 +90,11 @@ impl ProxyRequest {
             client: self.caller.as_ref().and_then(|caller| caller.name.clone()),
             api: Some(self.api),
             agent: session::agent(self, live),
-            prefix: session.as_ref().and_then(|_| PromptPrefix::read(&self.body)).map(Arc::new),
+            prefix: session
+                .as_ref()
+                .filter(|_| keeps_metrics)
+                .and_then(|_| PromptPrefix::read(&self.body))
+                .map(Arc::new),
             session,
             span: self.span.clone(),
         }

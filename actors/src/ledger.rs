@@ -53,7 +53,6 @@ use self::traces::Traces;
 pub use self::traces::{Trace, TraceError};
 use crate::actor_thread::ActorThread;
 use crate::clock::{self, Millis};
-use crate::cost::Cost;
 use crate::excerpt::{self, one_line};
 use crate::observe::{Observe, Ping};
 use crate::panic_guard;
@@ -182,29 +181,11 @@ impl Ledger {
             self.caches.add_cost(&record, micro_dollars.unwrap_or_default());
             let loss = CacheLoss { cause, by_provider, tokens, micro_dollars };
             if warn {
-                Self::warn_of_loss(&record, &loss);
+                loss.log(&record);
             }
             loss
         });
         FinishedRequest { record, ended, cost, cache_loss }
-    }
-
-    fn warn_of_loss(record: &Record, loss: &CacheLoss) {
-        let CacheLoss { cause, by_provider, tokens, micro_dollars } = loss;
-        let source = if *by_provider { " (reported by the provider)" } else { "" };
-        let session = record.request.session.as_deref().unwrap_or_default();
-        let cost = micro_dollars.map(|micro_dollars| {
-            let cost = Cost { micro_dollars, saved_micro_dollars: 0 };
-            format!(" for {cost} more than from the cache")
-        });
-        log::warn!(
-            REQUEST_ID:% = record.request_id,
-            CACHE_LOSS = cause.name();
-            "{} session {} lost its prompt cache: {cause}{source}; {tokens} tokens were paid again{}",
-            record.request_id,
-            printable(session),
-            cost.unwrap_or_default(),
-        );
     }
 
     fn active(&self) -> Vec<Active> {

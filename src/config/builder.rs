@@ -6,11 +6,13 @@ use vandamme_actors::cost::PriceTable;
 use vandamme_actors::settings::{PartialProvider, ProviderSettings};
 
 use super::base_url::ListenAddress;
+use super::client_access;
 use super::error::ConfigError;
 use super::layer::{Layer, Section};
 use super::prices;
 use super::source_files::SourceFiles;
 use super::variables::Variables;
+use crate::access_keys::AccessKeys;
 
 /// Builds one provider after the other, and collects errors and warnings.
 pub(super) struct Builder<'a> {
@@ -43,6 +45,13 @@ impl<'a> Builder<'a> {
             partial: Vec::new(),
             warnings: Vec::new(),
             errors: Vec::new(),
+        }
+    }
+
+    /// Warns if the gateway requires no key and other machines reach it.
+    pub(super) fn warn_if_open(&mut self, access: &AccessKeys) {
+        if !access.are_required() && !self.listener.is_loopback() {
+            self.warnings.push(client_access::open_to_all(&self.listener.host));
         }
     }
 

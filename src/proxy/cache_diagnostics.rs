@@ -18,7 +18,8 @@ pub(super) async fn ask(gateway: &Gateway, request: &ProxyRequest, lease: &Lease
         return;
     }
     let summary = request.summary(&gateway.live_config());
-    if summary.session.is_none() {
+    // Without a session, or without metrics, there is no hash of the prompt, and nobody reads the reason.
+    if summary.prefix.is_none() {
         return;
     }
     let ledger = gateway.registry.load().ledger.clone();

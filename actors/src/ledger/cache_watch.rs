@@ -14,8 +14,9 @@ use vandamme_protocol::reported::CacheMissReason;
 use vandamme_protocol::request::{PrefixChange, PromptPrefix};
 use vandamme_protocol::vocabulary::Usage;
 
-use super::{Record, RequestSummary};
+use super::{Record, RequestSummary, printable};
 use crate::clock::{self, Millis};
+use crate::cost::Cost;
 use crate::secret::KeyId;
 
 /// The most sessions that are watched; the one that was idle for longest is forgotten.
@@ -60,6 +61,27 @@ pub enum CacheLossCause {
     Message(Option<u32>),
     /// The request begins with the same prompt: the vendor no longer had it.
     Vendor,
+}
+
+impl CacheLoss {
+    /// Writes the warning. Sessions are the client's to name.
+    pub(super) fn log(&self, record: &Record) {
+        let Self { cause, by_provider, tokens, micro_dollars } = self;
+        let source = if *by_provider { " (reported by the provider)" } else { "" };
+        let session = record.request.session.as_deref().unwrap_or_default();
+        let cost = micro_dollars.map(|micro_dollars| {
+            let cost = Cost { micro_dollars, saved_micro_dollars: 0 };
+            format!(" for {cost} more than from the cache")
+        });
+        log::warn!(
+            REQUEST_ID:% = record.request_id,
+            CACHE_LOSS = cause.name();
+            "{} session {} lost its prompt cache: {cause}{source}; {tokens} tokens were paid again{}",
+            record.request_id,
+            printable(session),
+            cost.unwrap_or_default(),
+        );
+    }
 }
 
 impl CacheLossCause {

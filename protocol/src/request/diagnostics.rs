@@ -14,7 +14,8 @@ pub fn with_diagnostics(body: &Bytes, previous: Option<&str>) -> Option<Pieces> 
     let walked = cursor.members(|cursor, key| {
         members += 1;
         asks |= key == "diagnostics";
-        cursor.value().map(drop)
+        cursor.value()?;
+        Ok(())
     });
     walked.ok()?;
     if asks {

@@ -38,7 +38,9 @@ impl PromptPrefix {
                 "system" => prefix.system = part(cursor, Keys::Ignored)?,
                 "tools" => prefix.tools = part(cursor, Keys::Hashed)?,
                 "messages" => prefix.read_messages(cursor)?,
-                _ => drop(cursor.value()?),
+                _ => {
+                    cursor.value()?;
+                }
             }
             Ok(())
         });
@@ -51,7 +53,9 @@ impl PromptPrefix {
         hasher.messages = Some(MessageHashes::default());
         match cursor.peek() {
             Some(b'[') => cursor.container(&mut hasher)?,
-            _ => drop(cursor.value()?),
+            _ => {
+                cursor.value()?;
+            }
         }
         if let Some(found) = hasher.finish_messages() {
             if let Some(system) = found.system {

@@ -27,6 +27,7 @@ pub(super) struct Turn<'a> {
     pub(super) tool: &'a str,
     pub(super) messages: &'a [&'a str],
     pub(super) cached: (u64, u64),
+    pub(super) stream: bool,
 }
 
 pub(super) const FIRST: Turn<'_> = Turn {
@@ -37,6 +38,7 @@ pub(super) const FIRST: Turn<'_> = Turn {
     tool: "Read",
     messages: &["the first question", "an answer", "the second question"],
     cached: (0, 50_000),
+    stream: false,
 };
 
 /// The same conversation with one more question.
@@ -54,10 +56,10 @@ pub(super) const NEXT: Turn<'_> = Turn {
 
 fn send(gateway: &Gateway, upstream: &Upstream, turn: &Turn<'_>) {
     upstream.then(reply(turn.cached));
-    request(gateway, turn, false);
+    request(gateway, turn);
 }
 
-pub(super) fn request(gateway: &Gateway, turn: &Turn<'_>, stream: bool) {
+pub(super) fn request(gateway: &Gateway, turn: &Turn<'_>) {
     let last = turn.messages.len() - 1;
     let message = |(number, text): (usize, &&str)| {
         let role = if number % 2 == 0 { "user" } else { "assistant" };
@@ -69,7 +71,7 @@ pub(super) fn request(gateway: &Gateway, turn: &Turn<'_>, stream: bool) {
         json!({"role": role, "content": [block]})
     };
     let messages: Vec<Value> = turn.messages.iter().enumerate().map(message).collect();
-    let body = json!({"model": turn.model, "max_tokens": 9, "stream": stream, "system": [{"type": "text", "text": turn.system}],
+    let body = json!({"model": turn.model, "max_tokens": 9, "stream": turn.stream, "system": [{"type": "text", "text": turn.system}],
         "tools": [{"name": turn.tool, "input_schema": {"type": "object"}}], "messages": messages});
     let mut call = gateway.messages(&body).header("x-claude-code-session-id", turn.session);
     if let Some(agent) = turn.agent {
@@ -155,7 +157,7 @@ fn a_fallback_loses_the_cache() {
         crate::support::canned::anthropic::error("not_found_error", "model: no such model"),
     ));
     second.then(reply(NEXT.cached));
-    request(&gateway, &NEXT, false);
+    request(&gateway, &NEXT);
     let rows = rows(&gateway, 2);
     assert_eq!(rows[0]["provider"], "spare", "{:#}", rows[0]);
     assert_eq!(rows[0]["cache_loss"]["cause"], "target", "{:#}", rows[0]);

@@ -11,13 +11,13 @@ use crate::support::upstream::{Answer, Upstream};
 const ON: &str = "[anthropic]\ncache-diagnostics = true";
 
 /// A reply with an id and with diagnostics, whole or streamed.
-fn reply(id: &str, turn: &Turn<'_>, diagnostics: &Value, stream: bool) -> Answer {
+fn reply(id: &str, turn: &Turn<'_>, diagnostics: &Value) -> Answer {
     let (cache_read, cache_creation) = turn.cached;
     let usage = json!({"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": cache_read,
         "cache_creation_input_tokens": cache_creation});
     let mut message = json!({"id": id, "type": "message", "role": "assistant", "model": turn.model, "content": [],
         "stop_reason": null, "stop_sequence": null, "usage": usage, "diagnostics": diagnostics});
-    if stream {
+    if turn.stream {
         let mut events = anthropic::text(&["Hi"]);
         events[0] = anthropic::event(&json!({"type": "message_start", "message": message}));
         return Answer::events(events);
@@ -34,13 +34,14 @@ fn the_providers_reason_is_reported() {
     for stream in [false, true] {
         let reason =
             json!({"cache_miss_reason": {"type": "tools_changed", "cache_missed_input_tokens": 50_000}});
+        let (first, next) = (Turn { stream, ..FIRST }, Turn { stream, ..NEXT });
         let upstream = Upstream::anthropic()
-            .answering(reply("msg_first", &FIRST, &Value::Null, stream))
-            .answering(reply("msg_next", &NEXT, &reason, stream));
+            .answering(reply("msg_first", &first, &Value::Null))
+            .answering(reply("msg_next", &next, &reason));
         let gateway = Gateway::before(&upstream).toml(ON).start();
-        request(&gateway, &FIRST, stream);
+        request(&gateway, &first);
         rows(&gateway, 1);
-        request(&gateway, &NEXT, stream);
+        request(&gateway, &next);
 
         let loss = &rows(&gateway, 2)[0]["cache_loss"];
         assert_eq!((&loss["cause"], &loss["by_provider"]), (&json!("tools"), &json!(true)), "{loss:#}");
@@ -55,9 +56,9 @@ fn the_providers_reason_is_reported() {
 #[test]
 fn nothing_is_asked_unless_the_user_wants_it() {
     for (toml, session) in [("", FIRST.session), (ON, "")] {
-        let upstream = Upstream::anthropic().answering(reply("msg_first", &FIRST, &Value::Null, false));
+        let upstream = Upstream::anthropic().answering(reply("msg_first", &FIRST, &Value::Null));
         let gateway = Gateway::before(&upstream).toml(toml).start();
-        request(&gateway, &Turn { session, ..FIRST }, false);
+        request(&gateway, &Turn { session, ..FIRST });
         assert_eq!(upstream.only_request().json().get("diagnostics"), None, "{toml}");
     }
 }
