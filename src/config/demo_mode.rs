@@ -13,8 +13,8 @@ pub enum DemoMode {
 }
 
 impl DemoMode {
-    pub(super) fn new(asked: Option<bool>, builder: &Builder<'_>) -> Self {
-        match asked {
+    pub(super) fn new(requested: Option<bool>, builder: &Builder<'_>) -> Self {
+        match requested {
             Some(true) => Self::Forced,
             None if builder.registered.is_empty() => Self::Fallback,
             Some(false) | None => Self::Off,
