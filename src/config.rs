@@ -68,7 +68,7 @@ use file::Presence;
 pub(crate) use file::user_path as user_file;
 pub(crate) use input_checks::{check_base_url, check_key};
 use key_files::KeyFiles;
-use layer::{Layer, Section};
+use layer::Layer;
 pub use listener_tls::ListenerTls;
 pub(crate) use listener_tls::{BUFFER as TLS_BUFFER, fingerprint};
 pub(crate) use near_misses::near_provider;
