@@ -40,6 +40,7 @@ mod provider_urls;
 mod providers;
 mod raw;
 mod references;
+mod root_values;
 mod schema;
 mod setting;
 mod source_files;
@@ -71,8 +72,7 @@ use file::Presence;
 pub(crate) use file::user_path as user_file;
 pub(crate) use input_checks::{check_base_url, check_key};
 use key_files::KeyFiles;
-use key_text::KeyFinding;
-use layer::{Layer, LocatedText, Section};
+use layer::Layer;
 pub use listener_tls::ListenerTls;
 pub(crate) use listener_tls::{BUFFER as TLS_BUFFER, fingerprint};
 pub use log_settings::LogSettings;
@@ -310,39 +310,6 @@ impl<'a> LayerReading<'a> {
             Some(config) if self.report.errors.is_empty() => Ok(config),
             Some(_) | None => Err(self.report.errors),
         }
-    }
-
-    /// Where lists of models are kept: `~` is the home, and without a home there is no place for them.
-    fn cache(&self, root: Section<'_>) -> Option<PathBuf> {
-        let defaults = root.section("defaults");
-        let directory =
-            defaults.text("cache-dir").filter(|_| defaults.flag("models-cache") != Some(false))?;
-        let home = || self.overrides.home.clone();
-        match directory.text.trim().strip_prefix('~') {
-            Some("") => home(),
-            Some(rest) if rest.starts_with('/') => Some(home()?.join(rest.trim_start_matches('/'))),
-            Some(_) | None => Some(self.overrides.working_directory.join(directory.text.trim())),
-        }
-    }
-
-    fn proxies(&mut self) -> Arc<ProxySettings> {
-        let read = ProxySettings::read(|name| self.overrides.environment.get(name).cloned());
-        Arc::new(read.unwrap_or_else(|wrong| {
-            let error =
-                |name| ConfigError::new(format!("environment variable {name}"), ProxySettings::EXPECTED);
-            self.report.errors.extend(wrong.into_iter().map(error));
-            ProxySettings::default()
-        }))
-    }
-
-    /// The key that clients must show. A text that no client shows as it is, such as a key in quotes, is an error.
-    fn gateway_key(&mut self, key: LocatedText<'_>) -> ApiKey {
-        match key_text::inspect_gateway_key(key.text) {
-            Some(KeyFinding::Invalid(text)) => self.report.error(key.place, text),
-            Some(KeyFinding::Suspicious(text)) => self.report.warning(key.place, text),
-            None => {}
-        }
-        ApiKey::new(key.text)
     }
 
     /// `None` if a value of the built-in file is missing because a user's value for it is invalid.

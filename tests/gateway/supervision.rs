@@ -29,11 +29,11 @@ mod faults {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use crate::support::PATIENCE;
     use crate::support::canned::{anthropic, openai};
     use crate::support::client::prompt;
     use crate::support::gateway::{Gateway, MODEL};
     use crate::support::upstream::{Answer, Piece, Upstream};
+    use crate::support::{PATIENCE, await_that};
 
     fn strike(gateway: &Gateway, what: &str) {
         let reply = gateway.call("POST", &format!("/faults/{what}")).reply();
@@ -180,6 +180,33 @@ mod faults {
             assert!(reply.status() >= 500, "{reply}");
             assert!(["api_error", "overloaded_error"].contains(&reply.error_type().as_str()), "{reply}");
         }
+    }
+
+    /// Requirement (issue 15, 6): a request that waits for a permit keeps its place, however often other actors are replaced.
+    #[test]
+    fn a_waiting_request_keeps_its_place_while_other_actors_are_replaced() {
+        let (upstream, events) = paused();
+        let limited = Gateway::before(&upstream).limit("provider-in-flight", 1);
+        let gateway = limited.limit("provider-queue-wait", 120).start();
+        let mut first = gateway.messages(&prompt(MODEL, "first")).open();
+        first.event_named("content_block_delta");
+        let waiting =
+            || gateway.get("/health?format=json").json()["providers"]["anthropic"]["waiting"].as_u64();
+        let second = gateway.messages(&prompt(MODEL, "second")).send();
+        await_that("the second one waits", || waiting() == Some(1));
+        let third = gateway.messages(&prompt(MODEL, "third")).send();
+        await_that("the third one waits", || waiting() == Some(2));
+        for (number, actor) in ["ledger", "catalog", "ledger", "catalog"].into_iter().enumerate() {
+            strike(&gateway, &format!("hang?actor={actor}&seconds=3600"));
+            await_that("it is replaced", || gateway.log().matches("does not respond").count() > number);
+            assert_eq!(waiting(), Some(2), "{}", gateway.log());
+        }
+
+        upstream.permit();
+        assert_eq!(first.finish().body, events.concat());
+
+        assert!(upstream.request(1).text().contains("second"), "first come, first served");
+        assert_eq!((second.finish().status(), third.finish().status()), (200, 200));
     }
 
     #[test]

@@ -180,3 +180,25 @@ impl LeaseEvent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Requirement (design §6): permits of an earlier process count against the limit until they are reported as free, and
+    /// never take more than there are.
+    #[test]
+    fn permits_of_an_earlier_process_count_against_the_limit() {
+        let permits = Permits::new(3);
+        permits.set_elsewhere(2);
+        let own = permits.take();
+        assert!(own.is_some() && permits.take().is_none());
+        assert_eq!(permits.taken(), 1, "only those of this process");
+        permits.set_elsewhere(9);
+        drop(own);
+        assert!(permits.take().is_none());
+        permits.set_elsewhere(0);
+        let all: Vec<_> = (0..3).map_while(|_| permits.take()).collect();
+        assert!(all.len() == 3 && permits.take().is_none());
+    }
+}
