@@ -198,7 +198,10 @@ const DIRECTIONS: [Direction; 3] = [
             Never { from: "serve", to: &["master"] },
             Never { from: "failure", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
             Never { from: "caller", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve"] },
-            Never { from: "top", to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve", "dashboard"] },
+            Never {
+                from: "top",
+                to: &["gateway", "proxy", "models", "probe", "api", "cli", "serve", "dashboard"],
+            },
             Never {
                 from: "single_flight",
                 to: &["failure", "gateway", "proxy", "models", "api", "cli", "serve"],

@@ -13,7 +13,9 @@ use std::time::Duration;
 use askama::Template;
 use serde::Serialize;
 use vandamme_actors::clock::{self, Millis};
-use vandamme_actors::history::{Dimension, HistoryError, HistoryHandle, Selection, UsageQuery, UsageRow, UsageSums};
+use vandamme_actors::history::{
+    Dimension, HistoryError, HistoryHandle, Selection, UsageQuery, UsageRow, UsageSums,
+};
 use vandamme_actors::settings::Metrics;
 
 use self::chart::{Chart, Metric};
