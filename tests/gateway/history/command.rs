@@ -52,6 +52,23 @@ fn usage_is_printed_with_and_without_a_gateway() {
     }
 }
 
+/// Requirement: a gateway whose keys the configuration does not have does not keep its own user from the usage.
+#[test]
+fn usage_is_printed_also_if_only_clients_have_keys() {
+    let upstream = Upstream::openai();
+    let (setup, _) = before(&upstream);
+    let hash = "2edc636c3bdb33cfe99acf96a95642c64f5e52a248e14156002b00e5e36db6c5";
+    let gateway = setup.toml(&format!("[client-keys]\nalice = {{ hash = \"sha256:{hash}\" }}")).start();
+    let call = gateway.messages(&whole_prompt("alpha", "hi")).header("x-api-key", "wine-alice-0123456789");
+    assert_eq!(call.reply().status(), 200);
+    crate::support::await_that("the request is written", || {
+        let (code, table, _) = run(&gateway, &["--by", "client"]);
+        code == Some(0) && table.contains("alice")
+    });
+    let (_, _, errors) = run(&gateway, &[]);
+    assert!(errors.contains("status 401") && errors.contains("reading the database instead"), "{errors}");
+}
+
 /// Requirement: errors say what is wrong and what to do.
 #[test]
 fn errors_of_usage_are_explained() {
