@@ -23,6 +23,7 @@ mod key_text;
 mod layer;
 mod limits;
 mod listener_tls;
+mod log_settings;
 mod middleware;
 mod model_page;
 mod near_misses;
@@ -48,7 +49,6 @@ mod vendor_variables;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use log::LevelFilter;
 use vandamme_actors::routing::{Lists, Routes};
 use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Metrics, Settings};
@@ -72,6 +72,7 @@ use key_text::KeyFinding;
 use layer::{Layer, LocatedText, Section};
 pub use listener_tls::ListenerTls;
 pub(crate) use listener_tls::{BUFFER as TLS_BUFFER, fingerprint};
+pub use log_settings::LogSettings;
 pub(crate) use near_misses::near_provider;
 pub(crate) use otlp::{OtlpConfig, Sampler, SemanticNames};
 pub use overrides::{ForSessions, Overrides, Verbose};
@@ -86,11 +87,7 @@ pub struct Config {
     pub host: String,
     /// Zero takes any free port; only the command line can set it.
     pub port: u16,
-    pub log_level: LevelFilter,
-    /// As people know it: DEBUG, INFO, WARNING, ERROR or CRITICAL.
-    pub log_level_word: String,
-    /// `text`, `json` or `journald`.
-    pub log_format: String,
+    pub log: LogSettings,
     /// The key that clients must send; `None` for a gateway without one.
     pub proxy_api_key: Option<ApiKey>,
     /// The hashes of all keys that open the gateway.
@@ -324,8 +321,6 @@ impl<'a> LayerReading<'a> {
     fn config(&mut self, merged: &Layer) -> Option<Config> {
         let root = merged.root();
         let listener = ListenAddress::new(root)?;
-        let log_level_word = root.text("log-level")?.text.to_owned();
-        let log_format = root.text("log-format")?.text.to_owned();
         let limits = limits::build(root.section("limits"));
         let limits = limits.map_err(|error| self.report.error("[limits]", error)).ok()?;
         let proxies = self.proxies();
@@ -373,9 +368,7 @@ impl<'a> LayerReading<'a> {
         let mut config = Config {
             host: listener.host,
             port: listener.port,
-            log_level: overrides::level(&log_level_word),
-            log_level_word,
-            log_format,
+            log: LogSettings::new(root)?,
             proxy_api_key,
             access,
             settings,

@@ -14,6 +14,7 @@
 //!
 //! The ledger also writes one log line for each request, so that worker threads format no text.
 
+mod call_record;
 mod exported;
 mod histogram;
 mod in_flight;
@@ -31,13 +32,14 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, Supervised};
 use vandamme_protocol::vocabulary::Usage;
 
+pub use self::call_record::CallRecord;
 pub use self::exported::ExportedTotals;
 pub(crate) use self::exported::ImportTotals;
 pub use self::histogram::Histogram;
 pub(crate) use self::in_flight::InFlight;
 pub use self::in_flight::{Active, RequestSummary};
 use self::interval::Interval;
-pub use self::record::{CallRecord, FinishedRequest, Record, RequestEnd};
+pub use self::record::{FinishedRequest, Record, RequestEnd};
 pub(crate) use self::slot::{EventQueue, LedgerSlot};
 use self::slot::{SavedTotals, SlotAccess};
 pub use self::totals::{RequestTotals, Rows, Totals};
@@ -60,8 +62,8 @@ const BATCH_DELAY: Duration = Duration::from_millis(20);
 /// The actor that owns the totals, the traces and the list of requests in flight.
 pub struct Ledger {
     totals: SavedTotals,
-    traces: Traces,
     interval: Interval,
+    traces: Traces,
     running: HashMap<Arc<str>, Arc<InFlight>>,
     slot: SlotAccess,
 }
@@ -108,8 +110,8 @@ pub(crate) fn start(thread: &dyn ActorThread, slot: &LedgerSlot) -> Addr<Ledger>
     let slot = slot.take_over();
     panic_guard::start(thread, "ledger", MAILBOX, move || Ledger {
         totals: slot.saved(),
-        traces: Traces::default(),
         interval: Interval::default(),
+        traces: Traces::default(),
         running: HashMap::new(),
         slot,
     })
@@ -123,13 +125,13 @@ impl Ledger {
                 LedgerEvent::Started(id, in_flight) => drop(self.running.insert(id, in_flight)),
                 LedgerEvent::Finished(record) => {
                     self.running.remove(&record.request_id);
+                    self.summarise(&record);
                     let now = clock::wall();
                     self.totals.own.count(&record, now);
                     has_counted = true;
                     self.traces.keep(&record, now);
                     let failed = matches!(record.end, RequestEnd::Failed { .. });
                     Self::log(&record, if failed { log::Level::Warn } else { log::Level::Info });
-                    self.summarise(&record);
                     self.slot.publish(FinishedRequest { record: *record, ended: now, cost: None });
                 }
                 LedgerEvent::LogOnly(record) => Self::log(&record, log::Level::Debug),
@@ -142,23 +144,6 @@ impl Ledger {
 
     fn active(&self) -> Vec<Active> {
         self.running.iter().map(|(id, in_flight)| in_flight.snapshot(id)).collect()
-    }
-
-    /// Logs the sums of an interval with its last request.
-    fn summarise(&mut self, record: &Record) {
-        self.interval.count(record);
-        let Some(past) = self.interval.take(self.slot.queue().summary_interval()) else { return };
-        log::info!(
-            REQUESTS = past.requests,
-            FAILED = past.failed,
-            CANCELLED = past.cancelled,
-            INPUT_TOKENS = past.usage.input,
-            OUTPUT_TOKENS = past.usage.output,
-            CACHE_READ_TOKENS = past.usage.cache_read,
-            CACHE_CREATION_TOKENS = past.usage.cache_creation,
-            BUSIEST = past.busiest().as_str();
-            "{}", past.summary()
-        );
     }
 
     fn log(record: &Record, level: log::Level) {
@@ -176,7 +161,7 @@ impl Ledger {
             [] => String::new(),
             left => format!(" after={}", left.join(",")),
         };
-        let Usage { input, output, cache_read, cache_creation, cache_creation_1h, reasoning } = record.usage;
+        let Usage { input, output, cache_read, cache_creation, .. } = record.usage;
         let line = format!(
             "{} {} -> {route} {} {delivery} {:.3}s{client} calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}",
             record.request_id,
@@ -185,13 +170,8 @@ impl Ledger {
             record.elapsed.as_secs_f64(),
             record.upstream_calls,
         );
-        let (error, line) = match &record.end {
-            RequestEnd::Succeeded => ("", line),
-            RequestEnd::Cancelled => ("", format!("{line} client disconnected")),
-            RequestEnd::Failed { kind, message } => (*kind, format!("{line} {kind}: {}", printable(message))),
-        };
+        let (error, line) = with_end(line, &record.end);
         let request = &record.request;
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         // The fields of the journal and of JSON. They repeat parts of the line.
         log::log!(
             level,
@@ -210,20 +190,46 @@ impl Ledger {
             UPSTREAM_STATUS = record.calls.last().and_then(|call| call.status),
             ERROR_TYPE = error,
             STOP_REASON = record.stop_reason.as_deref(),
-            DURATION_MS = millis(record.elapsed),
-            FIRST_EVENT_MS = record.first_event.map(millis),
+            DURATION_MS = clock::millis(record.elapsed),
+            FIRST_EVENT_MS = record.first_event.map(clock::millis),
+            REASONING_TOKENS = record.usage.reasoning,
+            CACHE_CREATION_1H_TOKENS = record.usage.cache_creation_1h,
+            TOOL_CALLS = record.tool_calls,
+            REQUEST_BYTES = request.size,
+            REPLY_BYTES = record.reply_size,
             UPSTREAM_CALLS = record.upstream_calls,
             INPUT_TOKENS = input,
             OUTPUT_TOKENS = output,
-            REASONING_TOKENS = reasoning,
             CACHE_READ_TOKENS = cache_read,
-            CACHE_CREATION_TOKENS = cache_creation,
-            CACHE_CREATION_1H_TOKENS = cache_creation_1h,
-            TOOL_CALLS = record.tool_calls,
-            REQUEST_BYTES = request.size,
-            REPLY_BYTES = record.reply_size;
+            CACHE_CREATION_TOKENS = cache_creation;
             "{line}"
         );
+    }
+
+    /// Logs the sums of an interval once its last request has ended, before that request's own line.
+    fn summarise(&mut self, record: &Record) {
+        self.interval.count(record);
+        let Some(past) = self.interval.take(self.slot.queue().summary_interval()) else { return };
+        log::info!(
+            REQUESTS = past.requests,
+            FAILED = past.failed,
+            CANCELLED = past.cancelled,
+            INPUT_TOKENS = past.usage.input,
+            OUTPUT_TOKENS = past.usage.output,
+            CACHE_READ_TOKENS = past.usage.cache_read,
+            CACHE_CREATION_TOKENS = past.usage.cache_creation,
+            BUSIEST = past.busiest().as_str();
+            "{}", past.summary()
+        );
+    }
+}
+
+/// The error's type, empty if there is none, and the line with the request's end.
+fn with_end(line: String, end: &RequestEnd) -> (&'static str, String) {
+    match end {
+        RequestEnd::Succeeded => ("", line),
+        RequestEnd::Cancelled => ("", format!("{line} client disconnected")),
+        RequestEnd::Failed { kind, message } => (*kind, format!("{line} {kind}: {}", printable(message))),
     }
 }
 

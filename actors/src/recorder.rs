@@ -96,7 +96,11 @@ impl RequestRecorder {
 
     /// The call has this outcome.
     pub fn call_ended(&self, outcome: Outcome) {
-        self.in_flight.call_ended(outcome.label(), outcome != Outcome::Answered);
+        if matches!(outcome, Outcome::Answered | Outcome::Cancelled) {
+            self.in_flight.call_ended(outcome.label());
+        } else {
+            self.in_flight.call_failed(outcome.label());
+        }
     }
 
     /// The client is sent the first event of its reply, or the head of a whole reply.
@@ -144,7 +148,7 @@ impl Drop for RequestRecorder {
         }
         record.status = self.in_flight.early_status().unwrap_or(record.status);
         // A call without an outcome ended with the request.
-        self.in_flight.call_ended(Outcome::Cancelled.label(), false);
+        self.in_flight.call_ended(Outcome::Cancelled.label());
         record.calls = self.in_flight.calls();
         record.first_event = self.in_flight.first_event();
         record.reply_size = self.in_flight.reply_size();
@@ -159,5 +163,60 @@ impl Drop for RequestRecorder {
             // At most one wake-up is pending; sending it must never block.
             registry.ledger.do_send(WakeUp);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use actix_rt::time::timeout;
+
+    use super::*;
+    use crate::secret::ApiKey;
+    use crate::supervisor::Supervisor;
+    use crate::testing::settings;
+
+    fn called(registry: &Snapshot<Registry>) -> RequestRecorder {
+        let mut recorder = RequestRecorder::open("id".into(), registry.clone(), Metrics::Kept);
+        recorder.call_started(&"p".into(), &"m".into(), Api::Messages, ApiKey::new("k").id());
+        recorder
+    }
+
+    /// The record of a request that panics after these steps.
+    async fn record_of_a_panic(steps: impl FnOnce(&RequestRecorder)) -> Record {
+        let (_supervisor, registry) = Supervisor::start_tree(settings(vec![]));
+        let mut finished = registry.load().finished.subscribe();
+        let panicked = catch_unwind(AssertUnwindSafe(|| {
+            let recorder = called(&registry);
+            steps(&recorder);
+            panic!("a test");
+        }));
+        assert!(panicked.is_err());
+        let finished = timeout(Duration::from_secs(20), finished.recv()).await.unwrap().unwrap();
+        finished.record.clone()
+    }
+
+    /// Requirement: a request that panics is recorded as a failure, with the status that its client gets, and with its calls.
+    #[actix_rt::test]
+    async fn a_panic_is_recorded_with_the_calls_before_it() {
+        let record = record_of_a_panic(|recorder| recorder.call_replied(200)).await;
+        assert!(matches!(record.end, RequestEnd::Failed { kind: "api_error", .. }), "{record:?}");
+        assert_eq!((record.status, record.upstream_api), (500, Some(Api::Messages)));
+        let [call] = &record.calls[..] else { panic!("one call: {record:?}") };
+        assert_eq!((call.status, call.outcome), (Some(200), Some("cancelled")));
+        assert!(call.started + call.elapsed <= record.elapsed, "{record:?}");
+    }
+
+    /// Requirement: a client that had its status keeps it.
+    #[actix_rt::test]
+    async fn a_panic_after_an_early_head_keeps_the_status() {
+        let record = record_of_a_panic(|recorder| {
+            let early = recorder.early_reply();
+            early.head_sent(200);
+            early.sent(12);
+        });
+        let record = record.await;
+        assert_eq!((record.status, record.reply_size, record.first_event), (200, 12, None));
     }
 }

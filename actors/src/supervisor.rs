@@ -127,7 +127,6 @@ impl Supervisor {
         let (for_ledger, for_catalog) = (start_thread(), start_thread());
         let for_signatures = start_thread();
         let ledger = LedgerSlot::default();
-        ledger.queue().set_summary_interval(settings.log_summary_interval);
         let disk = Catalog::disk(settings.cache.as_deref());
         let catalog = panic_guard::start(&*for_catalog, "catalog", catalog::MAILBOX, {
             let (lists, disk) = (lists.clone(), disk.clone());
@@ -150,6 +149,7 @@ impl Supervisor {
             (ActorName::Catalog, for_catalog),
             (ActorName::SignatureStore, for_signatures),
         ]);
+        ledger.queue().set_summary_interval(settings.log_summary_interval);
         let supervisor = Self {
             settings,
             routes,

@@ -154,7 +154,7 @@ impl Start {
         };
         let is_free = self.takes_any_port();
         let reload = self.reload_on();
-        let (log_target, passed, quiet) = (self.log_target(), self.passed, self.quiet);
+        let (log_target, passed, message) = (self.log_target(), self.passed, self.start_message());
         let overrides = self.overrides();
         let config = match Config::load(&overrides) {
             Ok(config) => config,
@@ -167,18 +167,18 @@ impl Start {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: config.host.clone(),
             port: if is_free { 0 } else { config.port },
-            log_level: config.log_level.to_string(),
-            log_format: config.log_format.clone(),
+            log_level: config.log.level.to_string(),
+            log_format: config.log.format.clone(),
             liveness_seconds: config.settings.limits.worker_liveness.as_secs_f64(),
         };
         // If the master is gone, no order follows.
         let _ = channel.send(&WorkerMessage::Hello(hello), &[], &[]);
         let Some(assignment) = await_start(&channel) else { return Exit::Failed };
         let Assignment { reason, listeners, state } = assignment;
-        let logs = telemetry::start(config.log_level, log_target.with_format(&config.log_format));
+        let logs = telemetry::start(config.log.level, log_target.with_format(&config.log.format));
         // The start message has been printed before the worker failed.
         if reason != StartReason::Respawn {
-            announce(&config, &listeners, passed, quiet);
+            announce(&config, &listeners, passed, message);
         }
         let Ok(reporting) = channel.try_clone() else { return Exit::Internal };
         let supervision = Supervision::Master { channel, state };
@@ -192,7 +192,7 @@ impl Start {
 
     /// Serves without a master.
     fn serve_alone(mut self, program: &Program) -> Exit {
-        let (reload, log_target, quiet) = (self.reload_on(), self.log_target(), self.quiet);
+        let (reload, log_target, message) = (self.reload_on(), self.log_target(), self.start_message());
         let (passed, kept) = match passed_and_kept() {
             Ok(passed) => passed,
             Err(refusal) => return failed(&refusal, Exit::Bind),
@@ -203,13 +203,13 @@ impl Start {
             Ok(config) => config,
             Err(errors) => return report_errors(&errors),
         };
-        let logs = telemetry::start(config.log_level, log_target.with_format(&config.log_format));
+        let logs = telemetry::start(config.log.level, log_target.with_format(&config.log.format));
         telemetry::report_missing_journal();
         let listeners = match passed.map_or_else(|| BoundListeners::new(&config.host, config.port), Ok) {
             Ok(bound) => bound.listeners,
             Err(refusal) => return failed(&refusal, Exit::Bind),
         };
-        announce(&config, &listeners, kept.address(), quiet);
+        announce(&config, &listeners, kept.address(), message);
         let supervision = Supervision::Users;
         let served = serve::serve(listeners, config, Origin { overrides, supervision, reload });
         drop(logs);
@@ -231,6 +231,10 @@ impl Start {
 
     fn log_target(&self) -> LogTarget {
         if self.systemd { LogTarget::Systemd } else { LogTarget::Stderr }
+    }
+
+    fn start_message(&self) -> StartMessage {
+        if self.quiet { StartMessage::LeftOut } else { StartMessage::Printed }
     }
 
     fn overrides(self) -> Overrides {
@@ -256,8 +260,15 @@ fn passed_and_kept() -> Result<(Option<BoundListeners>, PassedSockets), String> 
     Ok((passed, kept))
 }
 
+/// Whether there is a start message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StartMessage {
+    Printed,
+    LeftOut,
+}
+
 /// Prints the start message, or logs it if the log goes to the journal.
-fn announce(config: &Config, listeners: &[TcpListener], passed: Option<SocketAddr>, quiet: bool) {
+fn announce(config: &Config, listeners: &[TcpListener], passed: Option<SocketAddr>, message: StartMessage) {
     let bound: Vec<_> = listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect();
     if passed.is_some() {
         let addresses: Vec<_> = bound.iter().map(ToString::to_string).collect();
@@ -266,7 +277,7 @@ fn announce(config: &Config, listeners: &[TcpListener], passed: Option<SocketAdd
             addresses.join(", ")
         );
     }
-    if quiet {
+    if message == StartMessage::LeftOut {
         return log_warnings(config);
     }
     let Some(&bound) = bound.first() else {

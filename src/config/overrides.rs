@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ::config::ValueKind;
-use log::LevelFilter;
 
 use super::error::Diagnostics;
 use super::file;
@@ -77,15 +76,5 @@ impl Overrides {
         let user = self.home.as_deref().map(file::user_path);
         let given = self.config.as_ref().map(|path| self.working_directory.join(path));
         local.into_iter().chain(user).chain(given).collect()
-    }
-}
-
-/// The level of a word that has been checked.
-pub(super) fn level(word: &str) -> LevelFilter {
-    match word {
-        "DEBUG" => LevelFilter::Debug,
-        "WARNING" => LevelFilter::Warn,
-        "ERROR" | "CRITICAL" => LevelFilter::Error,
-        _ => LevelFilter::Info,
     }
 }

@@ -258,11 +258,13 @@ impl ProxyRun<'_> {
         let (id, provider, model) = (&self.request.id, &lease.provider.name, &lease.model);
         let summary = failed.answer.summary();
         let is_ours = failed.retry == Retry::NextKey && !lease.provider.passthrough;
-        let level = match failed.outcome {
+        let level = if failed.outcome == Outcome::LocalFault {
             // Every request fails so until somebody raises a limit of this machine.
-            Outcome::LocalFault => log::Level::Error,
-            _ if is_ours => log::Level::Warn,
-            _ => log::Level::Info,
+            log::Level::Error
+        } else if is_ours {
+            log::Level::Warn
+        } else {
+            log::Level::Info
         };
         if failed.is_sent {
             let key = lease.key.id();

@@ -1,6 +1,7 @@
 //! The log: its formats, the request's id on every line, the sums of an interval, and the start message.
 
 use std::collections::BTreeMap;
+use std::net::TcpStream;
 use std::thread;
 
 use serde_json::{Value, json};
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::await_that;
 use crate::support::canned::{anthropic, openai};
 use crate::support::client::prompt;
-use crate::support::gateway::{Gateway, MODEL, Setup, whole_prompt};
+use crate::support::gateway::{Gateway, MODEL, Setup, free_port, whole_prompt};
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Upstream};
 
@@ -30,7 +31,7 @@ fn in_json(setup: &Setup) -> Setup {
 #[test]
 fn every_line_is_a_json_object_with_the_fields_of_its_request() {
     let upstream = Upstream::anthropic().always(Answer::events(anthropic::text(&["Hello"])));
-    let gateway = in_json(&Gateway::before(&upstream)).env("OPENAI_TIMEOUTT", "1").start();
+    let gateway = in_json(&Gateway::before(&upstream)).env("FOO_API_KEY", "sk-foo").start();
     let call = gateway.messages(&prompt(MODEL, "hi"));
     let reply =
         call.header("x-claude-code-session-id", "s-1").header("x-claude-code-agent-id", "a-1").reply();
@@ -49,7 +50,7 @@ fn every_line_is_a_json_object_with_the_fields_of_its_request() {
         found.unwrap_or_else(|| panic!("no {words}: {lines:#?}"))
     };
     message("listens on http://127.0.0.1:");
-    assert_eq!(message("OPENAI_TIMEOUTT")["level"], "warn");
+    assert_eq!(message("FOO_BASE_URL")["level"], "warn");
     let of_request: Vec<_> = lines.iter().filter(|line| line["request_id"] == *id).collect();
     assert_eq!(of_request.len(), 1, "one line for a request: {lines:#?}");
     let line = of_request[0];
@@ -79,16 +80,14 @@ fn an_unknown_format_is_refused() {
 /// reply.
 #[test]
 fn lines_of_concurrent_requests_have_their_own_ids() {
-    let one = Upstream::openai().always(Answer::json(503, openai::error("busy", "x", "y")));
-    let two = Upstream::openai().always(Answer::json(200, openai::whole("hi")));
-    let setup = Gateway::bare().env("MAX_RETRIES", "0").toml("[one]\nfallbacks = [\"two\"]");
-    let gateway = in_json(&setup.provider("one", &one).provider("two", &two)).start();
+    let upstream = Upstream::openai().refusing("sk-refused").always(Answer::json(200, openai::whole("hi")));
+    let gateway = in_json(&Gateway::before(&upstream).keys(["sk-refused", "sk-test"])).start();
     let ids: BTreeMap<String, String> = thread::scope(|scope| {
         let ask = |number: usize| {
-            let model = format!("one:m-{number}");
+            let model = format!("m-{number}");
             let reply = gateway.messages(&whole_prompt(&model, "hi")).reply();
             assert_eq!(reply.status(), 200, "{reply}");
-            (format!("m-{number}"), id(&reply).to_owned())
+            (model, id(&reply).to_owned())
         };
         let asked: Vec<_> = (0..100).map(|number| scope.spawn(move || ask(number))).collect();
         asked.into_iter().map(|asked| asked.join().expect("a reply")).collect()
@@ -201,7 +200,7 @@ fn the_start_message_fits_a_terminal_and_can_be_left_out() {
             format!("https://p{number}.example.com/a/long/path/of/an/api/v1"),
         )
     });
-    let gateway = setup.env("P0_TIMEOUTT", "1").start();
+    let gateway = setup.start();
     let address = gateway.address;
     let log = gateway.stop();
     let message: Vec<_> =
@@ -213,10 +212,16 @@ fn the_start_message_fits_a_terminal_and_can_be_left_out() {
     assert!(!log.contains('\x1b'), "{log}");
 
     let quiet =
-        Gateway::bare().env("OPENAI_API_KEY", "sk-test").env("OPENAI_TIMEOUTT", "1").argument("--quiet");
-    let log = quiet.start().stop();
+        Gateway::bare().env("OPENAI_API_KEY", "sk-test").env("FOO_API_KEY", "sk-foo").argument("--quiet");
+    let port = free_port();
+    let run = quiet.run(port);
+    // The harness waits for a start message.
+    await_that("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let gateway = Gateway { run, address: ([127, 0, 0, 1], port).into() };
+    assert_eq!(gateway.get("/health").status(), 200);
+    let log = gateway.stop();
     assert!(!log.contains("listens on") && !log.contains("Claude Code"), "{log}");
-    let warned = log.lines().find(|line| line.contains("OPENAI_TIMEOUTT")).expect("the warning");
+    let warned = log.lines().find(|line| line.contains("FOO_BASE_URL")).expect("the warning");
     assert!(warned.contains(" WARN "), "{log}");
     assert!(log.lines().all(|line| line.starts_with("20")), "{log}");
 }

@@ -164,14 +164,21 @@ impl InFlight {
         }
     }
 
-    /// The last call has this outcome. The time of a failure is the time until then.
-    pub(crate) fn call_ended(&self, outcome: &'static str, failed: bool) {
-        if let Some((call, target)) = self.last_call() {
-            if failed || call.elapsed.load(Ordering::Relaxed) == 0 {
-                call.elapsed.store(stored(self.elapsed().saturating_sub(target.started)), Ordering::Relaxed);
-            }
-            call.outcome.get_or_init(|| outcome);
+    /// The last call has this outcome.
+    pub(crate) fn call_ended(&self, outcome: &'static str) {
+        let Some((call, target)) = self.last_call() else { return };
+        if call.elapsed.load(Ordering::Relaxed) == 0 {
+            call.elapsed.store(stored(self.elapsed().saturating_sub(target.started)), Ordering::Relaxed);
         }
+        call.outcome.get_or_init(|| outcome);
+    }
+
+    /// The last call has failed with this outcome. Its time is the time until now.
+    pub(crate) fn call_failed(&self, outcome: &'static str) {
+        if let Some((call, _)) = self.last_call() {
+            call.elapsed.store(0, Ordering::Relaxed);
+        }
+        self.call_ended(outcome);
     }
 
     fn last_call(&self) -> Option<(&Call, &CallTarget)> {
@@ -330,12 +337,12 @@ mod tests {
     fn every_call_is_kept_in_order() {
         let in_flight = InFlight::start();
         in_flight.call_replied(500);
-        in_flight.call_ended("lost", true);
+        in_flight.call_failed("lost");
         assert_eq!(in_flight.calls(), []);
 
         in_flight.call_started(&"p".into(), &"m".into(), key());
         in_flight.call_replied(429);
-        in_flight.call_ended("rate limited", true);
+        in_flight.call_failed("rate limited");
         in_flight.call_started(&"q".into(), &"n".into(), key());
         in_flight.call_replied(200);
 
@@ -345,7 +352,7 @@ mod tests {
         assert_eq!(seen, [("p", "m", Some(429), Some("rate limited")), ("q", "n", Some(200), None)]);
         assert!(calls[1].started >= calls[0].started + calls[0].elapsed && calls[1].key == Some(key()));
 
-        in_flight.call_ended("answered", false);
+        in_flight.call_ended("answered");
         assert_eq!(in_flight.calls()[1].elapsed, calls[1].elapsed, "the time of the head");
         assert_eq!(in_flight.calls()[1].outcome, Some("answered"));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vandamme_protocol::vocabulary::Usage;
 
-use super::RequestSummary;
+use super::{CallRecord, RequestSummary};
 use crate::clock::Millis;
 use crate::cost::Cost;
 use crate::secret::KeyId;
@@ -53,23 +53,6 @@ pub struct Record {
     pub first_event: Option<Duration>,
     pub elapsed: Duration,
     pub end: RequestEnd,
-}
-
-/// One call to an upstream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallRecord {
-    pub provider: Arc<str>,
-    /// The provider's name of the model.
-    pub model: Arc<str>,
-    pub key: Option<KeyId>,
-    /// The upstream's status; `None` if no reply came.
-    pub status: Option<u16>,
-    /// [`Outcome::label`](crate::outcome::Outcome::label), `None` while the call runs.
-    pub outcome: Option<&'static str>,
-    /// From the request's start to the start of the call.
-    pub started: Duration,
-    /// From the start of the call to its reply's head or to its failure.
-    pub elapsed: Duration,
 }
 
 /// A request that has ended, as the ledger publishes it.

@@ -43,7 +43,6 @@ impl Supervisor {
             changed.push(name);
         }
         old.catalog.do_send(ForgetProvider(changed));
-        old.event_queue.set_summary_interval(settings.log_summary_interval);
         self.routes = Arc::new(Routes::new(&settings, self.lists.clone()));
         self.registry.store(Registry {
             ledger: old.ledger.clone(),
@@ -57,6 +56,7 @@ impl Supervisor {
             // The generation stays the same: no actor was replaced, so every pending request gets its answer.
             generation: old.generation,
         });
+        old.event_queue.set_summary_interval(settings.log_summary_interval);
         self.settings = settings;
         self.warm();
     }

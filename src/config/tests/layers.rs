@@ -1,5 +1,7 @@
 //! The layers: files, variables and defaults, and which of them wins.
 
+use log::LevelFilter;
+
 use super::*;
 
 /// Deviates from the original ("Start with one key and stock defaults (BUG-13, 4). 2. `!literal` (1). 3. Default
@@ -11,7 +13,7 @@ fn one_key_and_the_defaults_are_enough_to_start() {
     let config = Machine::with(&[("OPENAI_API_KEY", "k")]).load();
 
     assert_eq!((config.host.as_str(), config.port), ("127.0.0.1", 8082));
-    assert_eq!((config.log_level, config.log_level_word.as_str()), (LevelFilter::Info, "INFO"));
+    assert_eq!((config.log.level, config.log.level_word.as_str()), (LevelFilter::Info, "INFO"));
     assert!(config.proxy_api_key.is_none() && config.warnings.is_empty(), "{:?}", config.warnings);
     assert_eq!(names(&config), ["openai"]);
     assert_eq!(config.settings.default_provider.as_deref(), Some("openai"));

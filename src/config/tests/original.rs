@@ -12,7 +12,7 @@ fn words_for_yes_and_for_a_level_are_accepted_in_any_case() {
         let config = Machine::with(&[("MODELS_CACHE_ENABLED", word)]).load();
         assert_eq!(config.settings.cache.is_some(), kept, "{word}");
     }
-    assert_eq!(Machine::with(&[("LOG_LEVEL", "debug")]).load().log_level_word, "DEBUG");
+    assert_eq!(Machine::with(&[("LOG_LEVEL", "debug")]).load().log.level_word, "DEBUG");
 }
 
 /// Deviates from the original ("Given `STREAMING_READ_TIMEOUT_SECONDS` unset, then streams have no read timeout;

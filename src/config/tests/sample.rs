@@ -56,5 +56,5 @@ fn the_sample_file_has_every_key_and_no_other() {
 
     let stock = Machine::new().load();
     assert_eq!(config.settings.limits, stock.settings.limits, "it shows the built-in values");
-    assert_eq!((config.host, config.port, config.log_level), (stock.host, stock.port, stock.log_level));
+    assert_eq!((config.host, config.port, config.log), (stock.host, stock.port, stock.log));
 }

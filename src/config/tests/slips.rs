@@ -223,7 +223,7 @@ fn an_empty_variable_counts_as_not_set() {
     let config = machine.load();
     assert!(config.warnings.is_empty(), "{:?}", config.warnings);
     assert_eq!(config.settings.limits, stock.settings.limits);
-    assert_eq!((config.host, config.port, config.log_level), (stock.host, stock.port, stock.log_level));
+    assert_eq!((config.host, config.port, config.log), (stock.host, stock.port, stock.log));
     let machine =
         Machine::with(&[OPENAI]).file("work/.env", "PORT=\nLOG_LEVEL=''\n").variable("MAX_RETRIES", " \t");
     assert!(machine.warnings().is_empty() && machine.load().port == 8082);
