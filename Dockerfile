@@ -33,13 +33,14 @@ COPY --from=root --chown=10001:10001 /root-of-image/home/vdm /home/vdm
 COPY --from=root --chown=10001:10001 /root-of-image/var/lib/vdm /var/lib/vdm
 USER 10001:10001
 # Mount vandamme-config.toml or .env here. The image also works with a read-only root file system: only /tmp (control socket)
-# and /var/lib/vdm (models cache) are written.
+# and /var/lib/vdm (models cache, history) are written.
 WORKDIR /home/vdm
 # A published port needs a listener that is reachable from outside of the container.
 ENV HOST=0.0.0.0
 ENV HOME=/home/vdm
 ENV PATH=/usr/local/bin
 ENV CACHE_DIR=/var/lib/vdm/cache
+ENV VDM_STATE_DIR=/var/lib/vdm/state
 VOLUME ["/var/lib/vdm"]
 EXPOSE 8082
 STOPSIGNAL SIGTERM

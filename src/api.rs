@@ -26,8 +26,11 @@ mod report;
 mod routes;
 mod running_totals;
 mod test_connection;
+mod top;
 mod top_models;
+mod ui;
 mod unmatched;
+mod viewer;
 mod welcome;
 
 use std::future::Future;
@@ -44,6 +47,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use self::health::probes;
 use self::routes::{Access, Endpoint};
+use crate::dashboard;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
 
@@ -69,8 +73,20 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::LOGS, || reads(logs::list));
         register(app, &routes::ACTIVE_REQUESTS, || reads(active_requests::list));
         register(app, &routes::ACTIVE_STREAM, || [web::get().to(active_requests::stream::watch)]);
+        register(app, &routes::UI_USAGE, || reads(ui::usage::usage));
+        register(app, &routes::UI_REQUESTS, || reads(ui::requests::list));
+        register(app, &routes::UI_REQUEST, || reads(ui::requests::one));
         register(app, &routes::RELOAD, || [web::post().to(admin::reload)]);
         register(app, &routes::RESET_HEALTH, || [web::post().to(admin::reset_health)]);
+        register(app, &routes::CANCEL_REQUEST, || [web::post().to(admin::cancel_request)]);
+        register(app, &routes::UI_TOP, || reads(top::report));
+        register(app, &routes::DASHBOARD, || reads(dashboard::page));
+        register(app, &routes::DASHBOARD_ASSET, || reads(dashboard::asset));
+        register(app, &routes::LOGIN, login);
+        register(app, &routes::LOGOUT, || [web::post().to(dashboard::log_out)]);
+        register(app, &routes::DASHBOARD_PAGE, || reads(dashboard::page));
+        register(app, &routes::UI_SNAPSHOT, || reads(dashboard::snapshot));
+        register(app, &routes::UI_STREAM, || [web::get().to(dashboard::follow)]);
         // After the paths of requests. An id may contain slashes: `vendor/model`.
         register(app, &routes::MODEL, || reads(models::one));
         register(app, &routes::WELCOME, || {
@@ -99,10 +115,17 @@ fn register<const N: usize>(
         let resource = resource.default_service(wrong_method);
         match endpoint.access {
             Access::Admin => app.service(resource.wrap(from_fn(admin::require_key))),
+            Access::Dashboard => app.service(resource.wrap(from_fn(viewer::require))),
             // Their handlers check, in the words of the client's API.
             Access::Open | Access::Serve | Access::Read => app.service(resource),
         };
     }
+}
+
+/// The login form, and what it sends.
+fn login() -> [Route; 3] {
+    let [get, head] = reads(dashboard::form);
+    [get, head, web::post().to(dashboard::log_in)]
 }
 
 /// The same handler for GET and HEAD.

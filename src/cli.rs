@@ -3,9 +3,12 @@
 mod aliases;
 mod completions;
 mod configuration;
+mod dashboard;
 mod embedded;
 pub mod exit_code;
 mod explain;
+mod gateway_call;
+mod gateway_client;
 mod gateway_tls;
 mod health;
 mod health_reset;
@@ -19,7 +22,9 @@ mod setup;
 mod summary;
 mod table;
 mod test;
+mod top;
 mod upstream;
+mod usage;
 mod wrap;
 
 use std::ffi::OsString;
@@ -66,6 +71,12 @@ enum Command {
     /// Check the health of a gateway or its providers.
     #[command(subcommand, arg_required_else_help = true)]
     Health(HealthCommand),
+    /// Print a link that opens the dashboard of the running gateway, and open it in a browser.
+    Dashboard(dashboard::DashboardArgs),
+    /// Show usage and cost by model, provider, key, client, session or day.
+    Usage(usage::UsageArgs),
+    /// Show live what a running gateway does.
+    Top(top::Top),
     /// Make keys for clients.
     #[command(subcommand, arg_required_else_help = true)]
     Key(key::KeyCommand),
@@ -132,6 +143,9 @@ impl Command {
             Self::Health(HealthCommand::Server(server)) => server.run(),
             Self::Health(HealthCommand::Reset(reset)) => reset.run(),
             Self::Health(HealthCommand::Upstream(upstream)) => upstream.run(),
+            Self::Dashboard(dashboard) => dashboard.run(),
+            Self::Top(top) => top.run(),
+            Self::Usage(usage) => usage.run(),
             Self::Key(key) => key.run(),
             Self::Completions(completions) => completions.run(),
             Self::Man(manual) => manual.run(),

@@ -17,6 +17,7 @@ mod fallbacks;
 mod file;
 mod fixups;
 mod headers;
+mod history;
 mod input_checks;
 mod key_files;
 mod key_text;
@@ -31,6 +32,7 @@ mod other_programs;
 mod otlp;
 mod overrides;
 mod pem_files;
+mod prices;
 mod profiles;
 mod provenance;
 mod provider_tls;
@@ -331,7 +333,7 @@ impl<'a> LayerReading<'a> {
         let mut builder = Builder::new(&self.layers, merged, &listener, &self.variables);
         builder.directory.clone_from(&self.overrides.working_directory);
         builder.build_all();
-        let demo = DemoMode::new(root.flag("demo"), &builder, &listener);
+        let demo = builder.demo_mode(root.flag("demo"));
         let default_provider = builder.default_provider(demo);
         builder.warn_of_variables(&self.variables);
         if !access.are_required() && !listener.is_loopback() {
@@ -345,6 +347,7 @@ impl<'a> LayerReading<'a> {
         let top_models = builder.top_models(&self.overrides.working_directory);
         self.report.errors.append(&mut builder.errors);
         let settings = Settings {
+            prices: builder.prices(root),
             keyless: builder.keyless(),
             providers: builder.registered,
             partial: builder.partial,
@@ -360,6 +363,7 @@ impl<'a> LayerReading<'a> {
                 .and_then(|count| count.try_into().ok())?,
             active_stream: root.flag("active-requests-stream")?,
             cache: self.cache(root),
+            history: history::file(root, self.overrides),
             top_models,
             limits,
         };

@@ -89,6 +89,7 @@ pub fn provider(base_url: &str) -> ProviderSettings {
         middleware: Chain::default(),
         models_url: None,
         model_page: None,
+        cache_diagnostics: false,
         tls: None,
     }
 }

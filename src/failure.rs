@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use vandamme_actors::excerpt;
+use vandamme_actors::ledger::{CANCELLED_MESSAGE, RequestEnd};
 use vandamme_actors::provider::{LeaseRefusal, NoLease};
 use vandamme_actors::routing::Unroutable;
 use vandamme_protocol::fault::Fault;
@@ -14,6 +15,9 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 /// After a longer wait than this, in seconds, clients are advised not to retry: Claude Code gives up beyond it.
 pub(crate) const LONGEST_RETRY: u64 = 60;
+/// The status of a request that an operator has cancelled. Clients repeat a 5xx by themselves, even those that ignore
+/// `x-should-retry`; they do not repeat this one.
+pub(crate) const CANCELLED: u16 = 499;
 /// The longest wait, in seconds, that a client gets when the gateway itself is busy.
 const BUSY_WAIT: u64 = 5;
 
@@ -34,6 +38,8 @@ pub(crate) enum Failure {
     Malformed(String),
     /// The gateway is shutting down.
     Stopping,
+    /// An operator has cancelled the request.
+    Cancelled,
     /// The gateway panicked.
     Panicked,
 }
@@ -96,6 +102,7 @@ impl Failure {
             | Self::NoClientKey(_)
             | Self::Malformed(_)
             | Self::Stopping
+            | Self::Cancelled
             | Self::Panicked => 0,
         };
         match self.status() {
@@ -130,7 +137,7 @@ impl Failure {
             Self::Upstream(answer) => answer.fault.kind,
             Self::NoClientKey(_) => ErrorKind::Authentication,
             Self::Malformed(_) => ErrorKind::InvalidRequest,
-            Self::NoAnswer | Self::Stopping | Self::Panicked => ErrorKind::Api,
+            Self::NoAnswer | Self::Stopping | Self::Cancelled | Self::Panicked => ErrorKind::Api,
         }
     }
 
@@ -146,7 +153,23 @@ impl Failure {
             Self::NoClientKey(_) => 401,
             Self::Malformed(_) => 400,
             Self::NoAnswer | Self::Stopping => 503,
+            Self::Cancelled => CANCELLED,
             Self::Panicked => 500,
+        }
+    }
+
+    /// How a request ends that fails so.
+    pub(crate) fn end(&self) -> RequestEnd {
+        match self {
+            Self::Cancelled => RequestEnd::cancelled_by_operator(),
+            Self::Unroutable(_)
+            | Self::NoLease(_)
+            | Self::NoAnswer
+            | Self::Upstream(_)
+            | Self::NoClientKey(_)
+            | Self::Malformed(_)
+            | Self::Stopping
+            | Self::Panicked => RequestEnd::Failed { kind: self.kind().anthropic(), message: self.message() },
         }
     }
 
@@ -174,6 +197,7 @@ impl Failure {
             ),
             Self::Malformed(message) => message.clone(),
             Self::Stopping => "the gateway is shutting down".to_owned(),
+            Self::Cancelled => CANCELLED_MESSAGE.to_owned(),
             Self::Panicked => "internal gateway error".to_owned(),
         }
     }

@@ -1,7 +1,9 @@
 //! The running gateway: its assembly, and what its threads share.
 
+mod cancel;
 mod counters;
 mod health_reset;
+mod history;
 mod live_config;
 mod liveness;
 
@@ -24,12 +26,15 @@ use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::supervisor::{Reconfigure, Supervisor};
 use vandamme_actors::upstream::ConnectionSettings;
 
+pub(crate) use self::cancel::NotCancelled;
 pub(crate) use self::counters::{Bound, Counters};
 use self::live_config::ConfiguredKeys;
 pub(crate) use self::live_config::LiveConfig;
 use crate::config::{Config, DemoMode, ListenerTls, Sampler};
 use crate::demo::{self, Demo};
 use crate::failure::Failure;
+use crate::live::Live;
+use crate::login::Logins;
 use crate::process::control::Reloaded;
 use crate::single_flight::SingleFlight;
 
@@ -54,6 +59,10 @@ pub(crate) struct Gateway {
     pub(crate) listings: SingleFlight<ListingKey, Result<Listing, Failure>>,
     /// The check of `GET /health/live` that runs now.
     pub(crate) liveness: SingleFlight<(), Vec<String>>,
+    /// The last hour of requests.
+    pub(crate) last_hour: Arc<Live>,
+    /// The sessions of the dashboard.
+    pub(crate) logins: Logins,
     /// The demo provider. Once started it stays, since requests to it may be in flight.
     demo: Mutex<Option<Demo>>,
     pub(crate) counters: Counters,
@@ -125,6 +134,8 @@ impl Gateway {
             failures: RecentFailures::default(),
             listings: SingleFlight::default(),
             liveness: SingleFlight::default(),
+            last_hour: Arc::new(Live::new()),
+            logins: Logins::default(),
             demo: Mutex::new(demo),
             counters: Counters::default(),
             sampler,
@@ -168,6 +179,8 @@ impl Gateway {
     pub(crate) async fn export_state(&self) -> Vec<u8> {
         let registry = self.registry.load();
         let state = ExportedState::read(&registry, STATE_PATIENCE).await;
+        // The ledger has answered, so all requests that have ended are in the queue.
+        self.flush_history().await;
         let bytes = state.to_bytes().inspect_err(|error| log::warn!("no state is carried over: {error}"));
         bytes.unwrap_or_default()
     }
@@ -186,6 +199,7 @@ impl Gateway {
     /// Called once, before the first request.
     pub(crate) fn listens(&self, listener: Listener) {
         self.listener.get_or_init(|| listener);
+        self.last_hour.watch(&self.registry);
     }
 
     /// The reloads that are ordered over HTTP from now on. Called once.

@@ -263,6 +263,7 @@ impl Master {
             WorkerMessage::Status(status) => self.answer_status(*status),
             WorkerMessage::Reloaded(reply) => self.answer_reload(reply),
             WorkerMessage::HealthReset(reply) => self.answer_reset(reply),
+            WorkerMessage::DashboardLink(reply) => self.answer_link(reply),
             WorkerMessage::State => {
                 if role == Role::Serving {
                     self.state = attachment;

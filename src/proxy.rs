@@ -4,6 +4,7 @@ mod address;
 mod affinity;
 mod attempt;
 mod buffered;
+mod cache_diagnostics;
 mod classify;
 mod content_type;
 mod count_tokens;
@@ -39,7 +40,7 @@ use vandamme_actors::ledger::RequestSummary;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::routing::Route;
 use vandamme_actors::settings::Api;
-use vandamme_protocol::request::{RequestHead, Streaming};
+use vandamme_protocol::request::{PromptPrefix, RequestHead, Streaming};
 use vandamme_protocol::trace_context::RequestSpan;
 
 use crate::caller::Caller;
@@ -78,6 +79,7 @@ pub(crate) struct ProxyRequest {
 impl ProxyRequest {
     /// The request as the ledger records it.
     pub(crate) fn summary(&self, live: &LiveConfig) -> RequestSummary {
+        let session = session::session(self, live);
         RequestSummary {
             model: (*self.head.model).into(),
             streamed: self.head.delivery == Streaming::Yes,
@@ -86,9 +88,10 @@ impl ProxyRequest {
             size: self.body.len(),
             client: self.caller.as_ref().and_then(|caller| caller.name.clone()),
             api: Some(self.api),
-            session: session::session(self, live),
             agent: session::agent(self, live),
             span: self.span.clone(),
+            prefix: session.as_ref().and_then(|_| PromptPrefix::read(&self.body)).map(Arc::new),
+            session,
         }
     }
 

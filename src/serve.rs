@@ -108,6 +108,7 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     let address = first.local_addr().map_err(|error| format!("the listener has no address: {error}"))?;
     gateway.listens(Listener { address, host });
     let exporter = otlp.map(|config| otlp::start(config, gateway.clone().into_inner()));
+    gateway.start_history();
     let descriptors = Descriptors::raise(&limits);
     let limiter = Arc::new(ConnectionLimiter::new(descriptors.connections()));
     let mut commands = Commands::open(origin.supervision, &gateway, address, changes).await?;
@@ -145,6 +146,7 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     if let Some(exporter) = exporter {
         exporter.flush().await;
     }
+    gateway.end_history().await;
     Ok(ending)
 }
 

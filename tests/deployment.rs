@@ -119,6 +119,13 @@ fn the_container_is_confined_everywhere() {
     );
 }
 
+/// Checklist 55: `docker compose up` keeps caches and history in a volume.
+#[test]
+fn caches_and_history_are_in_the_volume() {
+    assert_lines("Dockerfile", &["ENV CACHE_DIR=/var/lib/vdm/cache", "ENV VDM_STATE_DIR=/var/lib/vdm/state"]);
+    assert!(read("compose.yaml").contains("state:/var/lib/vdm"));
+}
+
 /// Requirement: Compose checks the health in the same way as the image.
 #[test]
 fn compose_and_image_have_one_health_check() {

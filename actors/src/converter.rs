@@ -6,13 +6,15 @@
 //!
 //! Its pump reads all that the upstream has ready, converts it and hands it on as one buffer, and only while the
 //! client's channel has room: that is the backpressure. When a client disconnects, the channel's other end is dropped,
-//! which stops the actor and closes the upstream connection. If the actor panics, the body sees the missing end and sends
+//! which stops the actor and closes the upstream connection. An operator's cancellation does the same, after
+//! `event: error`. If the actor panics, the body sees the missing end and sends
 //! `event: error`.
 
 mod batch;
 mod channel;
 mod clock;
 mod decoded;
+mod early_end;
 mod flow;
 mod guards;
 mod hooks;
@@ -24,20 +26,20 @@ use std::pin::Pin;
 use std::task::{Context as Task, Poll};
 
 use actix::fut::ActorFuture;
-use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context, Handler, Message};
+use actix::{Actor, ActorContext as _, Addr, AsyncContext as _, Context};
 use actix_http::error::PayloadError;
 use actix_rt::time::Instant;
 use bytes::Bytes;
 use futures_util::Stream;
 use vandamme_protocol::convert::ReplySummary;
 use vandamme_protocol::fault::Fault;
-use vandamme_protocol::vocabulary::ErrorKind;
 
 pub use self::batch::Batch;
 pub use self::channel::ReplyBody;
 use self::channel::{ReplySender, channel};
 use self::clock::{Clock, Due};
 pub use self::decoded::content;
+pub use self::early_end::end_replies_here;
 pub use self::flow::{Flow, FlowProgress, Integrity};
 use self::guards::ReplyGuards;
 pub use self::hooks::ReplyHooks;
@@ -92,19 +94,8 @@ struct UpstreamRead {
     has_event: bool,
 }
 
-/// Ends a reply at once, with an error event, because the gateway shuts down.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct EndReply;
-
 thread_local! {
     static HERE: RefCell<(u64, HashMap<u64, Addr<Converter>>)> = RefCell::default();
-}
-
-/// Ends the replies of this thread, each with an error event.
-pub fn end_replies_here() {
-    let addresses: Vec<_> = HERE.with_borrow(|(_, here)| here.values().cloned().collect());
-    addresses.iter().for_each(|converter| converter.do_send(EndReply));
 }
 
 /// Starts a converter on this thread; the answer is the client's body.
@@ -149,6 +140,10 @@ impl Converter {
         while self.phase == ConverterPhase::Streaming {
             if self.client.client_gone() {
                 self.abandon();
+                break;
+            }
+            if self.guards.poll_cancelled(task) {
+                self.cancel();
                 break;
             }
             if self.client.poll_room(task).is_pending() {
@@ -338,19 +333,6 @@ impl Drop for Converter {
         let number = self.number;
         // The thread may be on its way down.
         let _ = HERE.try_with(|here| here.try_borrow_mut().map(|mut here| here.1.remove(&number)));
-    }
-}
-
-impl Handler<EndReply> for Converter {
-    type Result = ();
-
-    fn handle(&mut self, _: EndReply, context: &mut Self::Context) {
-        if self.phase == ConverterPhase::Streaming {
-            let message = "the gateway is shutting down";
-            let fault = Fault { kind: ErrorKind::Api, status: 503, message: message.to_owned() };
-            self.fail(fault, Outcome::Cancelled);
-        }
-        context.stop();
     }
 }
 

@@ -4,8 +4,10 @@
 //! | message | from | answer |
 //! |---|---|---|
 //! | `WakeUp` | a request, if the ledger is asleep | – |
-//! | [`Observe`] | pages, tests | [`LedgerView`], [`ActiveView`] or [`TraceView`] |
+//! | [`Observe`] | pages, tests | [`LedgerView`], [`ActiveView`], [`TraceView`] or [`CacheView`] |
 //! | [`Observe`] | the export of state | [`ExportedTotals`] |
+//! | [`CancelRequest`] | admin actions | whether the request was in flight |
+//! | [`PreviousMessage`] | a request that asks for the reason of a cache miss | the id of a reply |
 //! | `ImportTotals` | the import of state | – |
 //!
 //! Each request updates its own in-flight entry, so that routing sends no message. Starts and ends go to an event
@@ -14,6 +16,7 @@
 //!
 //! The ledger also writes one log line for each request, so that worker threads format no text.
 
+mod cache_watch;
 mod call_record;
 mod exported;
 mod histogram;
@@ -32,21 +35,25 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, Supervised};
 use vandamme_protocol::vocabulary::Usage;
 
+pub use self::cache_watch::{CacheLoss, CacheLossCause, CacheView, SessionCache};
+use self::cache_watch::{CacheWatch, Lost};
 pub use self::call_record::CallRecord;
 pub use self::exported::ExportedTotals;
 pub(crate) use self::exported::ImportTotals;
 pub use self::histogram::Histogram;
 pub(crate) use self::in_flight::InFlight;
-pub use self::in_flight::{Active, RequestSummary};
+pub use self::in_flight::{Active, Cancellation, RequestSummary};
 use self::interval::Interval;
-pub use self::record::{FinishedRequest, Record, RequestEnd};
+pub use self::record::{CANCELLED_BY_OPERATOR, CANCELLED_MESSAGE, FinishedRequest, Record, RequestEnd};
+pub use self::slot::RequestStore;
 pub(crate) use self::slot::{EventQueue, LedgerSlot};
 use self::slot::{SavedTotals, SlotAccess};
 pub use self::totals::{RequestTotals, Rows, Totals};
 use self::traces::Traces;
 pub use self::traces::{Trace, TraceError};
 use crate::actor_thread::ActorThread;
-use crate::clock;
+use crate::clock::{self, Millis};
+use crate::cost::Cost;
 use crate::excerpt::{self, one_line};
 use crate::observe::{Observe, Ping};
 use crate::panic_guard;
@@ -65,6 +72,7 @@ pub struct Ledger {
     interval: Interval,
     traces: Traces,
     running: HashMap<Arc<str>, Arc<InFlight>>,
+    caches: CacheWatch,
     slot: SlotAccess,
 }
 
@@ -100,10 +108,20 @@ pub(crate) enum LedgerEvent {
     LogOnly(Box<Record>),
 }
 
+/// Ends a request in flight on an operator's order. The answer is whether it was in flight.
+#[derive(Message, Debug)]
+#[rtype(result = "bool")]
+pub struct CancelRequest(pub String);
+
 /// A request has ended while the ledger was asleep.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct WakeUp;
+
+/// Asks for the id of the reply to the last request of the conversation that a request continues.
+#[derive(Message)]
+#[rtype(result = "Option<Box<str>>")]
+pub struct PreviousMessage(pub RequestSummary);
 
 /// Starts a ledger that continues with the totals in this slot.
 pub(crate) fn start(thread: &dyn ActorThread, slot: &LedgerSlot) -> Addr<Ledger> {
@@ -113,6 +131,7 @@ pub(crate) fn start(thread: &dyn ActorThread, slot: &LedgerSlot) -> Addr<Ledger>
         interval: Interval::default(),
         traces: Traces::default(),
         running: HashMap::new(),
+        caches: CacheWatch::default(),
         slot,
     })
 }
@@ -129,12 +148,19 @@ impl Ledger {
                     let now = clock::wall();
                     self.totals.own.count(&record, now);
                     has_counted = true;
-                    self.traces.keep(&record, now);
-                    let failed = matches!(record.end, RequestEnd::Failed { .. });
-                    Self::log(&record, if failed { log::Level::Warn } else { log::Level::Info });
-                    self.slot.publish(FinishedRequest { record: *record, ended: now, cost: None });
+                    let finished = self.finished(*record, now);
+                    self.traces.keep(&finished);
+                    let end = &finished.record.end;
+                    let failed = matches!(end, RequestEnd::Failed { .. }) && !end.is_cancelled();
+                    Self::log(&finished, if failed { log::Level::Warn } else { log::Level::Info });
+                    self.slot.publish(finished);
                 }
-                LedgerEvent::LogOnly(record) => Self::log(&record, log::Level::Debug),
+                LedgerEvent::LogOnly(record) => {
+                    let ended = clock::wall();
+                    let cost = self.slot.cost(&record, ended);
+                    let finished = FinishedRequest { record: *record, ended, cost, cache_loss: None };
+                    Self::log(&finished, log::Level::Debug);
+                }
             }
         }
         if has_counted {
@@ -142,11 +168,50 @@ impl Ledger {
         }
     }
 
+    fn rows(&self) -> Rows {
+        self.totals.rows(self.slot.earlier_totals().as_deref())
+    }
+
+    fn finished(&mut self, mut record: Record, ended: Millis) -> FinishedRequest {
+        let lost = self.caches.note(&record, ended);
+        // Only the watch needs it.
+        record.request.prefix = None;
+        let cost = self.slot.cost(&record, ended);
+        let cache_loss = lost.map(|Lost { cause, by_provider, tokens, warn }| {
+            let micro_dollars = self.slot.cost_of_loss(&record, tokens, ended);
+            self.caches.add_cost(&record, micro_dollars.unwrap_or_default());
+            let loss = CacheLoss { cause, by_provider, tokens, micro_dollars };
+            if warn {
+                Self::warn_of_loss(&record, &loss);
+            }
+            loss
+        });
+        FinishedRequest { record, ended, cost, cache_loss }
+    }
+
+    fn warn_of_loss(record: &Record, loss: &CacheLoss) {
+        let CacheLoss { cause, by_provider, tokens, micro_dollars } = loss;
+        let source = if *by_provider { " (reported by the provider)" } else { "" };
+        let session = record.request.session.as_deref().unwrap_or_default();
+        let cost = micro_dollars.map(|micro_dollars| {
+            let cost = Cost { micro_dollars, saved_micro_dollars: 0 };
+            format!(" for {cost} more than from the cache")
+        });
+        log::warn!(
+            REQUEST_ID:% = record.request_id,
+            CACHE_LOSS = cause.name();
+            "{} session {} lost its prompt cache: {cause}{source}; {tokens} tokens were paid again{}",
+            record.request_id,
+            printable(session),
+            cost.unwrap_or_default(),
+        );
+    }
+
     fn active(&self) -> Vec<Active> {
         self.running.iter().map(|(id, in_flight)| in_flight.snapshot(id)).collect()
     }
 
-    fn log(record: &Record, level: log::Level) {
+    fn log(FinishedRequest { record, cost, .. }: &FinishedRequest, level: log::Level) {
         if !log::log_enabled!(level) {
             return;
         }
@@ -162,8 +227,9 @@ impl Ledger {
             left => format!(" after={}", left.join(",")),
         };
         let Usage { input, output, cache_read, cache_creation, .. } = record.usage;
+        let paid = cost.map(|cost| format!(" cost={cost}")).unwrap_or_default();
         let line = format!(
-            "{} {} -> {route} {} {delivery} {:.3}s{client} calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}",
+            "{} {} -> {route} {} {delivery} {:.3}s{client} calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}{paid}",
             record.request_id,
             printable(&record.request.model),
             record.status,
@@ -201,7 +267,8 @@ impl Ledger {
             INPUT_TOKENS = input,
             OUTPUT_TOKENS = output,
             CACHE_READ_TOKENS = cache_read,
-            CACHE_CREATION_TOKENS = cache_creation;
+            CACHE_CREATION_TOKENS = cache_creation,
+            COST_MICRO_DOLLARS = cost.map(|cost| cost.micro_dollars.to_string()).unwrap_or_default().as_str();
             "{line}"
         );
     }
@@ -269,12 +336,22 @@ impl Handler<Ping> for Ledger {
     }
 }
 
+impl Handler<CancelRequest> for Ledger {
+    type Result = bool;
+
+    fn handle(&mut self, CancelRequest(id): CancelRequest, _: &mut Self::Context) -> bool {
+        self.catch_up();
+        let in_flight = self.running.get(id.as_str());
+        in_flight.inspect(|in_flight| in_flight.cancel()).is_some()
+    }
+}
+
 impl Handler<Observe<LedgerView>> for Ledger {
     type Result = MessageResult<Observe<LedgerView>>;
 
     fn handle(&mut self, _: Observe<LedgerView>, _: &mut Self::Context) -> Self::Result {
         self.catch_up();
-        MessageResult(LedgerView { active: self.active(), rows: self.totals.rows() })
+        MessageResult(LedgerView { active: self.active(), rows: self.rows() })
     }
 }
 
@@ -297,5 +374,23 @@ impl Handler<Observe<TraceView>> for Ledger {
     fn handle(&mut self, _: Observe<TraceView>, _: &mut Self::Context) -> Self::Result {
         self.catch_up();
         MessageResult(TraceView { errors: self.traces.errors(), traces: self.traces.traces() })
+    }
+}
+
+impl Handler<Observe<CacheView>> for Ledger {
+    type Result = MessageResult<Observe<CacheView>>;
+
+    fn handle(&mut self, _: Observe<CacheView>, _: &mut Self::Context) -> Self::Result {
+        self.catch_up();
+        MessageResult(self.caches.view())
+    }
+}
+
+impl Handler<PreviousMessage> for Ledger {
+    type Result = Option<Box<str>>;
+
+    fn handle(&mut self, PreviousMessage(request): PreviousMessage, _: &mut Self::Context) -> Self::Result {
+        self.catch_up();
+        self.caches.previous_message(&request)
     }
 }

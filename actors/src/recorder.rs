@@ -1,12 +1,16 @@
 //! Records one request: the guard that every request holds, and that writes its record to the ledger.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use vandamme_protocol::reported::Reported;
 use vandamme_protocol::vocabulary::Usage;
 
 use crate::excerpt;
-use crate::ledger::{InFlight, LedgerEvent, MAX_MESSAGE, Record, RequestEnd, RequestSummary, WakeUp};
+use crate::ledger::{
+    Cancellation, InFlight, LedgerEvent, MAX_MESSAGE, Record, RequestEnd, RequestSummary, WakeUp,
+};
 use crate::outcome::Outcome;
 use crate::registry::Registry;
 use crate::secret::KeyId;
@@ -55,6 +59,7 @@ impl RequestRecorder {
             status: 0,
             upstream_calls: 0,
             usage: Usage::default(),
+            reported: Reported::default(),
             tool_calls: 0,
             stop_reason: None,
             reply_size: 0,
@@ -63,6 +68,16 @@ impl RequestRecorder {
             end: RequestEnd::Cancelled,
         };
         Self { record, registry, metrics, in_flight }
+    }
+
+    /// Resolves when an operator cancels the request.
+    pub fn cancellation(&self) -> Cancellation {
+        Cancellation(self.in_flight.clone())
+    }
+
+    /// Whether an operator has cancelled the request. Otherwise a cancellation wakes this task.
+    pub(crate) fn poll_cancelled(&self, task: &Context<'_>) -> Poll<()> {
+        self.in_flight.poll_cancelled(task)
     }
 
     /// Sets the summary of the client's request, once it is known.

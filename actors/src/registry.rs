@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 
 pub use self::signature_access::ScopedSignatures;
 use crate::catalog::Catalog;
+use crate::history::HistoryHandle;
 use crate::ledger::series::SharedSeries;
 use crate::ledger::{EventQueue, FinishedRequest, Ledger};
 use crate::provider::{Permits, Provider};
@@ -25,6 +26,8 @@ pub struct Registry {
     pub finished: broadcast::Sender<Arc<FinishedRequest>>,
     /// The counters and histograms of all requests that have ended.
     pub series: SharedSeries,
+    /// What happened to requests, also before this process started.
+    pub history: HistoryHandle,
     pub signatures: Addr<SignatureStore>,
     /// The routing tables.
     pub routes: Arc<Routes>,

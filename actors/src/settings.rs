@@ -13,6 +13,7 @@ use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
 
 use crate::certificates::ProviderTls;
+use crate::cost::PriceTable;
 use crate::secret::ApiKey;
 
 /// All settings that the actors start with.
@@ -42,8 +43,12 @@ pub struct Settings {
     pub active_stream: bool,
     /// The directory for model lists between runs; `None` disables it.
     pub cache: Option<PathBuf>,
+    /// The database of the history; `None` keeps it in memory.
+    pub history: Option<PathBuf>,
     /// The catalogue of top models; `None` disables it.
     pub top_models: Option<TopModels>,
+    /// The prices of models, from which the ledger computes costs.
+    pub prices: Arc<PriceTable>,
     pub limits: Limits,
 }
 
@@ -92,6 +97,8 @@ pub struct ProviderSettings {
     pub dialect: Dialect,
     /// The middleware for its requests and replies; unused if the upstream speaks the Messages API.
     pub middleware: Chain,
+    /// Requests with a session ask the provider why their prompt was not found in its cache.
+    pub cache_diagnostics: bool,
     /// Certificates of this provider alone; `None` uses those of all providers.
     pub tls: Option<ProviderTls>,
     /// The web page that lists this provider's models.
@@ -320,4 +327,9 @@ pub struct Limits {
     pub active_interval: Duration,
     /// `active-requests-heartbeat`: Time between two heartbeats in the stream of requests in flight. Default: 30 s.
     pub active_heartbeat: Duration,
+    /// `history-days`: Days for which the history keeps requests and their sums. Default: 90.
+    pub history_days: usize,
+    /// `history-requests`: Requests whose details the history keeps, about 1 KiB each. The sums by hour, model, key,
+    /// client and session stay for history-days, up to as many rows. Default: 1_000_000.
+    pub history_requests: usize,
 }

@@ -1,4 +1,4 @@
-//! Holds a value that one owner publishes and every thread reads. Only this module of the crate uses a lock.
+//! Holds a value that one owner publishes and every thread reads. Besides the history, only this module of the crate uses a lock.
 
 use std::sync::Arc;
 

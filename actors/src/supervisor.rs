@@ -23,6 +23,7 @@ use actix_rt::Arbiter;
 
 use crate::actor_thread::{ActorThread, StartThread};
 use crate::catalog::{self, Catalog};
+use crate::history::HistoryHandle;
 use crate::ledger::{self, LedgerSlot};
 use crate::observe::Ping;
 use crate::panic_guard;
@@ -126,7 +127,9 @@ impl Supervisor {
         }
         let (for_ledger, for_catalog) = (start_thread(), start_thread());
         let for_signatures = start_thread();
-        let ledger = LedgerSlot::default();
+        let history = HistoryHandle::default();
+        let ledger = LedgerSlot::new(Arc::new(history.clone()));
+        ledger.set_prices(settings.prices.clone());
         let disk = Catalog::disk(settings.cache.as_deref());
         let catalog = panic_guard::start(&*for_catalog, "catalog", catalog::MAILBOX, {
             let (lists, disk) = (lists.clone(), disk.clone());
@@ -139,6 +142,7 @@ impl Supervisor {
             event_queue: ledger.queue().clone(),
             finished: ledger.finished(),
             series: ledger.series(),
+            history,
             signatures,
             routes: routes.clone(),
             providers: addresses,
@@ -245,6 +249,7 @@ impl Supervisor {
             event_queue: old.event_queue.clone(),
             finished: old.finished.clone(),
             series: old.series.clone(),
+            history: old.history.clone(),
             routes,
             providers,
             generation,

@@ -29,6 +29,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         middleware: Default::default(),
         models_url: None,
         model_page: None,
+        cache_diagnostics: false,
         tls: None,
     })
 }
@@ -82,7 +83,9 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         log_summary_interval: 0,
         active_stream: true,
         cache: None,
+        history: None,
         top_models: None,
+        prices: Default::default(),
         limits: limits(),
     }
 }
@@ -130,5 +133,7 @@ pub(crate) fn limits() -> Limits {
         watch_patience: Duration::from_millis(500),
         active_interval: Duration::from_millis(500),
         active_heartbeat: Duration::from_secs(30),
+        history_days: 90,
+        history_requests: 1_000_000,
     }
 }

@@ -18,6 +18,7 @@ use bytes::{Bytes, BytesMut};
 use crate::{
     anthropic::event::{EventSink, MessagesEvent},
     fault::Fault,
+    reported::Reported,
     vocabulary::{StopReason, Usage},
 };
 
@@ -154,6 +155,7 @@ pub struct ReplySummary {
     pub stop_reason: Option<StopReason>,
     /// Absent if the upstream reported none.
     pub usage: Option<Usage>,
+    pub reported: Reported,
     /// Tool calls that the client has to run.
     pub tool_calls: u32,
     /// Why the reply is not complete.

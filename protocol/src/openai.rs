@@ -4,3 +4,4 @@ pub(crate) mod chunk;
 pub mod error;
 pub(crate) mod request;
 pub(crate) mod stream;
+mod usage;

@@ -11,8 +11,10 @@ use crate::json::JsonSyntaxError;
 use cursor::{CursorResult, JsonCursor, decoded};
 
 mod cursor;
+mod diagnostics;
 mod pieces;
 mod placed;
+mod prefix;
 mod pruned;
 mod replay;
 mod schemas;
@@ -24,8 +26,10 @@ mod tools;
 mod trimmed;
 mod usage;
 
+pub use diagnostics::with_diagnostics;
 pub use pieces::Pieces;
 pub(crate) use placed::placed;
+pub use prefix::{PrefixChange, PromptPrefix};
 pub use replay::Filler;
 pub(crate) use replay::with_reasoning;
 pub(crate) use schemas::with_tool_schemas;

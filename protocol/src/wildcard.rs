@@ -1,7 +1,8 @@
 //! Matches patterns in which `*` matches any characters.
 
 /// Whether a pattern, in which `*` matches any characters, matches this text.
-pub(crate) fn matches(pattern: &str, text: &str) -> bool {
+#[must_use]
+pub fn matches(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(start) else { return false };
     let mut rest = rest;

@@ -129,6 +129,7 @@ data: {"type": "message_stop"}
 
 fn tapped_summary() -> ReplySummary {
     ReplySummary {
+        reported: Default::default(),
         stop_reason: Some(StopReason::ToolUse),
         usage: Some(Usage { input: 25, output: 42, cache_read: 7, cache_creation: 3, ..Usage::default() }),
         tool_calls: 1,

@@ -9,15 +9,18 @@ use actix_web::middleware::Next;
 use actix_web::rt::time::timeout;
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use serde_json::json;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::body;
 use super::endpoint::Refused;
 use super::report::uncached;
+use super::viewer;
 use super::{guarded, shared};
 use crate::caller;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, NotCancelled};
+use crate::login::Level;
 use crate::process::control::ResetTarget;
 use crate::request_id::RequestId;
 
@@ -34,6 +37,7 @@ struct NotReloaded {
 fn authorize(request: &HttpRequest, gateway: &Gateway) -> Result<(), Refused> {
     match gateway.live_config().access.admin {
         Some(key) if caller::presents(request.headers(), &key) => Ok(()),
+        Some(_) | None if viewer::session(request, gateway) == Some(Level::Admin) => Ok(()),
         Some(_) => {
             let message =
                 "invalid admin key: send the gateway's VDM_ADMIN_KEY as x-api-key or as a bearer token";
@@ -76,6 +80,26 @@ pub(super) async fn reload(gateway: web::Data<Gateway>) -> HttpResponse {
             Ok(Ok(Ok(reloaded))) => HttpResponse::Ok().json(reloaded),
             Ok(Ok(Err(refused))) => HttpResponse::UnprocessableEntity().json(NotReloaded { refused }),
             Ok(Err(_)) | Err(_) => busy().response(Api::Messages, &id),
+        }
+    };
+    uncached(guarded(Api::Messages, &id, handler).await)
+}
+
+/// Cancels a request in flight.
+pub(super) async fn cancel_request(path: web::Path<String>, gateway: web::Data<Gateway>) -> HttpResponse {
+    let (id, gateway) = (RequestId::new(), shared(&gateway));
+    let handler = async {
+        let named = path.into_inner();
+        match gateway.cancel_request(&named).await {
+            Ok(()) => HttpResponse::Ok().json(json!({"cancelled": named})),
+            Err(not) => {
+                let (status, kind) = match not {
+                    NotCancelled::NotInFlight => (404, ErrorKind::NotFound),
+                    NotCancelled::NotRecorded => (409, ErrorKind::InvalidRequest),
+                    NotCancelled::Busy => (503, ErrorKind::Api),
+                };
+                Refused(status, kind, not.message().to_owned()).response(Api::Messages, &id)
+            }
         }
     };
     uncached(guarded(Api::Messages, &id, handler).await)

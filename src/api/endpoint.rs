@@ -1,6 +1,6 @@
 //! The common part of the endpoints for model replies: admission, the body, and the response.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -9,7 +9,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use vandamme_actors::ledger::RequestEnd;
+use futures_util::future::{Either, select};
+use vandamme_actors::ledger::{CANCELLED_MESSAGE, RequestEnd};
 use vandamme_actors::recorder::RequestRecorder;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::request::{self, RequestHead};
@@ -19,7 +20,7 @@ use super::body::{self, Unreadable};
 use super::render_error;
 use super::{access, guarded, shared};
 use crate::caller::{self, Caller};
-use crate::failure::busy_wait;
+use crate::failure::{CANCELLED, busy_wait};
 use crate::gateway::{Admission, Bound, Gateway, LiveConfig};
 use crate::proxy::{
     self, DeferredReply, FailedRun, ProxyReply, ProxyRequest, ReplyForm, RouteSteps, RouteTrace, RunProgress,
@@ -65,7 +66,7 @@ impl Refused {
         if status == 503 {
             render_error::retry_after(&mut response, busy_wait());
         }
-        if matches!(status, 401 | 403) {
+        if matches!(status, 401 | 403 | CANCELLED) {
             render_error::final_refusal(&mut response);
         }
         if status == 415 {
@@ -73,7 +74,7 @@ impl Refused {
             response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
             render_error::final_refusal(&mut response);
         }
-        if matches!(status, 408 | 413) {
+        if matches!(status, 408 | 413 | CANCELLED) {
             // The rest of the body may still arrive.
             response.head_mut().set_connection_type(actix_http::ConnectionType::Close);
         }
@@ -139,14 +140,21 @@ impl EndpointRequest {
     async fn serve(self, payload: &mut web::Payload) -> HttpResponse {
         let metrics = self.gateway.live_config().settings.request_metrics;
         let mut entry = RequestRecorder::open(self.id.shared(), self.gateway.registry.clone(), metrics);
-        match self.read_request(payload).await {
+        let cancellation = entry.cancellation();
+        let read = match select(pin!(self.read_request(payload)), pin!(cancellation.cancelled())).await {
+            Either::Left((read, _)) => read,
+            Either::Right(((), _)) => Err(cancelled()),
+        };
+        match read {
             Ok(accepted) => {
                 entry.set_summary(accepted.request.summary(&self.gateway.live_config()));
                 self.answer(accepted, entry).await
             }
             Err(refused) => {
-                entry.record.end =
-                    RequestEnd::Failed { kind: refused.1.anthropic(), message: refused.2.clone() };
+                entry.record.end = match refused.0 {
+                    CANCELLED => RequestEnd::cancelled_by_operator(),
+                    _ => RequestEnd::Failed { kind: refused.1.anthropic(), message: refused.2.clone() },
+                };
                 let response = refused.response(self.api, &self.id);
                 entry.record.status = response.status().as_u16();
                 entry.sent(size_of(&response));
@@ -228,6 +236,11 @@ impl EndpointRequest {
             Err(failed) => failed_response(failed, api, &id),
         }
     }
+}
+
+/// The request was cancelled while its body arrived.
+fn cancelled() -> Refused {
+    Refused(CANCELLED, ErrorKind::Api, CANCELLED_MESSAGE.to_owned())
 }
 
 /// The failure as a response, as the ledger records it.

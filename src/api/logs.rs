@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use vandamme_actors::ledger::{CallRecord, Trace, TraceView};
+use vandamme_actors::ledger::{CacheLoss, CallRecord, Trace, TraceView};
 use vandamme_actors::observe::Observe;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
@@ -55,6 +55,11 @@ struct LogRow {
     output_tokens: u64,
     cache_read_tokens: u64,
     cache_creation_tokens: u64,
+    /// Absent if the price of the model is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_micro_dollars: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_loss: Option<CacheLossRow>,
     tool_use_count: u32,
     tool_call_count: u32,
     tool_result_count: u32,
@@ -95,6 +100,31 @@ pub(super) struct CallRow {
     /// From the request's start to the call's.
     start_ms: f64,
     duration_ms: f64,
+}
+
+/// A prompt cache that the request did not find.
+#[derive(Serialize)]
+struct CacheLossRow {
+    cause: &'static str,
+    /// Whether the provider itself reported the cause.
+    by_provider: bool,
+    /// In words.
+    reason: String,
+    tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_micro_dollars: Option<u64>,
+}
+
+impl From<&CacheLoss> for CacheLossRow {
+    fn from(loss: &CacheLoss) -> Self {
+        Self {
+            cause: loss.cause.name(),
+            by_provider: loss.by_provider,
+            reason: loss.cause.to_string(),
+            tokens: loss.tokens,
+            cost_micro_dollars: loss.micro_dollars,
+        }
+    }
 }
 
 /// The requested number of each.
@@ -164,6 +194,8 @@ impl LogRow {
             output_tokens: trace.usage.output,
             cache_read_tokens: trace.usage.cache_read,
             cache_creation_tokens: trace.usage.cache_creation,
+            cost_micro_dollars: trace.cost.map(|cost| cost.micro_dollars),
+            cache_loss: trace.cache_loss.as_ref().map(CacheLossRow::from),
             tool_use_count: trace.tools.uses,
             tool_call_count: trace.tool_calls,
             tool_result_count: trace.tools.results,

@@ -70,6 +70,7 @@ impl Failure {
             | Self::NoClientKey(_)
             | Self::Malformed(_)
             | Self::Stopping
+            | Self::Cancelled
             | Self::Panicked => shaped(api, (self.status(), self.kind()), &message, request_id),
         };
         match self {
@@ -97,7 +98,7 @@ impl Failure {
             Self::Stopping | Self::NoAnswer | Self::NoLease(_) => {
                 retry_after(&mut response, busy_wait());
             }
-            Self::NoClientKey(_) => final_refusal(&mut response),
+            Self::NoClientKey(_) | Self::Cancelled => final_refusal(&mut response),
             Self::Unroutable(_) | Self::Malformed(_) | Self::Panicked => {}
         }
         response

@@ -1,22 +1,22 @@
 //! The common part of the report endpoints: one tree, written as YAML, or as JSON on request, and the check of who may read it.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use vandamme_actors::clock::Millis;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::access;
 use super::render_error;
+use super::viewer;
 use crate::caller;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
+pub(super) use crate::timestamp::epoch_seconds;
 
 /// A report's content, in its order.
 #[derive(Clone, Debug, PartialEq)]
@@ -217,8 +217,12 @@ pub(super) fn yaml(sections: &[Branch]) -> String {
     out
 }
 
-/// Whether this caller may read reports: clients with the gateway's key, or local ones if there is no key.
+/// Whether this caller may read reports: sessions of the dashboard, clients with the gateway's key, or local ones if there is no
+/// key.
 pub(super) fn may_read(request: &HttpRequest, gateway: &Gateway) -> bool {
+    if viewer::session(request, gateway).is_some() {
+        return true;
+    }
     let live = gateway.live_config();
     match live.access.are_required() {
         true => caller::identify(request.headers(), &live.access).is_some(),
@@ -289,11 +293,6 @@ fn scalar(text: &str) -> String {
 pub(super) fn one_line(text: &str) -> String {
     let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
     text.chars().map(|c| if breaks(c) { ' ' } else { c }).collect()
-}
-
-/// Seconds since the Unix epoch, to the millisecond.
-pub(super) fn epoch_seconds(at: Millis) -> f64 {
-    Duration::from_millis(at).as_secs_f64()
 }
 
 #[cfg(test)]

@@ -21,7 +21,9 @@ pub(super) enum Access {
     Serve,
     /// With a client key if there is one, else from this machine only.
     Read,
-    /// With the admin key only.
+    /// The dashboard: with a session, with a key, or from this machine if there is no key.
+    Dashboard,
+    /// With the admin key or an admin session of the dashboard only.
     Admin,
 }
 
@@ -31,6 +33,7 @@ impl fmt::Display for Access {
             Self::Open => "open",
             Self::Serve => "serve",
             Self::Read => "read",
+            Self::Dashboard => "dashboard",
             Self::Admin => "admin",
         })
     }
@@ -57,8 +60,22 @@ pub(super) const LOGS: Endpoint = endpoint("GET, HEAD", "/metrics/logs", Access:
 pub(super) const ACTIVE_REQUESTS: Endpoint = endpoint("GET, HEAD", "/metrics/active-requests", Access::Read);
 // The stream does not end, so HEAD is not accepted.
 pub(super) const ACTIVE_STREAM: Endpoint = endpoint("GET", "/metrics/active-requests/stream", Access::Read);
+pub(super) const UI_USAGE: Endpoint = endpoint("GET, HEAD", "/api/ui/usage", Access::Read);
+pub(super) const UI_REQUESTS: Endpoint = endpoint("GET, HEAD", "/api/ui/requests", Access::Read);
+pub(super) const UI_REQUEST: Endpoint = endpoint("GET, HEAD", "/api/ui/requests/{id}", Access::Read);
 pub(super) const RELOAD: Endpoint = endpoint("POST", "/admin/reload", Access::Admin);
 pub(super) const RESET_HEALTH: Endpoint = endpoint("POST", "/admin/health/reset", Access::Admin);
+pub(super) const CANCEL_REQUEST: Endpoint = endpoint("POST", "/admin/requests/{id}/cancel", Access::Admin);
+pub(super) const UI_TOP: Endpoint = endpoint("GET, HEAD", "/api/ui/top", Access::Read);
+pub(super) const DASHBOARD: Endpoint = endpoint("GET, HEAD", "/dashboard", Access::Dashboard);
+pub(super) const DASHBOARD_PAGE: Endpoint = endpoint("GET, HEAD", "/dashboard/{page:.+}", Access::Dashboard);
+// Nothing in it is secret, and the login page needs it.
+pub(super) const DASHBOARD_ASSET: Endpoint = endpoint("GET, HEAD", "/dashboard/assets/{file}", Access::Open);
+pub(super) const LOGIN: Endpoint = endpoint("GET, HEAD, POST", "/dashboard/login", Access::Open);
+pub(super) const LOGOUT: Endpoint = endpoint("POST", "/dashboard/logout", Access::Open);
+pub(super) const UI_SNAPSHOT: Endpoint = endpoint("GET, HEAD", "/api/ui/snapshot", Access::Dashboard);
+// The stream does not end, so HEAD is not accepted.
+pub(super) const UI_STREAM: Endpoint = endpoint("GET", "/api/ui/stream", Access::Dashboard);
 pub(super) const HEALTH: Endpoint = endpoint("GET, HEAD", "/health", Access::Open);
 // For orchestrators and load balancers.
 pub(super) const LIVE: Endpoint = endpoint("GET, HEAD", "/health/live", Access::Open);
@@ -71,7 +88,7 @@ pub(super) const HELLO: Endpoint = endpoint("HEAD", "/api/hello", Access::Open);
 mod tests {
     use super::*;
 
-    const ALL: [Endpoint; 22] = [
+    const ALL: [Endpoint; 34] = [
         MESSAGES,
         COUNT_TOKENS,
         CHAT_COMPLETIONS,
@@ -87,8 +104,20 @@ mod tests {
         LOGS,
         ACTIVE_REQUESTS,
         ACTIVE_STREAM,
+        UI_USAGE,
+        UI_REQUESTS,
+        UI_REQUEST,
         RELOAD,
         RESET_HEALTH,
+        CANCEL_REQUEST,
+        UI_TOP,
+        DASHBOARD,
+        DASHBOARD_PAGE,
+        DASHBOARD_ASSET,
+        LOGIN,
+        LOGOUT,
+        UI_SNAPSHOT,
+        UI_STREAM,
         HEALTH,
         LIVE,
         READY,
@@ -119,7 +148,7 @@ mod tests {
         for name in named {
             assert!(registered.contains(&format!("routes::{name}")), "{name} is not registered");
         }
-        // Only `register` (twice) and the endpoint of the feature `faults` add services.
-        assert_eq!(registered.matches("app.service(").count(), 3);
+        // Only `register` (thrice) and the endpoint of the feature `faults` add services.
+        assert_eq!(registered.matches("app.service(").count(), 4);
     }
 }

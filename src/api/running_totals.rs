@@ -1,4 +1,4 @@
-//! `GET /metrics/running-totals`: sums over requests since the start, by provider and model. YAML in the Python
+//! `GET /metrics/running-totals`: sums over requests over the whole history, by provider and model. YAML in the Python
 //! original's layout, JSON on request; `?provider=` and `?model=` are patterns.
 
 mod pattern;

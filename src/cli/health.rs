@@ -1,24 +1,16 @@
 //! `vdm health server`: checks a running gateway. The container image uses it as its HEALTHCHECK.
 
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
-use std::time::Duration;
 
-use awc::error::{ConnectError, SendRequestError};
 use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::exit_code::Exit;
-use super::{gateway_tls, report_errors, server};
-use crate::config::{Config, ListenerTls, Overrides};
-use crate::process::control::{Status, client};
-
-/// How long to wait for the report. A gateway that takes longer is not healthy.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest report. A hundred healthy providers need a hundredth of it.
-const LARGEST: usize = 16 << 20;
+use super::gateway_client::{self, Asked, Naming};
+use super::report_errors;
+use crate::config::{Config, Overrides};
 
 #[derive(Args, Debug)]
 pub(super) struct HealthArgs {
@@ -51,19 +43,16 @@ struct HealthSummary {
 
 impl HealthArgs {
     pub(super) fn run(self) -> Exit {
-        let naming = match (&self.host, self.port) {
-            (Some(_), _) => Naming::Host,
-            (None, Some(_)) => Naming::Port,
-            (None, None) => Naming::Configuration,
-        };
+        let naming = Naming::new(self.host.as_deref(), self.port);
         let overrides =
             Overrides { host: self.host, port: self.port, config: self.config, ..Overrides::of_process() };
         let config = match Config::load(&overrides) {
             Ok(config) => config,
             Err(errors) => return report_errors(&errors),
         };
-        let (url, answer) = actix_rt::System::new().block_on(ask_gateway(&config, naming));
-        let told = if self.json { print_json(&answer) } else { print_words(&url, &answer) };
+        let asked = gateway_client::ask(&config, naming, "/health?format=json");
+        let Asked { gateway, answer } = actix_rt::System::new().block_on(asked);
+        let told = if self.json { print_json(&answer) } else { print_words(&gateway.url, &answer) };
         // A closed pipe is not an error; the exit code has the result.
         drop(told);
         match answer.and_then(|body| report(&body)) {
@@ -73,114 +62,6 @@ impl HealthArgs {
             Ok(_) | Err(_) => Exit::Failed,
         }
     }
-}
-
-/// How the command line names the gateway.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Naming {
-    /// `--host`
-    Host,
-    /// `--port` without `--host`
-    Port,
-    Configuration,
-}
-
-/// Why there is no health report.
-enum Unanswered {
-    /// No connection.
-    NoGateway(String),
-    NotAGateway(String),
-}
-
-impl From<Unanswered> for String {
-    fn from(unanswered: Unanswered) -> Self {
-        match unanswered {
-            Unanswered::NoGateway(message) | Unanswered::NotAGateway(message) => message,
-        }
-    }
-}
-
-/// Returns the queried URL and its answer. If the command line names no gateway and none answers at the configured address,
-/// the only running gateway is queried, because the configured port may have changed since it started.
-async fn ask_gateway(config: &Config, naming: Naming) -> (String, Result<Vec<u8>, String>) {
-    let (host, port) = (config.host.as_str(), config.port);
-    let found = if naming == Naming::Host { None } else { client::find(host, port) };
-    let found = found.map(|running| running.status);
-    let scheme = found.as_ref().map_or_else(|| config.scheme(), Status::scheme);
-    let url = format!("{scheme}://{}:{port}", reachable(host));
-    let own = config.tls.as_ref().map(ListenerTls::fingerprint);
-    let fingerprints = own.into_iter().chain(found.and_then(|status| status.certificate)).collect();
-    // A host that was named by hand need not be the one that the key belongs to.
-    let key = config.proxy_api_key.as_ref().filter(|_| naming != Naming::Host).map(|key| key.expose());
-    let message = match fetch_report(&url, key, fingerprints).await {
-        Err(Unanswered::NoGateway(message)) => message,
-        answer => return (url, answer.map_err(String::from)),
-    };
-    let only = if naming == Naming::Configuration { client::only_other(host, port) } else { None };
-    if let Some(running) = only {
-        server::print_only_other(host, port, &running);
-        let Status { address, certificate, .. } = running.status.clone();
-        let host = reachable(&address.ip().to_string());
-        let url = format!("{}://{host}:{}", running.status.scheme(), address.port());
-        let answer = fetch_report(&url, key, certificate.into_iter().collect()).await;
-        return (url, answer.map_err(String::from));
-    }
-    let others = if naming == Naming::Host { String::new() } else { server::others() };
-    (url, Err(format!("{message}{others}")))
-}
-
-/// The address to connect to. "All addresses" is only for listening, and becomes loopback.
-fn reachable(host: &str) -> String {
-    match host.parse() {
-        Ok(IpAddr::V4(Ipv4Addr::UNSPECIFIED)) => Ipv4Addr::LOCALHOST.to_string(),
-        Ok(IpAddr::V6(Ipv6Addr::UNSPECIFIED)) => format!("[{}]", Ipv6Addr::LOCALHOST),
-        Ok(IpAddr::V6(address)) => format!("[{address}]"),
-        Ok(IpAddr::V4(_)) | Err(_) => host.to_owned(),
-    }
-}
-
-/// `fingerprints` are those of the gateway's certificate.
-async fn fetch_report(
-    url: &str,
-    key: Option<&str>,
-    fingerprints: Vec<String>,
-) -> Result<Vec<u8>, Unanswered> {
-    let mut connector = awc::Connector::new();
-    if url.starts_with("https:") {
-        let tls = gateway_tls::client_config(fingerprints).map_err(Unanswered::NotAGateway)?;
-        connector = connector.rustls_0_23(tls);
-    }
-    let client = awc::Client::builder().connector(connector).timeout(PATIENCE).disable_redirects().finish();
-    let mut request = client.get(format!("{url}/health?format=json"));
-    if let Some(key) = key {
-        request = request.insert_header(("x-api-key", key));
-    }
-    let mut response = request.send().await.map_err(|error| {
-        if is_refused_certificate(&error) {
-            return Unanswered::NotAGateway(format!(
-                "the server at {url} is not proven to be your gateway: {error}; tls-cert must be its certificate"
-            ));
-        }
-        let message = format!("no gateway answers at {url}: {error}");
-        if matches!(error, SendRequestError::Connect(_)) {
-            Unanswered::NoGateway(message)
-        } else {
-            Unanswered::NotAGateway(message)
-        }
-    })?;
-    let status = response.status();
-    if !status.is_success() {
-        let message = format!("{url} answers with status {status}: it may not be a gateway");
-        return Err(Unanswered::NotAGateway(message));
-    }
-    let cut = |error| Unanswered::NotAGateway(format!("the answer of {url} was cut: {error}"));
-    Ok(response.body().limit(LARGEST).await.map_err(cut)?.to_vec())
-}
-
-fn is_refused_certificate(error: &SendRequestError) -> bool {
-    let SendRequestError::Connect(ConnectError::Io(error)) = error else { return false };
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
 }
 
 fn report(body: &[u8]) -> Result<HealthSummary, String> {
@@ -249,22 +130,4 @@ fn print_unless_preferred(
     let until = entry["until"].as_str().map(|until| format!(" until {until}")).unwrap_or_default();
     let last = entry["last_error"].as_str().map(|error| format!(": {error}")).unwrap_or_default();
     writeln!(out, "    {name}: {reason}{until}{last}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_addresses_become_loopback() {
-        for (host, asked) in [
-            ("0.0.0.0", "127.0.0.1"),
-            ("::", "[::1]"),
-            ("::1", "[::1]"),
-            ("10.0.0.7", "10.0.0.7"),
-            ("gateway.example", "gateway.example"),
-        ] {
-            assert_eq!(reachable(host), asked);
-        }
-    }
 }

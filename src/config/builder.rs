@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use vandamme_actors::cost::PriceTable;
 use vandamme_actors::settings::{PartialProvider, ProviderSettings};
 
+use super::DemoMode;
 use super::base_url::ListenAddress;
 use super::error::ConfigError;
 use super::layer::{Layer, Section};
+use super::prices;
 use super::variables::Variables;
 
 /// Builds one provider after the other, and collects errors and warnings.
@@ -42,6 +45,18 @@ impl<'a> Builder<'a> {
             warnings: Vec::new(),
             errors: Vec::new(),
         }
+    }
+
+    pub(super) fn demo_mode(&self, asked: Option<bool>) -> DemoMode {
+        match asked {
+            Some(true) => DemoMode::Forced,
+            None if self.registered.is_empty() && self.listener.is_loopback() => DemoMode::Fallback,
+            Some(false) | None => DemoMode::Off,
+        }
+    }
+
+    pub(super) fn prices(&self, root: Section<'_>) -> Arc<PriceTable> {
+        Arc::new(prices::table(self.registered.iter(), root))
     }
 
     pub(super) fn needs_no_key(&self, name: &str) -> bool {

@@ -8,6 +8,7 @@ use vandamme_actors::settings::EVERY_NAME;
 use super::client_keys;
 use super::error::Diagnostics;
 use super::layer::Layer;
+use super::prices;
 use super::raw::Raw;
 use super::schema::{self, SettingDeclaration, SettingList};
 use super::value_type::{self, KeyType, ValueType};
@@ -217,6 +218,7 @@ impl FileReader<'_> {
             KeyType::Aliases => self.names(&path, entry, value_type::alias),
             KeyType::Fallbacks => self.fallbacks(&path, entry),
             KeyType::Headers => self.names(&path, entry, value_type::header),
+            KeyType::Prices => self.prices(&path, entry),
             KeyType::Value(value) => self.value(&path, entry, |raw| value.check(raw)),
         }
     }
@@ -250,6 +252,22 @@ impl FileReader<'_> {
         for entry in entries(table) {
             let name = entry.key.get().to_lowercase();
             self.value(&[path, &[&name]].concat(), entry, |raw| check(&name, raw));
+        }
+    }
+
+    /// A table of prices by model.
+    fn prices(&mut self, path: &[&str], Entry { key, item }: Entry<'_>) {
+        let Some(table) = item.as_table_like() else {
+            let place = self.key(key, &path[..path.len() - 1]);
+            return self.wrong(&place, "expected a table of models, each with its prices");
+        };
+        for entry in entries(table) {
+            let model = entry.key.get().to_lowercase();
+            let place = self.placed(entry.key, entry.value_span(), path);
+            match prices::entry(entry.item) {
+                Ok(price) => self.layer.put(&[path, &[&model]].concat(), price.into(), &place),
+                Err(refusal) => self.wrong(&place, refusal),
+            }
         }
     }
 

@@ -30,7 +30,7 @@ enum LimitValue {
 }
 
 /// The number of limits.
-const COUNT: usize = 42;
+const COUNT: usize = 44;
 
 /// The declarations as a table of settings.
 pub(super) static SETTINGS: [SettingDeclaration; COUNT] = settings();

@@ -88,6 +88,9 @@ fn shown(path: &[String], kind: &ValueKind) -> String {
                 text.split_whitespace().map(|key| format!("<{}>", ApiKey::new(key).id())).collect();
             ids.join(" ")
         }
+        ValueKind::String(text) if path.iter().rev().nth(1).is_some_and(|table| table == "prices") => {
+            text.clone()
+        }
         ValueKind::String(text) if text.contains('\n') => {
             let words: Vec<String> = text.lines().map(|word| format!("{word:?}")).collect();
             format!("[{}]", words.join(", "))

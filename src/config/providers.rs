@@ -211,6 +211,7 @@ impl<'a> Builder<'a> {
             dialect,
             middleware: self.middleware(section),
             tls,
+            cache_diagnostics: section.flag("cache-diagnostics").unwrap_or(false),
             models_url: section.text("models-url").map(|url| url.text.to_owned()),
             model_page: self.model_page(section),
         };

@@ -71,6 +71,8 @@ pub(super) enum KeyType {
     Fallbacks,
     /// `[P.custom-headers]`
     Headers,
+    /// `[prices]` and `[P.prices]`: tables of prices by model.
+    Prices,
     /// `auth-mode`: `oauth` is refused if the provider is used.
     AuthMode,
 }

@@ -30,6 +30,8 @@ pub(super) struct Queries {
     reloads: VecDeque<Option<Caller>>,
     /// Those who requested resets of health, in their order.
     resets: VecDeque<Caller>,
+    /// Those who requested links to the dashboard, in their order.
+    links: VecDeque<Caller>,
     /// What the worker last reported.
     pub(super) last: Option<Status>,
 }
@@ -43,6 +45,9 @@ impl Queries {
         for caller in self.resets.drain(..) {
             caller.send(refused("the worker ended before it had reset the health; try again"));
         }
+        for caller in self.links.drain(..) {
+            caller.send(refused("the worker ended before it had made a link; try again"));
+        }
     }
 }
 
@@ -52,7 +57,10 @@ impl Master {
         match ask {
             ControlCommand::Stop => self.stop_for(reply, DrainLimit::Configured),
             ControlCommand::StopNow => self.stop_for(reply, DrainLimit::Now),
-            ControlCommand::Join | ControlCommand::Reload | ControlCommand::ResetHealth(_)
+            ControlCommand::Join
+            | ControlCommand::Reload
+            | ControlCommand::ResetHealth(_)
+            | ControlCommand::DashboardLink
                 if self.shutdown.is_some() =>
             {
                 reply.send(refused("the gateway is stopping"));
@@ -60,6 +68,7 @@ impl Master {
             ControlCommand::Join => reply.send(self.join(process)),
             ControlCommand::Reload => self.reload(Some(reply)),
             ControlCommand::ResetHealth(target) => self.reset_health(target, reply),
+            ControlCommand::DashboardLink => self.make_link(reply),
             ControlCommand::Restart => self.begin_restart(Some(reply)),
             // Answered before it becomes an order.
             ControlCommand::Status => {}
@@ -115,6 +124,24 @@ impl Master {
                 self.queries.resets.push_back(caller);
             }
             None => caller.send(refused("no worker serves at the moment; try again")),
+        }
+    }
+
+    fn make_link(&mut self, caller: Caller) {
+        let is_full = self.queries.links.len() >= WAITING;
+        match self.serving() {
+            Some(_) if is_full => caller.send(refused(BUSY)),
+            Some(worker) => {
+                worker.send(WorkerOrder::DashboardLink);
+                self.queries.links.push_back(caller);
+            }
+            None => caller.send(refused("no worker serves at the moment; try again")),
+        }
+    }
+
+    pub(super) fn answer_link(&mut self, reply: ControlReply) {
+        if let Some(caller) = self.queries.links.pop_front() {
+            caller.send(reply);
         }
     }
 

@@ -194,6 +194,7 @@ fn with_own_words(failure: Failure) -> Failure {
         | Failure::NoClientKey(_)
         | Failure::Malformed(_)
         | Failure::Stopping
+        | Failure::Cancelled
         | Failure::Panicked => failure,
     }
 }

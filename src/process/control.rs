@@ -42,6 +42,8 @@ pub(crate) enum ControlCommand {
     Join,
     /// Reload the configuration.
     Reload,
+    /// Make a one-time link to the dashboard.
+    DashboardLink,
     /// Reset the health of providers and keys.
     ResetHealth(ResetTarget),
     /// Drain, then exit.
@@ -69,6 +71,10 @@ pub(crate) enum ControlReply {
     },
     Reloaded(Reloaded),
     HealthReset(HealthReset),
+    /// The token of a one-time link to the dashboard.
+    DashboardLink {
+        token: String,
+    },
     /// Refused; human-readable reasons, one per entry.
     Refused(Vec<String>),
 }

@@ -1,8 +1,8 @@
 //! One client request, from its model name to its reply:
 //! route → lease → upstream request → attempt → classify → retry → converter.
 //!
-//! A run lives in the client's task. If the client disconnects, the run is dropped in whatever step it is, and its upstream
-//! connection is closed.
+//! A run lives in the client's task. If the client disconnects or an operator cancels the request, the run is dropped in
+//! whatever step it is, and its upstream connection is closed.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -61,13 +61,16 @@ pub(super) async fn run(
     request: ProxyRequest,
     mut entry: RequestRecorder,
 ) -> Result<ProxyReply, FailedRun> {
+    let cancellation = entry.cancellation();
     let outcome = {
         let record = RunRecord::new(&request.id, Some(&mut entry), &request.trace);
-        let (served, drained) =
-            (pin!(serve_request(&gateway, &request, record)), pin!(gateway.must_end_replies()));
-        match select(served, drained).await {
+        let served = pin!(serve_request(&gateway, &request, record));
+        let drained = pin!(gateway.must_end_replies());
+        let cancelled = pin!(cancellation.cancelled());
+        match select(served, select(drained, cancelled)).await {
             Either::Left((outcome, _)) => outcome,
-            Either::Right(((), _)) => Err(Failure::Stopping),
+            Either::Right((Either::Left(_), _)) => Err(Failure::Stopping),
+            Either::Right((Either::Right(_), _)) => Err(Failure::Cancelled),
         }
     };
     match outcome {
@@ -123,6 +126,7 @@ fn reply(gateway: &Gateway, served: Served, mut entry: RequestRecorder) -> Proxy
             entry.record.status = status;
             entry.record.stop_reason = closing.stop_reason.map(|reason| reason.anthropic().into());
             entry.record.usage = closing.usage.unwrap_or_default();
+            entry.record.reported = closing.reported;
             entry.record.tool_calls = closing.tool_calls;
             entry.record.end = RequestEnd::Succeeded;
             ProxyReply::Buffered { status, headers, form, body }

@@ -1,7 +1,6 @@
 //! The data that a run records about its calls.
 
 use vandamme_actors::excerpt;
-use vandamme_actors::ledger::RequestEnd;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::recorder::RequestRecorder;
@@ -102,8 +101,7 @@ impl FailedRun {
         if let Some(mut entry) = entry {
             entry.record.status = status;
             entry.sent(size);
-            entry.record.end =
-                RequestEnd::Failed { kind: failure.kind().anthropic(), message: failure.message() };
+            entry.record.end = failure.end();
         }
         failure
     }

@@ -21,7 +21,7 @@ use super::fixups::{Fixed, Fixups};
 use super::middleware::AppliedMiddleware;
 use super::translation::Translation;
 use super::upstream_headers::{presentable, query};
-use super::{ProxyRequest, UpstreamCall, address, affinity};
+use super::{ProxyRequest, UpstreamCall, address, affinity, cache_diagnostics};
 use crate::gateway::{Gateway, LiveConfig};
 
 /// The largest slice of a body. awc copies each slice into its write buffer.
@@ -72,6 +72,9 @@ impl UpstreamRequest {
         }
         if let ReplyPath::Chat(_) | ReplyPath::Translated(_) = built.reply_path {
             built.middleware = AppliedMiddleware::apply(gateway, request, lease, &mut built.body).await;
+        }
+        if let ReplyPath::Messages = built.reply_path {
+            cache_diagnostics::ask(gateway, request, lease, &mut built.body).await;
         }
         Ok(built)
     }

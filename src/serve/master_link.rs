@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Shutdown;
 use super::file_changes::FileChanges;
-use super::orders::{StatusSource, next_reload};
+use super::orders::{StatusSource, dashboard_link, next_reload};
 use super::reload::{Reloader, log_reload};
 use crate::api::connection::ConnectionLimiter;
 use crate::gateway::{Gateway, ReloadReply};
@@ -151,6 +151,9 @@ impl MasterLink {
                     self.messages.send(WorkerMessage::Reloaded(reply));
                 }
                 WorkerOrder::ResetHealth(target) => self.reset_health(&target).await,
+                WorkerOrder::DashboardLink => {
+                    self.messages.send(WorkerMessage::DashboardLink(dashboard_link(&self.gateway)));
+                }
                 WorkerOrder::Retire => return Shutdown::Retire,
                 WorkerOrder::Stop => return Shutdown::Stop,
                 WorkerOrder::StopNow => return Shutdown::StopNow,
@@ -243,6 +246,7 @@ impl MasterLink {
                 self.messages.send(WorkerMessage::Reloaded(finishing()));
             }
             WorkerOrder::ResetHealth(_) => self.messages.send(WorkerMessage::HealthReset(finishing())),
+            WorkerOrder::DashboardLink => self.messages.send(WorkerMessage::DashboardLink(finishing())),
             WorkerOrder::Start(_)
             | WorkerOrder::Serve
             | WorkerOrder::Retire

@@ -115,6 +115,10 @@ impl Orders {
                     reply.send(reset.map_or_else(refused, ControlReply::HealthReset));
                     continue;
                 }
+                ControlCommand::DashboardLink => {
+                    reply.send(dashboard_link(gateway));
+                    continue;
+                }
                 // Answered before it becomes an order.
                 ControlCommand::Status => continue,
             };
@@ -161,6 +165,7 @@ impl Orders {
                 ControlCommand::Status
                 | ControlCommand::Join
                 | ControlCommand::ResetHealth(_)
+                | ControlCommand::DashboardLink
                 | ControlCommand::Reload
                 | ControlCommand::Restart => {
                     reply.send(ControlReply::Refused(vec!["the gateway is stopping".to_owned()]));
@@ -193,6 +198,14 @@ impl Orders {
                 OrderEvent::HttpReload(reply)
             }
         }
+    }
+}
+
+/// The answer to a request for a one-time link to the dashboard.
+pub(super) fn dashboard_link(gateway: &Gateway) -> ControlReply {
+    match gateway.logins.new_link() {
+        Ok(token) => ControlReply::DashboardLink { token: token.expose().to_owned() },
+        Err(_) => ControlReply::Refused(vec!["the system provides no random numbers".to_owned()]),
     }
 }
 

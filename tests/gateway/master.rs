@@ -3,7 +3,7 @@
 
 mod daemon;
 mod file_changes;
-mod load;
+pub(crate) mod load;
 mod processes;
 mod respawn;
 mod restart;
@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::support::gateway::Gateway;
 
 /// Sends a signal by its short name.
-fn signal(pid: u32, name: &str) {
+pub(crate) fn signal(pid: u32, name: &str) {
     let sent = Command::new("kill").args(["-s", name, &pid.to_string()]).status();
     assert!(sent.expect("kill is there").success(), "SIG{name} was not sent");
 }
@@ -29,7 +29,7 @@ fn runs(pid: u32) -> bool {
 
 /// `vdm server restart`, which must succeed.
 #[track_caller]
-fn restart(gateway: &Gateway) -> Value {
+pub(crate) fn restart(gateway: &Gateway) -> Value {
     let Output { status, stdout, stderr } =
         gateway.server(&["restart", "--json"]).output().expect("vdm is built");
     let said = String::from_utf8_lossy(&stderr);

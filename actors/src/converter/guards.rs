@@ -1,5 +1,7 @@
 //! What a reply holds until its end: its entry in the ledger, and its lease.
 
+use std::task::Context;
+
 use vandamme_protocol::convert::ReplySummary;
 use vandamme_protocol::vocabulary::Usage;
 
@@ -11,11 +13,18 @@ use crate::recorder::RequestRecorder;
 pub(super) struct ReplyGuards {
     entry: Option<RequestRecorder>,
     lease: Option<Lease>,
+    is_cancelled: bool,
 }
 
 impl ReplyGuards {
     pub(super) fn new(entry: RequestRecorder, lease: Lease) -> Self {
-        Self { entry: Some(entry), lease: Some(lease) }
+        Self { entry: Some(entry), lease: Some(lease), is_cancelled: false }
+    }
+
+    /// Whether an operator has cancelled the request. Otherwise a cancellation wakes this task.
+    pub(super) fn poll_cancelled(&mut self, task: &Context<'_>) -> bool {
+        self.is_cancelled = self.entry.as_ref().is_some_and(|entry| entry.poll_cancelled(task).is_ready());
+        self.is_cancelled
     }
 
     /// The request's id, until the reply has ended.
@@ -51,6 +60,7 @@ impl ReplyGuards {
         self.pinged(last);
         let end = match &summary.fault {
             None => RequestEnd::Succeeded,
+            Some(_) if self.is_cancelled => RequestEnd::cancelled_by_operator(),
             Some(fault) => {
                 RequestEnd::Failed { kind: fault.kind.anthropic(), message: fault.message.clone() }
             }
@@ -64,6 +74,7 @@ impl ReplyGuards {
         let Some(mut entry) = self.entry.take() else { return };
         entry.call_ended(outcome);
         entry.record.usage = summary.usage.unwrap_or_default();
+        entry.record.reported = summary.reported.clone();
         entry.record.tool_calls = summary.tool_calls;
         entry.record.stop_reason = summary.stop_reason.map(|reason| reason.anthropic().into());
         entry.record.end = end;

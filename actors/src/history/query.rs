@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use vandamme_protocol::vocabulary::Usage;
 
+use super::stored::StoredRequest;
 use crate::clock::Millis;
 use crate::cost::Cost;
 use crate::ledger::Histogram;
@@ -83,8 +84,15 @@ pub struct UsageSums {
     pub upstream_calls: u64,
     pub request_bytes: u64,
     pub reply_bytes: u64,
+    /// The tool use in the histories that clients sent.
+    pub tool_uses: u64,
+    pub tool_results: u64,
+    /// When the first of these requests started; 0 if there are none.
+    pub first: Millis,
     /// When the last of these requests ended.
     pub last: Millis,
+    /// The sum of the durations.
+    pub duration: Duration,
     pub elapsed: Histogram,
     /// Of the requests that had a first event.
     pub first_event: Histogram,
@@ -104,3 +112,44 @@ pub struct RequestQuery {
     pub cursor: Option<u64>,
     pub limit: usize,
 }
+
+/// Requests, newest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RequestPage {
+    pub requests: Vec<StoredRequest>,
+    /// The cursor of the next page; `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// One session of a client.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionRow {
+    pub session: Arc<str>,
+    /// The name of the client's key; empty if it has none.
+    pub client: Arc<str>,
+    pub sums: UsageSums,
+}
+
+/// Why a question has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// A command without a gateway, or a gateway that is starting.
+    #[error("this process keeps no history")]
+    NotRunning,
+    /// The database cannot be read.
+    #[error("the history cannot be read: {0}")]
+    Unavailable(String),
+    #[error("too many questions to the history at once; try again")]
+    Busy,
+    #[error("the question to the history took more than {} s; ask for a shorter time or fewer groups", QUESTION_LIMIT.as_secs())]
+    TooSlow,
+    #[error(
+        "the answer has more than {MOST_ROWS} rows; ask for a shorter time, longer intervals or fewer groups"
+    )]
+    TooLong,
+}
+
+/// The longest time for the answer to one question.
+pub const QUESTION_LIMIT: Duration = Duration::from_secs(10);
+/// The most rows of an answer.
+pub const MOST_ROWS: usize = 20_000;

@@ -52,7 +52,7 @@ impl Handler<Observe<ExportedTotals>> for Ledger {
 
     fn handle(&mut self, _: Observe<ExportedTotals>, _: &mut Self::Context) -> Self::Result {
         self.catch_up();
-        MessageResult(ExportedTotals::from(&self.totals.rows()))
+        MessageResult(ExportedTotals::from(&self.rows()))
     }
 }
 

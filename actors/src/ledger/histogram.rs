@@ -47,6 +47,11 @@ impl Histogram {
         None
     }
 
+    /// The durations, each as the middle of its bucket, with their number.
+    pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> {
+        self.buckets.iter().map(|&(bucket, count)| (Duration::from_micros(middle(bucket)), count))
+    }
+
     /// Five bytes or more for each bucket in use; see [`Histogram::from_bytes`].
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = vec![];

@@ -1,10 +1,13 @@
 //! Tracks requests in flight: each request updates its own entry without locks, and no request waits for another.
 
-use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use vandamme_protocol::request::ToolHistory;
+use futures_util::task::AtomicWaker;
+use vandamme_protocol::request::{PromptPrefix, ToolHistory};
 use vandamme_protocol::trace_context::RequestSpan;
 use vandamme_protocol::vocabulary::Usage;
 
@@ -55,6 +58,8 @@ pub struct RequestSummary {
     pub agent: Option<Arc<str>>,
     /// The request's span; `None` if no traces are exported.
     pub span: Option<Arc<RequestSpan>>,
+    /// The hashes of its prompt, of requests with a session. Only the ledger needs them.
+    pub prefix: Option<Arc<PromptPrefix>>,
 }
 
 /// The entry of one request.
@@ -71,7 +76,14 @@ pub(crate) struct InFlight {
     reply_size: AtomicU64,
     /// The status that the client has got before the request had an outcome; 0 if none.
     early_status: AtomicU16,
+    cancelled: AtomicBool,
+    /// The task that carries the request now.
+    task: AtomicWaker,
 }
+
+/// Tells a request's task that an operator has cancelled the request. One task at a time may wait for it.
+#[derive(Clone, Debug)]
+pub struct Cancellation(pub(crate) Arc<InFlight>);
 
 /// One target that the request was sent to.
 #[derive(Debug, Default)]
@@ -125,7 +137,27 @@ impl InFlight {
             first_event: AtomicU64::new(0),
             reply_size: AtomicU64::new(0),
             early_status: AtomicU16::new(0),
+            cancelled: AtomicBool::new(false),
+            task: AtomicWaker::new(),
         }
+    }
+
+    /// Ends the request as soon as its task runs.
+    pub(super) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.task.wake();
+    }
+
+    /// Ready once the request is cancelled; otherwise a cancellation wakes this task.
+    pub(crate) fn poll_cancelled(&self, task: &Context<'_>) -> Poll<()> {
+        if !self.cancelled.load(Ordering::Acquire) {
+            self.task.register(task.waker());
+            // It may have been cancelled before the waker was in place.
+            if !self.cancelled.load(Ordering::Acquire) {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -272,6 +304,12 @@ impl InFlight {
     }
 }
 
+impl Cancellation {
+    pub async fn cancelled(&self) {
+        poll_fn(|task| self.0.poll_cancelled(task)).await;
+    }
+}
+
 impl Call {
     /// `None` if the call has not begun. `now` is the request's age, for a call that runs.
     fn record(&self, now: Duration) -> Option<CallRecord> {
@@ -299,7 +337,36 @@ fn loaded(stored: &AtomicU64) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Wake, Waker};
+
+    use futures_util::FutureExt as _;
+
     use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicU32);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Requirement: a cancelled request ends, whether it waited already or is polled later.
+    #[test]
+    fn a_cancellation_wakes_the_task_that_waits() {
+        let in_flight = Arc::new(InFlight::start());
+        let cancellation = Cancellation(in_flight.clone());
+        assert_eq!(cancellation.cancelled().now_or_never(), None);
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let mut waiting = Box::pin(cancellation.cancelled());
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        in_flight.cancel();
+        assert_eq!(woken.0.load(Ordering::Acquire), 1);
+        assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+        assert_eq!(cancellation.cancelled().now_or_never(), Some(()));
+    }
 
     #[test]
     fn a_request_is_reported_at_its_latest_target() {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use vandamme_protocol::reported::Reported;
 use vandamme_protocol::vocabulary::Usage;
 
-use super::{CallRecord, RequestSummary};
+use super::{CacheLoss, CallRecord, RequestSummary};
 use crate::clock::Millis;
 use crate::cost::Cost;
 use crate::secret::KeyId;
@@ -20,7 +21,28 @@ pub enum RequestEnd {
         kind: &'static str,
         message: String,
     },
+    /// The client disconnected.
     Cancelled,
+}
+
+/// The type of [`RequestEnd::Failed`] for a request that an operator has cancelled.
+pub const CANCELLED_BY_OPERATOR: &str = "cancelled_by_operator";
+/// What the client of such a request is told.
+pub const CANCELLED_MESSAGE: &str = "this request was cancelled by an operator of the gateway";
+
+impl RequestEnd {
+    pub fn cancelled_by_operator() -> Self {
+        Self::Failed { kind: CANCELLED_BY_OPERATOR, message: CANCELLED_MESSAGE.to_owned() }
+    }
+
+    /// Whether the client or an operator ended the request, so that it counts neither as a success nor as a failure.
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Cancelled => true,
+            Self::Failed { kind, .. } => *kind == CANCELLED_BY_OPERATOR,
+            Self::Succeeded => false,
+        }
+    }
 }
 
 /// Everything that is kept of one request.
@@ -42,6 +64,8 @@ pub struct Record {
     pub status: u16,
     pub upstream_calls: u32,
     pub usage: Usage,
+    /// What the upstream reports about its reply.
+    pub reported: Reported,
     /// The tool calls in the reply.
     pub tool_calls: u32,
     /// Why the model stopped, in the words of Anthropic's API.
@@ -63,6 +87,8 @@ pub struct FinishedRequest {
     pub ended: Millis,
     /// `None` if the price of its model is not known.
     pub cost: Option<Cost>,
+    /// Set if the prompt cache of its conversation was lost.
+    pub cache_loss: Option<CacheLoss>,
 }
 
 impl FinishedRequest {

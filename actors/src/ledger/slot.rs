@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_queue::SegQueue;
 use tokio::sync::broadcast;
+use vandamme_protocol::vocabulary::Usage;
 
 use super::series::SharedSeries;
-use super::{FinishedRequest, LedgerEvent, Rows};
+use super::{FinishedRequest, LedgerEvent, Record, Rows};
 use crate::clock::{self, Millis};
+use crate::cost::{Cost, PriceTable};
 use crate::snapshot::Snapshot;
 
 /// Up to this number of rows, the totals are saved after each batch of events.
@@ -37,6 +39,15 @@ pub(super) struct SavedTotals {
 /// Requests that a subscriber may be behind; it loses older ones.
 const PUBLISHED: usize = 4_096;
 
+/// What keeps requests for longer than this process runs.
+pub trait RequestStore: Send + Sync {
+    /// Keeps a request. Must not wait.
+    fn record(&self, finished: &Arc<FinishedRequest>);
+
+    /// The totals of other processes, the earlier ones included; `None` if they are not known.
+    fn earlier_totals(&self) -> Option<Arc<Rows>>;
+}
+
 /// What each ledger passes to the one that replaces it.
 #[derive(Clone)]
 pub(crate) struct LedgerSlot {
@@ -44,6 +55,8 @@ pub(crate) struct LedgerSlot {
     saved: Snapshot<SavedTotals>,
     finished: broadcast::Sender<Arc<FinishedRequest>>,
     series: SharedSeries,
+    store: Arc<dyn RequestStore>,
+    prices: Snapshot<Arc<PriceTable>>,
     /// The incarnation that reads the queue. A replaced one may still be running.
     current: Arc<AtomicU64>,
 }
@@ -81,27 +94,27 @@ impl EventQueue {
 }
 
 impl SavedTotals {
-    /// The sums of both.
-    pub(super) fn rows(&self) -> Rows {
-        let mut rows = self.imported.clone();
+    /// The sums of this process and of earlier ones: as the history knows them, or else as they were imported.
+    pub(super) fn rows(&self, earlier: Option<&Rows>) -> Rows {
+        let mut rows = earlier.unwrap_or(&self.imported).clone();
         rows.merge(&self.own);
         rows
     }
 }
 
-impl Default for LedgerSlot {
-    fn default() -> Self {
+impl LedgerSlot {
+    pub(crate) fn new(store: Arc<dyn RequestStore>) -> Self {
         Self {
             queue: EventQueue::default(),
             saved: Snapshot::default(),
             finished: broadcast::Sender::new(PUBLISHED),
             series: SharedSeries::default(),
+            store,
+            prices: Snapshot::default(),
             current: Arc::default(),
         }
     }
-}
 
-impl LedgerSlot {
     /// The requests that end from now on.
     pub(crate) fn finished(&self) -> broadcast::Sender<Arc<FinishedRequest>> {
         self.finished.clone()
@@ -114,6 +127,11 @@ impl LedgerSlot {
 
     pub(crate) fn queue(&self) -> &EventQueue {
         &self.queue
+    }
+
+    /// The prices of the requests that end from now on.
+    pub(crate) fn set_prices(&self, prices: Arc<PriceTable>) {
+        self.prices.store(prices);
     }
 
     /// Makes a new ledger the reader of the queue.
@@ -150,13 +168,42 @@ impl SlotAccess {
         }
     }
 
-    /// Counts a request, and hands it to all subscribers; it never waits for them.
+    /// What a request has cost that ended at this time; `None` if that is not known, or if it reached no provider.
+    pub(super) fn cost(&self, record: &Record, ended: Millis) -> Option<Cost> {
+        let (provider, model) = (record.provider.as_deref()?, record.model.as_deref()?);
+        self.slot.prices.load().cost((provider, model), (&record.usage, record.reported.cost), ended)
+    }
+
+    /// What `tokens` of a request's prompt have cost more than from the cache; `None` if the price is not known.
+    pub(super) fn cost_of_loss(&self, record: &Record, tokens: u64, ended: Millis) -> Option<u64> {
+        let target = (record.provider.as_deref()?, record.model.as_deref()?);
+        let (prices, usage) = (self.slot.prices.load(), record.usage);
+        let written = tokens.min(usage.cache_creation);
+        let kept = Usage {
+            input: usage.input.saturating_sub(tokens - written),
+            cache_read: usage.cache_read.saturating_add(tokens),
+            cache_creation: usage.cache_creation - written,
+            cache_creation_1h: usage.cache_creation_1h.min(usage.cache_creation - written),
+            ..usage
+        };
+        let [paid, kept] = [usage, kept].map(|usage| prices.cost(target, (&usage, None), ended));
+        Some(paid?.micro_dollars.saturating_sub(kept?.micro_dollars))
+    }
+
+    /// Counts a request, and hands it to the history and to all subscribers; it never waits for them.
     pub(super) fn publish(&self, finished: FinishedRequest) {
         self.slot.series.count(&finished);
+        let finished = Arc::new(finished);
+        self.slot.store.record(&finished);
         if self.slot.finished.receiver_count() > 0 {
             // An error means that the last subscriber has just left.
-            let _ = self.slot.finished.send(Arc::new(finished));
+            let _ = self.slot.finished.send(finished);
         }
+    }
+
+    /// The totals of other processes, as the history knows them.
+    pub(super) fn earlier_totals(&self) -> Option<Arc<Rows>> {
+        self.slot.store.earlier_totals()
     }
 
     fn is_current(&self) -> bool {

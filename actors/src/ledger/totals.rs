@@ -33,7 +33,7 @@ pub struct Totals {
 pub struct RequestTotals {
     pub requests: u64,
     pub failed: u64,
-    /// Requests whose client disconnected before the end.
+    /// Requests that the client or an operator ended.
     pub cancelled: u64,
     pub tokens: Usage,
     /// In the histories that clients sent.
@@ -63,7 +63,7 @@ impl Rows {
         self.add(row, &Totals { streamed, whole, last: now });
     }
 
-    pub(super) fn add(&mut self, mut row: (Arc<str>, Arc<str>), more: &Totals) {
+    pub(crate) fn add(&mut self, mut row: (Arc<str>, Arc<str>), more: &Totals) {
         if self.0.len() >= MAX_ROWS && !self.0.contains_key(&row) {
             row = (OTHER.into(), OTHER.into());
         }
@@ -88,8 +88,8 @@ impl RequestTotals {
     fn from_record(record: &Record) -> Self {
         Self {
             requests: 1,
-            failed: u64::from(matches!(record.end, RequestEnd::Failed { .. })),
-            cancelled: u64::from(record.end == RequestEnd::Cancelled),
+            failed: u64::from(record.end != RequestEnd::Succeeded && !record.end.is_cancelled()),
+            cancelled: u64::from(record.end.is_cancelled()),
             tokens: record.usage,
             tool_uses: record.request.tools.uses.into(),
             tool_results: record.request.tools.results.into(),
@@ -136,6 +136,7 @@ pub(super) mod tests {
             key: None,
             status: 200,
             upstream_calls: 1,
+            reported: Default::default(),
             usage: Usage { input: 1, output: 2, cache_read: 3, cache_creation: 4, ..Usage::default() },
             tool_calls: 7,
             stop_reason: None,
@@ -150,7 +151,7 @@ pub(super) mod tests {
     fn each_request_counts_once_as_streamed_or_whole() {
         let mut rows = Rows::default();
         rows.count(&record("m", RequestEnd::Succeeded), 10);
-        rows.count(&record("m", RequestEnd::Cancelled), 30);
+        rows.count(&record("m", RequestEnd::cancelled_by_operator()), 30);
         let failed = RequestEnd::Failed { kind: "api_error", message: String::new() };
         let mut streamed = record("m", failed);
         streamed.request.streamed = true;

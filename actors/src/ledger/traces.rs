@@ -7,8 +7,11 @@ use std::time::Duration;
 use vandamme_protocol::request::ToolHistory;
 use vandamme_protocol::vocabulary::Usage;
 
-use super::{CallRecord, Record, RequestEnd, UNKNOWN, printable};
+use super::{
+    CANCELLED_BY_OPERATOR, CacheLoss, CallRecord, FinishedRequest, Record, RequestEnd, UNKNOWN, printable,
+};
 use crate::clock::Millis;
+use crate::cost::Cost;
 use crate::secret::KeyId;
 use crate::settings::Api;
 
@@ -35,6 +38,10 @@ pub struct Trace {
     pub streamed: bool,
     pub elapsed: Duration,
     pub usage: Usage,
+    /// `None` if the price of the model is not known.
+    pub cost: Option<Cost>,
+    /// Set if the prompt cache of its conversation was lost.
+    pub cache_loss: Option<CacheLoss>,
     pub tools: ToolHistory,
     pub tool_calls: u32,
     pub error: Option<TraceError>,
@@ -85,10 +92,11 @@ impl Default for Traces {
 }
 
 impl Traces {
-    pub(super) fn keep(&mut self, record: &Record, now: Millis) {
-        let trace = Trace::from_record(record, now);
-        // A disconnected client is not a failure, and it is frequent.
-        if matches!(record.end, RequestEnd::Failed { .. }) {
+    pub(super) fn keep(&mut self, finished: &FinishedRequest) {
+        let trace = Trace::new(finished);
+        // A request that the client or an operator ended is not a failure.
+        let end = &finished.record.end;
+        if matches!(end, RequestEnd::Failed { .. }) && !end.is_cancelled() {
             self.errors.push(trace.clone());
         }
         self.traces.push(trace);
@@ -124,12 +132,12 @@ impl Ring {
 }
 
 impl Trace {
-    fn from_record(record: &Record, at: Millis) -> Self {
+    fn new(FinishedRequest { record, ended, cost, cache_loss }: &FinishedRequest) -> Self {
         let cut = |name: &Arc<str>| if name.len() > MAX_NAME { printable(name).into() } else { name.clone() };
         let named = |name: &Option<Arc<str>>| name.as_ref().map_or_else(|| UNKNOWN.into(), cut);
         Self {
             seq: 0,
-            at,
+            at: *ended,
             request_id: record.request_id.clone(),
             client: record.request.client.clone(),
             provider: named(&record.provider),
@@ -137,6 +145,8 @@ impl Trace {
             streamed: record.request.streamed,
             elapsed: record.elapsed,
             usage: record.usage,
+            cost: *cost,
+            cache_loss: cache_loss.clone(),
             tools: record.request.tools,
             tool_calls: record.tool_calls,
             error: TraceError::from_record(record),
@@ -174,6 +184,7 @@ impl TraceError {
 fn original_kind(kind: &str, record: &Record) -> &'static str {
     let upstream = record.upstream_calls > 0;
     match kind {
+        CANCELLED_BY_OPERATOR => "cancelled",
         "authentication_error" | "permission_error" => "auth_error",
         "rate_limit_error" => "rate_limit",
         "invalid_request_error" | "not_found_error" | "request_too_large" => "bad_request",
@@ -195,13 +206,17 @@ mod tests {
         RequestEnd::Failed { kind, message: message.to_owned() }
     }
 
+    fn finished(record: Record, ended: Millis) -> FinishedRequest {
+        FinishedRequest { record, ended, cost: None, cache_loss: None }
+    }
+
     #[test]
     fn the_newest_come_first_and_the_oldest_are_removed() {
         let mut traces = Traces::default();
         for number in 0..MAX_TRACES + 5 {
-            traces.keep(&record("m", failed("api_error", &number.to_string())), 7);
+            traces.keep(&finished(record("m", failed("api_error", &number.to_string())), 7));
         }
-        traces.keep(&record("last", RequestEnd::Succeeded), 8);
+        traces.keep(&finished(record("last", RequestEnd::Succeeded), 8));
 
         let (errors, all) = (traces.errors(), traces.traces());
         assert_eq!((errors.len(), all.len()), (MAX_ERRORS, MAX_TRACES));
@@ -213,7 +228,7 @@ mod tests {
     #[test]
     fn a_disconnected_client_is_traced_but_not_an_error() {
         let mut traces = Traces::default();
-        traces.keep(&record("m", RequestEnd::Cancelled), 1);
+        traces.keep(&finished(record("m", RequestEnd::Cancelled), 1));
 
         assert!(traces.errors().is_empty());
         assert_eq!(traces.traces()[0].error.as_ref().unwrap().kind, "client_disconnect");
@@ -240,7 +255,7 @@ mod tests {
     fn traces_are_bounded() {
         let long = "x".repeat(1 << 20);
         let mut traces = Traces::default();
-        traces.keep(&record(&long, failed("api_error", &long)), 1);
+        traces.keep(&finished(record(&long, failed("api_error", &long)), 1));
 
         let [trace] = &traces.traces()[..] else { panic!("one") };
         assert!(trace.model.len() <= MAX_NAME && trace.error.as_ref().unwrap().message.len() <= 300);

@@ -43,6 +43,7 @@ impl Supervisor {
             changed.push(name);
         }
         old.catalog.do_send(ForgetProvider(changed));
+        self.ledger.set_prices(settings.prices.clone());
         self.routes = Arc::new(Routes::new(&settings, self.lists.clone()));
         self.registry.store(Registry {
             ledger: old.ledger.clone(),
@@ -51,6 +52,7 @@ impl Supervisor {
             event_queue: old.event_queue.clone(),
             finished: old.finished.clone(),
             series: old.series.clone(),
+            history: old.history.clone(),
             routes: self.routes.clone(),
             providers: handles,
             // The generation stays the same: no actor was replaced, so every pending request gets its answer.

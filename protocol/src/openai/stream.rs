@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error;
+use super::usage::ChatUsage;
 use crate::{
     fault::Fault,
     json::{self, List, Literal, NotJson, Object},
@@ -50,6 +51,11 @@ impl<'a> Chunk<'a> {
         self.counts().map(ChatUsage::usage)
     }
 
+    /// Returns what the reply has cost, in millionths of a US dollar, if the vendor reports it.
+    pub(crate) fn reported_cost(&self) -> Option<u64> {
+        self.counts().and_then(ChatUsage::reported_cost)
+    }
+
     /// Returns the number of output tokens that are reasoning, if reported.
     pub(crate) fn thinking(&self) -> Option<u64> {
         self.counts().and_then(ChatUsage::thinking)
@@ -63,8 +69,7 @@ impl<'a> Chunk<'a> {
 
     /// Returns the number of web searches that the vendor reports (OpenRouter).
     pub(crate) fn searches(&self) -> Option<u64> {
-        let tools = self.usage.0.as_ref()?.server_tool_use.0.as_ref()?;
-        json::read_count(tools.web_search_requests)
+        self.usage.0.as_ref()?.web_searches()
     }
 
     /// Returns the fault that `data` reports, if any. This chunk must be parsed from `data`.
@@ -311,86 +316,6 @@ impl<'a> ReplyFunction<'a> {
     }
 }
 
-/// `usage`, with the vendors' names for cached tokens.
-#[derive(Deserialize)]
-pub(crate) struct ChatUsage<'a> {
-    #[serde(borrow)]
-    prompt_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    completion_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    total_tokens: Option<&'a RawValue>,
-    #[serde(borrow, default = "Default::default")]
-    prompt_tokens_details: Object<CacheCounts<'a>>,
-    #[serde(borrow, default = "Default::default")]
-    completion_tokens_details: Object<OutputCounts<'a>>,
-    /// DeepSeek.
-    #[serde(borrow)]
-    prompt_cache_hit_tokens: Option<&'a RawValue>,
-    /// Kimi.
-    #[serde(borrow)]
-    cached_tokens: Option<&'a RawValue>,
-    #[serde(borrow, default = "Default::default")]
-    server_tool_use: Object<ServerTools<'a>>,
-}
-
-#[derive(Deserialize)]
-struct ServerTools<'a> {
-    #[serde(borrow)]
-    web_search_requests: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct CacheCounts<'a> {
-    #[serde(borrow)]
-    cached_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    cache_write_tokens: Option<&'a RawValue>,
-    #[serde(borrow)]
-    cache_creation_tokens: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct OutputCounts<'a> {
-    #[serde(borrow)]
-    reasoning_tokens: Option<&'a RawValue>,
-}
-
-impl ChatUsage<'_> {
-    /// Returns the number of output tokens that are reasoning, if reported.
-    fn thinking(&self) -> Option<u64> {
-        json::read_count(self.completion_tokens_details.0.as_ref()?.reasoning_tokens)
-    }
-
-    /// Converts the counts to Anthropic's definitions.
-    pub(crate) fn usage(&self) -> Usage {
-        let details = self.prompt_tokens_details.0.as_ref();
-        let read = details
-            .and_then(|details| json::read_count(details.cached_tokens))
-            .or_else(|| json::read_count(self.prompt_cache_hit_tokens))
-            .or_else(|| json::read_count(self.cached_tokens));
-        let creation = details.and_then(|details| {
-            json::read_count(details.cache_write_tokens)
-                .or_else(|| json::read_count(details.cache_creation_tokens))
-        });
-        let (read, creation) = (read.unwrap_or(0), creation.unwrap_or(0));
-        let prompt = json::read_count(self.prompt_tokens).unwrap_or(0);
-        let output = json::read_count(self.completion_tokens).unwrap_or(0);
-        let uncounted = self.uncounted().filter(|uncounted| *uncounted != read.saturating_add(creation));
-        let output = output.saturating_add(uncounted.unwrap_or(0));
-        let reasoning = self.thinking().unwrap_or(0).min(output);
-        Usage { reasoning, ..Usage::from_prompt_total(prompt, output, read, creation) }
-    }
-
-    /// Returns the tokens of the total beyond prompt and completion: xAI and Gemini exclude reasoning from the
-    /// completion.
-    fn uncounted(&self) -> Option<u64> {
-        let prompt = json::read_count(self.prompt_tokens)?;
-        let completion = json::read_count(self.completion_tokens)?;
-        json::read_count(self.total_tokens)?.checked_sub(prompt.checked_add(completion)?)
-    }
-}
-
 fn literal(raw: Option<&RawValue>) -> Option<Literal<'_>> {
     raw.and_then(Literal::of)
 }
@@ -398,26 +323,6 @@ fn literal(raw: Option<&RawValue>) -> Option<Literal<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn usage(json: &str) -> Usage {
-        serde_json::from_str::<ChatUsage<'_>>(json).unwrap().usage()
-    }
-
-    /// Complaint of gateway users: cached tokens are lost or counted as fresh.
-    #[test]
-    fn cached_tokens_are_read_from_every_vendors_place() {
-        let expected = Usage { input: 60, output: 5, cache_read: 40, cache_creation: 0, ..Usage::default() };
-        for cached in [
-            r#""prompt_tokens_details":{"cached_tokens":40}"#,
-            r#""prompt_cache_hit_tokens":40"#,
-            r#""cached_tokens":40.0,"prompt_tokens_details":null"#,
-        ] {
-            assert_eq!(
-                usage(&format!(r#"{{"prompt_tokens":100,"completion_tokens":5,{cached}}}"#)),
-                expected
-            );
-        }
-    }
 
     #[test]
     fn a_wrong_type_counts_as_absent() {

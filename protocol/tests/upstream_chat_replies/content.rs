@@ -22,6 +22,7 @@ fn text_is_forwarded_unchanged() {
     assert_eq!(
         outcome,
         ReplySummary {
+            reported: Default::default(),
             stop_reason: Some(StopReason::EndTurn),
             usage: Some(usage),
             tool_calls: 0,

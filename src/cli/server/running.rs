@@ -1,7 +1,7 @@
 //! `vdm server status`, `stop`, `reload` and `restart`: commands for a running gateway, over its control socket.
 
 use std::io::Write as _;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -176,6 +176,7 @@ impl GatewayArgs {
                 ControlReply::Status(_)
                 | ControlReply::Joined { .. }
                 | ControlReply::HealthReset(_)
+                | ControlReply::DashboardLink { .. }
                 | ControlReply::Stopping { .. }
                 | ControlReply::Restarted(_)
                 | ControlReply::Refused(_),
@@ -204,6 +205,7 @@ impl GatewayArgs {
                 ControlReply::Status(_)
                 | ControlReply::Joined { .. }
                 | ControlReply::Reloaded(_)
+                | ControlReply::DashboardLink { .. }
                 | ControlReply::Stopping { .. }
                 | ControlReply::Restarted(_)
                 | ControlReply::Refused(_),
@@ -211,6 +213,27 @@ impl GatewayArgs {
             )) => self.lost(&running, "unexpected answer"),
             Err(exit) => exit,
         }
+    }
+
+    /// A one-time link to the gateway's dashboard. The token is in the fragment, which browsers do not send.
+    pub(in crate::cli) fn dashboard_link(&self) -> Result<String, Exit> {
+        let running = self.find()?;
+        let (_, said) = self.send_command(&running, ControlCommand::DashboardLink)?;
+        let ControlReply::DashboardLink { token } = said else {
+            return Err(self.lost(&running, "unexpected answer"));
+        };
+        let mut address = running.status.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv4() {
+                Ipv4Addr::LOCALHOST.into()
+            } else {
+                Ipv6Addr::LOCALHOST.into()
+            });
+        }
+        let link = format!("{}://{address}/dashboard/login#token={token}", running.status.scheme());
+        self.print_json(&json!({"url": link}));
+        self.print(&link);
+        Ok(link)
     }
 
     /// Waits until the stopping process has exited, and reports progress.
@@ -309,6 +332,7 @@ impl RestartArgs {
             | ControlReply::Joined { .. }
             | ControlReply::Reloaded(_)
             | ControlReply::HealthReset(_)
+            | ControlReply::DashboardLink { .. }
             | ControlReply::Refused(_)) => {
                 // A gateway without a master stops first.
                 report_in_flight(&running, &said);

@@ -333,4 +333,21 @@ pub(in crate::config) static LIMITS: [LimitDeclaration; COUNT] = [
         "Time between two heartbeats in the stream of requests in flight.",
         with_variable("VDM_ACTIVE_REQUESTS_SSE_HEARTBEAT")
     ),
+    limit!(
+        "history-days",
+        Count(1),
+        "90",
+        history_days = size,
+        "Days for which the history keeps requests and their sums.",
+        at_start()
+    ),
+    limit!(
+        "history-requests",
+        Count(1),
+        "1_000_000",
+        history_requests = size,
+        "Requests whose details the history keeps, about 0.5 KiB each. The sums by hour, model, key, client and session stay \
+         for history-days, up to as many rows.",
+        at_start()
+    ),
 ];

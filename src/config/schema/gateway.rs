@@ -1,7 +1,7 @@
 //! The settings outside every table.
 
 use super::{SettingDeclaration, SettingList, VariableValue, VariableWithoutKey};
-use crate::config::value_type::KeyType::Value;
+use crate::config::value_type::KeyType::{Prices, Value};
 use crate::config::value_type::ValueType::{
     Count, Flag, Host, Hosts, LogLevel, OneOf, Origins, Port, Secret, Text,
 };
@@ -132,6 +132,34 @@ pub(in crate::config) const GATEWAY: SettingList = &[
     .with_variable("LOG_REQUEST_METRICS")
     .with_guide("metrics.md"),
     SettingDeclaration::new(
+        "history",
+        Value(Flag),
+        "Whether requests and their usage are kept in a database, `history.db` in `state-dir`. If not, the last 10,000 requests \
+         are kept in memory until vdm ends.",
+    )
+    .with_default("true")
+    .with_variable("VDM_HISTORY")
+    .with_guide("history.md")
+    .at_start(),
+    SettingDeclaration::new(
+        "state-dir",
+        Value(Text),
+        "Directory of the history. By default it is the state directory of the systemd unit, \
+         `$XDG_STATE_HOME/vandamme-proxy` or `~/.local/state/vandamme-proxy`.",
+    )
+    .with_variable("VDM_STATE_DIR")
+    .with_example("\"/var/lib/vandamme-proxy\"")
+    .with_guide("history.md")
+    .at_start(),
+    SettingDeclaration::new(
+        "prices",
+        Prices,
+        "Prices of models at every provider, in dollars per million tokens: `input`, `output`, `cache-read`, `cache-write`, \
+         `cache-write-1h`. In the name, `*` matches any characters.",
+    )
+    .with_example("{ \"llama-*\" = { input = 0, output = 0 } }")
+    .with_guide("cost.md#set-your-own-prices"),
+    SettingDeclaration::new(
         "active-requests-stream",
         Value(Flag),
         "Whether `/metrics/active-requests/stream` sends the requests in flight.",
@@ -182,6 +210,11 @@ pub(super) const VARIABLES: &[VariableWithoutKey] = &[
     ),
     other("NO_COLOR", "No colours.", None),
     other("COLUMNS", "Width of tables on a terminal.", Some("commands.md")),
+    other(
+        "XDG_STATE_HOME, STATE_DIRECTORY",
+        "Parent of the state directory, and the state directory of the systemd unit; see `state-dir`.",
+        Some("history.md"),
+    ),
     other(
         "XDG_RUNTIME_DIR",
         "Directory of the control sockets; by default `/run/user/UID`.",

@@ -2,7 +2,7 @@
 
 use super::gateway::other;
 use super::{SettingDeclaration, SettingList, VariableWithoutKey};
-use crate::config::value_type::KeyType::{Aliases, AuthMode, Fallbacks, Headers, Value};
+use crate::config::value_type::KeyType::{Aliases, AuthMode, Fallbacks, Headers, Prices, Value};
 use crate::config::value_type::ValueType::{
     Betas, Bounds, Count, Flag, Format, Keys, Link, Object, OneOf, Params, Seconds, Settings as BodyMembers,
     Text, Url, Words,
@@ -208,6 +208,22 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     )
     .with_variable("{PROVIDER}_CUSTOM_HEADER_{X_Y}")
     .with_example("x-team = \"platform\""),
+    SettingDeclaration::new(
+        "prices",
+        Prices,
+        "Prices of models at this provider, in dollars per million tokens, above all other prices. In the name, `*` matches any \
+         characters. Prices of cached tokens that are missing are those of `input`. 0 means free.",
+    )
+    .with_example("\"mycorp-*\" = { input = 0.5, output = 1.5, cache-read = 0.05 }")
+    .with_guide("cost.md#set-your-own-prices"),
+    SettingDeclaration::new(
+        "cache-diagnostics",
+        Value(Flag),
+        "Whether requests with a session ask an Anthropic-format provider why their prompt was not found in its cache, so that a \
+         warning about a lost cache names the provider's reason. This adds `diagnostics` to the body.",
+    )
+    .with_implied_default("false")
+    .with_guide("cost.md#lost-caches"),
     SettingDeclaration::new(
         "reasoning-models",
         Value(Words),

@@ -103,9 +103,9 @@ fn an_implied_default_changes_nothing_if_a_file_states_it() {
         DefaultValue::Implied(value) => Some(format!("{} = {value}", setting.key)),
         DefaultValue::BuiltIn(_) | DefaultValue::Unset => None,
     };
-    // The directory of the cache is another one on each machine.
+    // The directories of the cache and the history are other ones on each machine.
     let loaded = |toml: &str| {
-        let settings = Settings { cache: None, ..Machine::new().toml(toml).load().settings };
+        let settings = Settings { cache: None, history: None, ..Machine::new().toml(toml).load().settings };
         format!("{settings:?}")
     };
     let provider_with = |line: &str| loaded(&format!("[x]\napi-key = 'k'\nbase-url = 'http://x'\n{line}"));

@@ -121,6 +121,7 @@ pub(super) fn is_table(setting: &SettingDeclaration) -> bool {
     let is_list = || setting.documentation.example.is_some_and(|example| example.starts_with('['));
     match setting.key_type {
         KeyType::Aliases | KeyType::Targets | KeyType::Headers => true,
+        KeyType::Prices => !setting.documentation.example.is_some_and(|example| example.starts_with('{')),
         KeyType::Fallbacks => !is_list(),
         KeyType::Value(_) | KeyType::AuthMode => false,
     }
@@ -165,7 +166,7 @@ fn link(target: Option<&str>) -> String {
 fn word(key_type: KeyType) -> &'static str {
     match key_type {
         KeyType::Value(value_type) => value_word(value_type),
-        KeyType::Aliases | KeyType::Targets | KeyType::Headers => "table",
+        KeyType::Aliases | KeyType::Targets | KeyType::Headers | KeyType::Prices => "table",
         KeyType::Fallbacks => "table or list",
         KeyType::AuthMode => "word",
     }

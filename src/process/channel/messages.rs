@@ -21,6 +21,8 @@ pub(crate) enum WorkerOrder {
     Reload,
     /// Reset the health of these providers, and answer with [`WorkerMessage::HealthReset`].
     ResetHealth(ResetTarget),
+    /// Make a one-time link to the dashboard, and answer with [`WorkerMessage::DashboardLink`].
+    DashboardLink,
     /// Answer with [`WorkerMessage::State`].
     ExportState,
     /// Accept no more connections, serve the open ones without a limit of time, then exit. The second one limits the time to
@@ -58,6 +60,7 @@ pub(crate) enum WorkerMessage {
     Status(Box<Status>),
     Reloaded(ControlReply),
     HealthReset(ControlReply),
+    DashboardLink(ControlReply),
     /// The attachment is what the next worker should begin with.
     State,
     /// So many requests are in flight, and so many connections are open, while it drains.

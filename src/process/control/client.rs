@@ -91,6 +91,7 @@ pub(crate) fn at(socket: &Path) -> Option<Running> {
         ControlReply::Joined { .. }
         | ControlReply::Reloaded(_)
         | ControlReply::HealthReset(_)
+        | ControlReply::DashboardLink { .. }
         | ControlReply::Stopping { .. }
         | ControlReply::Restarted(_)
         | ControlReply::Refused(_) => None,
@@ -109,6 +110,7 @@ pub(crate) fn join(socket: &Path) -> Result<SocketAddr> {
             ControlReply::Status(_)
             | ControlReply::Reloaded(_)
             | ControlReply::HealthReset(_)
+            | ControlReply::DashboardLink { .. }
             | ControlReply::Stopping { .. }
             | ControlReply::Restarted(_),
         )
@@ -126,6 +128,7 @@ pub(crate) fn ask(socket: &Path, ask: ControlCommand) -> Result<Answers> {
     stream.set_read_timeout(Some(match ask {
         ControlCommand::Status | ControlCommand::Join => PATIENCE,
         ControlCommand::ResetHealth(_)
+        | ControlCommand::DashboardLink
         | ControlCommand::Reload
         | ControlCommand::Stop
         | ControlCommand::StopNow => LONG_PATIENCE,

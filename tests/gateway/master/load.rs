@@ -12,26 +12,26 @@ use crate::support::wire::{Framing, Wire};
 
 /// Whether a client uses its connection again.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reuse {
+pub(crate) enum Reuse {
     /// As long as the gateway keeps it open.
     KeepAlive,
     NewConnections,
 }
 
 /// Clients at work.
-pub(super) struct Load {
+pub(crate) struct Load {
     over: Arc<AtomicBool>,
     served: Arc<AtomicUsize>,
     clients: Vec<JoinHandle<Vec<String>>>,
 }
 
 impl Load {
-    pub(super) fn start(gateway: &Gateway, clients: usize, reuse: Reuse) -> Self {
+    pub(crate) fn start(gateway: &Gateway, clients: usize, reuse: Reuse) -> Self {
         Self::start_for(gateway, MODEL, clients, reuse)
     }
 
     /// With requests for this model.
-    pub(super) fn start_for(gateway: &Gateway, model: &str, clients: usize, reuse: Reuse) -> Self {
+    pub(crate) fn start_for(gateway: &Gateway, model: &str, clients: usize, reuse: Reuse) -> Self {
         let (over, served) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
         let request = gateway.messages(&whole_prompt(model, "hi")).bytes();
         let clients = (0..clients).map(|_| {
@@ -42,18 +42,18 @@ impl Load {
         Self { clients: clients.collect(), over, served }
     }
 
-    pub(super) fn served(&self) -> usize {
+    pub(crate) fn served(&self) -> usize {
         self.served.load(Ordering::SeqCst)
     }
 
     /// Waits until so many more requests have been served.
-    pub(super) fn await_more(&self, count: usize) {
+    pub(crate) fn await_more(&self, count: usize) {
         let before = self.served();
         crate::support::await_that("more requests are served", || self.served() >= before + count);
     }
 
     /// Ends it. What happened to the requests that were lost, and how many were served.
-    pub(super) fn finish(self) -> (Vec<String>, usize) {
+    pub(crate) fn finish(self) -> (Vec<String>, usize) {
         self.over.store(true, Ordering::SeqCst);
         let lost = self.clients.into_iter().flat_map(|client| client.join().expect("no panic")).collect();
         (lost, self.served.load(Ordering::SeqCst))

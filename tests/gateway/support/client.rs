@@ -26,6 +26,11 @@ pub(crate) fn prompt(model: &str, text: &str) -> Value {
 }
 
 impl Call {
+    /// Whether the target begins like this.
+    pub(crate) fn is_to(&self, prefix: &str) -> bool {
+        self.target.starts_with(prefix)
+    }
+
     pub(crate) fn new(address: SocketAddr, method: &str, target: &str) -> Self {
         Self {
             address,

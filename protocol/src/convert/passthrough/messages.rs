@@ -6,12 +6,14 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use crate::anthropic::error::{self, bounded_message};
 use crate::anthropic::reader::WireCounts;
 use crate::convert::{CodecForm, PassedBlock, Pushed, ReplyCodec, ReplySummary};
 use crate::fault::Fault;
 use crate::json::Object;
+use crate::reported::WireDiagnostics;
 use crate::sse::{Event, events};
 use crate::vocabulary::{self, ErrorKind, StopReason};
 
@@ -132,6 +134,7 @@ pub fn summary_of_message(body: &[u8]) -> ReplySummary {
     if reply.kind == "error" || reply.error.is_some() {
         summary.fault = Some(error_of(body));
     }
+    summary.reported.read_message(reply.id, reply.diagnostics.0.as_ref());
     count(&mut summary, &reply.usage);
     summary.stop_reason = reply.stop_reason.map(|word| stop_reason(&word));
     for block in reply.content.iter().flatten() {
@@ -142,7 +145,9 @@ pub fn summary_of_message(body: &[u8]) -> ReplySummary {
 
 fn start(summary: &mut ReplySummary, data: &[u8]) {
     if let Ok(start) = serde_json::from_slice::<MessageStart<'_>>(data) {
-        count(summary, &start.message.usage);
+        let Started { id, usage, diagnostics } = &start.message;
+        summary.reported.read_message(*id, diagnostics.0.as_ref());
+        count(summary, usage);
     }
 }
 
@@ -240,6 +245,10 @@ struct MessageStart<'a> {
 #[derive(Deserialize)]
 struct Started<'a> {
     #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(default)]
+    diagnostics: Object<WireDiagnostics>,
+    #[serde(borrow, default)]
     usage: Object<WireCounts<'a>>,
 }
 
@@ -274,6 +283,10 @@ struct TappedMessage<'a> {
     #[serde(borrow)]
     content: Option<Vec<TappedBlock<'a>>>,
     stop_reason: Option<String>,
+    #[serde(borrow, default)]
+    id: Option<&'a RawValue>,
+    #[serde(default)]
+    diagnostics: Object<WireDiagnostics>,
     #[serde(borrow, default)]
     usage: Object<WireCounts<'a>>,
     error: Option<IgnoredAny>,

@@ -9,6 +9,7 @@ use crate::{
     convert::{CodecStep, ReplyDecoder, ReplySummary},
     fault::Fault,
     json::NotJson,
+    reported::Reported,
     vocabulary::{StopReason, Usage},
 };
 
@@ -140,7 +141,7 @@ impl ReplyDecoder for MessagesDecoder {
                 Some(stop.unwrap_or(StopReason::EndTurn).with_calls(tool_calls))
             }
         };
-        ReplySummary { stop_reason, usage, tool_calls, fault }
+        ReplySummary { stop_reason, usage, reported: Reported::default(), tool_calls, fault }
     }
 
     fn fail(&mut self, fault: Fault, events: &mut impl EventSink) -> ReplySummary {

@@ -25,6 +25,7 @@ use crate::{
     fault::Fault,
     gemini, json,
     openai::stream::{Chunk, ReplyMessage},
+    reported::Reported,
     vocabulary::{StopReason, Usage},
 };
 
@@ -52,6 +53,7 @@ pub struct ChatDecoder {
     behind: Behind,
     search: Search,
     usage: Option<Usage>,
+    reported_cost: Option<u64>,
     /// The part of the output tokens that is reasoning.
     thinking: Option<u64>,
     broken: Option<Fault>,
@@ -130,7 +132,9 @@ impl ReplyDecoder for ChatDecoder {
             }
             None => Some(self.complete(events)),
         };
-        ReplySummary { stop_reason, usage: self.usage, tool_calls: self.calls.sent(), fault }
+        let &mut Self { usage, reported_cost, .. } = self;
+        let reported = Reported { cost: reported_cost, ..Reported::default() };
+        ReplySummary { stop_reason, usage, reported, tool_calls: self.calls.sent(), fault }
     }
 
     fn fail(&mut self, fault: Fault, events: &mut impl EventSink) -> ReplySummary {
@@ -177,6 +181,7 @@ impl ChatDecoder {
             behind: Behind::default(),
             search: Search::default(),
             usage: None,
+            reported_cost: None,
             thinking: None,
             broken: None,
         }
@@ -184,6 +189,7 @@ impl ChatDecoder {
 
     fn chunk<S: EventSink>(&mut self, data: &[u8], chunk: &Chunk<'_>, sink: &mut S) -> CodecStep {
         self.usage = chunk.usage().or(self.usage);
+        self.reported_cost = chunk.reported_cost().or(self.reported_cost);
         self.search.count(chunk.searches());
         self.thinking = chunk.thinking().or(self.thinking);
         if let Some(fault) = chunk.fault(data) {

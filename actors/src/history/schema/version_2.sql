@@ -1,0 +1,1 @@
+CREATE INDEX requests_session ON requests (session, ended) WHERE session <> '';

@@ -1,0 +1,64 @@
+//! The line on top of the overview: one sentence about the whole gateway, from what providers and requests show.
+
+use serde::Serialize;
+use vandamme_actors::history::UsageSums;
+
+use super::provider_card::ProviderCard;
+use crate::dashboard::units::Share;
+
+/// From this share of failed requests on, the gateway counts as failing.
+const FAILING: f64 = 0.5;
+/// From this share on, something is wrong.
+const DEGRADED: f64 = 0.05;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    /// `ok`, `warn` or `down`
+    pub(super) state: &'static str,
+    pub(super) heading: &'static str,
+    pub(super) text: String,
+}
+
+impl Status {
+    /// The gateway stops.
+    pub(super) fn draining() -> Self {
+        let text = "Requests in flight finish; new ones are refused.".to_owned();
+        Self { state: "warn", heading: "Shutting down", text }
+    }
+
+    pub(super) fn new(sums: &UsageSums, providers: &[ProviderCard]) -> Self {
+        let status = |state, heading, text: String| Self { state, heading, text };
+        if providers.is_empty() {
+            return status(
+                "down",
+                "No provider",
+                "Set OPENAI_API_KEY, ANTHROPIC_API_KEY or another key, and reload.".to_owned(),
+            );
+        }
+        let named = |state: &str| {
+            let names = providers.iter().filter(|card| card.state == state);
+            names.map(|card| format!("{}: {}", card.name, card.state_text)).collect::<Vec<_>>()
+        };
+        let (down, warned) = (named("down"), named("warn"));
+        let failed = Share::of(sums.failed, sums.requests);
+        let share = failed.0.unwrap_or_default();
+        let failing = format!("{failed} of the requests of the last 5 minutes failed.");
+        match () {
+            () if down.len() == providers.len() => status("down", "Down", sentence(&down)),
+            () if share >= FAILING => status("down", "Failing", failing),
+            () if !down.is_empty() => status("warn", "Degraded", sentence(&[down, warned].concat())),
+            () if share >= DEGRADED => status("warn", "Degraded", failing),
+            () if !warned.is_empty() => status("warn", "Degraded", sentence(&warned)),
+            () if sums.requests == 0 => status("ok", "Up", "No request in the last 5 minutes.".to_owned()),
+            () => {
+                let text =
+                    format!("{} of the requests of the last 5 minutes succeeded.", Share(Some(1.0 - share)));
+                status("ok", "Up", text)
+            }
+        }
+    }
+}
+
+fn sentence(parts: &[String]) -> String {
+    format!("{}.", parts.join("; "))
+}

@@ -1,0 +1,21 @@
+//! Amounts of money as text. Amounts are integers, in millionths of a US dollar.
+
+/// The amount in dollars with six decimal places: exact.
+pub(crate) fn dollars(micro_dollars: i128) -> String {
+    let sign = if micro_dollars < 0 { "-" } else { "" };
+    let amount = micro_dollars.unsigned_abs();
+    format!("{sign}{}.{:06}", amount / 1_000_000, amount % 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_is_exact() {
+        assert_eq!(dollars(0), "0.000000");
+        assert_eq!(dollars(1_234_567), "1.234567");
+        assert_eq!(dollars(-5), "-0.000005");
+        assert_eq!(dollars(u64::MAX.into()), "18446744073709.551615");
+    }
+}
