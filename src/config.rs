@@ -305,7 +305,7 @@ impl<'a> LayerReading<'a> {
     fn finish(mut self) -> Result<Config, Vec<ConfigError>> {
         let merged = Layer::merged(&self.layers);
         let merged = merged.map_err(|error| vec![ConfigError::new("configuration", error.to_string())])?;
-        let config = self.config(&merged);
+        let config = self.config(&merged).map(|config| config.with_otlp(&self.variables));
         match config {
             Some(config) if self.report.errors.is_empty() => Ok(config),
             Some(_) | None => Err(self.report.errors),
@@ -357,7 +357,6 @@ impl<'a> LayerReading<'a> {
             top_models,
             limits,
         };
-        let otlp = otlp::read(&self.variables, &mut self.report);
         let mut warnings = std::mem::take(&mut self.report.warnings);
         warnings.append(&mut builder.warnings);
         let mut config = Config {
@@ -370,7 +369,7 @@ impl<'a> LayerReading<'a> {
             tls,
             proxies,
             demo,
-            otlp,
+            otlp: None,
             warnings,
             values: provenance::all(merged),
             files: self.files.saved(),

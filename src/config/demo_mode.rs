@@ -1,4 +1,5 @@
 //! When the embedded provider answers.
+
 use super::builder::Builder;
 
 /// When the embedded provider answers.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use url::Url;
 
+use super::Config;
 use super::error::Diagnostics;
 use super::variables::{EnvironmentVariable, Variables};
 
@@ -66,8 +67,18 @@ impl SemanticNames {
     }
 }
 
+impl Config {
+    /// With the export that the variables configure.
+    pub(super) fn with_otlp(mut self, variables: &Variables) -> Self {
+        let mut report = Diagnostics::default();
+        self.otlp = read(variables, &mut report);
+        self.warnings.append(&mut report.warnings);
+        self
+    }
+}
+
 /// `None` without an endpoint, or if the export is turned off.
-pub(super) fn read(variables: &Variables, report: &mut Diagnostics) -> Option<OtlpConfig> {
+fn read(variables: &Variables, report: &mut Diagnostics) -> Option<OtlpConfig> {
     let mut reader = Reader { variables, report };
     if reader
         .find("OTEL_SDK_DISABLED")

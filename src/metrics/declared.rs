@@ -64,6 +64,8 @@ families! {
         "US dollars that the prompt cache has saved; negative while writing to it cost more.";
     UNPRICED: Counter "vdm_unpriced_requests" "" ["provider", "model"]
         "Requests with tokens whose model has no known price.";
+    CACHE_LOSSES: Counter "vdm_cache_losses" "" ["provider", "model", "cause"]
+        "Requests whose session had lost its prompt cache, by cause.";
     TOOL_CALLS: Counter "vdm_tool_calls" "" ["provider", "model"] "Tool calls in replies.";
     REQUEST_BYTES: Counter "vdm_request" "bytes" ["provider", "model"] "Bodies of requests.";
     REPLY_BYTES: Counter "vdm_reply" "bytes" ["provider", "model"] "Bodies of replies, as sent to clients.";
@@ -87,6 +89,8 @@ families! {
         "Keys by state: ready, cooling, rejected or out_of_credit.";
     MODELS_FAILING: Gauge "vdm_provider_models_failing" "" ["provider"]
         "Models of the provider that are called last, because they fail.";
+    HISTORY_DROPPED: Counter "vdm_history_dropped" "" []
+        "Requests whose details the history dropped, because the disk was too slow, since the history began; its sums have them.";
     LOG_DROPPED: Counter "vdm_log_lines_dropped" "" [] "Log lines that were dropped, because stderr or the journal was too slow.";
     SPANS: Counter "vdm_otlp_spans" "" ["result"]
         "Spans for the OpenTelemetry collector; result is exported or dropped. Requests that the exporter missed count as dropped.";

@@ -47,6 +47,7 @@ struct ModelSums {
     micro_dollars: u64,
     saved_micro_dollars: i64,
     unpriced: u64,
+    cache_losses: BTreeMap<&'static str, u64>,
     tool_calls: u64,
     request_bytes: u64,
     reply_bytes: u64,
@@ -68,6 +69,9 @@ impl ModelSums {
             (&mut self.reply_bytes, totals.reply_bytes),
         ];
         sums.into_iter().for_each(|(sum, more)| *sum = sum.saturating_add(more));
+        for (cause, count) in &totals.cache_losses {
+            *self.cache_losses.entry(cause).or_default() += count;
+        }
         self.saved_micro_dollars = self.saved_micro_dollars.saturating_add(totals.saved_micro_dollars);
     }
 }
@@ -101,6 +105,11 @@ fn add_by_model(models: &ByModel<'_>, exposition: &mut Exposition) {
         &declared::CACHE_SAVINGS,
         priced.map(|((provider, model), sums)| dollars(sums.saved_micro_dollars as f64, provider, model)),
     );
+    let losses = models.iter().flat_map(|((provider, model), sums)| {
+        let losses = sums.cache_losses.iter();
+        losses.map(|(cause, count)| Sample::whole(&[provider, model, cause], *count)).collect::<Vec<_>>()
+    });
+    exposition.add(&declared::CACHE_LOSSES, losses);
     type Sum = fn(&ModelSums) -> u64;
     let wholes: [(&'static Declared, Sum); 4] = [
         (&declared::UNPRICED, |sums| sums.unpriced),

@@ -26,6 +26,8 @@ pub(super) async fn add(gateway: &Gateway, connections: Option<usize>, expositio
         let results = ["exported", "dropped"].into_iter().zip(counters.spans());
         exposition.add(&declared::SPANS, results.map(|(result, count)| Sample::whole(&[result], count)));
     }
+    let dropped = gateway.registry.load().history.status().dropped;
+    exposition.add(&declared::HISTORY_DROPPED, [Sample::whole(&[], dropped)]);
     let reloads = counters.reloads();
     let results = [("success", reloads.succeeded), ("failure", reloads.failed)];
     exposition.add(&declared::RELOADS, results.map(|(result, count)| Sample::whole(&[result], count)));

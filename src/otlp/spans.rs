@@ -105,7 +105,8 @@ impl RequestSpans<'_> {
         span["kind"] = json!(SERVER);
         span["flags"] = json!(SAMPLED | HAS_IS_REMOTE | remote);
         // A fault of the client is no error of the server (opentelemetry.io/docs/specs/semconv/http/http-spans).
-        let is_error = matches!(end, RequestEnd::Failed { .. }) && !(400..500).contains(status);
+        let is_error =
+            matches!(end, RequestEnd::Failed { .. }) && !end.is_cancelled() && !(400..500).contains(status);
         span["status"] = if is_error { json!({ "code": ERROR }) } else { json!({}) };
         span
     }

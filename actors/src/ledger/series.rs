@@ -70,6 +70,8 @@ pub struct SeriesTotals {
     pub saved_micro_dollars: i64,
     /// The requests with tokens whose model has no known price.
     pub unpriced: u64,
+    /// Requests whose session had lost its prompt cache, by [`CacheLossCause::name`](super::CacheLossCause::name).
+    pub cache_losses: BTreeMap<&'static str, u64>,
     pub tool_calls: u64,
     pub request_bytes: u64,
     pub reply_bytes: u64,
@@ -167,7 +169,9 @@ impl Series {
             let provider = target.split_once(':').map_or(UNKNOWN, |(provider, _)| provider);
             self.of_provider(&provider.into()).fallbacks += 1;
         }
-        if let RequestEnd::Failed { kind, .. } = &record.end {
+        if let RequestEnd::Failed { kind, .. } = &record.end
+            && !record.end.is_cancelled()
+        {
             let provider = record.provider.clone().unwrap_or_else(|| UNKNOWN.into());
             *self.of_provider(&provider).errors.entry(kind).or_default() += 1;
         }
@@ -198,7 +202,7 @@ impl Series {
 
 impl SeriesTotals {
     fn count(&mut self, finished: &FinishedRequest) {
-        let FinishedRequest { record, cost, .. } = finished;
+        let FinishedRequest { record, cost, cache_loss, .. } = finished;
         *self.ends.entry(EndKey::new(record)).or_default() += 1;
         self.duration.add(record.elapsed.as_secs_f64(), DURATION_BOUNDS);
         if let Some(first) = record.first_event {
@@ -216,6 +220,9 @@ impl SeriesTotals {
                 self.saved_micro_dollars = self.saved_micro_dollars.saturating_add(cost.saved_micro_dollars);
             }
             None => self.unpriced += u64::from(has_tokens),
+        }
+        if let Some(loss) = cache_loss {
+            *self.cache_losses.entry(loss.cause.name()).or_default() += 1;
         }
         self.tool_calls = self.tool_calls.saturating_add(record.tool_calls.into());
         self.request_bytes = self.request_bytes.saturating_add(record.request.size as u64);
@@ -238,8 +245,8 @@ impl EndKey {
     fn new(record: &Record) -> Self {
         let outcome = match &record.end {
             RequestEnd::Succeeded => "succeeded",
-            RequestEnd::Failed { .. } => "failed",
-            RequestEnd::Cancelled => "cancelled",
+            end if end.is_cancelled() => "cancelled",
+            RequestEnd::Failed { .. } | RequestEnd::Cancelled => "failed",
         };
         let status_class = match record.status {
             200..=299 => "2xx",

@@ -163,9 +163,12 @@ fn quoted<'t>(text: &'t str, line: &str) -> (String, &'t str) {
     panic!("no closing quote: {line}")
 }
 
+/// A histogram's name and its labels without `le`.
+type Series = (String, BTreeMap<String, String>);
+
 /// Buckets are cumulative, and the last one, `+Inf`, equals the count.
 fn check_histograms(samples: &[Sample]) {
-    let mut buckets: BTreeMap<(String, BTreeMap<String, String>), Vec<(f64, f64)>> = BTreeMap::new();
+    let mut buckets: BTreeMap<Series, Vec<(f64, f64)>> = BTreeMap::new();
     for Sample { name, labels, value } in samples {
         let Some(family) = name.strip_suffix("_bucket") else { continue };
         let mut labels = labels.clone();
