@@ -47,6 +47,12 @@ pub(super) async fn caches(gateway: &Gateway) -> Option<CacheView> {
     ledger.send(Observe::<CacheView>::new()).timeout(PATIENCE).await.ok()
 }
 
+/// What is wrong with the history, whose numbers are then incomplete.
+pub(super) fn history_problem(gateway: &Gateway) -> Option<String> {
+    let status = gateway.registry.load().history.status();
+    status.error.map(|error| format!("The history is not written, so numbers of it are incomplete: {error}"))
+}
+
 /// A text that a client or an upstream chose: one line, of limited length, without keys.
 pub(super) fn shown(text: &str, secrets: &Secrets) -> String {
     // Secrets are searched first, because a truncated key would not be found.

@@ -10,7 +10,6 @@ const { chromium } = createRequire(`${modules}/`)("playwright-core");
 const SHOTS = [
   ["overview", "/dashboard/", "light", 1280],
   ["overview-dark", "/dashboard/", "dark", 1280],
-  ["overview-narrow", "/dashboard/", "light", 390],
   ["traffic", "/dashboard/traffic?range=15m&group=requested", "light", 1280],
   ["routing", "/dashboard/routing?model=claude-sonnet-4-5", "light", 1280],
   ["system", "/dashboard/system", "light", 1280],

@@ -39,14 +39,16 @@ function draw(figure) {
   const fmt = format(data.unit);
   const axis = { stroke: css("--muted"), grid: { stroke: css("--line"), width: 1 }, ticks: { show: false }, font: `12px ${css("--font")}` };
   const bars = isStacked || data.kind === "bars";
-  const series = data.series.map(({ label, color }) => {
+  const series = data.series.map(({ label, color, values }) => {
+    // Few values may have no neighbour to draw a line to.
+    const isSparse = !bars && values.filter((value) => value != null).length < 24;
     const stroke = css(`--chart-${color}`);
-    return { label, stroke, width: bars ? 0 : 1.75, fill: bars ? stroke : undefined, points: { show: data.x.length < 2 }, paths: bars ? uPlot.paths.bars({ size: [0.8, 40] }) : undefined, spanGaps: false };
+    return { label, stroke, width: bars ? 0 : 1.75, fill: bars ? stroke : undefined, points: { show: isSparse, size: 5, fill: stroke }, paths: bars ? uPlot.paths.bars({ size: [0.8, 40] }) : undefined, spanGaps: false };
   });
   // The highest part of a stack is drawn first, so that the others stay visible.
   if (isStacked) { series.reverse(); drawn.reverse(); }
   const options = {
-    width, height, legend: { show: false }, padding: [8, 8, 0, 0],
+    width, height, legend: { show: false }, padding: [8, 18, 0, 0],
     cursor: { drag: { x: data.zoom === true, y: false }, points: { show: !bars }, y: false },
     // Bars at both ends need room.
     scales: { x: { time: true, range: (_, min, max) => { const room = bars && data.x.length > 1 ? (data.x[1] - data.x[0]) / 2 : 0; return [min - room, max + room]; } }, y: { range: (_, min, max) => [0, max > 0 ? max * 1.08 : 1] } },

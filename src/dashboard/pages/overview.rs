@@ -62,6 +62,7 @@ struct Overview {
     providers: Vec<ProviderCard>,
     /// Requests that are missing in these numbers, because they arrived faster than they could be counted.
     missed: u64,
+    history_problem: Option<String>,
     today: Today,
 }
 
@@ -133,6 +134,7 @@ impl Overview {
                     .collect(),
                 providers: cards,
                 missed,
+                history_problem: gather::history_problem(gateway),
                 today,
             }
         })

@@ -51,6 +51,7 @@ struct Traffic {
     /// The bodies of requests and of replies.
     received: Bytes,
     sent: Bytes,
+    history_problem: Option<String>,
     charts: Vec<Panel>,
     #[serde(skip)]
     heat: Heat,
@@ -117,6 +118,7 @@ impl Traffic {
             requests: Count(all.iter().map(|row| row.sums.requests).sum()),
             received: Bytes(all.iter().map(|row| row.sums.request_bytes).sum()),
             sent: Bytes(all.iter().map(|row| row.sums.reply_bytes).sum()),
+            history_problem: gather::history_problem(gateway),
             charts: vec![
                 course.outcomes(),
                 errors(&times, &ends),
