@@ -20,7 +20,7 @@ use super::exit_code::Exit;
 use super::gateway_client::{self, Naming};
 use super::{print_json, print_to_stderr, report_errors};
 use crate::config::{Config, Overrides};
-use crate::top::TopReport;
+use crate::top::{TopReport, TopRequest};
 
 /// How long to wait for a key before reports are looked for.
 const TICK: Duration = Duration::from_millis(100);
@@ -135,33 +135,31 @@ fn snapshot(screen: &Screen, report: &TopReport) -> String {
     let uptime = text::duration(report.uptime_seconds.saturating_mul(1000));
     let mut out =
         format!("{}  vdm {}, up {uptime}\n{}\n", screen.url, report.version, draw::sums_text(report));
-    let rows =
-        |rows: Vec<&crate::top::TopRequest>| rows.into_iter().map(|row| draw::cells(row, true)).collect();
-    let tables: [(String, Vec<&str>, Vec<Vec<String>>); 3] = [
-        (format!("In flight: {}", report.in_flight), draw::headings(true), rows(screen.running())),
-        ("Finished".to_owned(), draw::headings(true), rows(screen.finished())),
-        (
-            "Providers".to_owned(),
-            draw::PROVIDER_HEADINGS.to_vec(),
-            report.providers.iter().map(|provider| draw::provider_cells(provider).to_vec()).collect(),
-        ),
-    ];
-    for (title, headings, rows) in tables {
-        out.push_str(&format!("\n{title}\n"));
-        if rows.is_empty() {
-            out.push_str("  none\n");
-            continue;
-        }
-        let headings: Vec<String> = headings.into_iter().map(str::to_owned).collect();
-        let lines: Vec<Vec<String>> = std::iter::once(headings).chain(rows).collect();
-        let width =
-            |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
-        let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
-        for line in &lines {
-            let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-            let text = cells.collect::<Vec<_>>().join("  ");
-            out.push_str(&format!("  {}\n", text.trim_end()));
-        }
+    let cells = |rows: Vec<&TopRequest>| rows.into_iter().map(|row| draw::cells(row, true)).collect();
+    let headings = draw::headings(true);
+    out.push_str(&table(&format!("In flight: {}", report.in_flight), &headings, cells(screen.running())));
+    out.push_str(&table("Finished", &headings, cells(screen.finished())));
+    let providers = report.providers.iter().map(|provider| draw::provider_cells(provider).to_vec());
+    out.push_str(&table("Providers", &draw::PROVIDER_HEADINGS, providers.collect()));
+    out
+}
+
+/// A titled table with columns as wide as their cells.
+fn table(title: &str, headings: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut out = format!("\n{title}\n");
+    if rows.is_empty() {
+        out.push_str("  none\n");
+        return out;
+    }
+    let headings = headings.iter().map(|heading| (*heading).to_owned()).collect();
+    let lines: Vec<Vec<String>> = std::iter::once(headings).chain(rows).collect();
+    let width =
+        |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..lines[0].len()).map(width).collect();
+    for line in &lines {
+        let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let text = cells.collect::<Vec<_>>().join("  ");
+        out.push_str(&format!("  {}\n", text.trim_end()));
     }
     out
 }
@@ -169,7 +167,7 @@ fn snapshot(screen: &Screen, report: &TopReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::top::{TopProvider, TopRequest};
+    use crate::top::TopProvider;
 
     /// Requirement: without a terminal, one snapshot has every table, with aligned columns.
     #[test]
