@@ -24,6 +24,7 @@ mod render_error;
 mod report;
 mod routes;
 mod running_totals;
+mod session;
 mod test_connection;
 mod top;
 mod top_models;
@@ -90,11 +91,11 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::UI_LOGS, || reads(views::logs));
         register(app, &routes::CANCEL_REQUEST, || [web::post().to(admin::cancel_request)]);
         register(app, &routes::UI_TOP, || reads(top::report));
-        register(app, &routes::DASHBOARD, || reads(dashboard::page));
+        register(app, &routes::DASHBOARD, || reads(dashboard::show));
         register(app, &routes::DASHBOARD_ASSET, || reads(dashboard::asset));
         register(app, &routes::LOGIN, login);
         register(app, &routes::LOGOUT, || [web::post().to(dashboard::log_out)]);
-        register(app, &routes::DASHBOARD_PAGE, || reads(dashboard::page));
+        register(app, &routes::DASHBOARD_PAGE, || reads(dashboard::show));
         register(app, &routes::UI_SNAPSHOT, || reads(dashboard::snapshot));
         register(app, &routes::UI_STREAM, || [web::get().to(dashboard::follow)]);
         // After the paths of requests. An id may contain slashes: `vendor/model`.

@@ -36,6 +36,6 @@ mod viewer;
 
 pub(crate) use self::assets::asset;
 pub(crate) use self::login_page::{form, log_in, log_out};
-pub(crate) use self::pages::{page, refused, snapshot};
+pub(crate) use self::pages::{refused, show, snapshot};
 pub(crate) use self::stream::follow;
 pub(crate) use self::viewer::{Viewer, is_own_request, session_cookie};

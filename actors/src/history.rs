@@ -32,5 +32,7 @@ pub use self::query::{
     UsageQuery, UsageRow, UsageSums,
 };
 pub use self::state::{HistoryStatus, HistoryStorage};
-pub use self::stored::{CANCELLED, SUCCEEDED, StoredCall, StoredRequest, api_name, end_name};
+pub use self::stored::{
+    CANCELLED, SUCCEEDED, StoredCacheLoss, StoredCall, StoredRequest, api_name, end_name,
+};
 pub use self::writer::HistorySettings;

@@ -24,7 +24,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 use super::body;
 use super::endpoint::Refused;
 use super::report::uncached;
-use super::viewer;
+use super::session;
 use super::{guarded, shared};
 use crate::caller;
 use crate::gateway::{Gateway, NotCancelled};
@@ -45,7 +45,7 @@ struct NotReloaded {
 fn authorize(request: &HttpRequest, gateway: &Gateway) -> Result<(), Refused> {
     match gateway.live_config().access.admin {
         Some(key) if caller::presents(request.headers(), &key) => Ok(()),
-        Some(_) | None if viewer::session(request, gateway) == Some(Level::Admin) => Ok(()),
+        Some(_) | None if session::level(request, gateway) == Some(Level::Admin) => Ok(()),
         Some(_) => {
             let message =
                 "invalid admin key: send the gateway's VDM_ADMIN_KEY as x-api-key or as a bearer token";

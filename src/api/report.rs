@@ -12,7 +12,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::access;
 use super::render_error;
-use super::viewer;
+use super::session;
 use crate::caller;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
@@ -220,7 +220,7 @@ pub(super) fn yaml(sections: &[Branch]) -> String {
 /// Whether this caller may read reports: sessions of the dashboard, clients with the gateway's key, or local ones if there is no
 /// key.
 pub(super) fn may_read(request: &HttpRequest, gateway: &Gateway) -> bool {
-    if viewer::session(request, gateway).is_some() {
+    if session::level(request, gateway).is_some() {
         return true;
     }
     let live = gateway.live_config();

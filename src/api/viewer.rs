@@ -14,6 +14,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 use super::access;
 use super::endpoint::{INVALID_KEY, Refused};
 use super::report::uncached;
+use super::session;
 use crate::caller;
 use crate::dashboard::{self, Viewer};
 use crate::gateway::Gateway;
@@ -58,7 +59,7 @@ fn refusal(gateway: &Gateway) -> Refused {
 }
 
 fn viewer(request: &HttpRequest, gateway: &Gateway) -> Option<Viewer> {
-    if let Some(level) = session(request, gateway) {
+    if let Some(level) = session::level(request, gateway) {
         return Some(Viewer { level, has_session: true });
     }
     let live = gateway.live_config();
@@ -73,14 +74,4 @@ fn viewer(request: &HttpRequest, gateway: &Gateway) -> Option<Viewer> {
         (false, None) => access::is_local(request, gateway),
     };
     if may_read { by_header(Level::Read) } else { None }
-}
-
-/// What the request's session of the dashboard may do. A page of another site gets nothing with it: browsers do not send the
-/// cookie from there, and those that say where a request comes from are believed.
-pub(super) fn session(request: &HttpRequest, gateway: &Gateway) -> Option<Level> {
-    let token = dashboard::session_cookie(request, gateway)?;
-    if !dashboard::is_own_request(request.headers(), request.method()) {
-        return None;
-    }
-    gateway.logins.level(token, &gateway.live_config().access)
 }

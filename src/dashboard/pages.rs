@@ -56,7 +56,7 @@ struct RefusedPage {
 }
 
 /// `GET /dashboard/` and the pages below it
-pub(crate) async fn page(
+pub(crate) async fn show(
     request: HttpRequest,
     gateway: web::Data<Gateway>,
     viewer: web::ReqData<Viewer>,
@@ -64,20 +64,20 @@ pub(crate) async fn page(
     let name = request.path().trim_start_matches("/dashboard").trim_matches('/');
     let found = PAGES.iter().find(|page| page.name == if name.is_empty() { "overview" } else { name });
     let Some(page) = found else {
-        let shell = shell(None, &gateway, *viewer);
+        let shell = frame(None, &gateway, *viewer);
         let message = "There is no page at this address.";
-        return error(&request, &shell, (404, "Page not found"), message);
+        return explain(&request, &shell, (404, "Page not found"), message);
     };
     let context = Context::new(
         gateway.clone().into_inner(),
         request.query_string(),
-        shell(Some(page), &gateway, *viewer),
+        frame(Some(page), &gateway, *viewer),
     );
     match (page.render)(context).await {
         Ok(text) => respond::html(&request, StatusCode::OK, text),
         Err(PageError { status, message }) => {
-            let shell = shell(Some(page), &gateway, *viewer);
-            error(&request, &shell, (status, "This page cannot be shown"), &message)
+            let shell = frame(Some(page), &gateway, *viewer);
+            explain(&request, &shell, (status, "This page cannot be shown"), &message)
         }
     }
 }
@@ -98,7 +98,7 @@ pub(crate) async fn snapshot(
     let context = Context::new(
         gateway.clone().into_inner(),
         request.query_string(),
-        shell(Some(page), &gateway, *viewer),
+        frame(Some(page), &gateway, *viewer),
     );
     match (page.data)(context).await {
         Ok(data) => respond::json(&request, StatusCode::OK, &data),
@@ -128,7 +128,7 @@ pub(crate) fn refused(request: &HttpRequest, gateway: &Gateway) -> HttpResponse 
     respond::html(request, StatusCode::FORBIDDEN, text)
 }
 
-fn error(
+fn explain(
     request: &HttpRequest,
     shell: &Shell,
     (status, heading): (u16, &str),
@@ -140,7 +140,7 @@ fn error(
 }
 
 /// What is around this page; `None` for one that is not in the list.
-fn shell(page: Option<&Page>, gateway: &Gateway, viewer: Viewer) -> Shell {
+fn frame(page: Option<&Page>, gateway: &Gateway, viewer: Viewer) -> Shell {
     let nav = PAGES.iter().map(|linked| NavLink {
         address: linked.address(),
         title: linked.title,

@@ -42,7 +42,7 @@ const TICK: Duration = Duration::from_millis(990);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// How soon a browser connects again, in milliseconds: after a restart another process answers at once.
-const RETRY: &str = "retry: 1000\n\n";
+const RETRY: &str = "retry: 1000\n";
 
 /// One open page.
 struct Follower {
@@ -151,10 +151,8 @@ impl Follower {
             let tick = Tick::read(&self.gateway, active.as_deref().unwrap_or_default());
             let tick = serde_json::to_string(&tick).unwrap_or_default();
             if tick != self.tick {
-                if self.ticked.is_none() {
-                    out.push_str(RETRY);
-                }
-                out.push_str(&format!("id: {id}\nevent: tick\ndata: {tick}\n\n"));
+                let retry = if self.ticked.is_none() { RETRY } else { "" };
+                out.push_str(&format!("{retry}id: {id}\nevent: tick\ndata: {tick}\n\n"));
                 self.tick = tick;
                 self.ticked = Some(Instant::now());
             }

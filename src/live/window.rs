@@ -119,8 +119,9 @@ mod tests {
             first_event: Some(Duration::from_millis(100)),
             elapsed: Duration::from_millis(1100),
             end,
+            reported: Default::default(),
         };
-        FinishedRequest { record, ended, cost: None }
+        FinishedRequest { record, ended, cost: None, cache_loss: None }
     }
 
     /// Requirement: requests are counted once, in the interval in which they ended and at their provider.

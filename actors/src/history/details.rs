@@ -106,5 +106,6 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredRequest> {
             None => None,
         },
         elapsed: duration(row, 36)?,
+        cache_loss: unless_empty(37)?.and_then(|loss| serde_json::from_str(&loss).ok()),
     })
 }

@@ -7,7 +7,7 @@ use vandamme_protocol::vocabulary::Usage;
 
 use crate::clock::{Millis, millis};
 use crate::cost::Cost;
-use crate::ledger::{CallRecord, FinishedRequest, RequestEnd};
+use crate::ledger::{CacheLoss, CallRecord, FinishedRequest, RequestEnd};
 use crate::settings::Api;
 
 /// [`StoredRequest::end`] of a request that succeeded.
@@ -61,6 +61,24 @@ pub struct StoredRequest {
     pub reply_bytes: u64,
     pub first_event: Option<Duration>,
     pub elapsed: Duration,
+    /// The prompt cache that the session lost with this request.
+    pub cache_loss: Option<StoredCacheLoss>,
+}
+
+/// A cached prompt that was paid for again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StoredCacheLoss {
+    /// One word, such as `tools`.
+    pub cause: String,
+    /// The same for people.
+    pub explanation: String,
+    /// Whether the provider itself reported the cause.
+    pub by_provider: bool,
+    /// The tokens that the cache held and that were not read from it.
+    pub tokens: u64,
+    /// What they cost more than from the cache; `None` if the price is not known.
+    pub micro_dollars: Option<u64>,
 }
 
 /// One call to an upstream. Times are in milliseconds.
@@ -148,6 +166,19 @@ impl From<&FinishedRequest> for StoredRequest {
             reply_bytes: record.reply_size,
             first_event: record.first_event,
             elapsed: record.elapsed,
+            cache_loss: finished.cache_loss.as_ref().map(StoredCacheLoss::from),
+        }
+    }
+}
+
+impl From<&CacheLoss> for StoredCacheLoss {
+    fn from(loss: &CacheLoss) -> Self {
+        Self {
+            cause: loss.cause.name().to_owned(),
+            explanation: loss.cause.to_string(),
+            by_provider: loss.by_provider,
+            tokens: loss.tokens,
+            micro_dollars: loss.micro_dollars,
         }
     }
 }

@@ -19,7 +19,9 @@ use super::{
 };
 use crate::clock;
 use crate::cost::Cost;
-use crate::ledger::{FinishedRequest, Record, RequestEnd, RequestSummary, RequestTotals};
+use crate::ledger::{
+    CacheLoss, CacheLossCause, FinishedRequest, Record, RequestEnd, RequestSummary, RequestTotals,
+};
 use crate::settings::Api;
 
 const RETENTION: Retention = Retention { age: Duration::from_secs(90 * 86_400), requests: 1_000_000 };
@@ -67,8 +69,9 @@ fn finished(id: u64, ended: u64) -> FinishedRequest {
         first_event: Some(Duration::from_millis(4)),
         elapsed: Duration::from_millis(40),
         end: RequestEnd::Succeeded,
+        reported: Default::default(),
     };
-    FinishedRequest { record, ended, cost: None }
+    FinishedRequest { record, ended, cost: None, cache_loss: None }
 }
 
 fn any_usage() -> impl Strategy<Value = Usage> {
@@ -88,6 +91,7 @@ fn any_end() -> impl Strategy<Value = RequestEnd> {
     prop_oneof![
         Just(RequestEnd::Succeeded),
         Just(RequestEnd::Cancelled),
+        Just(RequestEnd::cancelled_by_operator()),
         Just(RequestEnd::Failed { kind: "api_error", message: "it failed".to_owned() }),
     ]
 }
@@ -298,6 +302,12 @@ fn a_request_is_read_as_it_was_recorded() {
     finished.record.failed_targets = vec!["q:n".to_owned()];
     finished.record.request.session = Some("s".into());
     finished.cost = Some(Cost { micro_dollars: 7, saved_micro_dollars: -2 });
+    finished.cache_loss = Some(CacheLoss {
+        cause: CacheLossCause::Tools,
+        by_provider: true,
+        tokens: 5_000,
+        micro_dollars: Some(3),
+    });
     let redact = |text: String| text.replace("sk-secret", "[key]");
     let batch = Batch { requests: vec![Arc::new(finished.clone())], merged: Merged::default() };
     write::write(&mut connection, &batch, 1, &redact).unwrap();

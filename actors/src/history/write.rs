@@ -141,7 +141,7 @@ pub(super) fn add_to_fact(connection: &Connection, name: &str, more: u64) -> rus
 }
 
 /// The columns of `requests` without its id, in the order of [`detail_values`].
-pub(super) const DETAILS: [&str; 36] = [
+pub(super) const DETAILS: [&str; 37] = [
     "request_id",
     "started",
     "ended",
@@ -178,6 +178,7 @@ pub(super) const DETAILS: [&str; 36] = [
     "reply_bytes",
     "first_event_us",
     "elapsed_us",
+    "cache_loss",
 ];
 
 static INSERT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
@@ -227,5 +228,9 @@ fn detail_values(stored: &StoredRequest) -> [Value; DETAILS.len()] {
         integer(stored.reply_bytes),
         stored.first_event.map_or(Value::Null, |duration| Value::Integer(micros(duration))),
         Value::Integer(micros(stored.elapsed)),
+        match &stored.cache_loss {
+            Some(loss) => json(serde_json::to_string(loss)),
+            None => text(""),
+        },
     ]
 }

@@ -59,6 +59,7 @@ pub(super) fn row(request: &StoredRequest, secrets: &Secrets) -> Members {
         ("cost_micro_dollars", json!(request.cost.map(|cost| cost.micro_dollars))),
         ("cost", json!(request.cost.map(|cost| dollars(cost.micro_dollars.into())))),
         ("cache_saved_micro_dollars", json!(request.cost.map(|cost| cost.saved_micro_dollars))),
+        ("cache_loss", json!(request.cache_loss)),
         ("tool_calls", json!(request.tool_calls)),
         ("tool_uses", json!(request.tool_uses)),
         ("tool_results", json!(request.tool_results)),

@@ -128,7 +128,9 @@ fn csv_of(requests: &[StoredRequest], secrets: &Secrets) -> String {
     let columns = |request: &StoredRequest| {
         let mut cells = request_row::row(request, secrets).cells();
         // Lists have no form in a table.
-        cells.retain(|(name, _)| name != "calls" && name != "failed_targets");
+        cells.retain(|(name, _)| {
+            !["calls", "failed_targets"].contains(&name.as_str()) && !name.starts_with("cache_loss")
+        });
         cells
     };
     let mut csv = Csv::default();

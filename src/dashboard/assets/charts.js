@@ -11,6 +11,10 @@ const css = (name) => getComputedStyle(document.documentElement).getPropertyValu
 const format = (unit) => units[unit] ?? number;
 const clock = (seconds, span) => new Date(seconds * 1000).toLocaleString([], span > 86400 * 2 ? { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" } : { hourCycle: "h23", hour: "2-digit", minute: "2-digit" });
 
+/** Units of which there are no halves, and the steps between their lines. */
+const counts = new Set(["requests", "tokens"]);
+const whole = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
+
 /** The time at a line of the grid; the day where it changes. */
 function tickTime(tick, before, span) {
   const date = new Date(tick * 1000), day = date.toLocaleDateString([], { month: "short", day: "numeric" });
@@ -44,8 +48,9 @@ function draw(figure) {
   const options = {
     width, height, legend: { show: false }, padding: [8, 8, 0, 0],
     cursor: { drag: { x: data.zoom === true, y: false }, points: { show: !bars }, y: false },
-    scales: { x: { time: true }, y: { range: (_, min, max) => [0, max > 0 ? max * 1.08 : 1] } },
-    axes: [{ ...axis, size: data.x.at(-1) - data.x[0] > 86400 && data.x.at(-1) - data.x[0] <= 86400 * 8 ? 42 : 28, values: (_, ticks) => ticks.map((tick, at) => tickTime(tick, ticks[at - 1], data.x.at(-1) - data.x[0])) }, { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => tick === 0 ? "0" : fmt(tick)) }],
+    // Bars at both ends need room.
+    scales: { x: { time: true, range: (_, min, max) => { const room = bars && data.x.length > 1 ? (data.x[1] - data.x[0]) / 2 : 0; return [min - room, max + room]; } }, y: { range: (_, min, max) => [0, max > 0 ? max * 1.08 : 1] } },
+    axes: [{ ...axis, size: data.x.at(-1) - data.x[0] > 86400 && data.x.at(-1) - data.x[0] <= 86400 * 8 ? 42 : 28, values: (_, ticks) => ticks.map((tick, at) => tickTime(tick, ticks[at - 1], data.x.at(-1) - data.x[0])) }, { ...axis, size: 58, ...(counts.has(data.unit) ? { incrs: whole } : {}), values: (_, ticks) => ticks.map((tick) => tick === 0 ? "0" : fmt(tick)) }],
     series: [{}, ...series],
     hooks: {
       setCursor: [(plot) => legend(figure, data, plot.cursor.idx)],

@@ -59,7 +59,7 @@ fn pages_are_served_with_and_without_a_slash() {
 }
 
 /// Checklist 5: files have names with a hash, may be kept for ever and have an ETag; pages are checked each time. Checklist 4: both are
-/// compressed. Checklist 6: they are inside the binary, since a gateway in an empty directory serves them.
+/// compressed. Checklist 6: they are inside the binary.
 #[test]
 fn files_may_be_kept_for_ever_and_pages_not() {
     let gateway = Gateway::before(&Upstream::anthropic()).start();
@@ -85,6 +85,13 @@ fn files_may_be_kept_for_ever_and_pages_not() {
         assert!(hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{stem}: {file}");
     }
     assert_eq!(gateway.get("/dashboard/assets/app.0000000000000000.js").status(), 404);
+    let program = std::fs::read(env!("CARGO_BIN_EXE_vdm")).expect("vdm is built");
+    for source in [
+        include_str!("../../../src/dashboard/assets/app.js"),
+        include_str!("../../../src/dashboard/assets/app.css"),
+    ] {
+        assert!(memchr::memmem::find(&program, source.as_bytes()).is_some(), "the file is in the program");
+    }
 }
 
 /// Requirement: the Content-Security-Policy allows neither inline scripts nor inline styles nor frames.

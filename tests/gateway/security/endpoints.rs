@@ -53,7 +53,7 @@ fn status(call: &Call, key: Option<&str>) -> u16 {
     }
 }
 
-/// Requirement: admin endpoints need the admin key, and no client key opens them; client keys open the others, and the admin key
+/// Checklist 10, and requirement: admin endpoints need the admin key, and no client key opens them; client keys open the others, and the admin key
 /// does not; the class depends on the matched route, with and without a trailing slash and a query.
 #[test]
 fn each_class_of_endpoints_opens_for_its_keys_only() {

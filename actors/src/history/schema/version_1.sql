@@ -28,6 +28,7 @@ CREATE TABLE requests (
     reasoning INTEGER NOT NULL,
     cost INTEGER,
     saved INTEGER,
+    cache_loss TEXT NOT NULL,
     tool_calls INTEGER NOT NULL,
     tool_uses INTEGER NOT NULL,
     tool_results INTEGER NOT NULL,

@@ -83,7 +83,7 @@ pub(super) fn tiles(window: &Window, now: Millis, present: &Present, today: &Tod
             )
         },
         tile("p95", "Duration, p95", &present.p95).measured(&sums, Meaning::MoreIsWorse, &p95),
-        tile("first_event_p95", "Time to first token, p95", &present.first_event_p95).measured(
+        tile("first_event_p95", "First token, p95", &present.first_event_p95).measured(
             &sums,
             Meaning::MoreIsWorse,
             &first,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use vandamme_actors::clock::Millis;
-use vandamme_actors::history::{StoredCall, StoredRequest};
-use vandamme_actors::ledger::{Active, CacheLoss};
+use vandamme_actors::history::{StoredCacheLoss, StoredCall, StoredRequest};
+use vandamme_actors::ledger::Active;
 use vandamme_actors::secret::Secrets;
 
 use super::row::Row;
@@ -32,7 +32,7 @@ pub(super) struct Details {
     pub(super) reasoning: Count,
     /// What the prompt cache saved; negative if it cost more.
     pub(super) saved: Option<String>,
-    /// Why its conversation's prompt cache was lost, and what that cost; known of the latest requests.
+    /// Why its conversation's prompt cache was lost, and what that cost.
     pub(super) cache_loss: Option<String>,
 }
 
@@ -77,9 +77,7 @@ impl Details {
                 history.request(id.to_owned()).await.ok().flatten()?
             }
         };
-        let cache_loss = latest.and_then(|finished| finished.cache_loss.as_ref()).map(lost);
-        let details = Self::new(Row::finished(&stored, &live.secrets), &stored, &live.secrets);
-        Some(Self { cache_loss, ..details })
+        Some(Self::new(Row::finished(&stored, &live.secrets), &stored, &live.secrets))
     }
 
     fn new(row: Row, request: &StoredRequest, secrets: &Secrets) -> Self {
@@ -106,7 +104,7 @@ impl Details {
                 let sign = if saved < 0 { "−" } else { "" };
                 format!("{sign}{}", Money(Some(saved.unsigned_abs())))
             }),
-            cache_loss: None,
+            cache_loss: request.cache_loss.as_ref().map(lost),
         }
     }
 }
@@ -125,10 +123,10 @@ impl Call {
 }
 
 /// One sentence about a lost prompt cache.
-fn lost(loss: &CacheLoss) -> String {
-    let CacheLoss { cause, tokens, micro_dollars, .. } = loss;
+fn lost(loss: &StoredCacheLoss) -> String {
+    let StoredCacheLoss { explanation, tokens, micro_dollars, .. } = loss;
     let cost = micro_dollars.map(|cost| format!(", for {} more", Money(Some(cost)))).unwrap_or_default();
-    format!("The prompt cache was lost: {cause}. {} tokens were paid again{cost}.", Count(*tokens))
+    format!("The prompt cache was lost: {explanation}. {} tokens were paid again{cost}.", Count(*tokens))
 }
 
 /// A request in flight as one that ends now.

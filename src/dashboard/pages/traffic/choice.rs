@@ -26,8 +26,20 @@ const GROUPS: [(&str, &str, Dimension, &str); 8] = [
     ("end", "Outcome", Dimension::End, "none"),
 ];
 /// The intervals of charts. A chart has at most [`POINTS`] of them.
-const INTERVALS: [Millis; 10] =
-    [10_000, 30_000, MINUTE, 5 * MINUTE, 15 * MINUTE, HOUR, 2 * HOUR, 6 * HOUR, DAY, 7 * DAY];
+const INTERVALS: [Millis; 12] = [
+    10_000,
+    30_000,
+    MINUTE,
+    5 * MINUTE,
+    15 * MINUTE,
+    30 * MINUTE,
+    HOUR,
+    3 * HOUR,
+    6 * HOUR,
+    12 * HOUR,
+    DAY,
+    7 * DAY,
+];
 const POINTS: Millis = 76;
 /// The longest time that can be chosen.
 const LONGEST: Millis = 731 * DAY;
