@@ -18,7 +18,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::body::{self, Unreadable};
 use super::render_error::{self, REQUEST_ID};
-use super::viewer;
+use super::session;
 use super::{access, guarded, shared};
 use crate::caller::{self, Caller};
 use crate::failure::{CANCELLED, busy_wait};
@@ -97,7 +97,7 @@ pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admit
     let caller = if live.access.are_required() {
         let caller = caller::identify(headers, &live.access);
         // The dashboard's token counter and playground.
-        if caller.is_none() && viewer::session(request, gateway).is_none() {
+        if caller.is_none() && session::level(request, gateway).is_none() {
             return Err(Refused(401, ErrorKind::Authentication, INVALID_KEY.to_owned()));
         }
         caller
