@@ -79,6 +79,7 @@ pub use log_settings::LogSettings;
 pub(crate) use near_misses::near_provider;
 pub(crate) use otlp::{OtlpConfig, Sampler, SemanticNames};
 pub use overrides::{ForSessions, Overrides, Verbose};
+pub(crate) use provenance::values_in_use;
 pub use provenance::{ConfigValue, VariableDoc};
 pub(crate) use schema::applies_at_start;
 pub use source_files::SavedFiles;
@@ -209,15 +210,6 @@ pub fn provenance(overrides: &Overrides) -> (Vec<ConfigValue>, Vec<ConfigError>)
         Layer::merged(&reading.layers).map_or_else(|_| Vec::new(), |merged| provenance::all(&merged));
     let errors = reading.finish().err().unwrap_or_default();
     (values, errors)
-}
-
-/// The values after a reload: those that apply at the start keep what they were.
-pub(crate) fn values_in_use(before: &[ConfigValue], after: Vec<ConfigValue>) -> Vec<ConfigValue> {
-    let kept = before.iter().filter(|value| applies_at_start(&value.key)).cloned();
-    let mut values: Vec<_> =
-        kept.chain(after.into_iter().filter(|value| !applies_at_start(&value.key))).collect();
-    values.sort_by(|one, other| one.key.cmp(&other.key));
-    values
 }
 
 /// The known name that is near an unknown one.

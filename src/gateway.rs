@@ -29,7 +29,6 @@ use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::supervisor::{Reconfigure, Supervisor};
 use vandamme_actors::upstream::ConnectionSettings;
 
-pub(crate) use self::cancel::NotCancelled;
 pub(crate) use self::counters::{Bound, Counters};
 use self::facts::ProcessFacts;
 pub(crate) use self::key_switch::NotSwitched;

@@ -35,6 +35,15 @@ pub struct VariableDoc {
     pub about: String,
 }
 
+/// The values after a reload: those that apply at the start keep what they were.
+pub(crate) fn values_in_use(before: &[ConfigValue], after: Vec<ConfigValue>) -> Vec<ConfigValue> {
+    let kept = before.iter().filter(|value| schema::applies_at_start(&value.key)).cloned();
+    let mut values: Vec<_> =
+        kept.chain(after.into_iter().filter(|value| !schema::applies_at_start(&value.key))).collect();
+    values.sort_by(|one, other| one.key.cmp(&other.key));
+    values
+}
+
 /// All that merged layers say, in alphabetical order of the keys.
 pub(super) fn all(merged: &Layer) -> Vec<ConfigValue> {
     let mut values = Vec::new();

@@ -172,7 +172,7 @@ fn facets(rows: &[ModelRow]) -> (BTreeMap<String, usize>, Vec<String>) {
         *counts.entry(vendor).or_default() += 1;
     }
     let mut frequent: Vec<_> = counts.into_iter().collect();
-    frequent.sort_by(|one, other| other.1.cmp(&one.1));
+    frequent.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     let vendors = frequent.into_iter().take(VENDORS).map(|(name, count)| (name.to_owned(), count));
     let mut modalities: Vec<_> =
         rows.iter().flat_map(|row| row.details.inputs.iter().chain(&row.details.outputs)).cloned().collect();

@@ -10,6 +10,8 @@ form?.addEventListener("submit", () => {
 });
 addEventListener("pageshow", () => { for (const field of form?.elements ?? []) field.disabled = false; });
 form?.addEventListener("change", (event) => {
+  // The search waits for Enter or the button: a click there would submit twice.
+  if (event.target.type === "search") return;
   if (event.target.name === "provider") for (const name of ["vendor", "modality"]) if (form.elements[name]) form.elements[name].value = "";
   form.requestSubmit();
 });

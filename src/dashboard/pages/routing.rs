@@ -58,7 +58,8 @@ impl AliasRow {
             AliasSource::Environment => "environment",
             AliasSource::File => "file",
             AliasSource::Defaults => "defaults",
-            AliasSource::Unknown => "unknown",
+            // The aliases of the demo provider are in no file.
+            AliasSource::Unknown => "built in",
         }
     }
 }
