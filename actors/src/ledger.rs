@@ -16,6 +16,7 @@
 //!
 //! The ledger also writes one log line for each request, so that worker threads format no text.
 
+mod cache_loss;
 mod cache_watch;
 mod call_record;
 mod exported;
@@ -35,7 +36,8 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext as _, Context, Handler, Message, MessageResult, Supervised};
 use vandamme_protocol::vocabulary::Usage;
 
-pub use self::cache_watch::{CacheLoss, CacheLossCause, CacheView, SessionCache};
+pub use self::cache_loss::{CacheLoss, CacheLossCause};
+pub use self::cache_watch::{CacheView, SessionCache};
 use self::cache_watch::{CacheWatch, Lost};
 pub use self::call_record::CallRecord;
 pub use self::exported::ExportedTotals;
@@ -181,7 +183,7 @@ impl Ledger {
             self.caches.add_cost(&record, micro_dollars.unwrap_or_default());
             let loss = CacheLoss { cause, by_provider, tokens, micro_dollars };
             if warn {
-                loss.log(&record);
+                cache_watch::log(&record, &loss);
             }
             loss
         });

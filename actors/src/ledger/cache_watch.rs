@@ -6,7 +6,6 @@
 //! starts anew, such as the request after `/compact`, continues none, so it loses nothing.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use vandamme_protocol::reported::CacheMissReason;
 use vandamme_protocol::request::{PrefixChange, PromptPrefix};
 use vandamme_protocol::vocabulary::Usage;
 
+use super::cache_loss::{CacheLoss, CacheLossCause};
 use super::{Record, RequestSummary, printable};
 use crate::clock::{self, Millis};
 use crate::cost::Cost;
@@ -30,92 +30,6 @@ const USUALLY_KEPT: Duration = Duration::from_secs(5 * 60);
 const LONG_KEPT: Duration = Duration::from_secs(60 * 60);
 /// The shortest time between two warnings about one session.
 const WARNING_INTERVAL: Millis = 60_000;
-
-/// A cached prompt that was paid for again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CacheLoss {
-    pub cause: CacheLossCause,
-    /// Whether the provider itself reported the cause.
-    pub by_provider: bool,
-    /// The tokens that the cache held and that were not read from it.
-    pub tokens: u64,
-    /// What they cost more than from the cache; `None` if the price is not known.
-    pub micro_dollars: Option<u64>,
-}
-
-/// Why a cached prompt was not used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CacheLossCause {
-    /// Another provider or model served the request, for example as a fallback.
-    Target,
-    /// The request had another key of the provider. Caches belong to accounts.
-    Key,
-    /// The time since the previous request was longer than the cache keeps a prompt.
-    Expired {
-        gap: Duration,
-        kept: Duration,
-    },
-    Tools,
-    System,
-    /// A message of the history changed, was inserted or was removed; counted from 1, `None` if only the provider saw it.
-    Message(Option<u32>),
-    /// The request begins with the same prompt: the vendor no longer had it.
-    Vendor,
-}
-
-impl CacheLoss {
-    /// Writes the warning. Sessions are the client's to name.
-    pub(super) fn log(&self, record: &Record) {
-        let Self { cause, by_provider, tokens, micro_dollars } = self;
-        let source = if *by_provider { " (reported by the provider)" } else { "" };
-        let session = record.request.session.as_deref().unwrap_or_default();
-        let cost = micro_dollars.map(|micro_dollars| {
-            let cost = Cost { micro_dollars, saved_micro_dollars: 0 };
-            format!(" for {cost} more than from the cache")
-        });
-        log::warn!(
-            REQUEST_ID:% = record.request_id,
-            CACHE_LOSS = cause.name();
-            "{} session {} lost its prompt cache: {cause}{source}; {tokens} tokens were paid again{}",
-            record.request_id,
-            printable(session),
-            cost.unwrap_or_default(),
-        );
-    }
-}
-
-impl CacheLossCause {
-    /// One word for reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Target => "target",
-            Self::Key => "key",
-            Self::Expired { .. } => "expired",
-            Self::Tools => "tools",
-            Self::System => "system",
-            Self::Message(_) => "message",
-            Self::Vendor => "vendor",
-        }
-    }
-}
-
-impl fmt::Display for CacheLossCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Target => f.write_str("another provider or model served the request"),
-            Self::Key => f.write_str("the request had another key, and caches belong to accounts"),
-            Self::Expired { gap, kept } => {
-                let (gap, kept) = (gap.as_secs(), kept.as_secs() / 60);
-                write!(f, "it expired: {gap} s since the previous request, kept for {kept} min")
-            }
-            Self::Tools => f.write_str("the tools changed"),
-            Self::System => f.write_str("the system prompt changed"),
-            Self::Message(Some(number)) => write!(f, "message {number} changed"),
-            Self::Message(None) => f.write_str("the messages changed"),
-            Self::Vendor => f.write_str("the prompt is the same, but the provider no longer had it"),
-        }
-    }
-}
 
 /// What the watch knows of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -344,6 +258,25 @@ impl Conversation {
             None => CacheLossCause::Vendor,
         }
     }
+}
+
+/// Writes the warning. Sessions are the client's to name.
+pub(super) fn log(record: &Record, loss: &CacheLoss) {
+    let CacheLoss { cause, by_provider, tokens, micro_dollars } = loss;
+    let source = if *by_provider { " (reported by the provider)" } else { "" };
+    let session = record.request.session.as_deref().unwrap_or_default();
+    let cost = micro_dollars.map(|micro_dollars| {
+        let cost = Cost { micro_dollars, saved_micro_dollars: 0 };
+        format!(" for {cost} more than from the cache")
+    });
+    log::warn!(
+        REQUEST_ID:% = record.request_id,
+        CACHE_LOSS = cause.name();
+        "{} session {} lost its prompt cache: {cause}{source}; {tokens} tokens were paid again{}",
+        record.request_id,
+        printable(session),
+        cost.unwrap_or_default(),
+    );
 }
 
 /// The cause that the provider reports.
