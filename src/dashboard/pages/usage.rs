@@ -165,7 +165,7 @@ impl Usage {
             sums
         });
         let mut groups: Vec<Group> = groups.iter().map(|row| Group::new(by, row, &live.secrets)).collect();
-        groups.sort_by(|one, other| by.order(one, other));
+        groups.sort_by(|one, other| group::order(by, one, other));
         let secrets = &live.secrets;
         Ok(Self {
             metrics_off: live.settings.request_metrics == Metrics::Off,

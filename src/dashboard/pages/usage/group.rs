@@ -1,5 +1,7 @@
 //! Sums of one group as a row of the table.
 
+use std::cmp::Ordering;
+
 use serde::Serialize;
 use vandamme_actors::clock::Millis;
 use vandamme_actors::history::{SessionRow, UsageRow, UsageSums};
@@ -100,6 +102,16 @@ impl Group {
             address: is_one.then(|| requests(by.name(), &value)),
             name: if value.is_empty() { by.none().to_owned() } else { value },
             amounts: Amounts::new(&row.sums),
+        }
+    }
+}
+
+/// The order of the rows: days from the latest one on, everything else by cost and then by tokens.
+pub(super) fn order(by: Grouping, one: &Group, other: &Group) -> Ordering {
+    match by {
+        Grouping::Day => other.name.cmp(&one.name),
+        Grouping::Model | Grouping::Provider | Grouping::Client | Grouping::Key | Grouping::Session => {
+            other.amounts.weight().cmp(&one.amounts.weight())
         }
     }
 }

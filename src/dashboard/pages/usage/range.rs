@@ -1,12 +1,8 @@
 //! The time and the grouping that the address of the page asks for.
 
-use std::cmp::Ordering;
-
 use serde::Serialize;
 use vandamme_actors::clock::Millis;
 use vandamme_actors::history::Dimension;
-
-use super::group::Group;
 
 const DAY: Millis = 86_400_000;
 
@@ -133,16 +129,6 @@ impl Grouping {
             Self::Key => "(no key)",
             Self::Session => "(no session)",
             Self::Day => "(no day)",
-        }
-    }
-
-    /// The order of the rows: days from the latest one on, everything else by cost and then by tokens.
-    pub(super) fn order(self, one: &Group, other: &Group) -> Ordering {
-        match self {
-            Self::Day => other.name.cmp(&one.name),
-            Self::Model | Self::Provider | Self::Client | Self::Key | Self::Session => {
-                other.amounts.weight().cmp(&one.amounts.weight())
-            }
         }
     }
 }
