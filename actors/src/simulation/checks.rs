@@ -75,6 +75,8 @@ struct Counts {
 pub(super) struct Observed {
     at: Millis,
     view: ProviderView,
+    /// A provider that is removed and added again has others, and knows nothing.
+    permits: Arc<Permits>,
 }
 
 impl Checks {
@@ -167,17 +169,22 @@ impl World {
     /// The provider's state; `None` for another actor, or if it does not answer.
     pub(super) async fn observe(&self, actor: &ActorName) -> Option<Observed> {
         let ActorName::Provider(name) = actor else { return None };
-        let address = self.registry.load().provider(name).cloned()?;
+        let (address, permits) = {
+            let registry = self.registry.load();
+            let handle = registry.handle(name)?;
+            (handle.address.clone(), handle.permits.clone())
+        };
         let at = clock::boot();
         let view = address.send(Observe::new()).timeout(Duration::from_secs(3)).await.ok()?;
-        Some(Observed { at, view })
+        Some(Observed { at, view, permits })
     }
 
     /// A provider continues with what it knew: cooldowns, learned rules and counters.
     pub(super) async fn check_kept(&self, actor: &ActorName, before: &Observed) {
-        let Some(Observed { view: after, .. }) = self.observe(actor).await else { return };
+        let Some(Observed { view: after, permits, .. }) = self.observe(actor).await else { return };
         let before_settings = &before.view.settings;
-        if crate::provider::is_another_upstream(before_settings, &after.settings) {
+        let is_new = !Arc::ptr_eq(&permits, &before.permits);
+        if is_new || crate::provider::is_another_upstream(before_settings, &after.settings) {
             return;
         }
         self.note(format_args!("{actor} keeps its state as incarnation {}", after.incarnation));

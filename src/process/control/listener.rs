@@ -304,3 +304,49 @@ fn send(mut stream: &UnixStream, reply: ControlReply) -> Result<()> {
     line.push(b'\n');
     stream.write_all(&line)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Passes each order on to the test.
+    struct Operator(SyncSender<Order>);
+
+    impl ControlOperator for Operator {
+        fn status(&self) -> Option<Status> {
+            None
+        }
+
+        fn submit(&self, order: Order) -> Submission {
+            self.0.try_send(order).map_or(Submission::Refused, |()| Submission::Taken)
+        }
+    }
+
+    /// Requirement (issue 15): a process that ends can wait until an answer is written, and waits for nobody who has disconnected.
+    #[test]
+    fn an_answer_counts_as_unsent_until_it_is_written() {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let (orders, taken) = sync_channel(1);
+        thread::spawn(move || converse(near, None, &Operator(orders)));
+        let question = Question { version: VERSION, ask: ControlCommand::Stop };
+        far.write_all(&[serde_json::to_vec(&question).unwrap(), b"\n".to_vec()].concat()).unwrap();
+        let caller = taken.recv_timeout(PATIENCE).unwrap().reply;
+        assert!(!caller.has_unsent());
+
+        caller.send(ControlReply::Stopping { in_flight: 7 });
+
+        let until = Instant::now() + PATIENCE;
+        while caller.has_unsent() {
+            assert!(Instant::now() < until);
+            thread::sleep(Duration::from_millis(1));
+        }
+        far.set_nonblocking(true).unwrap();
+        let mut line = [0; 256];
+        let length = far.read(&mut line).expect("it is there at once");
+        assert!(String::from_utf8_lossy(&line[..length]).contains("\"in_flight\":7"));
+
+        drop(far);
+        (0..ANSWERS * 2).for_each(|in_flight| caller.send(ControlReply::Stopping { in_flight }));
+        assert!(!caller.has_unsent());
+    }
+}
