@@ -329,7 +329,7 @@ pub struct Limits {
     pub active_heartbeat: Duration,
     /// `history-days`: Days for which the history keeps requests and their sums. Default: 90.
     pub history_days: usize,
-    /// `history-requests`: Requests whose details the history keeps, about 1 KiB each. The sums by hour, model, key,
+    /// `history-requests`: Requests whose details the history keeps, about 0.5 KiB each. The sums by hour, model, key,
     /// client and session stay for history-days, up to as many rows. Default: 1_000_000.
     pub history_requests: usize,
 }
