@@ -277,6 +277,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::totals::tests::record;
+    use super::super::{CacheLoss, CacheLossCause};
     use super::*;
     use crate::cost::Cost;
 
@@ -307,7 +308,9 @@ mod tests {
         served.calls =
             vec![call("q", Some("server error")), call("p", Some("overloaded")), call("p", Some("answered"))];
         let cost = Some(Cost { micro_dollars: 30, saved_micro_dollars: -4 });
-        series.count(&FinishedRequest { cost, ..finished(served) });
+        let lost =
+            CacheLoss { cause: CacheLossCause::Tools, by_provider: false, tokens: 5, micro_dollars: None };
+        series.count(&FinishedRequest { cost, cache_loss: Some(lost), ..finished(served) });
         let failed = RequestEnd::Failed { kind: "overloaded_error", message: String::new() };
         let mut refused = Record { status: 503, provider: None, model: None, ..record("m", failed) };
         refused.usage = Usage::default();
@@ -320,6 +323,7 @@ mod tests {
         assert_eq!(totals.ends, BTreeMap::from([(end, 1)]));
         assert_eq!((totals.micro_dollars, totals.saved_micro_dollars, totals.unpriced), (30, -4, 0));
         assert_eq!((totals.usage.output, totals.tool_calls), (2, 7));
+        assert_eq!(totals.cache_losses, BTreeMap::from([("tools", 1)]));
         assert_eq!(totals.duration.buckets(DURATION_BOUNDS)[0], 1);
         assert_eq!(totals.first_event.buckets(FIRST_EVENT_BOUNDS)[..2], [0, 1]);
         let ends = |model: &str| {
