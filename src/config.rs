@@ -51,7 +51,7 @@ use std::sync::Arc;
 use log::LevelFilter;
 use vandamme_actors::routing::{Lists, Routes};
 use vandamme_actors::secret::ApiKey;
-use vandamme_actors::settings::{Metrics, Settings};
+use vandamme_actors::settings::{Limits, Metrics, Settings};
 use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::ProxySettings;
 
@@ -304,6 +304,11 @@ impl<'a> LayerReading<'a> {
         }
     }
 
+    fn limits(&mut self, root: Section<'_>) -> Option<Limits> {
+        let limits = limits::build(root.section("limits"));
+        limits.map_err(|error| self.report.error("[limits]", error)).ok()
+    }
+
     fn proxies(&mut self) -> Arc<ProxySettings> {
         let read = ProxySettings::read(|name| self.overrides.environment.get(name).cloned());
         Arc::new(read.unwrap_or_else(|wrong| {
@@ -329,8 +334,7 @@ impl<'a> LayerReading<'a> {
         let root = merged.root();
         let listener = ListenAddress::new(root)?;
         let log_level_word = root.text("log-level")?.text.to_owned();
-        let limits = limits::build(root.section("limits"));
-        let limits = limits.map_err(|error| self.report.error("[limits]", error)).ok()?;
+        let limits = self.limits(root)?;
         let proxies = self.proxies();
         tls_files::check(&self.variables, self.overrides, &mut self.report);
         let tls = listener_tls::read(root, &listener, self.overrides, &mut self.report);
