@@ -55,7 +55,7 @@ use std::sync::Arc;
 
 use vandamme_actors::routing::{Lists, Routes};
 use vandamme_actors::secret::ApiKey;
-use vandamme_actors::settings::{Metrics, Settings};
+use vandamme_actors::settings::{Limits, Metrics, Settings};
 use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::ProxySettings;
 
