@@ -55,7 +55,7 @@ use std::sync::Arc;
 
 use vandamme_actors::routing::{Lists, Routes};
 use vandamme_actors::secret::ApiKey;
-use vandamme_actors::settings::{Limits, Metrics, Settings};
+use vandamme_actors::settings::{Metrics, Settings};
 use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::upstream::ProxySettings;
 
@@ -349,8 +349,7 @@ impl<'a> LayerReading<'a> {
             top_models,
             limits,
         };
-        let mut warnings = std::mem::take(&mut self.report.warnings);
-        warnings.append(&mut builder.warnings);
+        self.report.warnings.append(&mut builder.warnings);
         let mut config = Config {
             host: listener.host,
             port: listener.port,
@@ -362,7 +361,7 @@ impl<'a> LayerReading<'a> {
             proxies,
             demo,
             otlp: None,
-            warnings,
+            warnings: std::mem::take(&mut self.report.warnings),
             values: provenance::all(merged),
             files: self.files.saved(),
         };

@@ -188,8 +188,10 @@ mod tests {
     #[test]
     fn a_session_has_the_level_of_its_key_and_ends_with_it() {
         let (logins, keys) = (Logins::default(), keys());
-        let admin = logins.with_key("admin", &keys, PEER).ok().expect("the admin key");
-        let client = logins.with_key(" client ", &keys, PEER).ok().expect("a client's key");
+        let [Ok(admin), Ok(client)] = ["admin", " client "].map(|key| logins.with_key(key, &keys, PEER))
+        else {
+            panic!("both keys are valid");
+        };
         assert_eq!(logins.level(admin.expose(), &keys), Some(Level::Admin));
         assert_eq!(logins.level(client.expose(), &keys), Some(Level::Read));
         assert_eq!(logins.level("another", &keys), None);
@@ -206,7 +208,7 @@ mod tests {
     fn a_link_opens_one_session() {
         let (logins, keys) = (Logins::default(), AccessKeys::default());
         let (first, second) = (logins.new_link().ok().unwrap(), logins.new_link().ok().unwrap());
-        let session = logins.with_link(second.expose()).ok().expect("a valid link");
+        let Ok(session) = logins.with_link(second.expose()) else { panic!("a valid link") };
         assert_eq!(logins.level(session.expose(), &keys), Some(Level::Admin));
         assert_eq!(logins.with_link(second.expose()).err(), Some(LoginError::Invalid));
         assert!(logins.with_link(first.expose()).is_ok());

@@ -21,6 +21,7 @@ use actix_web::web;
 use futures_util::future::select;
 use vandamme_actors::ledger::LedgerView;
 use vandamme_actors::observe::Observe;
+use vandamme_actors::settings::Limits;
 
 use self::file_changes::FileChanges;
 use self::left_listeners::HttpParts;
@@ -126,10 +127,7 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     gateway.listens(Listener { address, host });
     gateway.start_history();
     let exporter = otlp.map(|config| otlp::start(config, gateway.clone().into_inner()));
-    let descriptors = Descriptors::raise(&limits);
-    let limiter = Arc::new(ConnectionLimiter::new(descriptors.connections()));
-    let counted = limiter.clone();
-    gateway.counts_connections(move || counted.open());
+    let limiter = connection_limiter(&gateway, &limits);
     let mut commands = Commands::open(origin.supervision, &gateway, address, changes).await?;
     commands.ready().await?;
     let cannot_start = |error| format!("the server cannot start: {error}");
@@ -171,12 +169,24 @@ async fn run(listeners: Vec<TcpListener>, config: Config, origin: Origin) -> Res
     drop(timeout(LAST_WORDS, serving).await);
     // Once the ledger answers, the last requests are in the log.
     drop(timeout(LAST_WORDS, gateway.registry.load().ledger.send(Observe::<LedgerView>::new())).await);
+    flush(&gateway, exporter, &mut commands).await;
+    Ok(ending)
+}
+
+/// Writes what is still to be written: the history, exports, and answers to the master.
+async fn flush(gateway: &Gateway, exporter: Option<otlp::Exporter>, commands: &mut Commands) {
     gateway.end_history().await;
     if let Some(exporter) = exporter {
         exporter.flush().await;
     }
     commands.flush().await;
-    Ok(ending)
+}
+
+fn connection_limiter(gateway: &Gateway, limits: &Limits) -> Arc<ConnectionLimiter> {
+    let limiter = Arc::new(ConnectionLimiter::new(Descriptors::raise(limits).connections()));
+    let counted = limiter.clone();
+    gateway.counts_connections(move || counted.open());
+    limiter
 }
 
 fn copies(listeners: &[TcpListener]) -> std::io::Result<Vec<TcpListener>> {

@@ -66,7 +66,13 @@ impl Top {
         screen.update(Ok(report));
         let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         if self.json || self.once || !is_terminal {
-            print_once(&screen, self.json);
+            if let Some(report) = &screen.report {
+                match self.json {
+                    true => print_json(report),
+                    // A closed pipe is not an error.
+                    false => drop(std::io::stdout().write_all(snapshot(&screen, report).as_bytes())),
+                }
+            }
             return Exit::Ok;
         }
         let ended = match ratatui::try_init() {
@@ -121,22 +127,14 @@ fn show(
     }
 }
 
-/// Prints the screen's content as text. A closed pipe is not an error.
-fn print_once(screen: &Screen, json: bool) {
-    let Some(report) = &screen.report else { return };
-    if json {
-        print_json(report);
-        return;
-    }
-    let _ = std::io::stdout().write_all(snapshot(screen, report).as_bytes());
-}
-
+/// The screen's content as text.
 fn snapshot(screen: &Screen, report: &TopReport) -> String {
     let uptime = text::duration(report.uptime_seconds.saturating_mul(1000));
     let mut out =
         format!("{}  vdm {}, up {uptime}\n{}\n", screen.url, report.version, draw::sums_text(report));
-    let cells = |rows: Vec<&TopRequest>| rows.into_iter().map(|row| draw::cells(row, true)).collect();
-    let headings = draw::headings(true);
+    let cells =
+        |rows: Vec<&TopRequest>| rows.into_iter().map(|row| draw::cells(row, draw::Columns::All)).collect();
+    let headings = draw::headings(draw::Columns::All);
     out.push_str(&table(&format!("In flight: {}", report.in_flight), &headings, cells(screen.running())));
     out.push_str(&table("Finished", &headings, cells(screen.finished())));
     let providers = report.providers.iter().map(|provider| draw::provider_cells(provider).to_vec());

@@ -102,8 +102,7 @@ pub(crate) async fn read(gateway: &Arc<Gateway>, query: &ModelQuery) -> ModelSli
     drop(models::remembered(gateway, live.settings.providers.clone()).await);
     let (mut rows, mut lists) = (vec![], vec![]);
     for provider in &live.settings.providers {
-        let is_wanted = query.provider.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&provider.name));
-        let (list, models) = listed(gateway, provider, is_wanted).await;
+        let (list, models) = listed(gateway, provider, query).await;
         lists.push(list);
         if query.provider.as_ref().is_none_or(|name| name.eq_ignore_ascii_case(&provider.name)) {
             rows.extend(models);
@@ -111,7 +110,7 @@ pub(crate) async fn read(gateway: &Arc<Gateway>, query: &ModelQuery) -> ModelSli
     }
     let (vendors, modalities) = facets(&rows);
     rows.retain(|row| query.matches(row));
-    query.sort.apply(&mut rows, query.descending);
+    query.sort(&mut rows);
     let total = rows.len();
     let limit = query.limit.clamp(1, LARGEST_SLICE);
     let models = rows.into_iter().skip(query.offset).take(limit).collect();
@@ -121,8 +120,9 @@ pub(crate) async fn read(gateway: &Arc<Gateway>, query: &ModelQuery) -> ModelSli
 async fn listed(
     gateway: &Arc<Gateway>,
     provider: &Arc<ProviderSettings>,
-    is_wanted: bool,
+    query: &ModelQuery,
 ) -> (ModelListState, Vec<ModelRow>) {
+    let is_wanted = query.provider.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&provider.name));
     let listing = if provider.passthrough { None } else { models::last(gateway, provider).await };
     let listing = match listing {
         None if is_wanted && !provider.passthrough => first_list(gateway, provider).await,
@@ -199,6 +199,36 @@ impl ModelQuery {
             && (!self.vision || *vision)
             && (!self.free || *free)
     }
+
+    fn sort(&self, rows: &mut [ModelRow]) {
+        if self.sort == ModelOrder::Listed {
+            return;
+        }
+        let number = |row: &ModelRow| match self.sort {
+            ModelOrder::Context => row.details.context.map(|tokens| tokens as f64),
+            ModelOrder::MaxOutput => row.details.max_output.map(|tokens| tokens as f64),
+            ModelOrder::InputPrice => row.details.pricing.input,
+            ModelOrder::OutputPrice => row.details.pricing.output,
+            ModelOrder::Listed | ModelOrder::Id | ModelOrder::Created => None,
+        };
+        let text = |row: &ModelRow| match self.sort {
+            ModelOrder::Id => Some(row.details.id.to_lowercase()),
+            ModelOrder::Created => row.details.created.clone(),
+            ModelOrder::Listed
+            | ModelOrder::Context
+            | ModelOrder::MaxOutput
+            | ModelOrder::InputPrice
+            | ModelOrder::OutputPrice => None,
+        };
+        let turned = |order: std::cmp::Ordering| if self.descending { order.reverse() } else { order };
+        rows.sort_by(|one, other| {
+            let missing = |row: &ModelRow| number(row).is_none() && text(row).is_none();
+            missing(one).cmp(&missing(other)).then_with(|| {
+                let numbers = number(one).unwrap_or_default().total_cmp(&number(other).unwrap_or_default());
+                turned(numbers.then_with(|| text(one).cmp(&text(other))))
+            })
+        });
+    }
 }
 
 impl ModelOrder {
@@ -214,32 +244,6 @@ impl ModelOrder {
             "output" => Self::OutputPrice,
             _ => return None,
         })
-    }
-
-    fn apply(self, rows: &mut [ModelRow], descending: bool) {
-        let number = |row: &ModelRow| match self {
-            Self::Context => row.details.context.map(|tokens| tokens as f64),
-            Self::MaxOutput => row.details.max_output.map(|tokens| tokens as f64),
-            Self::InputPrice => row.details.pricing.input,
-            Self::OutputPrice => row.details.pricing.output,
-            Self::Listed | Self::Id | Self::Created => None,
-        };
-        let text = |row: &ModelRow| match self {
-            Self::Id => Some(row.details.id.to_lowercase()),
-            Self::Created => row.details.created.clone(),
-            Self::Listed | Self::Context | Self::MaxOutput | Self::InputPrice | Self::OutputPrice => None,
-        };
-        let turned = |order: std::cmp::Ordering| if descending { order.reverse() } else { order };
-        if self == Self::Listed {
-            return;
-        }
-        rows.sort_by(|one, other| {
-            let missing = |row: &ModelRow| number(row).is_none() && text(row).is_none();
-            missing(one).cmp(&missing(other)).then_with(|| {
-                let numbers = number(one).unwrap_or_default().total_cmp(&number(other).unwrap_or_default());
-                turned(numbers.then_with(|| text(one).cmp(&text(other))))
-            })
-        });
     }
 }
 
@@ -269,7 +273,7 @@ mod tests {
 
     fn ids(mut rows: Vec<ModelRow>, query: &ModelQuery) -> String {
         rows.retain(|row| query.matches(row));
-        query.sort.apply(&mut rows, query.descending);
+        query.sort(&mut rows);
         rows.iter().map(|row| row.details.id.as_str()).collect::<Vec<_>>().join(" ")
     }
 

@@ -113,27 +113,34 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
+/// How many columns a table of requests has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Columns {
+    All,
+    /// Those that fit a narrow terminal.
+    Few,
+}
+
 /// One request in text. The order is that of [`headings`].
-pub(super) fn cells(row: &TopRequest, wide: bool) -> Vec<String> {
+pub(super) fn cells(row: &TopRequest, columns: Columns) -> Vec<String> {
     let target = format!("{}:{}", row.provider, row.model);
     let model = if row.requested == row.model { target } else { format!("{} → {target}", row.requested) };
     let mut cells = vec![duration(row.duration_ms), outcome(row), printable(&model)];
-    if wide {
+    if columns == Columns::All {
         let text = |value: &Option<String>| printable(value.as_deref().unwrap_or("–"));
         cells.extend([text(&row.client), text(&row.key), optional_duration(row.first_event_ms)]);
     }
     cells.extend([count(row.input_tokens), count(row.output_tokens)]);
-    if wide {
+    if columns == Columns::All {
         cells.push(row.micro_dollars.map_or_else(|| "–".to_owned(), money));
     }
     cells
 }
 
-pub(super) fn headings(wide: bool) -> Vec<&'static str> {
-    if wide {
-        vec!["TIME", "OUTCOME", "MODEL", "CLIENT", "KEY", "FIRST", "IN", "OUT", "COST"]
-    } else {
-        vec!["TIME", "OUTCOME", "MODEL", "IN", "OUT"]
+pub(super) fn headings(columns: Columns) -> Vec<&'static str> {
+    match columns {
+        Columns::All => vec!["TIME", "OUTCOME", "MODEL", "CLIENT", "KEY", "FIRST", "IN", "OUT", "COST"],
+        Columns::Few => vec!["TIME", "OUTCOME", "MODEL", "IN", "OUT"],
     }
 }
 
@@ -148,12 +155,12 @@ fn outcome(row: &TopRequest) -> String {
 }
 
 fn requests(frame: &mut Frame<'_>, area: Rect, title: &str, rows: &[&TopRequest]) {
-    let wide = area.width >= WIDE;
+    let columns = if area.width >= WIDE { Columns::All } else { Columns::Few };
     if rows.is_empty() {
         frame.render_widget(Paragraph::new("none").block(block(title)), area);
         return;
     }
-    let widths: &[Constraint] = if wide {
+    let widths: &[Constraint] = if columns == Columns::All {
         &[
             Constraint::Length(9),
             Constraint::Length(22),
@@ -181,9 +188,9 @@ fn requests(frame: &mut Frame<'_>, area: Rect, title: &str, rows: &[&TopRequest]
             Some(_) if row.outcome.starts_with("cancelled") => Color::DarkGray,
             Some(_) => Color::Red,
         };
-        Row::new(aligned(cells(row, wide), &headings(wide))).style(Style::new().fg(colour))
+        Row::new(aligned(cells(row, columns), &headings(columns))).style(Style::new().fg(colour))
     });
-    let heading = headings(wide);
+    let heading = headings(columns);
     let names = aligned(heading.iter().map(|name| (*name).to_owned()).collect(), &heading);
     let header = Row::new(names).style(Style::new().add_modifier(Modifier::BOLD));
     frame.render_widget(Table::new(lines, widths.to_vec()).header(header).block(block(title)), area);

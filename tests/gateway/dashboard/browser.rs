@@ -39,20 +39,8 @@ fn tools() -> Option<(PathBuf, PathBuf, PathBuf)> {
     None
 }
 
-/// Checklist 3, 4, 7, 9, 11, 12, 28–31, 34–38: the pages in a browser, in both themes, at 360 and 1440 px.
-#[test]
-fn the_pages_work_in_a_browser() {
-    let Some((node, browser, modules)) = tools() else { return };
-    let models: Vec<_> = (1..=120).map(|number| json!({"id": format!("listed-{number}")})).collect();
-    let models = json!({"data": models, "has_more": false}).to_string();
-    let upstream = Upstream::anthropic().ruled_first(move |seen: &Seen| {
-        if seen.target().starts_with("/v1/models") {
-            return Some(Answer::json(200, models.clone()));
-        }
-        // A request of the flow that cancels it.
-        (seen.json()["model"] == "slow-model").then(Answer::silence)
-    });
-    let gateway = with_admin_key(&upstream).start();
+/// Sends requests, and waits until they are counted; their sums, for the script.
+fn traffic(gateway: &Gateway, upstream: &Upstream) -> serde_json::Value {
     let mut sums =
         json!({"requests": 0, "failed": 0, "input": 0, "output": 0, "models": {}, "provider": "anthropic"});
     let add = |sums: &mut serde_json::Value, name: &str, more: u64| {
@@ -83,6 +71,24 @@ fn the_pages_work_in_a_browser() {
         let reply = gateway.call("GET", "/api/ui/snapshot").header("x-api-key", ADMIN).reply();
         reply.json()["providers"][0]["requests"] == 17
     });
+    sums
+}
+
+/// Checklist 3, 4, 7, 9, 11, 12, 28–31, 34–38: the pages in a browser, in both themes, at 360 and 1440 px.
+#[test]
+fn the_pages_work_in_a_browser() {
+    let Some((node, browser, modules)) = tools() else { return };
+    let models: Vec<_> = (1..=120).map(|number| json!({"id": format!("listed-{number}")})).collect();
+    let models = json!({"data": models, "has_more": false}).to_string();
+    let upstream = Upstream::anthropic().ruled_first(move |seen: &Seen| {
+        if seen.target().starts_with("/v1/models") {
+            return Some(Answer::json(200, models.clone()));
+        }
+        // A request of the flow that cancels it.
+        (seen.json()["model"] == "slow-model").then(Answer::silence)
+    });
+    let gateway = with_admin_key(&upstream).start();
+    let sums = traffic(&gateway, &upstream);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dashboard/run.mjs");
     let mut child = Command::new(node)
         .arg(script)

@@ -109,12 +109,8 @@ impl<'x> Exchange<'x> {
                 let health = &mut known.health.borrow_mut();
                 health.forget_old(now);
                 let choice = health.choose(&request);
-                let key_request = AuditedKeyRequest {
-                    provider,
-                    model: self.request.model,
-                    request: &request,
-                    keys: &known.keys,
-                };
+                let model = self.request.model;
+                let key_request = AuditedKeyRequest { provider, model, request: &request, keys: &known.keys };
                 world.audit.borrow_mut().check_choice(&key_request, &choice, health, world);
                 choice
             };
