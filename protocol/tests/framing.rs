@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use vandamme_protocol::convert::ReplySummary;
 use vandamme_protocol::convert::passthrough::{MessagesTap, summary_of_message};
+use vandamme_protocol::reported::Reported;
 use vandamme_protocol::vocabulary::{StopReason, Usage};
 
 use properties::{check, split};
@@ -129,7 +130,7 @@ data: {"type": "message_stop"}
 
 fn tapped_summary() -> ReplySummary {
     ReplySummary {
-        reported: Default::default(),
+        reported: Reported { message_id: Some("m".into()), ..Reported::default() },
         stop_reason: Some(StopReason::ToolUse),
         usage: Some(Usage { input: 25, output: 42, cache_read: 7, cache_creation: 3, ..Usage::default() }),
         tool_calls: 1,

@@ -288,11 +288,11 @@ mod tests {
 
     #[test]
     fn without_provider_and_demo_the_message_names_the_variable_to_set() {
-        let stranger = told(&[("HOST", "0.0.0.0")], "0.0.0.0:8082");
+        let stranger = told(&[("HOST", "0.0.0.0"), ("VDM_DEMO", "0")], "0.0.0.0:8082");
         assert!(stranger.contains("503") && stranger.contains("OPENAI_API_KEY"), "{stranger}");
         assert!(!stranger.contains(" claude\n"), "{stranger}");
 
-        let half = told(&[("HOST", "0.0.0.0"), ("FOO_API_KEY", "k")], "0.0.0.0:8082");
+        let half = told(&[("VDM_DEMO", "0"), ("FOO_API_KEY", "k")], "0.0.0.0:8082");
         assert!(half.contains("set FOO_BASE_URL and restart"), "{half}");
     }
 

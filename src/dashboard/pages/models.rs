@@ -212,12 +212,15 @@ fn shortened(tokens: u64) -> String {
     }
 }
 
-/// A price per million tokens: at least two decimal places, and more for small prices.
+/// A price per million tokens: two decimal places, and up to four if it has them.
 fn dollars(price: f64) -> String {
     if price == 0.0 {
         return "free".to_owned();
     }
-    if price >= 0.1 { format!("{price:.2}") } else { format!("{price:.4}") }
+    let exact = format!("{price:.4}");
+    let shortest = exact.len() - 2;
+    let end = exact.trim_end_matches('0').len().max(shortest);
+    exact[..end].to_owned()
 }
 
 impl ModelListState {
@@ -274,7 +277,7 @@ mod tests {
         ] {
             assert_eq!(shortened(tokens), text);
         }
-        for (price, text) in [(0.0, "free"), (3.0, "3.00"), (0.125, "0.13"), (0.05, "0.0500")] {
+        for (price, text) in [(0.0, "free"), (3.0, "3.00"), (0.125, "0.125"), (0.05, "0.05"), (0.0375, "0.0375")] {
             assert_eq!(dollars(price), text);
         }
     }
