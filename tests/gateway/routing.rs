@@ -153,7 +153,7 @@ fn without_a_gateway_key_only_local_callers_have_access() {
 fn an_unknown_path_is_a_404_in_json() {
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
-    for target in ["/nowhere", "/v1/messages/nowhere", "/v2/models", "/metrics"] {
+    for target in ["/nowhere", "/v1/messages/nowhere", "/v2/models", "/metrics/nowhere"] {
         let reply = gateway.get(target);
         assert_eq!(reply.status(), 404, "{target}");
         assert_eq!(reply.error_type(), "not_found_error", "{target}");
