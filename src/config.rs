@@ -110,7 +110,7 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// Every value with its place.
     pub values: Vec<ConfigValue>,
-    /// A copy of all files that were read, for [`Config::load_copy`].
+    /// A copy of all files that were read, for `Config::load_copy`.
     pub files: SavedFiles,
 }
 
