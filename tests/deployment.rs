@@ -88,6 +88,7 @@ fn every_time_to_stop_is_longer_than_the_drain() {
 
 /// Requirement: container, Compose and Kubernetes run the same unprivileged user with a read-only root, no capabilities, and the same
 /// directories for state.
+/// Checklist 54.
 #[test]
 fn the_container_is_confined_everywhere() {
     assert_lines(

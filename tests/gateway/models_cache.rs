@@ -75,6 +75,7 @@ fn filled(upstream: &Upstream) -> Cache {
     cache
 }
 
+/// Checklist 44.
 #[test]
 fn a_list_survives_a_restart() {
     let upstream = Upstream::openai().always(Answer::json(200, LIST));
@@ -130,6 +131,7 @@ fn routing_knows_the_models_of_the_last_run() {
     assert_eq!(sent(&setup.start()), "ds");
 }
 
+/// Checklist 45, 46: a list beyond its time is returned as stale, with a header.
 #[test]
 fn an_old_list_is_returned_as_stale_while_a_new_one_is_fetched() {
     let upstream = Upstream::openai().answering(Answer::json(200, LIST));
@@ -177,6 +179,7 @@ fn a_very_old_list_is_returned_only_if_the_provider_does_not_answer() {
     assert_eq!((stale.header("x-vdm-cache"), &stale.json()["data"][0]["id"]), (Some("stale"), &"new".into()));
 }
 
+/// Checklist 45: a corrupt file counts as missing.
 #[test]
 fn an_invalid_file_is_ignored_and_replaced() {
     let upstream = Upstream::openai().always(Answer::json(200, LIST));

@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// Requirement: p50, p95 and p99 over a known set of 1,000 durations are within 2 %.
+    /// Checklist 18: p50, p95 and p99 over a known set of 1,000 durations are within 2 %.
     #[test]
     fn percentiles_are_within_two_percent() {
         let mut histogram = Histogram::default();
