@@ -110,6 +110,8 @@ pub(crate) async fn follow(
         _place: place,
     };
     respond::with_policy(StatusCode::OK)
+        // After a restart, the browser must not connect again to the process that ended the stream.
+        .force_close()
         .content_type("text/event-stream; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
