@@ -23,7 +23,7 @@ pub struct ClientKey {
 }
 
 /// All keys that open the gateway.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessKeys {
     /// Without any, the gateway serves clients without a key.
     pub clients: Vec<ClientKey>,

@@ -155,6 +155,7 @@ impl Drop for RequestRecorder {
         }
         let mut record = self.record.clone();
         record.elapsed = self.in_flight.elapsed();
+        record.usage = record.usage.plausible();
         if std::thread::panicking() {
             record.end = RequestEnd::Failed { kind: "api_error", message: "the request panicked".to_owned() };
             if record.status == 0 {
@@ -199,12 +200,12 @@ mod tests {
     }
 
     /// The record of a request that panics after these steps.
-    async fn record_of_a_panic(steps: impl FnOnce(&RequestRecorder)) -> Record {
+    async fn record_of_a_panic(steps: impl FnOnce(&mut RequestRecorder)) -> Record {
         let (_supervisor, registry) = Supervisor::start_tree(settings(vec![]));
         let mut finished = registry.load().finished.subscribe();
         let panicked = catch_unwind(AssertUnwindSafe(|| {
-            let recorder = called(&registry);
-            steps(&recorder);
+            let mut recorder = called(&registry);
+            steps(&mut recorder);
             panic!("a test");
         }));
         assert!(panicked.is_err());
@@ -233,5 +234,14 @@ mod tests {
         });
         let record = record.await;
         assert_eq!((record.status, record.reply_size, record.first_event), (200, 12, None));
+    }
+
+    /// Requirement: a count that no request can have does not get into the sums; the others do.
+    #[actix_rt::test]
+    async fn an_impossible_count_of_tokens_is_not_recorded() {
+        let record = record_of_a_panic(|recorder| {
+            recorder.record.usage = Usage { input: u64::MAX, output: 55, ..Usage::default() };
+        });
+        assert_eq!(record.await.usage, Usage { output: 55, ..Usage::default() });
     }
 }

@@ -1,6 +1,7 @@
 //! Holds provider keys so that they are never printed; [`Secrets`] finds keys in text that is about to leave the
 //! process.
 
+mod cut_off;
 mod encoded;
 mod search;
 mod shape;

@@ -116,6 +116,9 @@ impl ErrorKind {
     }
 }
 
+/// The most tokens of one kind that a request can have. The largest context windows have ten million.
+const MOST_TOKENS: u64 = 1_000_000_000;
+
 /// Tokens of one exchange, in Anthropic's meaning: `input` excludes what was read from or written to a cache.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
@@ -151,6 +154,20 @@ impl Usage {
             cache_creation: self.cache_creation.saturating_add(other.cache_creation),
             cache_creation_1h: self.cache_creation_1h.saturating_add(other.cache_creation_1h),
             reasoning: self.reasoning.saturating_add(other.reasoning),
+        }
+    }
+
+    /// Without counts that no request can have: one of them would spoil every sum for as long as the sums are kept.
+    #[must_use]
+    pub fn plausible(self) -> Self {
+        let count = |tokens: u64| if tokens > MOST_TOKENS { 0 } else { tokens };
+        Self {
+            input: count(self.input),
+            output: count(self.output),
+            cache_read: count(self.cache_read),
+            cache_creation: count(self.cache_creation),
+            cache_creation_1h: count(self.cache_creation_1h),
+            reasoning: count(self.reasoning),
         }
     }
 

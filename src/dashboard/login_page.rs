@@ -132,7 +132,10 @@ fn rendered(
 fn next(query: &Query) -> &str {
     let is_own = |next: &&str| {
         let is_plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-        next.starts_with("/dashboard/") && !next.starts_with("/dashboard/login") && is_plain
+        // Browsers resolve `..`, also if its dots are encoded.
+        let path = next.split(['?', '#']).next().unwrap_or_default();
+        let leaves = path.contains("..") || path.contains("%2");
+        next.starts_with("/dashboard/") && !next.starts_with("/dashboard/login") && is_plain && !leaves
     };
     query.get("next").filter(is_own).unwrap_or("/dashboard/")
 }
@@ -164,6 +167,9 @@ mod tests {
             ("next=//evil.example", "/dashboard/"),
             ("next=/dashboard/%0d%0aset-cookie:x", "/dashboard/"),
             ("next=/dashboard/%5C%5Cevil.example", "/dashboard/"),
+            ("next=/dashboard/..//test-connection", "/dashboard/"),
+            ("next=/dashboard/.%252e/test-connection", "/dashboard/"),
+            ("next=/dashboard/requests%3Fq%3D..", "/dashboard/requests?q=.."),
             ("", "/dashboard/"),
         ] {
             assert_eq!(next(&Query::parse(asked)), led, "{asked}");

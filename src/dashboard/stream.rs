@@ -31,6 +31,8 @@ use self::row::RequestRow;
 use self::tick::Tick;
 use super::gather;
 use super::respond;
+use super::viewer::{Viewer, session_cookie};
+use crate::access_keys::AccessKeys;
 use crate::gateway::{Admission, Gateway};
 use crate::telemetry::recent::latest_record;
 
@@ -47,6 +49,7 @@ const RETRY: &str = "retry: 1000\n";
 /// One open page.
 struct Follower {
     gateway: Arc<Gateway>,
+    permission: Permission,
     /// The next finished request.
     position: u64,
     gap: bool,
@@ -61,12 +64,28 @@ struct Follower {
     _place: Admission,
 }
 
+/// Why the page may follow. A stream ends with it; a browser that connects again is asked for its access like every request.
+enum Permission {
+    /// The session with this token.
+    Session(String),
+    /// A key in a header, or none is required, as long as these are the keys.
+    Keys(AccessKeys),
+}
+
 /// `GET /api/ui/stream`
-pub(crate) async fn follow(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
+pub(crate) async fn follow(
+    request: HttpRequest,
+    gateway: web::Data<Gateway>,
+    viewer: web::ReqData<Viewer>,
+) -> HttpResponse {
     let gateway = gateway.into_inner();
     let Some(place) = gateway.watch() else {
         let error = json!({"error": "too many pages are open; close some of them"});
         return respond::json(&request, StatusCode::SERVICE_UNAVAILABLE, &error);
+    };
+    let permission = match session_cookie(&request, &gateway).filter(|_| viewer.has_session) {
+        Some(token) => Permission::Session(token.to_owned()),
+        None => Permission::Keys(gateway.live_config().access.clone()),
     };
     let live = &gateway.last_hour;
     let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
@@ -79,6 +98,7 @@ pub(crate) async fn follow(request: HttpRequest, gateway: web::Data<Gateway>) ->
     };
     let follower = Follower {
         gateway,
+        permission,
         position,
         gap,
         started: HashSet::new(),
@@ -90,6 +110,8 @@ pub(crate) async fn follow(request: HttpRequest, gateway: web::Data<Gateway>) ->
         _place: place,
     };
     respond::with_policy(StatusCode::OK)
+        // After a restart, the browser must not connect again to the process that ended the stream.
+        .force_close()
         .content_type("text/event-stream; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
@@ -102,12 +124,25 @@ fn position(id: &str, since: u64) -> Option<u64> {
     (process.parse() == Ok(since)).then(|| position.parse().ok()).flatten()
 }
 
+impl Permission {
+    fn holds(&self, gateway: &Gateway) -> bool {
+        let live = gateway.live_config();
+        match self {
+            Self::Session(token) => gateway.logins.level(token, &live.access).is_some(),
+            Self::Keys(keys) => *keys == live.access,
+        }
+    }
+}
+
 impl Follower {
     /// The next bytes, and the state after them.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         while self.gateway.accepts_connections() {
             if !std::mem::take(&mut self.is_new) {
                 sleep(POLL).await;
+            }
+            if !self.permission.holds(&self.gateway) {
+                break;
             }
             let events = self.poll().await;
             if !events.is_empty() {

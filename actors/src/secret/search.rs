@@ -8,7 +8,7 @@ use std::sync::Arc;
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 use memchr::memmem;
 
-use super::{ApiKey, encoded, shape};
+use super::{ApiKey, cut_off, encoded, shape};
 
 /// Replaces a key in a text.
 const REDACTED: &str = "[key]";
@@ -22,6 +22,7 @@ const MAX_LAYERS: usize = 3;
 /// All keys that must not leave the process in a text. The search is built once; cloning is cheap.
 #[derive(Clone)]
 pub struct Secrets {
+    keys: Arc<[ApiKey]>,
     known: Option<Arc<AhoCorasick>>,
     /// The same keys in base64, unless there are too many; in that case texts are decoded instead.
     encoded: Option<Arc<AhoCorasick>>,
@@ -63,7 +64,7 @@ impl Secrets {
         let forms = keys.iter().flat_map(|key| encoded::base64_forms(key.expose().as_bytes()));
         let is_few = (1..=MAX_ENCODED_KEYS).contains(&keys.len());
         let encoded = is_few.then(|| AhoCorasick::new(forms).ok()).flatten().map(Arc::new);
-        Self { known, encoded, own: None, shortest }
+        Self { keys: keys.into(), known, encoded, own: None, shortest }
     }
 
     /// These secrets and the key of one request.
@@ -95,6 +96,15 @@ impl Secrets {
 
     /// The text without any of the keys.
     pub fn scrub(&self, text: String) -> String {
+        let mut text = self.without_whole(text);
+        let keys = self.keys.iter().chain(&self.own).map(ApiKey::expose);
+        if let Some(start) = cut_off::start(&text, keys) {
+            text.replace_range(start.., &format!("{REDACTED}…"));
+        }
+        text
+    }
+
+    fn without_whole(&self, text: String) -> String {
         if !self.found_in(text.as_bytes()) {
             return text;
         }

@@ -74,6 +74,8 @@ pub(in crate::api) async fn watch(request: HttpRequest, gateway: web::Data<Gatew
     let reported = Last { rows: None, at: now, size: 0 };
     let watcher = Watcher { gateway, reported, heard: now, over: false, _place: place };
     HttpResponse::Ok()
+        // After a restart, the client must not connect again to the process that ended the stream.
+        .force_close()
         .content_type("text/event-stream; charset=utf-8")
         .insert_header((CACHE_CONTROL, "no-cache"))
         .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))

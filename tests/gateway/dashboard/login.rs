@@ -98,6 +98,31 @@ fn a_session_survives_a_reload_and_ends_with_its_key() {
     assert_eq!(status(&cookie), 303);
 }
 
+/// Requirement: an open stream ends with its session, and with the key in its header.
+#[test]
+fn a_stream_ends_with_its_session_or_key() {
+    let upstream = Upstream::anthropic();
+    let file = |key: &str| format!("[client-keys]\nalice = \"{key}\"\n");
+    let gateway = Gateway::before(&upstream).toml(&file(PROXY)).start();
+    let follow = |name: &str, value: &str| {
+        let mut stream = gateway.call("GET", "/api/ui/stream").header(name, value).send();
+        drop(stream.event_named("tick"));
+        stream
+    };
+    let cookie = session(&gateway, PROXY);
+    let (mut left, mut by_key) = (follow("cookie", &cookie), follow("x-api-key", PROXY));
+    drop(
+        from_own_page(&gateway, gateway.call("POST", "/dashboard/logout")).header("cookie", &cookie).reply(),
+    );
+    while left.event().is_some() {}
+
+    let mut stays = follow("cookie", &session(&gateway, PROXY));
+    gateway.run.write("test.toml", &file("vdm_another_0123456789abcdef"));
+    assert!(gateway.server(&["reload"]).output().expect("vdm is built").status.success());
+    while by_key.event().is_some() {}
+    while stays.event().is_some() {}
+}
+
 /// Requirement: `vdm dashboard` prints a link that opens one admin session, also without any key.
 #[test]
 fn a_link_opens_one_admin_session() {

@@ -16,6 +16,8 @@ fn a_request_is_sent_when_it_starts_and_when_it_ends() {
     let gateway = Gateway::before(&upstream).start();
     let mut stream = gateway.call("GET", "/api/ui/stream").send();
     assert_eq!(stream.head().header("content-type"), Some("text/event-stream; charset=utf-8"));
+    // After a restart, the browser reaches the new process, and keeps no connection to the old one.
+    assert_eq!(stream.head().header("connection"), Some("close"));
     drop(stream.event_named("tick"));
     assert_eq!(gateway.ask_whole("hi").status(), 200);
     let ended = stream.event_named("end").data;
