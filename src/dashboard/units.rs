@@ -152,6 +152,15 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// How long ago something was, in words.
+pub(super) fn ago(seconds: &u64) -> String {
+    match seconds {
+        0 => "now".to_owned(),
+        1..60 => format!("{seconds} s ago"),
+        _ => format!("{} ago", Elapsed(Some(Duration::from_secs(*seconds)))),
+    }
+}
+
 /// With commas between groups of three digits.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -205,6 +214,9 @@ mod tests {
             [(0, "$0"), (1234, "$0.0012"), (1_234_567, "$1.23"), (1_999_999_999, "$2,000.00")]
         {
             assert_eq!(Money(Some(micro)).to_string(), text);
+        }
+        for (seconds, text) in [(0, "now"), (9, "9 s ago"), (75, "1 min 15 s ago")] {
+            assert_eq!(ago(&seconds), text);
         }
         assert_eq!(Money(None).to_string(), "unpriced");
         assert_eq!(Bytes(1_500_000).to_string(), "1.50 MB");

@@ -31,7 +31,14 @@ export const ago = (at) => { const ms = Math.max(0, Date.now() - at); return ms 
 
 function showTimes(root = document) {
   for (const time of $$("time[data-ago]", root)) setText(time, ago(+time.dataset.ago));
+  for (const time of $$("time[data-until]", root)) setText(time, until(Date.parse(time.dateTime)));
   for (const time of $$("time[data-since]", root)) setText(time, duration(Math.max(1000, Math.floor((Date.now() - time.dataset.since) / 1000) * 1000)).replace(".00", ""));
+}
+/** The time until which something lasts, with what is left of it. */
+function until(at) {
+  const left = at - Date.now();
+  const time = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  return left < 86400e3 ? `${time}, ${left < 1000 ? "now" : `in ${duration(Math.floor(left / 1000) * 1000).replace(/\.0+ s/, " s")}`}` : new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 }
 /** Absolute times, in the viewer's time zone. */
 const showDates = (root) => { for (const time of $$("time[data-at]", root)) setText(time, new Date(+time.dataset.at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })); };
