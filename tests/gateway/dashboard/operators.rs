@@ -75,7 +75,10 @@ fn routing_explains_a_name_and_shows_no_key() {
     let explained = |name: &str| gateway.get(&format!("/dashboard/routing?model={name}")).raw();
     let docs = explained("docs");
     assert!(docs.contains("<code>openai:deep-v3</code>") && docs.contains("docs → ds → deep-v3"), "{docs}");
-    assert!(docs.contains("[defaults.aliases] everywhere"), "an alias for all providers has its place: {docs}");
+    assert!(
+        docs.contains("[defaults.aliases] everywhere"),
+        "an alias for all providers has its place: {docs}"
+    );
     let markup = explained("%3Cscript%3Ealert(1)%3C%2Fscript%3E");
     assert!(!markup.contains("<script>alert"), "{markup}");
     let pasted = explained(key);
