@@ -217,7 +217,8 @@ fn dollars(price: f64) -> String {
     if price == 0.0 {
         return "free".to_owned();
     }
-    if price >= 0.1 { format!("{price:.2}") } else { format!("{price:.4}") }
+    // Half a cent is rounded up; formatting alone rounds to even.
+    if price >= 0.1 { format!("{:.2}", (price * 100.0).round() / 100.0) } else { format!("{price:.4}") }
 }
 
 impl ModelListState {
