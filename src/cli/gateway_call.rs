@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use awc::error::{ConnectError, SendRequestError};
+use awc::http::StatusCode;
 use vandamme_actors::excerpt::{self, one_line};
 
 use super::gateway_tls;
@@ -70,8 +71,11 @@ pub(super) async fn get(
     let status = response.status();
     if !status.is_success() {
         let body = response.body().limit(LARGEST).await.unwrap_or_default();
+        let is_without_key = status == StatusCode::UNAUTHORIZED && key.is_none();
+        let hint =
+            if is_without_key { "; vdm sends PROXY_API_KEY, unless --host names the gateway" } else { "" };
         let message = match error_message(&body) {
-            Some(message) => format!("{url} answers with status {status}: {message}"),
+            Some(message) => format!("{url} answers with status {status}: {message}{hint}"),
             None => format!("{url} answers with status {status}: it may not be a gateway"),
         };
         return Err(Unanswered::NotAGateway(message));

@@ -122,7 +122,9 @@ impl fmt::Display for Money {
         match self.0 {
             None => f.write_str("unpriced"),
             Some(0) => f.write_str("$0"),
-            Some(micro @ 1..1_000_000) => write!(f, "${:.4}", micro as f64 / 1e6),
+            // Not free.
+            Some(1..50) => f.write_str("<$0.0001"),
+            Some(micro @ 50..1_000_000) => write!(f, "${:.4}", micro as f64 / 1e6),
             Some(micro) => {
                 let cents = micro.saturating_add(5_000) / 10_000;
                 write!(f, "${}.{:02}", grouped(cents / 100), cents % 100)
@@ -149,6 +151,15 @@ impl fmt::Display for Bytes {
             bytes @ 1_000_000..1_000_000_000 => write!(f, "{} MB", significant(bytes as f64 / 1e6)),
             bytes => write!(f, "{} GB", significant(bytes as f64 / 1e9)),
         }
+    }
+}
+
+/// How long ago something was, in words.
+pub(super) fn ago(seconds: &u64) -> String {
+    match seconds {
+        0 => "now".to_owned(),
+        1..60 => format!("{seconds} s ago"),
+        _ => format!("{} ago", Elapsed(Some(Duration::from_secs(*seconds)))),
     }
 }
 
@@ -201,10 +212,17 @@ mod tests {
         ] {
             assert_eq!(Elapsed(Some(Duration::from_millis(millis))).to_string(), text);
         }
-        for (micro, text) in
-            [(0, "$0"), (1234, "$0.0012"), (1_234_567, "$1.23"), (1_999_999_999, "$2,000.00")]
-        {
+        for (micro, text) in [
+            (0, "$0"),
+            (13, "<$0.0001"),
+            (1234, "$0.0012"),
+            (1_234_567, "$1.23"),
+            (1_999_999_999, "$2,000.00"),
+        ] {
             assert_eq!(Money(Some(micro)).to_string(), text);
+        }
+        for (seconds, text) in [(0, "now"), (9, "9 s ago"), (75, "1 min 15 s ago")] {
+            assert_eq!(ago(&seconds), text);
         }
         assert_eq!(Money(None).to_string(), "unpriced");
         assert_eq!(Bytes(1_500_000).to_string(), "1.50 MB");

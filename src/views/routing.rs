@@ -126,8 +126,10 @@ pub(crate) fn read(gateway: &Gateway) -> RoutingReport {
 
 fn aliases(settings: &Settings, routes: &Routes, places: &BTreeMap<&str, &ConfigValue>) -> Vec<AliasRow> {
     let row = |owner: String, prefix: &str, section: &str, alias: &str, target: &str| {
-        let key = |name: &str| format!("{section}.aliases.{name}");
-        let place = places.get(key(alias).as_str()).map(|value| value.place.clone());
+        // A provider takes over what `[defaults.aliases]` sets.
+        let sections = if section.starts_with('"') { &[section][..] } else { &[section, "defaults"][..] };
+        let keys = sections.iter().map(|section| format!("{section}.aliases.{alias}"));
+        let place = keys.filter_map(|key| places.get(key.as_str())).map(|value| value.place.clone()).next();
         AliasRow {
             source: AliasSource::of(place.as_deref()),
             destination: Destination::of(routes, &format!("{prefix}:{alias}")),

@@ -124,6 +124,9 @@ fn a_missing_gateway_is_an_error() {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("401") && text.trim_end().lines().count() == 1, "{text}");
+    let output = top(&gateway, &[]).env_remove("PROXY_API_KEY").output().expect("vdm is built");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("vdm sends PROXY_API_KEY"), "{text}");
     let port = gateway.address.port().to_string();
     gateway.stop();
     let home = crate::support::gateway::fresh_directory();

@@ -13,7 +13,7 @@ export const bytes = (n) => n == null ? DASH : n < 1e3 ? `${n} B` : n < 1e6 ? `$
   : n < 1e9 ? `${significant(n / 1e6)} MB` : `${significant(n / 1e9)} GB`;
 export const percent = (share) => share == null ? DASH : share > 0 && share < 0.001 ? "<0.1 %" : `${(share * 100).toFixed(share === 0 || share === 1 ? 0 : 1)} %`;
 /** Millionths of a dollar. */
-export const money = (micro) => micro == null ? "unpriced" : micro === 0 ? "$0" : micro < 1e6 ? `$${(micro / 1e6).toFixed(4)}`
+export const money = (micro) => micro == null ? "unpriced" : micro === 0 ? "$0" : micro < 50 ? "<$0.0001" : micro < 1e6 ? `$${(micro / 1e6).toFixed(4)}`
   : `$${(micro / 1e6).toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
 /** Milliseconds. */
 export function duration(ms) {
@@ -31,7 +31,14 @@ export const ago = (at) => { const ms = Math.max(0, Date.now() - at); return ms 
 
 function showTimes(root = document) {
   for (const time of $$("time[data-ago]", root)) setText(time, ago(+time.dataset.ago));
-  for (const time of $$("time[data-since]", root)) setText(time, duration(Math.max(1000, Math.floor((Date.now() - time.dataset.since) / 1000) * 1000)).replace(".00", ""));
+  for (const time of $$("time[data-until]", root)) setText(time, until(Date.parse(time.dateTime)));
+  for (const time of $$("time[data-since]", root)) setText(time, duration(Math.max(1000, Math.floor((Date.now() - time.dataset.since) / 1000) * 1000)).replace(/\.0+ s/, " s"));
+}
+/** The time until which something lasts, with what is left of it. */
+function until(at) {
+  const left = at - Date.now();
+  const time = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  return left < 86400e3 ? `${time}, ${left < 1000 ? "now" : `in ${duration(Math.floor(left / 1000) * 1000).replace(/\.0+ s/, " s")}`}` : new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
 }
 /** Absolute times, in the viewer's time zone. */
 const showDates = (root) => { for (const time of $$("time[data-at]", root)) setText(time, new Date(+time.dataset.at).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })); };

@@ -15,6 +15,15 @@ const clock = (seconds, span) => new Date(seconds * 1000).toLocaleString([], spa
 const counts = new Set(["requests", "tokens"]);
 const whole = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
 
+/** Whether each point is a day, which begins at midnight UTC. */
+const areDays = ({ x }) => x.length > 1 && (x[1] - x[0]) % 86400 === 0;
+const utcDay = (seconds) => new Date(seconds * 1000).toLocaleDateString([], { month: "short", day: "numeric", timeZone: "UTC" });
+/** The x axis of days: a line for each day, or for every second, third… if there is no room. */
+function dayAxis({ x }, width) {
+  const every = Math.ceil(x.length / Math.max(1, Math.floor((width - 76) / 64)));
+  return { size: 28, splits: () => x.filter((_, at) => (x.length - 1 - at) % every === 0), values: (_, ticks) => ticks.map(utcDay) };
+}
+
 /** The time at a line of the grid; the day where it changes. */
 function tickTime(tick, before, span) {
   const date = new Date(tick * 1000), day = date.toLocaleDateString([], { month: "short", day: "numeric" });
@@ -52,7 +61,7 @@ function draw(figure) {
     cursor: { drag: { x: data.zoom === true, y: false }, points: { show: !bars }, y: false },
     // Bars at both ends need room.
     scales: { x: { time: true, range: (_, min, max) => { const room = bars && data.x.length > 1 ? (data.x[1] - data.x[0]) / 2 : 0; return [min - room, max + room]; } }, y: { range: (_, min, max) => [0, max > 0 ? max * 1.08 : 1] } },
-    axes: [{ ...axis, size: data.x.at(-1) - data.x[0] > 86400 && data.x.at(-1) - data.x[0] <= 86400 * 8 ? 42 : 28, values: (_, ticks) => ticks.map((tick, at) => tickTime(tick, ticks[at - 1], data.x.at(-1) - data.x[0])) }, { ...axis, size: 58, ...(counts.has(data.unit) ? { incrs: whole } : {}), values: (_, ticks) => ticks.map((tick) => tick === 0 ? "0" : fmt(tick)) }],
+    axes: [areDays(data) ? { ...axis, ...dayAxis(data, width) } : { ...axis, size: data.x.at(-1) - data.x[0] > 86400 && data.x.at(-1) - data.x[0] <= 86400 * 8 ? 42 : 28, values: (_, ticks) => ticks.map((tick, at) => tickTime(tick, ticks[at - 1], data.x.at(-1) - data.x[0])) }, { ...axis, size: 58, ...(counts.has(data.unit) ? { incrs: whole } : {}), values: (_, ticks) => ticks.map((tick) => tick === 0 ? "0" : fmt(tick)) }],
     series: [{}, ...series],
     hooks: {
       setCursor: [(plot) => legend(figure, data, plot.cursor.idx)],

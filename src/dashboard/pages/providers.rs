@@ -94,9 +94,10 @@ impl ProviderSection {
             state,
             state_text,
             suggested: settings.aliases.keys().take(SUGGESTED).cloned().collect(),
-            timeout: settings
-                .timeout
-                .map_or_else(|| "of the limits".to_owned(), |timeout| format!("{} s", timeout.as_secs_f64())),
+            timeout: settings.timeout.map_or_else(
+                || "as in [limits]".to_owned(),
+                |timeout| format!("{} s", timeout.as_secs_f64()),
+            ),
             max_retries: settings.max_retries,
             report,
         }

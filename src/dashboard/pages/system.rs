@@ -122,8 +122,4 @@ impl system::CacheState {
     fn size(&self) -> Bytes {
         Bytes(self.bytes)
     }
-
-    fn age(&self) -> Elapsed {
-        Elapsed(self.age_seconds.map(Duration::from_secs))
-    }
 }

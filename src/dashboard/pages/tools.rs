@@ -21,6 +21,9 @@ pub(super) const PAGE: Page = Page {
     },
 };
 
+/// Aliases that lead to a working model at most providers.
+const FIRST: [&str; 3] = ["haiku", "sonnet", "opus"];
+
 #[derive(Template)]
 #[template(path = "tools.html")]
 struct ToolsPage<'p> {
@@ -54,7 +57,12 @@ fn suggested(gateway: &Gateway) -> Vec<String> {
     let others = settings.providers.iter().filter(|provider| Some(&provider.name) != default);
     let others =
         others.flat_map(|provider| provider.aliases.keys().map(|alias| format!("{}:{alias}", provider.name)));
-    own.chain(others).take(SUGGESTED).collect()
+    let mut names: Vec<String> = own.chain(others).take(SUGGESTED).collect();
+    // The first one is filled in.
+    if let Some(at) = names.iter().position(|name| FIRST.contains(&name.as_str())) {
+        names[..=at].rotate_right(1);
+    }
+    names
 }
 
 fn own_url(gateway: &Gateway) -> String {

@@ -86,7 +86,9 @@ export const flows = [
       await page.fill("#counter [name=model]", "counted-model");
       await page.fill("#counter [name=message]", "How many tokens are these?");
       const [answer] = await Promise.all([page.waitForResponse("**/v1/messages/count_tokens"), page.click("#counter .button")]);
-      const { input_tokens: tokens } = await answer.json();
+      const body = await answer.text();
+      const { input_tokens: tokens } = JSON.parse(body);
+      assert(tokens > 0, `${answer.status()} ${body}`);
       await page.locator("#count .count-value").waitFor();
       assert((await text(page, "#count .count-value")).startsWith(tokens.toLocaleString("en-US")), await text(page, "#count"));
       assert(notes.length === 0, notes.join("; "));

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::rows;
+use crate::support::await_that;
 use crate::support::gateway::Gateway;
 use crate::support::upstream::{Answer, Upstream};
 
@@ -89,6 +90,9 @@ fn loss_after_first(second: &Turn<'_>) -> (Value, String) {
     send(&gateway, &upstream, second);
     let rows = rows(&gateway, 2);
     assert_eq!(rows[1]["cache_loss"], Value::Null, "the first request loses nothing");
+    if rows[0]["cache_loss"].is_object() {
+        await_that("the overview says so", || gateway.get("/dashboard/").raw().contains("1 × cache lost"));
+    }
     (rows[0]["cache_loss"].clone(), gateway.stop())
 }
 

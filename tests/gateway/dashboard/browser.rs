@@ -84,6 +84,9 @@ fn the_pages_work_in_a_browser() {
         if seen.target().starts_with("/v1/models") {
             return Some(Answer::json(200, models.clone()));
         }
+        if seen.target().starts_with("/v1/messages/count_tokens") {
+            return Some(Answer::json(200, "{\"input_tokens\": 1234}"));
+        }
         // A request of the flow that cancels it.
         (seen.json()["model"] == "slow-model").then(Answer::silence)
     });

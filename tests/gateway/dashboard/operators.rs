@@ -28,6 +28,7 @@ fn providers_have_controls_for_admins_only() {
         assert!(shown.contains("1 of 2 keys ready") && shown.contains(">rejected<"), "{shown}");
         assert!(!shown.contains("sk-test"), "{shown}");
     }
+    assert!(admin.contains("data-until>"), "the end of the wait is shown as a time: {admin}");
     for control in ["data-switch=", "data-reset=", "data-probe="] {
         assert!(admin.contains(control) && !client.contains(control), "{control}");
     }
@@ -69,11 +70,15 @@ fn models_come_in_slices_with_filters_in_the_address() {
 fn routing_explains_a_name_and_shows_no_key() {
     let upstream = Upstream::openai();
     let key = "sk-test-0123456789abcdef0123456789";
-    let toml = "[openai.aliases]\ndocs = \"ds\"\nds = \"deep-v3\"\n";
+    let toml = "[openai.aliases]\ndocs = \"ds\"\nds = \"deep-v3\"\n[defaults.aliases]\neverywhere = \"ds\"\n";
     let gateway = Gateway::before(&upstream).keys([key]).toml(toml).start();
     let explained = |name: &str| gateway.get(&format!("/dashboard/routing?model={name}")).raw();
     let docs = explained("docs");
     assert!(docs.contains("<code>openai:deep-v3</code>") && docs.contains("docs → ds → deep-v3"), "{docs}");
+    assert!(
+        docs.contains("[defaults.aliases] everywhere"),
+        "an alias for all providers has its place: {docs}"
+    );
     let markup = explained("%3Cscript%3Ealert(1)%3C%2Fscript%3E");
     assert!(!markup.contains("<script>alert"), "{markup}");
     let pasted = explained(key);

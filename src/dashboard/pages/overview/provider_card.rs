@@ -45,10 +45,10 @@ impl ProviderCard {
         let (state, text) = match view {
             None => ("down", "does not answer".to_owned()),
             Some(view) if !view.host.is_preferred() => ("down", reason(&view.host)),
-            Some(_) if !keys.is_empty() && resting == keys.len() => {
-                ("down", "every key is resting".to_owned())
+            Some(_) if !keys.is_empty() && resting == keys.len() => ("down", "no key is ready".to_owned()),
+            Some(_) if resting > 0 => {
+                ("warn", format!("{} of {} keys ready", keys.len() - resting, keys.len()))
             }
-            Some(_) if resting > 0 => ("warn", format!("{resting} of {} keys resting", keys.len())),
             Some(view) if !view.models.is_empty() => {
                 ("warn", format!("{} models avoided", view.models.len()))
             }

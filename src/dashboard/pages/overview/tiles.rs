@@ -115,7 +115,7 @@ impl Change {
             change if change > 0.0 => "bad",
             _ => "good",
         };
-        Some(Self { text: format!("{change:+.0} %"), kind })
+        Some(Self { text: signed(format!("{change:+.0} %")), kind })
     }
 
     /// The change of a share, in percentage points.
@@ -126,8 +126,13 @@ impl Change {
             change if change > 0.0 => "bad",
             _ => "good",
         };
-        Some(Self { text: format!("{change:+.1} pp"), kind })
+        Some(Self { text: signed(format!("{change:+.1} pp")), kind })
     }
+}
+
+/// With a minus sign as on other pages, not a hyphen.
+fn signed(text: String) -> String {
+    text.replace('-', "−")
 }
 
 impl Tile {

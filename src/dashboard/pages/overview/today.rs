@@ -23,6 +23,8 @@ pub(super) struct Today {
     pub(super) cost: Money,
     saved: Option<i64>,
     pub(super) unpriced: u64,
+    /// How often a session has lost its prompt cache, since the gateway started.
+    pub(super) lost_caches: u64,
     pub(super) models: Vec<ModelCost>,
 }
 
@@ -47,7 +49,10 @@ impl Today {
         };
         let history = gateway.registry.load().history.clone();
         match history.usage(query).await {
-            Ok(rows) => Self::new(&rows, &gateway.live_config().secrets),
+            Ok(rows) => {
+                let caches = gather::caches(gateway).await.unwrap_or_default();
+                Self { lost_caches: caches.losses, ..Self::new(&rows, &gateway.live_config().secrets) }
+            }
             Err(error) => Self { error: Some(error.to_string()), ..Self::default() },
         }
     }
@@ -74,6 +79,7 @@ impl Today {
             cost: Money(is_priced(&sums).then_some(sums.cost.micro_dollars)),
             saved: (sums.cost.saved_micro_dollars != 0).then_some(sums.cost.saved_micro_dollars),
             unpriced: sums.unpriced,
+            lost_caches: 0,
             models: rows.iter().take(MODELS).map(model).collect(),
         }
     }

@@ -167,7 +167,7 @@ mod tests {
         let model = group(Grouping::Model, "a&b");
         assert_eq!(model.address.as_deref(), Some("/dashboard/requests?model=a%26b"));
         assert_eq!(model.amounts.cache_hits, Share(Some(0.75)));
-        assert_eq!(model.amounts.saved_text(), "−$0.0000");
+        assert_eq!(model.amounts.saved_text(), "−<$0.0001");
         for (by, name) in
             [(Grouping::Client, ""), (Grouping::Session, "(other)"), (Grouping::Day, "2026-11-30")]
         {

@@ -73,7 +73,7 @@ mod tests {
         let view = CacheView { sessions, losses: 3, lost_tokens: 150 };
         let shown = losses(&view, &Secrets::new([]));
         let named: Vec<_> = shown.iter().map(|loss| (loss.session.as_str(), loss.cost.to_string())).collect();
-        assert_eq!(named, [("dear", "$0.0000".to_owned()), ("cheap", "unpriced".to_owned())]);
+        assert_eq!(named, [("dear", "<$0.0001".to_owned()), ("cheap", "unpriced".to_owned())]);
         assert_eq!(shown[0].cache_hits, Share(Some(0.25)));
     }
 }
