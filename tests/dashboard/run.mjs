@@ -20,7 +20,7 @@ const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const expected = JSON.parse(process.env.VDM_EXPECTED ?? "{}");
 const own = new URL(base).host;
-const patience = 15000;
+const patience = 60000;
 
 let failed = 0;
 async function check(name, run) {

@@ -277,7 +277,9 @@ mod tests {
         ] {
             assert_eq!(shortened(tokens), text);
         }
-        for (price, text) in [(0.0, "free"), (3.0, "3.00"), (0.125, "0.125"), (0.05, "0.05"), (0.0375, "0.0375")] {
+        for (price, text) in
+            [(0.0, "free"), (3.0, "3.00"), (0.125, "0.125"), (0.05, "0.05"), (0.0375, "0.0375")]
+        {
             assert_eq!(dollars(price), text);
         }
     }
