@@ -175,7 +175,7 @@ fn a_stream_truncated_before_its_last_event_has_not_ended() {
 
 #[test]
 fn a_whole_reply_has_the_same_summary_as_its_stream() {
-    let whole = r#"{"type":"message","content":[{"type":"text","text":"a"},{"type":"tool_use","id":"t","name":"n","input":{"type":"tool_use"}}],
+    let whole = r#"{"type":"message","id":"m","content":[{"type":"text","text":"a"},{"type":"tool_use","id":"t","name":"n","input":{"type":"tool_use"}}],
         "stop_reason":"tool_use","usage":{"input_tokens":25,"output_tokens":42,"cache_read_input_tokens":7,"cache_creation_input_tokens":3,"service_tier":"x"}}"#;
     assert_eq!(summary_of_message(whole.as_bytes()), tapped_summary());
 }

@@ -43,8 +43,10 @@ fn a_restart_loses_nothing() {
     let second = gateway.worker();
     assert_eq!((&told["pid"], &told["state"]), (&master.into(), &"running".into()));
     assert!(second != first && runs(first), "the old worker finishes its stream");
-    let draining = &gateway.status()["worker"]["draining"][0];
-    assert_eq!((&draining["pid"], &draining["in_flight"]), (&first.into(), &1.into()));
+    await_that("the old worker has only its stream left", || {
+        let draining = &gateway.status()["worker"]["draining"][0];
+        (&draining["pid"], &draining["in_flight"]) == (&first.into(), &1.into())
+    });
     kept.await_more(20);
     new.await_more(20);
     let mut after = gateway.messages(&prompt(MODEL, "hi")).open();
