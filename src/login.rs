@@ -87,7 +87,7 @@ impl Token {
 }
 
 impl Logins {
-    /// A session for whoever presents this key.
+    /// Opens a session for a valid key.
     pub(crate) fn with_key(&self, key: &str, keys: &AccessKeys, peer: IpAddr) -> Result<Token, LoginError> {
         let now = Instant::now();
         let mut state = self.state.lock();
@@ -100,7 +100,7 @@ impl Logins {
         state.open(Session { level, key: Some(presented), opened: now, used: now })
     }
 
-    /// A session for whoever follows a one-time link. A token of 256 random bits needs no limit on attempts.
+    /// Opens a session for the token of a one-time link. Attempts are not limited, since a token has 256 random bits.
     pub(crate) fn with_link(&self, token: &str) -> Result<Token, LoginError> {
         let now = Instant::now();
         let mut state = self.state.lock();

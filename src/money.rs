@@ -1,10 +1,23 @@
-//! Amounts of money as text. Amounts are integers, in millionths of a US dollar.
+//! Amounts of money and counts as text. Amounts are integers, in millionths of a US dollar.
 
 /// The amount in dollars with six decimal places: exact.
 pub(crate) fn dollars(micro_dollars: i128) -> String {
     let sign = if micro_dollars < 0 { "-" } else { "" };
     let amount = micro_dollars.unsigned_abs();
     format!("{sign}{}.{:06}", amount / 1_000_000, amount % 1_000_000)
+}
+
+/// With commas between groups of three digits: `1,234,567`.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::money::grouped;
+
 /// A number of things, such as tokens: `1,234` or `1.23 M`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct Count(pub(super) u64);
@@ -161,19 +163,6 @@ pub(super) fn ago(seconds: &u64) -> String {
         1..60 => format!("{seconds} s ago"),
         _ => format!("{} ago", Elapsed(Some(Duration::from_secs(*seconds)))),
     }
-}
-
-/// With commas between groups of three digits.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Three significant digits of a number between 1 and 1000.

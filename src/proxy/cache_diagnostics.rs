@@ -18,7 +18,7 @@ pub(super) async fn ask(gateway: &Gateway, request: &ProxyRequest, lease: &Lease
         return;
     }
     let summary = request.summary(&gateway.live_config());
-    // Without a session, or without metrics, there is no hash of the prompt, and nobody reads the reason.
+    // The prompt has no hashes if the request has no session or metrics are off. The ledger would ignore the reason.
     if summary.prefix.is_none() {
         return;
     }

@@ -116,7 +116,8 @@ fn a_long_upstream_error_is_reported_and_logged_shortened() {
             assert!(reply.status() >= 400, "{way:?}");
             assert_eq!(reply.header("anthropic-note"), None, "{way:?}");
             // An error of an upstream with the client's API is forwarded unchanged.
-            let relayed = reply.body.len() > MIB / 4 && way.door.contains("chat") == (way.name() == "openai");
+            let relayed =
+                reply.body.len() > MIB / 4 && way.endpoint.contains("chat") == (way.name() == "openai");
             assert!(relayed || reply.body.len() < 10_000, "{way:?}: {} bytes", reply.body.len());
         }
         assert!(gateway.get("/metrics/logs").body.len() < 10_000, "{way:?}");

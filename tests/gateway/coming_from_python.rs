@@ -296,11 +296,11 @@ fn every_endpoint_of_the_original_has_its_documented_state() {
     assert_eq!(names(&page), DOORS.iter().copied().collect());
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
-    for (door, state) in &page {
-        let (method, path) = door.split_once(' ').expect("a method and a path");
+    for (endpoint, state) in &page {
+        let (method, path) = endpoint.split_once(' ').expect("a method and a path");
         // Reads only the beginning, because a stream may have no end.
         let status = gateway.call(method, path).body("").open().status();
-        assert_eq!(status != 404, is_there(*state), "{door}: {status}");
+        assert_eq!(status != 404, is_there(*state), "{endpoint}: {status}");
     }
 }
 

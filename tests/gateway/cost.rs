@@ -103,10 +103,10 @@ fn a_reported_cost_is_used() {
         };
         let upstream = Upstream::openai().always(answer);
         let gateway = Gateway::before(&upstream).toml(own).start();
-        for door in ["/v1/messages", "/v1/chat/completions"] {
+        for endpoint in ["/v1/messages", "/v1/chat/completions"] {
             let body = json!({"model": MODEL, "max_tokens": 9, "stream": stream,
                 "messages": [{"role": "user", "content": "x"}]});
-            assert_eq!(gateway.call("POST", door).json(&body).reply().status(), 200);
+            assert_eq!(gateway.call("POST", endpoint).json(&body).reply().status(), 200);
         }
         for row in rows(&gateway, 2) {
             assert_eq!(row["cost_micro_dollars"], expected, "{stream} {own} {row:#}");

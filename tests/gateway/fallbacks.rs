@@ -39,17 +39,17 @@ fn after_a_failed_provider_the_next_one_is_called_in_its_own_api() {
         ("/v1/chat/completions", json!({"model": "one:a", "messages": messages, "stream": stream}))
     };
     let toml = "[one]\nfallbacks = [\"two:b\"]";
-    for (door, body) in ways.into_iter().chain([chat(true), chat(false)]) {
+    for (endpoint, body) in ways.into_iter().chain([chat(true), chat(false)]) {
         for openai_first in [true, false] {
             let (one, two) = match openai_first {
                 true => (failing(Upstream::openai(), 503), Upstream::anthropic()),
                 false => (failing(Upstream::anthropic(), 529), Upstream::openai()),
             };
             let gateway = chain(&[("one", &one), ("two", &two)], toml).start();
-            let reply = gateway.call("POST", door).json(&body).reply();
-            assert_eq!(reply.status(), 200, "{door} {reply}");
-            assert!(reply.complete && reply.raw().contains("Hello"), "{door} {reply}");
-            assert_eq!((one.count(), two.count()), (1, 1), "{door}");
+            let reply = gateway.call("POST", endpoint).json(&body).reply();
+            assert_eq!(reply.status(), 200, "{endpoint} {reply}");
+            assert!(reply.complete && reply.raw().contains("Hello"), "{endpoint} {reply}");
+            assert_eq!((one.count(), two.count()), (1, 1), "{endpoint}");
             let seen = &two.requests()[0];
             assert_eq!(seen.json()["model"], "b");
             assert_eq!(seen.json()["messages"][0]["role"], "user");

@@ -119,7 +119,7 @@ fn the_record_has_the_upstreams_numbers_on_every_path() {
         for (name, expected) in tokens {
             assert_eq!(row[name], expected, "{way:?} {name} {row:#}");
         }
-        let api = if way.door == "/v1/messages" { "anthropic" } else { "openai" };
+        let api = if way.endpoint == "/v1/messages" { "anthropic" } else { "openai" };
         let texts = [
             ("status", "ok"),
             ("requested_model", MODEL),
@@ -148,26 +148,26 @@ fn the_record_has_the_upstreams_numbers_on_every_path() {
 /// Checklist 14: a usage chunk after `finish_reason` reaches the client.
 #[test]
 fn a_usage_chunk_after_the_finish_reason_is_forwarded() {
-    for door in ["/v1/messages", "/v1/chat/completions"] {
-        let way = Way { door, provider: Dialect::OpenAi, stream: true };
+    for endpoint in ["/v1/messages", "/v1/chat/completions"] {
+        let way = Way { endpoint, provider: Dialect::OpenAi, stream: true };
         let upstream = way.upstream().always(counted(way));
         let gateway = Gateway::before(&upstream).start();
         let body = json!({"model": MODEL, "max_tokens": 64, "stream": true,
             "stream_options": {"include_usage": true}, "messages": [{"role": "user", "content": "hi"}]});
-        let raw = gateway.call("POST", door).json(&body).reply().raw();
-        let counts = if door == "/v1/messages" {
+        let raw = gateway.call("POST", endpoint).json(&body).reply().raw();
+        let counts = if endpoint == "/v1/messages" {
             "\"cache_read_input_tokens\":2003"
         } else {
             "\"cached_tokens\":2003"
         };
-        assert!(raw.contains(counts), "{door} {raw}");
+        assert!(raw.contains(counts), "{endpoint} {raw}");
     }
 }
 
 /// The tokens of every run of a model for one reply are summed.
 #[test]
 fn the_runs_of_a_reply_are_summed() {
-    let way = Way { door: "/v1/messages", provider: Dialect::Anthropic, stream: false };
+    let way = Way { endpoint: "/v1/messages", provider: Dialect::Anthropic, stream: false };
     let run = |input: u64, output: u64, hour: u64| {
         json!({"type": "message", "input_tokens": input, "output_tokens": output,
             "cache_creation_input_tokens": hour, "cache_creation": {"ephemeral_1h_input_tokens": hour}})
@@ -187,7 +187,7 @@ fn the_runs_of_a_reply_are_summed() {
 /// too long, or contains a key, is not recorded.
 #[test]
 fn session_and_agent_are_those_that_the_client_names() {
-    let way = Way { door: "/v1/messages", provider: Dialect::Anthropic, stream: false };
+    let way = Way { endpoint: "/v1/messages", provider: Dialect::Anthropic, stream: false };
     let upstream = way.upstream();
     let gateway = Gateway::before(&upstream).start();
     let user = json!({"device_id": "d", "session_id": "from-the-body"}).to_string();

@@ -122,9 +122,9 @@ fn every_reply_names_its_request() {
             reply.header(name).unwrap_or_default().to_owned()
         })
     };
-    for door in ["/v1/messages", "/v1/chat/completions"] {
+    for endpoint in ["/v1/messages", "/v1/chat/completions"] {
         let ask = |stream: bool| {
-            gateway.call("POST", door).json(&json!({"model": MODEL, "max_tokens": 9,
+            gateway.call("POST", endpoint).json(&json!({"model": MODEL, "max_tokens": 9,
             "stream": stream, "messages": [{"role": "user", "content": "hi"}]}))
         };
         for answer in
@@ -132,16 +132,16 @@ fn every_reply_names_its_request() {
         {
             upstream.then(answer.clone());
             let [own, id, other] = ids(&ask(false).reply());
-            assert!(own.starts_with("req_") && own == id && id == other, "{door} {own} {id} {other}");
+            assert!(own.starts_with("req_") && own == id && id == other, "{endpoint} {own} {id} {other}");
             upstream.then(answer.header("request-id", "req_upstream"));
             let [own, id, other] = ids(&ask(false).reply());
-            assert!(own.starts_with("req_") && own != id, "{door}");
-            assert_eq!([id.as_str(), other.as_str()], ["req_upstream"; 2], "{door}");
+            assert!(own.starts_with("req_") && own != id, "{endpoint}");
+            assert_eq!([id.as_str(), other.as_str()], ["req_upstream"; 2], "{endpoint}");
         }
         let [own, id, other] = ids(&ask(true).reply());
-        assert!(own == id && id == other, "{door}");
-        let [own, id, other] = ids(&gateway.call("POST", door).body("{").reply());
-        assert!(own == id && id == other, "{door}");
+        assert!(own == id && id == other, "{endpoint}");
+        let [own, id, other] = ids(&gateway.call("POST", endpoint).body("{").reply());
+        assert!(own == id && id == other, "{endpoint}");
     }
     for path in ["/v1/models", "/v1/nothing"] {
         ids(&gateway.get(path));

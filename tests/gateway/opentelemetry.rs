@@ -33,7 +33,7 @@ fn each_request_is_a_span_with_a_child_for_its_call() {
         let spans = collector.spans(2);
         let (server, call) = (&spans[0], &spans[1]);
         assert_eq!((server["kind"].as_u64(), call["kind"].as_u64()), (Some(2), Some(3)), "{way:?}");
-        assert_eq!(server["name"], format!("POST {}", way.door));
+        assert_eq!(server["name"], format!("POST {}", way.endpoint));
         assert_eq!(
             call["name"],
             format!("chat {}", attribute(call, "gen_ai.request.model").as_str().expect("a text"))

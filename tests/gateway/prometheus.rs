@@ -51,7 +51,7 @@ fn a_request_on_every_way_is_counted_with_the_upstreams_numbers() {
         let upstream = way.upstream();
         let gateway = Gateway::before(&upstream).start();
         assert_eq!(way.ask(&gateway).reply().status(), 200, "{way:?}");
-        let api = if way.door == "/v1/messages" { "messages" } else { "chat-completions" };
+        let api = if way.endpoint == "/v1/messages" { "messages" } else { "chat-completions" };
         let target = [("provider", way.name()), ("api", api)];
         let end = [&target[..], &[("outcome", "succeeded"), ("status_class", "2xx")]].concat();
         let scrape = await_sample(&gateway, "vdm_requests_total", &end, 1.0);

@@ -115,13 +115,13 @@ fn health_is_json_on_request() {
 #[test]
 fn a_caller_without_access_receives_only_the_health_status() {
     let upstream = Upstream::openai();
-    let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "front-door-key").start();
+    let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "front-endpoint-key").start();
     let stranger = gateway.get("/health");
     assert_eq!(stranger.status(), 200);
     assert!(stranger.raw().contains("status: healthy"), "{stranger}");
     assert!(!stranger.raw().contains("openai"), "{stranger}");
     assert!(!stranger.raw().contains(&upstream.base_url()), "{stranger}");
-    let known = gateway.call("GET", "/health").header("x-api-key", "front-door-key").reply();
+    let known = gateway.call("GET", "/health").header("x-api-key", "front-endpoint-key").reply();
     assert!(known.raw().contains(&upstream.base_url()), "{known}");
 }
 
@@ -309,29 +309,29 @@ fn without_a_gateway_key_requests_need_none() {
 #[test]
 fn with_a_gateway_key_only_requests_with_it_are_served() {
     let upstream = Upstream::openai();
-    let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "front-door-key").start();
+    let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "front-endpoint-key").start();
     let call = || gateway.messages(&prompt(MODEL, "hello"));
     let refused = [
         call().reply(),
-        call().header("x-api-key", "front-door-ke").reply(),
-        call().header("authorization", "Bearer front-door-key2").reply(),
-        call().header("authorization", "Basic front-door-key").reply(),
-        call().header("authorization", "front-door-key2").reply(),
-        call().header("api-key", "Bearer front-door-key").reply(),
+        call().header("x-api-key", "front-endpoint-ke").reply(),
+        call().header("authorization", "Bearer front-endpoint-key2").reply(),
+        call().header("authorization", "Basic front-endpoint-key").reply(),
+        call().header("authorization", "front-endpoint-key2").reply(),
+        call().header("api-key", "Bearer front-endpoint-key").reply(),
     ];
     for reply in refused {
         assert_eq!(reply.status(), 401, "{reply}");
         assert_eq!(reply.error_type(), "authentication_error");
-        assert!(!reply.raw().contains("front-door"), "{reply}");
+        assert!(!reply.raw().contains("front-endpoint"), "{reply}");
     }
     assert_eq!(upstream.count(), 0);
-    assert_eq!(call().header("x-api-key", "front-door-key").reply().status(), 200);
-    assert_eq!(call().header("authorization", "Bearer front-door-key").reply().status(), 200);
-    assert_eq!(call().header("Authorization", "bearer front-door-key").reply().status(), 200);
-    assert_eq!(call().header("authorization", "front-door-key").reply().status(), 200);
-    assert_eq!(call().header("api-key", "front-door-key").reply().status(), 200);
+    assert_eq!(call().header("x-api-key", "front-endpoint-key").reply().status(), 200);
+    assert_eq!(call().header("authorization", "Bearer front-endpoint-key").reply().status(), 200);
+    assert_eq!(call().header("Authorization", "bearer front-endpoint-key").reply().status(), 200);
+    assert_eq!(call().header("authorization", "front-endpoint-key").reply().status(), 200);
+    assert_eq!(call().header("api-key", "front-endpoint-key").reply().status(), 200);
     for seen in upstream.requests() {
-        assert!(!format!("{:?}", seen.head).contains("front-door-key"), "{:?}", seen.head);
+        assert!(!format!("{:?}", seen.head).contains("front-endpoint-key"), "{:?}", seen.head);
     }
 }
 

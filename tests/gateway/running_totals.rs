@@ -17,7 +17,7 @@ const TOTALS: &str = "/metrics/running-totals";
 /// An endpoint and the API of the provider.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Way {
-    pub(crate) door: &'static str,
+    pub(crate) endpoint: &'static str,
     pub(crate) provider: Dialect,
     pub(crate) stream: bool,
 }
@@ -29,7 +29,7 @@ pub(crate) fn ways() -> Vec<Way> {
         ("/v1/chat/completions", Dialect::OpenAi),
         ("/v1/chat/completions", Dialect::Anthropic),
     ];
-    let both = |(door, provider)| [true, false].map(|stream| Way { door, provider, stream });
+    let both = |(endpoint, provider)| [true, false].map(|stream| Way { endpoint, provider, stream });
     pairs.into_iter().flat_map(both).collect()
 }
 
@@ -52,7 +52,7 @@ impl Way {
     pub(crate) fn ask(self, gateway: &Gateway) -> Call {
         let user = json!({"role": "user", "content": "Weather?"});
         let input = json!({"city": "Genève"});
-        let history = if self.door == "/v1/messages" {
+        let history = if self.endpoint == "/v1/messages" {
             let call = json!({"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": input});
             let result = json!({"type": "tool_result", "tool_use_id": "toolu_1", "content": "rain"});
             json!([user, {"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}])
@@ -63,7 +63,7 @@ impl Way {
             json!([user, {"role": "assistant", "content": null, "tool_calls": [call]}, result])
         };
         let body = json!({"model": MODEL, "max_tokens": 64, "stream": self.stream, "messages": history});
-        gateway.call("POST", self.door).json(&body)
+        gateway.call("POST", self.endpoint).json(&body)
     }
 
     /// A reply that calls a tool.
@@ -247,10 +247,14 @@ fn requests_without_a_route_are_errors_without_a_provider() {
     let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "pk").start();
     let with_key = |call: Call| call.header("x-api-key", "pk");
     let unknown = json!({"model": "nobody:m", "max_tokens": 1, "messages": []});
-    for door in ["/v1/messages", "/v1/chat/completions"] {
-        assert_eq!(gateway.call("POST", door).json(&unknown).reply().status(), 401, "{door}");
-        assert_eq!(with_key(gateway.call("POST", door)).body("{").reply().status(), 400, "{door}");
-        assert_eq!(with_key(gateway.call("POST", door)).json(&unknown).reply().status(), 404, "{door}");
+    for endpoint in ["/v1/messages", "/v1/chat/completions"] {
+        assert_eq!(gateway.call("POST", endpoint).json(&unknown).reply().status(), 401, "{endpoint}");
+        assert_eq!(with_key(gateway.call("POST", endpoint)).body("{").reply().status(), 400, "{endpoint}");
+        assert_eq!(
+            with_key(gateway.call("POST", endpoint)).json(&unknown).reply().status(),
+            404,
+            "{endpoint}"
+        );
     }
     assert_eq!(gateway.get(TOTALS).status(), 401);
     let ask = || with_key(gateway.call("GET", &format!("{TOTALS}?format=json"))).reply().json();

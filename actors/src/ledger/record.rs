@@ -27,7 +27,7 @@ pub enum RequestEnd {
 
 /// The type of [`RequestEnd::Failed`] for a request that an operator has cancelled.
 pub const CANCELLED_BY_OPERATOR: &str = "cancelled_by_operator";
-/// What the client of such a request is told.
+/// The error message that its client receives.
 pub const CANCELLED_MESSAGE: &str = "this request was cancelled by an operator of the gateway";
 
 impl RequestEnd {

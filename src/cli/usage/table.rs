@@ -5,7 +5,7 @@ use serde_json::Value;
 use vandamme_actors::history::Dimension;
 
 use crate::cli::table::Table;
-use crate::money::dollars;
+use crate::money::{dollars, grouped};
 
 /// The part of the answer that is shown.
 #[derive(Deserialize)]
@@ -101,7 +101,7 @@ impl Sums {
     }
 
     fn cells(&self, name: String) -> [String; 10] {
-        let [requests, failed, input, read, written, output] = self.counts.map(thousands);
+        let [requests, failed, input, read, written, output] = self.counts.map(grouped);
         let [_, _, fresh_tokens, read_tokens, written_tokens, _] = self.counts;
         let prompt = u128::from(fresh_tokens) + u128::from(read_tokens) + u128::from(written_tokens);
         let hits = match prompt {
@@ -129,19 +129,6 @@ fn amount(micro_dollars: i128) -> String {
     }
 }
 
-/// `1234567` as `1,234,567`.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -150,7 +137,7 @@ mod tests {
 
     #[test]
     fn numbers_and_amounts_are_readable() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(thousands), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0, 1_234_567, -50_000].map(amount), ["$0.0000", "$1.2345", "-$0.0500"]);
     }
 

@@ -322,7 +322,8 @@ mod tests {
         }
     }
 
-    /// Requirement (issue 15): a process that ends can wait until an answer is written, and waits for nobody who has disconnected.
+    /// Requirement (issue 15): a process that ends can wait until an answer is written; it does not wait if the reader has
+    /// disconnected.
     #[test]
     fn an_answer_counts_as_unsent_until_it_is_written() {
         let (near, mut far) = UnixStream::pair().unwrap();

@@ -144,7 +144,7 @@ fn a_link_opens_one_admin_session() {
     let again = log_in(&gateway, &format!("token={token}"));
     assert_eq!(again.status(), 401, "{again}");
     assert_eq!(log_in(&gateway, "token=wrong").status(), 401);
-    // Without a session, this machine may read and nobody may act.
+    // Without a session, clients on this machine can read, and no client can change anything.
     assert_eq!(gateway.get("/dashboard/").status(), 200);
     let reset = gateway.call("POST", "/admin/health/reset");
     assert_eq!(from_own_page(&gateway, reset).body("{}").reply().status(), 403);

@@ -49,7 +49,7 @@ fn a_request_is_sent_when_it_starts_and_when_it_ends() {
     );
 }
 
-/// Requirement: a page that reconnects gets what it has missed, and is told if that is no longer known.
+/// Requirement: a page that reconnects receives the events that it missed, or an event that they are no longer available.
 #[test]
 fn a_stream_resumes_after_the_last_event() {
     let upstream = Upstream::anthropic();

@@ -98,9 +98,9 @@ fn two_keys_may_fail_for_different_reasons() {
 /// Requirement: Anthropic-format streaming with keys `bad good` streams from good.
 #[test]
 fn the_third_key_serves_on_all_four_paths_streamed_and_whole() {
-    for (speaking, door, stream) in [0, 1].into_iter().flat_map(|speaking| {
+    for (speaking, endpoint, stream) in [0, 1].into_iter().flat_map(|speaking| {
         let doors = ["/v1/messages", "/v1/chat/completions"];
-        doors.into_iter().flat_map(move |door| [true, false].map(|stream| (speaking, door, stream)))
+        doors.into_iter().flat_map(move |endpoint| [true, false].map(|stream| (speaking, endpoint, stream)))
     }) {
         let [anthropic, openai] = both();
         let upstream = if speaking == 0 { anthropic } else { openai };
@@ -111,8 +111,8 @@ fn the_third_key_serves_on_all_four_paths_streamed_and_whole() {
         let gateway = Gateway::before(&upstream).keys(["bad", "busy", "good"]).start();
         let mut body = prompt(MODEL, "hi");
         body["stream"] = stream.into();
-        let reply = gateway.call("POST", door).json(&body).reply();
-        let way = format!("{dialect:?} {door} {stream}: {reply}");
+        let reply = gateway.call("POST", endpoint).json(&body).reply();
+        let way = format!("{dialect:?} {endpoint} {stream}: {reply}");
         assert!(
             reply.status() == 200 && reply.is_stream() == stream && !reply.raw().contains("error"),
             "{way}"

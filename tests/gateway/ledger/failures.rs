@@ -202,7 +202,7 @@ fn an_early_head_is_the_recorded_status() {
     assert_eq!(row["first_event_ms"], Value::Null, "{row:#}");
 }
 
-/// Requirement: a request that is refused at the door reaches no upstream, and counts as one error.
+/// Requirement: a request that is refused at the endpoint reaches no upstream, and counts as one error.
 #[test]
 fn a_refusal_at_the_door_is_one_error_without_a_call() {
     let upstream = Upstream::openai();

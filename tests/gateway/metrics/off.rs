@@ -18,9 +18,9 @@ fn without_metrics_the_endpoints_report_that_and_replies_keep_their_usage() {
         let gateway = Gateway::before(&upstream).env("LOG_REQUEST_METRICS", "false").start();
         let reply = way.ask(&gateway).reply();
         assert_eq!(reply.status(), 200, "{way:?}");
-        let usage = if way.door == "/v1/messages" { "\"input_tokens\":" } else { "\"prompt_tokens\":" };
+        let usage = if way.endpoint == "/v1/messages" { "\"input_tokens\":" } else { "\"prompt_tokens\":" };
         // A Chat Completions stream has usage only if the request asks for it.
-        if way.door == "/v1/messages" || !way.stream {
+        if way.endpoint == "/v1/messages" || !way.stream {
             assert!(reply.raw().contains(usage), "{way:?} {reply}");
         }
 

@@ -117,7 +117,7 @@ fn echoes(way: Way) -> Vec<Answer> {
 fn ask(gateway: &Gateway, way: Way) -> Exchange {
     let body = json!({"model": MODEL, "max_tokens": 9, "stream": way.stream,
                       "messages": [{"role": "user", "content": "hi"}]});
-    gateway.call("POST", way.door).header("x-api-key", GATEWAY_KEYS[0]).json(&body).send()
+    gateway.call("POST", way.endpoint).header("x-api-key", GATEWAY_KEYS[0]).json(&body).send()
 }
 
 #[test]
@@ -171,7 +171,8 @@ fn text_that_the_client_sent_is_returned_unchanged() {
         let gateway = with_gateway_key(GATEWAY_KEYS[0]).toml(&config(&upstream, 0)).start();
         let body = json!({"model": MODEL, "max_tokens": 9, "stream": way.stream,
                           "messages": [{"role": "user", "content": format!("edit this: {text}")}]});
-        let reply = gateway.call("POST", way.door).header("x-api-key", GATEWAY_KEYS[0]).json(&body).reply();
+        let reply =
+            gateway.call("POST", way.endpoint).header("x-api-key", GATEWAY_KEYS[0]).json(&body).reply();
         assert!(reply.status() == 200 && reply.raw().contains(&text), "{way:?} {reply}");
     }
 }
