@@ -78,8 +78,12 @@ impl Queue {
         } else {
             waiting.merged.add(finished);
         }
+        // The writer waits for the first request and for a full batch; other wake-ups would have no effect.
+        let must_wake = waiting.requests.len() == 1 || waiting.requests.len() >= BATCH;
         drop(waiting);
-        self.arrived.notify_one();
+        if must_wake {
+            self.arrived.notify_one();
+        }
     }
 
     /// Waits up to `patience` for the next batch.
