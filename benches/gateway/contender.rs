@@ -74,6 +74,10 @@ impl Running {
         meter::cpu(self.process.id())
     }
 
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
     /// In KiB.
     pub(crate) fn resident(&self) -> Result<u64, Trouble> {
         meter::resident(self.process.id())
@@ -103,12 +107,33 @@ pub(crate) fn gateway(binary: &str, upstream: SocketAddr) -> Result<Running, Tro
     Ok(Running { process: process.map_err(|trouble| format!("{binary}: {trouble}"))? })
 }
 
+/// A gateway of any build in one process, under callgrind. It counts nothing until it is told to.
+pub(crate) fn counted_gateway(binary: &str, upstream: SocketAddr) -> Result<Running, Trouble> {
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=counted", binary]);
+    // Callgrind counts each repetition of `rep movs` and `rep stos`; with these the C library uses them for no size in use here.
+    let unused = "0x10000000";
+    command.env(
+        "GLIBC_TUNABLES",
+        format!("glibc.cpu.x86_rep_movsb_threshold={unused}:glibc.cpu.x86_rep_stosb_threshold={unused}"),
+    );
+    let process = start_gateway_as(command, &["--no-master"], (free_port()?, upstream));
+    Ok(Running { process: process.map_err(|trouble| format!("{binary} under valgrind: {trouble}"))? })
+}
+
 fn start_gateway(binary: &str, port: u16, upstream: SocketAddr) -> Result<Process, Trouble> {
+    start_gateway_as(Command::new(binary), &[], (port, upstream))
+}
+
+fn start_gateway_as(
+    mut command: Command,
+    options: &[&str],
+    (port, upstream): (u16, SocketAddr),
+) -> Result<Process, Trouble> {
     let directory = directory()?;
     let file = directory.join("bench.toml");
     fs::write(&file, LIMITS)?;
-    let mut command = Command::new(binary);
-    command.args(["server", "start", "--port", &port.to_string(), "--config"]).arg(&file);
+    command.args(["server", "start", "--port", &port.to_string(), "--config"]).arg(&file).args(options);
     command.env("HOME", &directory);
     // Like nginx, which writes no access log here.
     command.env("LOG_LEVEL", "WARNING");

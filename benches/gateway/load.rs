@@ -34,8 +34,8 @@ pub(crate) struct Load {
 pub(crate) enum Habit {
     /// Repeats the request until it is stopped.
     Repeats,
-    /// Sends one request.
-    AsksOnce,
+    /// Sends this many requests.
+    Asks(usize),
     /// Sends one request, and keeps the open stream until it is stopped.
     Holds,
 }
@@ -95,7 +95,7 @@ async fn client(
     }
     loop {
         timings.push(timeout(PATIENCE, connection.ask(&load.request, asked)).await??);
-        if load.habit == Habit::AsksOnce || stopped.has_changed().unwrap_or(true) {
+        if load.habit == Habit::Asks(timings.len()) || stopped.has_changed().unwrap_or(true) {
             return Ok(timings);
         }
     }

@@ -34,6 +34,9 @@ fn main() -> ExitCode {
         ["--bench", "--against", binary, ref words @ ..] => {
             rows::against::measure(binary, &words.join(" ")).map(|table| print!("{table}"))
         }
+        ["--bench", "--instructions", binary, ref words @ ..] => {
+            rows::instructions::measure(binary, &words.join(" ")).map(|table| print!("{table}"))
+        }
         ["--bench", ref words @ ..] => rows::measure(&words.join(" ")).map(|table| print!("{table}")),
         _ => {
             eprintln!("this is a benchmark: run scripts/bench");

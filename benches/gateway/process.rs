@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::Trouble;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+/// valgrind takes some seconds to start.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a process is stopped.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +80,10 @@ impl Process {
             thread::sleep(Duration::from_millis(1));
         }
         Ok(())
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The content of its log.

@@ -4,6 +4,7 @@ pub(crate) mod against;
 mod cost;
 mod event;
 mod held;
+pub(crate) mod instructions;
 mod latency;
 mod memory;
 mod start;

@@ -43,7 +43,7 @@ fn in_time(load: &Load, streams: u32) -> Result<bool, Trouble> {
     let crowd = Load {
         clients: streams as usize,
         stagger: STARTED_WITHIN / streams,
-        habit: Habit::AsksOnce,
+        habit: Habit::Asks(1),
         ..load.clone()
     }
     .start();
