@@ -1,6 +1,6 @@
-//! Sums over the requests of the last hour, in intervals of ten seconds.
+//! Sums over the requests of the last hour: in intervals of ten seconds and by provider for the latest minutes, by minute before.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use vandamme_actors::clock::Millis;
@@ -13,81 +13,164 @@ pub(crate) const SLOT: Millis = 10_000;
 pub(super) const SLOTS: usize = 360;
 /// The most providers in an interval; requests of further ones count only in total. A configuration can change within the hour.
 pub(super) const PROVIDERS: usize = 128;
+const MINUTE: Millis = 60_000;
+/// The latest intervals that keep their length and their providers: 12 minutes or more. Nothing reads more than the last ten
+/// minutes that way.
+const LATEST: usize = 72;
+/// Whole minutes before the latest intervals: together more than an hour.
+const MINUTES: usize = 60;
 
-/// The intervals that had requests, in their order.
+/// The requests of the last hour.
+///
+/// Its size: an interval has 264 bytes for each provider with requests, a minute 288 bytes. To this, an interval adds eight bytes
+/// for each different duration (to 2 %) of a provider, and a minute two to three; a request has at most two durations. With one
+/// provider and 200 different durations of each kind that is 3.5 KiB for an interval and 1.3 KiB for a minute: 330 KiB for an hour, of which
+/// 250 KiB are reached after twelve minutes. No load exceeds 1088 different durations: 1.6 MiB for one provider.
 #[derive(Default)]
 pub(crate) struct Window {
-    slots: VecDeque<Interval>,
+    /// The latest intervals that had requests, in their order.
+    latest: VecDeque<Interval>,
+    /// The minutes before them, in their order.
+    minutes: VecDeque<Minute>,
 }
 
-/// Sums of one interval, in total and by provider.
-#[derive(Clone, Default)]
-pub(crate) struct Interval {
+/// Sums of one interval.
+#[derive(Default)]
+struct Interval {
     /// A multiple of [`SLOT`].
-    pub(crate) start: Millis,
-    pub(crate) total: UsageSums,
-    pub(crate) providers: BTreeMap<Arc<str>, UsageSums>,
+    start: Millis,
+    /// Of the requests that are not among `providers`.
+    rest: UsageSums,
+    providers: Vec<(Arc<str>, UsageSums)>,
+}
+
+/// Sums of one minute.
+struct Minute {
+    /// A multiple of [`MINUTE`].
+    start: Millis,
+    /// Without histograms.
+    sums: UsageSums,
+    elapsed: Box<[u8]>,
+    first_event: Box<[u8]>,
 }
 
 impl Window {
     pub(super) fn add(&mut self, finished: &FinishedRequest) {
-        let Some(slot) = self.slot(finished.ended) else { return };
+        let start = finished.ended - finished.ended % SLOT;
+        // The clock was set back: intervals that now are in the future would displace the present.
+        if self.latest.back().is_some_and(|last| start + MINUTE < last.start) {
+            self.latest.retain(|interval| interval.start <= start);
+        }
         let sums = UsageSums::of(finished);
-        slot.total.merge(&sums);
-        let Some(provider) = &finished.record.provider else { return };
-        if slot.providers.len() < PROVIDERS || slot.providers.contains_key(provider) {
-            slot.providers.entry(provider.clone()).or_default().merge(&sums);
-        }
+        self.add_sums(start, finished.record.provider.as_ref(), &sums);
     }
 
-    /// Adds sums of an earlier process, grouped by provider.
+    /// Adds sums of an earlier process, grouped by provider. The window must be empty.
     pub(crate) fn seed(&mut self, rows: &[UsageRow]) {
+        let mut rows: Vec<_> = rows.iter().collect();
+        rows.sort_by_key(|row| row.start);
         for row in rows {
-            let Some(slot) = self.slot(row.start) else { continue };
-            slot.total.merge(&row.sums);
             let provider = row.group.first().filter(|name| !name.is_empty());
-            if let Some(provider) = provider.filter(|_| slot.providers.len() < PROVIDERS) {
-                slot.providers.entry(provider.clone()).or_default().merge(&row.sums);
-            }
+            self.add_sums(row.start - row.start % SLOT, provider, &row.sums);
         }
     }
 
-    /// The interval of this time; `None` if the window has moved on.
-    fn slot(&mut self, at: Millis) -> Option<&mut Interval> {
-        let start = at - at % SLOT;
-        let place = match self.slots.binary_search_by_key(&start, |slot| slot.start) {
-            Ok(place) => place,
-            // The clock was set back, or the request is older than the window.
-            Err(0) if self.slots.len() >= SLOTS => return None,
-            Err(place) => {
-                self.slots.insert(place, Interval { start, ..Interval::default() });
+    fn add_sums(&mut self, start: Millis, provider: Option<&Arc<str>>, sums: &UsageSums) {
+        // Almost always the last one.
+        let place = match self.latest.iter().rposition(|interval| interval.start <= start) {
+            Some(place) if self.latest[place].start == start => place,
+            before => {
+                let place = before.map_or(0, |before| before + 1);
+                self.latest.insert(place, Interval { start, ..Interval::default() });
                 place
             }
         };
-        let excess = self.slots.len().saturating_sub(SLOTS);
-        self.slots.drain(..excess);
-        self.slots.get_mut(place.checked_sub(excess)?)
+        self.latest[place].sums_of(provider).merge(sums);
+        while self.latest.len() > LATEST {
+            self.close_minute();
+        }
     }
 
-    /// The intervals that begin in `since..until`.
-    pub(crate) fn between(&self, since: Millis, until: Millis) -> impl Iterator<Item = &Interval> {
-        self.slots.iter().filter(move |slot| (since..until).contains(&slot.start))
+    /// Turns the oldest intervals into their minute.
+    fn close_minute(&mut self) {
+        let Some(oldest) = self.latest.front() else { return };
+        let start = oldest.start - oldest.start % MINUTE;
+        let count = self.latest.partition_point(|interval| interval.start < start + MINUTE);
+        let mut sums = UsageSums::default();
+        self.latest.drain(..count).for_each(|interval| interval.add_to(&mut sums));
+        let place = self.minutes.partition_point(|minute| minute.start < start);
+        if let Some(minute) = self.minutes.get_mut(place).filter(|minute| minute.start == start) {
+            minute.add_to(&mut sums);
+            *minute = Minute::new(start, sums);
+            return;
+        }
+        // A minute before all others does not displace one of them.
+        if place > 0 || self.minutes.len() < MINUTES {
+            self.minutes.insert(place, Minute::new(start, sums));
+        }
+        self.minutes.drain(..self.minutes.len().saturating_sub(MINUTES));
     }
 
-    /// The sums of `since..until`.
+    /// The sums of `since..until`. More than ten minutes ago, both must be the start of a minute.
     pub(crate) fn sums(&self, since: Millis, until: Millis) -> UsageSums {
         let mut sums = UsageSums::default();
-        self.between(since, until).for_each(|slot| sums.merge(&slot.total));
+        let range = since..until;
+        self.minutes
+            .iter()
+            .filter(|minute| range.contains(&minute.start))
+            .for_each(|minute| minute.add_to(&mut sums));
+        self.intervals(since, until).for_each(|interval| interval.add_to(&mut sums));
         sums
     }
 
-    /// The sums of one provider in `since..until`.
+    /// The sums of one provider in `since..until`, within the last ten minutes.
     pub(crate) fn provider(&self, name: &str, since: Millis, until: Millis) -> UsageSums {
         let mut sums = UsageSums::default();
-        for slot in self.between(since, until) {
-            slot.providers.get(name).into_iter().for_each(|provider| sums.merge(provider));
-        }
+        let intervals = self.intervals(since, until).flat_map(|interval| &interval.providers);
+        intervals.filter(|(provider, _)| **provider == *name).for_each(|(_, provider)| sums.merge(provider));
         sums
+    }
+
+    fn intervals(&self, since: Millis, until: Millis) -> impl Iterator<Item = &Interval> {
+        self.latest.iter().filter(move |interval| (since..until).contains(&interval.start))
+    }
+}
+
+impl Interval {
+    /// Where the requests of this provider count.
+    fn sums_of(&mut self, provider: Option<&Arc<str>>) -> &mut UsageSums {
+        let Some(provider) = provider else { return &mut self.rest };
+        let place = match self.providers.iter().position(|(name, _)| name == provider) {
+            Some(place) => place,
+            None if self.providers.len() >= PROVIDERS => return &mut self.rest,
+            None => {
+                // Most intervals have one or two; a vector would begin with room for four.
+                self.providers.reserve_exact(1);
+                self.providers.push((provider.clone(), UsageSums::default()));
+                self.providers.len() - 1
+            }
+        };
+        &mut self.providers[place].1
+    }
+
+    fn add_to(&self, sums: &mut UsageSums) {
+        sums.merge(&self.rest);
+        self.providers.iter().for_each(|(_, provider)| sums.merge(provider));
+    }
+}
+
+impl Minute {
+    fn new(start: Millis, mut sums: UsageSums) -> Self {
+        let [elapsed, first_event] =
+            [&mut sums.elapsed, &mut sums.first_event].map(|histogram| std::mem::take(histogram).pack());
+        Self { start, sums, elapsed, first_event }
+    }
+
+    fn add_to(&self, sums: &mut UsageSums) {
+        sums.merge(&self.sums);
+        let Self { elapsed, first_event, .. } = self;
+        sums.elapsed.merge_packed(elapsed);
+        sums.first_event.merge_packed(first_event);
     }
 }
 
@@ -138,20 +221,100 @@ mod tests {
         assert_eq!(window.sums(0, SLOT).requests, 2);
         assert_eq!(window.provider("a", 0, 2 * SLOT).requests, 2);
         assert_eq!(window.provider("c", 0, 2 * SLOT).requests, 0);
-        assert_eq!(window.between(0, 2 * SLOT).count(), 2);
     }
 
     /// Requirement: the window has a bound, and an old request does not displace a new one.
     #[test]
     fn the_window_has_a_bound() {
         let mut window = Window::default();
-        for slot in 1..=(SLOTS as u64 + 5) {
+        for slot in 1..=3 * SLOTS as u64 {
             window.add(&finished(slot * SLOT, "a", RequestEnd::Succeeded));
         }
-        assert_eq!(window.slots.len(), SLOTS);
-        window.add(&finished(0, "a", RequestEnd::Succeeded));
-        assert_eq!(window.sums(0, Millis::MAX).requests, SLOTS as u64);
-        assert_eq!(window.slots.front().map(|slot| slot.start), Some(6 * SLOT));
+        assert_eq!(window.minutes.len(), MINUTES);
+        assert!((LATEST - 5..=LATEST).contains(&window.latest.len()));
+        let oldest = window.minutes.front().map(|minute| minute.start);
+        let one = UsageSums::of(&finished(0, "a", RequestEnd::Succeeded));
+        (0..6).for_each(|slot| window.add_sums(slot * SLOT, None, &one));
+        assert_eq!((window.minutes.len(), window.latest.len() <= LATEST), (MINUTES, true));
+        assert_eq!(window.minutes.front().map(|minute| minute.start), oldest);
+    }
+
+    /// Requirement: the numbers of the last hour are those of all of its requests, by minute, and of the last ten minutes by interval and
+    /// provider; with any number of requests in an interval.
+    #[test]
+    fn an_hour_is_complete_by_minute() {
+        let mut window = Window::default();
+        let mut all = vec![];
+        for second in 0..4 * 3600u64 {
+            let mut request = finished(second * 1000, ["a", "b"][second as usize % 2], RequestEnd::Succeeded);
+            request.record.elapsed = Duration::from_millis(second * 7919 % 3001);
+            if second % 5 == 0 {
+                request.record.provider = None;
+            }
+            window.add(&request);
+            all.push(request);
+        }
+        let expected = |since: Millis, until: Millis, provider: Option<&str>| {
+            let mut sums = UsageSums::default();
+            all.iter()
+                .filter(|request| (since..until).contains(&request.ended))
+                .filter(|request| {
+                    provider.is_none_or(|name| request.record.provider.as_deref() == Some(name))
+                })
+                .for_each(|request| sums.merge(&UsageSums::of(request)));
+            sums
+        };
+        let now = 4 * 3600 * 1000;
+        for minute in 1..=60 {
+            let start = now - minute * MINUTE;
+            assert_eq!(window.sums(start, start + MINUTE), expected(start, start + MINUTE, None));
+        }
+        for slot in 1..=60 {
+            let start = now - slot * SLOT;
+            assert_eq!(window.sums(start, start + SLOT), expected(start, start + SLOT, None));
+            let provider = window.provider("a", start, start + SLOT);
+            assert_eq!(provider, expected(start, start + SLOT, Some("a")));
+        }
+    }
+
+    /// Requirement: the size that is stated at [`Window`] holds for an hour of requests.
+    #[test]
+    fn an_hour_of_requests_has_the_stated_size() {
+        let mut window = Window::default();
+        let durations: Vec<_> = (0..200).map(|step| 1000.0 * 1.03f64.powi(step)).collect();
+        for slot in 0..SLOTS as u64 {
+            for duration in &durations {
+                let mut request = finished(slot * SLOT, "a", RequestEnd::Succeeded);
+                request.record.elapsed = Duration::from_micros(*duration as u64);
+                request.record.first_event = Some(request.record.elapsed);
+                window.add(&request);
+            }
+        }
+        let of_interval = |interval: &Interval| {
+            let entries = interval.providers.iter().map(|(_, sums)| {
+                sums.elapsed.to_bytes().len() / 10 * 8 + sums.first_event.to_bytes().len() / 10 * 8
+            });
+            entries.sum::<usize>() + size_of_val(&*interval.providers) + size_of::<Interval>()
+        };
+        let of_minute =
+            |minute: &Minute| minute.elapsed.len() + minute.first_event.len() + size_of::<Minute>();
+        assert!(window.latest.iter().all(|interval| of_interval(interval) <= 3_840));
+        assert!(window.minutes.iter().all(|minute| of_minute(minute) <= 1_500));
+    }
+
+    /// Requirement: after the clock was set back, the numbers of the present are those of the requests that end now.
+    #[test]
+    fn a_clock_that_is_set_back_leaves_the_present_right() {
+        let mut window = Window::default();
+        for slot in 1000..1003 + LATEST as u64 {
+            window.add(&finished(slot * SLOT, "a", RequestEnd::Succeeded));
+        }
+        for slot in 500..500 + LATEST as u64 {
+            window.add(&finished(slot * SLOT, "a", RequestEnd::Succeeded));
+            assert_eq!(window.provider("a", slot * SLOT, (slot + 1) * SLOT).requests, 1);
+            let ten_minutes = (slot * SLOT).saturating_sub(600_000);
+            assert_eq!(window.provider("a", ten_minutes, Millis::MAX).requests, (slot - 499).min(61));
+        }
     }
 
     /// Requirement: sums of an earlier process are added to those of this one.

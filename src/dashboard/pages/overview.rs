@@ -11,6 +11,7 @@ use askama::Template;
 use futures_util::future::join3;
 use serde::Serialize;
 use vandamme_actors::clock::{self, Millis};
+use vandamme_actors::history::UsageSums;
 use vandamme_actors::ledger::Active;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Metrics;
@@ -145,12 +146,7 @@ impl Outcomes {
     fn new(window: &Window, now: Millis) -> Self {
         let mut outcomes = Self::default();
         for minute in minutes(now) {
-            let (mut requests, mut failed, mut cancelled) = (0, 0, 0);
-            for slot in window.between(minute, minute + MINUTE) {
-                requests += slot.total.requests;
-                failed += slot.total.failed;
-                cancelled += slot.total.cancelled;
-            }
+            let UsageSums { requests, failed, cancelled, .. } = window.sums(minute, minute + MINUTE);
             outcomes.minutes.push(minute / 1000);
             outcomes.succeeded.push(requests - failed - cancelled);
             outcomes.failed.push(failed);
