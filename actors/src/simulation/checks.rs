@@ -14,6 +14,7 @@ use crate::ledger::{LedgerView, Record, RequestEnd, UNKNOWN};
 use crate::observe::Observe;
 use crate::provider::{ConditionView, Lease, ModelView, Permits, Provider, ProviderView};
 use crate::registry::Registry;
+use crate::routing::Target;
 use crate::secret::KeyId;
 use crate::supervisor::ActorName;
 
@@ -50,8 +51,12 @@ pub(super) struct Checks {
     /// The permits of every provider that has existed.
     permits: Vec<Arc<Permits>>,
     successes: Vec<Success>,
+    /// When a lease of each provider was last returned.
+    returned: BTreeMap<Arc<str>, Millis>,
     /// Every key that an operator has disabled, with the times from and until which it must not be lent.
     disabled: Vec<DisabledKey>,
+    /// Every key that an operator has ordered to be disabled. A refusal can arrive before the confirmation.
+    ordered: Vec<(Arc<str>, KeyId)>,
     /// What the ledger must have counted, over all its replacements.
     counted: BTreeMap<LedgerRow, Counts>,
 }
@@ -69,6 +74,24 @@ struct Counts {
     failed: u64,
     cancelled: u64,
     output: u64,
+}
+
+/// Notes the return of a lease when dropped, however the request ends.
+pub(super) struct NoteReturned<'w> {
+    world: &'w World,
+    provider: Arc<str>,
+}
+
+impl<'w> NoteReturned<'w> {
+    pub(super) fn new(world: &'w World, target: &Target) -> Self {
+        Self { world, provider: target.provider.name.clone() }
+    }
+}
+
+impl Drop for NoteReturned<'_> {
+    fn drop(&mut self) {
+        self.world.checks.borrow_mut().note_returned(&self.provider);
+    }
 }
 
 /// A provider's state before a fault.
@@ -108,6 +131,20 @@ impl Checks {
         self.successes.push(Success { provider, key, model, at: clock::boot() });
     }
 
+    /// A lease of this provider is returned now.
+    pub(super) fn note_returned(&mut self, provider: &Arc<str>) {
+        self.returned.insert(provider.clone(), clock::boot());
+    }
+
+    pub(super) fn was_returned(&self, provider: &str, at: Millis) -> bool {
+        self.returned.get(provider) == Some(&at)
+    }
+
+    /// An operator orders that this key be disabled.
+    pub(super) fn note_order(&mut self, provider: &str, key: KeyId) {
+        self.ordered.push((provider.into(), key));
+    }
+
     /// An operator's order has been confirmed.
     pub(super) fn note_disabled(&mut self, provider: &str, key: KeyId) {
         let known = DisabledKey { provider: provider.into(), key, from: clock::boot(), until: Millis::MAX };
@@ -121,9 +158,9 @@ impl Checks {
         }
     }
 
-    /// Whether an operator has disabled the key at any time.
+    /// Whether an operator has ordered at any time that the key be disabled.
     pub(super) fn was_disabled(&self, provider: &str, key: KeyId) -> bool {
-        self.disabled.iter().any(|known| *known.provider == *provider && known.key == key)
+        self.ordered.iter().any(|(name, ordered)| **name == *provider && *ordered == key)
     }
 
     /// A lease that was requested while its key was disabled.

@@ -14,6 +14,7 @@ use vandamme_protocol::compat::Fixup;
 
 use self::facts::recall_own_facts;
 use self::leasing::{Earlier, FirstLease, Leasing, Unleased, describe};
+use super::checks::NoteReturned;
 use super::upstream::{CallTarget, pick};
 use super::{HORIZON, MODELS, PROVIDERS, World};
 use crate::clock;
@@ -248,6 +249,7 @@ impl<'r> Run<'r> {
         attempts: &mut Attempts,
         record: &mut CheckedRecord<'_>,
     ) -> Result<(), Stopped> {
+        let _returned = NoteReturned::new(self.world, target);
         attempts.start_target(lease.max_retries());
         if attempts.calls() == 0 || !lease.is_known_to_fail {
             lease.count_request();

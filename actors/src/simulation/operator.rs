@@ -211,6 +211,9 @@ impl World {
 
     /// Switches the key, as `src/gateway/key_switch.rs` does.
     async fn switch_key(&self, name: &str, key: KeyId, to: KeySwitch) -> Option<KeySwitched> {
+        if to == KeySwitch::Disabled {
+            self.checks.borrow_mut().note_order(name, key);
+        }
         for _ in 0..3 {
             let address = self.registry.load().provider(name).cloned()?;
             let switched = address.send(SwitchKey { key, to }).timeout(PATIENCE).await.ok();
