@@ -12,6 +12,7 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY protocol protocol
 COPY actors actors
+COPY vendor vendor
 COPY src src
 # Cache mounts keep their content between builds. The binary is copied out of them in the same step.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \

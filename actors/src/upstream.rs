@@ -12,6 +12,7 @@ mod client;
 mod connector;
 mod forward;
 mod local_shortage;
+mod names;
 mod pool;
 mod proxy;
 mod reply_io;
@@ -91,8 +92,10 @@ pub fn thread_upstream(provider: &ProviderSettings, wiring: &ConnectionSettings)
     })
 }
 
-/// Closes the idle connections of these providers on this thread. Requests in flight continue.
+/// Closes the idle connections of these providers on this thread, and drops the addresses of all names. Requests in flight
+/// continue.
 pub fn forget_here(providers: &[Arc<str>]) {
+    names::forget_all();
     UPSTREAMS.with_borrow_mut(|upstreams| {
         for provider in providers {
             upstreams.remove(provider);

@@ -27,7 +27,8 @@ fn a_reply_with_a_length_ends_there() {
     assert_eq!(body(&reply), "hello");
     let reply = reply.unwrap();
     assert!(reply.reusable);
-    assert_eq!(reply.head, b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nX-A: b\r\n\r\n");
+    // awc reads the body of an HTTP/1.0 reply to the end of its connection, and keeps no such connection.
+    assert_eq!(reply.head, b"HTTP/1.0 200 OK\r\nX-A: b\r\n\r\n");
 }
 
 #[test]
@@ -39,7 +40,6 @@ fn chunks_are_removed_and_trailers_dropped() {
     assert_eq!(body(&reply), "hello!");
     let reply = reply.unwrap();
     assert!(reply.reusable);
-    // awc reads the body of an HTTP/1.0 reply to the end of its connection.
     assert_eq!(reply.head, b"HTTP/1.0 200 OK\r\n\r\n");
 }
 
@@ -151,6 +151,47 @@ fn a_reply_truncated_at_any_byte_is_an_error() {
     }
 }
 
+/// Reads a body in chunks, `between` two of which is this, cut at every byte, and compares with reading byte by byte.
+fn check_between_chunks(between: &str) {
+    let reply = format!(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok{between}hello\r\n6\r\n again\r\n0\r\n\r\n"
+    );
+    let bytes: Vec<&[u8]> = reply.as_bytes().chunks(1).collect();
+    let expected = read(&bytes, Then::Open);
+    for at in 0..=reply.len() {
+        let (start, rest) = reply.as_bytes().split_at(at);
+        assert_eq!(read(&[start, rest], Then::Open), expected, "{between:?} cut at {at}");
+    }
+}
+
+/// Requirement (issue 17, 3): what is between two chunks means the same at once and byte by byte.
+#[test]
+fn lines_between_chunks_mean_the_same_wherever_they_are_cut() {
+    for between in [
+        "\r\n5\r\n",
+        "\r\n0005\r\n",
+        "\r\n00000005\r\n",
+        "\r\n000000005\r\n",
+        "\r\n000000000000005\r\n",
+        "\r\n0000000000000005\r\n",
+        "\r\nb\r\nhello\r\n6\r\n",
+        "\r\nFFFFFFFF\r\n",
+        "\r\n5;a=b\r\n",
+        "\r\n5 \r\n",
+        "\r\n0\r\n\r\n",
+        "\r\n\r\n",
+        "\r\n5\r",
+        "\r\n5\n",
+        "\n5\r\n",
+        "5\r\n",
+        "\r\n+5\r\n",
+        "\r\n5g\r\n",
+        "\r\n5\r\r\n",
+    ] {
+        check_between_chunks(between);
+    }
+}
+
 /// A body in these chunks.
 fn chunked(chunks: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = vec![];
@@ -164,6 +205,12 @@ fn chunked(chunks: &[Vec<u8>]) -> Vec<u8> {
 }
 
 proptest! {
+    #[test]
+    fn anything_between_chunks_means_the_same_wherever_it_is_cut(between in "[\r\n05aF;g ]{0,14}", digits in "\r\n[0-9a-fA-F]{1,17}\r\n") {
+        check_between_chunks(&between);
+        check_between_chunks(&digits);
+    }
+
     #[test]
     fn any_reply_is_read_completely_however_it_is_split(
         hints in 0..3_usize,

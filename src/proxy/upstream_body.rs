@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use actix_http::error::PayloadError;
+use actix_http::{HttpMessage as _, Payload};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::rt::time::timeout;
 use awc::ClientResponse;
@@ -87,7 +88,15 @@ pub(super) fn body(response: ClientResponse) -> Result<(UpstreamBody, Integrity)
     let values = response.headers().get_all(header::CONTENT_ENCODING);
     let coding = ContentCoding::parse(values.map(|value| value.as_bytes()))?;
     let integrity = if coding.is_some() { Integrity::Body } else { Integrity::Events };
-    Ok((converter::content(Box::pin(response), coding), integrity))
+    Ok((converter::content(chunks(response), coding), integrity))
+}
+
+/// The body of a reply, without its head, which an open stream would hold until its end.
+fn chunks(mut response: ClientResponse) -> UpstreamBody {
+    match response.take_payload() {
+        Payload::Stream { payload } => payload,
+        other @ (Payload::None | Payload::H1 { .. } | Payload::H2 { .. }) => Box::pin(other),
+    }
 }
 
 /// A reply in a content coding that the gateway does not support.
@@ -108,22 +117,28 @@ fn no_reply(headers: &HeaderMap, lease: &Lease) -> CallFailure {
 
 /// The whole body that begins with `first`; `None` if it has more than `limit` bytes.
 pub(super) async fn read_up_to(
-    first: Bytes,
+    mut first: Bytes,
     mut body: UpstreamBody,
     limit: usize,
 ) -> Result<Option<Bytes>, PayloadError> {
-    if first.len() > limit {
-        return Ok(None);
-    }
-    let mut read = BytesMut::from(first);
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk?;
-        if read.len() + chunk.len() > limit {
-            return Ok(None);
+    // Most bodies have one chunk, which is not copied.
+    let mut joined = BytesMut::new();
+    let mut length = first.len();
+    while length <= limit {
+        let Some(chunk) = body.next().await.transpose()? else {
+            return Ok(Some(if joined.is_empty() { first } else { joined.freeze() }));
+        };
+        length += chunk.len();
+        if first.is_empty() {
+            first = chunk;
+            continue;
         }
-        read.extend_from_slice(&chunk);
+        if joined.is_empty() {
+            joined.extend_from_slice(&first);
+        }
+        joined.extend_from_slice(&chunk);
     }
-    Ok(Some(read.freeze()))
+    Ok(None)
 }
 
 /// The body of an error, as much as arrives in `time` and fits into `limit`. The status is known already, so a broken body is
@@ -161,4 +176,49 @@ pub(super) fn broken_json(lease: &Lease, body: &[u8]) -> Option<CallFailure> {
         "the upstream's reply is labelled as JSON but is {what}: check its base URL {}",
         lease.provider.base_url
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body_of(chunks: &'static [&'static str]) -> UpstreamBody {
+        Box::pin(stream::iter(chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes())))))
+    }
+
+    /// Requirement (issue 17, 6): a body that is one chunk is not copied, whether the chunk has been read before or not.
+    #[actix_web::test]
+    async fn a_body_of_one_chunk_is_that_chunk() {
+        let chunk = Bytes::from(vec![b'x'; 10]);
+        let then =
+            |chunks: Vec<Bytes>| -> UpstreamBody { Box::pin(stream::iter(chunks.into_iter().map(Ok))) };
+        for (first, rest) in [(chunk.clone(), vec![]), (Bytes::new(), vec![chunk.clone()])] {
+            let read = read_up_to(first, then(rest), 10).await.unwrap().unwrap();
+            assert_eq!((read.as_ptr(), read.len()), (chunk.as_ptr(), chunk.len()));
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_body_of_several_chunks_is_joined_up_to_the_limit() {
+        for (first, rest) in
+            [("ab", &["c", "", "de"][..]), ("", &["", "abcde"]), ("abcde", &[""]), ("", &["a", "bcde"])]
+        {
+            let read = async |limit| {
+                let read = read_up_to(Bytes::from_static(first.as_bytes()), body_of(rest), limit).await;
+                read.unwrap()
+            };
+            assert_eq!(read(5).await.unwrap(), "abcde");
+            assert_eq!(read(4).await, None);
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_breaks_off_is_an_error() {
+        let broken = || -> UpstreamBody {
+            let chunks = [Ok(Bytes::from_static(b"b")), Err(PayloadError::EncodingCorrupted)];
+            Box::pin(stream::iter(chunks))
+        };
+        assert!(read_up_to(Bytes::from_static(b"a"), broken(), 9).await.is_err());
+        assert_eq!(read_up_to(Bytes::from_static(b"a"), broken(), 1).await.unwrap(), None);
+    }
 }

@@ -109,7 +109,7 @@ fn the_dockerfile_copies_existing_files_and_all_that_the_build_reads() {
         assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists(), "{path} is not there");
         assert!(allowed.contains(&path.as_str()), "{path} is kept out by .dockerignore");
     }
-    for needed in ["Cargo.toml", "Cargo.lock", "src", "protocol", "actors"] {
+    for needed in ["Cargo.toml", "Cargo.lock", "src", "protocol", "actors", "vendor"] {
         assert!(copied.iter().any(|path| path == needed), "{needed} is not copied");
     }
     let manifest = top("Cargo.toml");

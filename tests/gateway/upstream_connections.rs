@@ -2,6 +2,7 @@
 //! the connection, and an ambiguous connection is not used again.
 
 mod forwarding;
+mod idle_streams;
 mod mixing;
 mod tls;
 

@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::forward::Forwarding;
 use super::local_shortage::{is_local, resolver_shortage};
+use super::names::{self, HostConnection, Unproven};
 use super::pool::{ConnectionOrigin, Pool, UpstreamConnection as Pooled};
 use super::proxy::{ProxyAddress, ProxyFault, ProxyProblem, ProxySettings, Tls};
 use super::reply_io::{ConnectionHistory, ReplyIo};
@@ -63,19 +64,19 @@ impl UpstreamConnector {
         let proxy = uri.host().and_then(|host| self.proxies.proxy_for(tls, host)).cloned();
         let uri = uri.clone();
         let Some(proxy) = proxy else {
-            let connecting = self.tcp.call(ConnectInfo::new(uri));
+            let connecting = names::connect(self.tcp.clone(), uri);
             return Box::pin(async move {
-                let connection = connecting.await?;
-                Ok(Connected { connection: set_tcp_options(connection)?, forwarding: None })
+                let HostConnection { connection, name } = connecting.await?;
+                Ok(Connected { connection: set_tcp_options(connection)?, name, forwarding: None })
             });
         };
-        let address = ConnectInfo::new(format!("{}:{}", proxy.host, proxy.port));
-        let connecting = Service::<ConnectInfo<String>>::call(&self.tcp, address);
+        let connecting = names::connect(self.tcp.clone(), format!("{}:{}", proxy.host, proxy.port));
         let deadline = Instant::now() + self.proxy_timeout;
         Box::pin(async move {
             let late = |_| proxy_fault(&proxy, ProxyProblem::Silent);
             let connection = timeout_at(deadline, connecting).await.map_err(late)?;
             let connection = connection.map_err(|error| proxy_unreachable(error, &proxy))?;
+            let HostConnection { connection, name } = connection;
             let (mut stream, _) = set_tcp_options(connection)?.into_parts();
             let forwarding = match tls {
                 Tls::No => Some(Forwarding::new(&uri, proxy)),
@@ -88,7 +89,7 @@ impl UpstreamConnector {
                     None
                 }
             };
-            Ok(Connected { connection: Connection::new(uri, stream), forwarding })
+            Ok(Connected { connection: Connection::new(uri, stream), name, forwarding })
         })
     }
 }
@@ -96,6 +97,8 @@ impl UpstreamConnector {
 /// A connection below TLS.
 struct Connected {
     connection: Connection<Uri, TcpStream>,
+    /// The name that led to it: the upstream's, or the proxy's.
+    name: Unproven,
     /// Set if the connection leads to a proxy that forwards its requests.
     forwarding: Option<Forwarding>,
 }
@@ -124,7 +127,7 @@ impl Service<ConnectInfo<Uri>> for UpstreamConnector {
         let connecting = self.connect(&uri);
         let tls = self.tls.clone().map(TlsConnector::service);
         Either::Right(Box::pin(async move {
-            let Connected { connection, forwarding } = connecting.await?;
+            let Connected { connection, name, forwarding } = connecting.await?;
             let transport = match tls {
                 None => Transport::Plain(connection.into_parts().0),
                 Some(tls) => {
@@ -132,6 +135,7 @@ impl Service<ConnectInfo<Uri>> for UpstreamConnector {
                     Transport::Tls(Box::new(secured.into_parts().0))
                 }
             };
+            name.proven();
             let io = ReplyIo::new(Pooled::new(transport, origin, forwarding), pool, ConnectionHistory::New);
             Ok(Connection::new(uri, io))
         }))

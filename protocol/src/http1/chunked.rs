@@ -6,6 +6,8 @@ use super::ReplyError;
 const LONGEST_LINE: usize = 16 << 10;
 /// The most digits of a chunk size: sixteen fill a `u64`, and fifteen cannot overflow.
 const MOST_DIGITS: u8 = 15;
+/// The most digits of the size of a chunk of usual length.
+const SIMPLE_DIGITS: usize = 8;
 
 /// The decoder state between two pieces of input.
 #[derive(Debug, Default)]
@@ -60,6 +62,30 @@ pub(super) struct DecodedPiece {
     pub(super) ended: bool,
 }
 
+/// The line between two chunks, if it is as simple as nearly always: reading it byte by byte takes three times as long.
+struct NextChunk {
+    size: u64,
+    /// The bytes up to the data.
+    line: usize,
+}
+
+impl NextChunk {
+    /// Reads the end of a chunk and the size of the next one from the front of `bytes`. `None` if the line is incomplete or
+    /// has an extension, many digits, or an error, and for the last chunk.
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let line = bytes.strip_prefix(b"\r\n")?;
+        let (mut size, mut digits) = (0, 0);
+        while let Some(digit) = char::from(*line.get(digits)?).to_digit(16) {
+            size = size << 4 | u64::from(digit);
+            digits += 1;
+            if digits > SIMPLE_DIGITS {
+                return None;
+            }
+        }
+        (size > 0 && line[digits..].starts_with(b"\r\n")).then_some(Self { size, line: digits + 4 })
+    }
+}
+
 impl ChunkDecoder {
     /// Moves the data of the chunks to the front of `bytes`.
     pub(super) fn decode(&mut self, bytes: &mut [u8]) -> Result<DecodedPiece, ReplyError> {
@@ -75,6 +101,13 @@ impl ChunkDecoder {
                 if *missing == 0 {
                     self.state = ChunkDecoderState::DataCr;
                 }
+                continue;
+            }
+            if matches!(self.state, ChunkDecoderState::DataCr)
+                && let Some(next) = NextChunk::of(&bytes[read..])
+            {
+                read += next.line;
+                self.state = ChunkDecoderState::Data { missing: next.size };
                 continue;
             }
             self.step(bytes[read])?;
@@ -124,6 +157,23 @@ impl ChunkDecoder {
             (None, b'\r') if digits > 0 => Ok(ChunkDecoderState::SizeLf { size }),
             (None, b';' | b' ' | b'\t') if digits > 0 => Ok(ChunkDecoderState::Extension { size, length: 0 }),
             _ => Err(ReplyError::Chunks),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn simple_lines_are_read_at_once_and_others_byte_by_byte() {
+        let of = |bytes: &str| NextChunk::of(bytes.as_bytes()).map(|next| (next.size, next.line));
+        assert_eq!(of("\r\n5\r\nhello"), Some((5, 5)));
+        assert_eq!(of("\r\nffFF0000\r\n"), Some((0xffff_0000, 12)));
+        for other in
+            ["", "\r", "\r\n", "\r\n5", "\r\n5\r", "\r\n0\r\n", "\r\n5;a\r\n", "\r\n000000005\r\n", "5\r\n"]
+        {
+            assert_eq!(of(other), None, "{other:?}");
         }
     }
 }

@@ -50,8 +50,9 @@ pub(super) fn find_end(input: &[u8], searched: &mut usize) -> Option<usize> {
     None
 }
 
-/// Parses a complete head. Appends a final head to `output` in the form for the HTTP client: without framing headers
-/// except for a length. Without a length it is HTTP/1.0, whose bodies end with the connection.
+/// Parses a complete head. Appends a final head to `output` in the form for the HTTP client: without framing headers, as
+/// HTTP/1.0, whose bodies end with the connection. With a length, the client would put the connection into a pool of its
+/// own, and find there that it has ended (2,000 instructions a request).
 pub(super) fn parse(bytes: &[u8], output: &mut BytesMut) -> Result<Parsed, ReplyError> {
     let mut headers = [const { MaybeUninit::uninit() }; MOST_HEADERS];
     let mut response = httparse::Response::new(&mut []);
@@ -78,7 +79,7 @@ pub(super) fn parse(bytes: &[u8], output: &mut BytesMut) -> Result<Parsed, Reply
     }
     let framing = Framing::parse(response.headers, version)?;
     let (body, certain) = framing.body(status)?;
-    write_head(&response, status, body, output);
+    write_head(&response, status, output);
     let reusable = certain && version == 1 && !framing.close && body != BodyEnd::UntilClose;
     Ok(Parsed::Final { status, body, reusable, keep_alive: framing.keep_alive })
 }
@@ -211,21 +212,12 @@ fn keep_alive_timeout(element: &[u8]) -> Option<u64> {
     std::str::from_utf8(value).ok()?.trim().parse().ok()
 }
 
-fn write_head(response: &httparse::Response<'_, '_>, status: u16, body: BodyEnd, output: &mut BytesMut) {
-    let version = match body {
-        BodyEnd::Length(_) => "HTTP/1.1 ",
-        BodyEnd::Chunked | BodyEnd::UntilClose => "HTTP/1.0 ",
-    };
-    let (mut code, mut number) = (itoa::Buffer::new(), itoa::Buffer::new());
-    let length = match body {
-        BodyEnd::Length(length @ 1..) => ["content-length: ", number.format(length), "\r\n"],
-        BodyEnd::Length(0) | BodyEnd::Chunked | BodyEnd::UntilClose => [""; 3],
-    };
+fn write_head(response: &httparse::Response<'_, '_>, status: u16, output: &mut BytesMut) {
+    let mut code = itoa::Buffer::new();
     output.reserve(
         LONGEST_START + response.headers.iter().map(|h| h.name.len() + h.value.len() + 4).sum::<usize>(),
     );
-    let status_line = [version, code.format(status), " ", response.reason.unwrap_or_default(), "\r\n"];
-    for part in status_line.into_iter().chain(length) {
+    for part in ["HTTP/1.0 ", code.format(status), " ", response.reason.unwrap_or_default(), "\r\n"] {
         output.extend_from_slice(part.as_bytes());
     }
     for header in response

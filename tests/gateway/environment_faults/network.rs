@@ -44,6 +44,26 @@ fn a_name_that_resolves_again_is_used_at_once() {
     assert_eq!((gateway.ask_whole("hi").status(), upstream.count()), (200, 1));
 }
 
+/// Requirement (issue 17, 2): a name that leads to another address is followed at once, although addresses are kept for a few
+/// seconds: those that refuse connections are not kept.
+#[test]
+fn a_name_that_moves_is_followed_at_once() {
+    if !can_mount() {
+        return;
+    }
+    // It listens on 127.0.0.1 only.
+    let upstream = Upstream::openai();
+    let base_url = format!("http://upstream.test:{}/v1", upstream.address().port());
+    let mount = r#"exec unshare -rm sh -c 'mount --bind hosts /etc/hosts && exec "$0" "$@"' "$0" "$@""#;
+    let setup = before(&base_url, "openai").file("hosts", "127.0.0.2 upstream.test\n");
+    let gateway = setup.after_shell(mount).start();
+    assert_eq!((gateway.ask_whole("hi").status(), upstream.count()), (502, 0));
+
+    gateway.run.write("hosts", "127.0.0.1 upstream.test\n");
+
+    assert_eq!((gateway.ask_whole("hi").status(), upstream.count()), (200, 1));
+}
+
 /// Answers every connection with these bytes, whatever it receives, and closes it.
 fn answering(answer: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
