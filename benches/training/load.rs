@@ -20,6 +20,23 @@ pub(crate) struct World {
     pub(crate) name: &'static str,
     pub(crate) listener: Listener,
     pub(crate) tally: Arc<Tally>,
+    pub(crate) pool: Pool,
+}
+
+/// Requests that are drawn and written in advance, since that takes longer than to serve them.
+#[derive(Clone)]
+pub(crate) struct Pool(Arc<[(Request, Vec<u8>)]>);
+
+impl Pool {
+    pub(crate) fn draw(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let drawn = (0..POOL).map(|_| {
+            let request = Request::draw(&mut rng);
+            let bytes = request.bytes(&mut rng);
+            (request, bytes)
+        });
+        Self(drawn.collect())
+    }
 }
 
 const PAGES: [&str; 22] = [
@@ -46,6 +63,7 @@ const PAGES: [&str; 22] = [
     "/dashboard",
     "/",
 ];
+const POOL: usize = 600;
 /// Between two pages. A dashboard reads about as often.
 const PAGE_INTERVAL: Duration = Duration::from_millis(150);
 /// How long a stream of events is read.
@@ -72,10 +90,10 @@ pub(crate) async fn requests(
 async fn client(world: &World, until: Instant, mut rng: Rng) -> Result<(), Trouble> {
     let mut kept = None;
     while Instant::now() < until {
-        let request = Request::draw(&mut rng);
+        let (request, bytes) = &world.pool.0[rng.usize(..world.pool.0.len())];
         // Some clients open a connection for each request.
         let reused = kept.take().filter(|_| rng.u8(..8) != 0);
-        kept = send(world, &request, (reused, &mut rng)).await?;
+        kept = send(world, (request, bytes), reused).await?;
     }
     Ok(())
 }
@@ -83,14 +101,14 @@ async fn client(world: &World, until: Instant, mut rng: Rng) -> Result<(), Troub
 /// Sends one request; the connection, if it can be used again.
 async fn send(
     world: &World,
-    request: &Request,
-    (kept, rng): (Option<Connection>, &mut Rng),
+    (request, bytes): (&Request, &[u8]),
+    kept: Option<Connection>,
 ) -> Result<Option<Connection>, Trouble> {
     let mut connection = match kept {
         Some(kept) => kept,
         None => Connection::open(&world.listener).await?,
     };
-    let reply = connection.ask(&request.bytes(rng)).await;
+    let reply = connection.ask(bytes).await;
     let (outcome, kept) = match reply {
         Ok(reply) => {
             (Outcome::of_reply(request, reply.status, &reply.body), (!reply.closes).then_some(connection))
@@ -108,7 +126,8 @@ pub(crate) async fn recorded(world: World, replies: Arc<[RecordedKind]>, seed: u
     for (number, reply) in replies.iter().enumerate() {
         for client in [Api::Messages, Api::Chat] {
             let request = Request::recorded(number, (client, reply.api), reply.form);
-            kept = send(&world, &request, (kept, &mut rng)).await?;
+            let bytes = request.bytes(&mut rng);
+            kept = send(&world, (&request, &bytes), kept).await?;
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::Trouble;
 use crate::client::Listener;
 use crate::gateway::Gateway;
-use crate::load::{self, RecordedKind, World};
+use crate::load::{self, Pool, RecordedKind, World};
 use crate::recorded;
 use crate::tally::Tally;
 use crate::tls::Identity;
@@ -19,7 +19,7 @@ const CLIENTS: u64 = 12;
 /// The load over TLS is a quarter of the one over HTTP.
 const TLS_SHARE: u32 = 4;
 /// Complete replies of each kind of request.
-const LEAST: u64 = 20;
+const LEAST: u64 = 10;
 /// The training stops by itself.
 const LONGEST: Duration = Duration::from_secs(300);
 
@@ -58,21 +58,26 @@ pub(crate) fn train(binary: &str, length: Duration, seed: u64) -> Result<String,
     let kinds: Arc<[RecordedKind]> = recorded.iter().map(RecordedKind::from).collect();
     let upstream = upstream::start(recorded)?;
     let tally = Arc::new(Tally::default());
-    over_http(&binary, upstream, (&tally, kinds), (length, seed))?;
-    over_tls(&binary, upstream, &tally, (length / TLS_SHARE, seed + 1_000))?;
+    let pool = Pool::draw(seed);
+    let world = |name: &'static str, listener: Listener| World {
+        name,
+        listener,
+        tally: Arc::clone(&tally),
+        pool: pool.clone(),
+    };
+    over_http((&binary, upstream), (world, kinds), (length, seed))?;
+    over_tls((&binary, upstream), world, (length / TLS_SHARE, seed + 1_000))?;
     tally.check(LEAST).map_err(|trouble| format!("{trouble}\n{tally}"))?;
     Ok(format!("complete, other replies:\n{tally}"))
 }
 
 fn over_http(
-    binary: &Path,
-    upstream: u16,
-    (tally, kinds): (&Arc<Tally>, Arc<[RecordedKind]>),
+    (binary, upstream): (&Path, u16),
+    (world, kinds): (impl Fn(&'static str, Listener) -> World, Arc<[RecordedKind]>),
     (length, seed): (Duration, u64),
 ) -> Result<(), Trouble> {
     let gateway = Gateway::start(binary, ("http", upstream), None)?;
-    let listener = Listener { address: gateway.address, tls: None };
-    let world = World { name: "HTTP", listener, tally: Arc::clone(tally) };
+    let world = world("HTTP", Listener { address: gateway.address, tls: None });
     runtime()?.block_on(async {
         let reading = tokio::try_join!(
             load::requests(world.clone(), CLIENTS, (length, seed)),
@@ -96,15 +101,13 @@ fn over_http(
 }
 
 fn over_tls(
-    binary: &Path,
-    upstream: u16,
-    tally: &Arc<Tally>,
+    (binary, upstream): (&Path, u16),
+    world: impl Fn(&'static str, Listener) -> World,
     (length, seed): (Duration, u64),
 ) -> Result<(), Trouble> {
     let identity = Identity::new()?;
     let gateway = Gateway::start(binary, ("tls", upstream), Some(&identity))?;
-    let listener = Listener { address: gateway.address, tls: Some(identity.connector()?) };
-    let world = World { name: "TLS", listener, tally: Arc::clone(tally) };
+    let world = world("TLS", Listener { address: gateway.address, tls: Some(identity.connector()?) });
     runtime()?.block_on(load::requests(world, CLIENTS, (length, seed)))?;
     gateway.stop()
 }

@@ -7,14 +7,14 @@ use crate::prose;
 use crate::script::Script;
 
 /// An API for model replies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 pub(crate) enum Api {
     Messages,
     Chat,
 }
 
 /// The form of a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 pub(crate) enum Form {
     Whole,
     Stream,
@@ -34,6 +34,8 @@ pub(crate) struct Request {
     pub(crate) counts: bool,
 }
 
+/// Stories that are told again and again, since they are kept once written.
+const STORIES: u64 = 80;
 const MESSAGES_MODELS: [&str; 6] = [
     "anthropic:claude-sonnet-5-5",
     "anthropic:claude-opus-5-5",
@@ -62,7 +64,7 @@ impl Request {
         };
         let model = models[rng.usize(..models.len())];
         let form = if rng.u8(..10) < 7 { Form::Stream } else { Form::Whole };
-        let (number, kind) = (rng.u64(..500), rng.u8(..40));
+        let (number, kind) = (rng.u64(..STORIES), rng.u8(..40));
         // Calls that fail have providers of their own, so that the others stay healthy.
         let (script, model) = match (kind, upstream) {
             (0, Api::Messages) => (Script::Fails(number), "failing-messages:any"),

@@ -46,7 +46,8 @@ impl Tally {
     }
 }
 
-const FAILING: &str = "failing";
+/// Requests whose replies may be incomplete.
+const FAILING: &str = "with failures";
 const COUNTS: &str = "count of tokens";
 
 fn kind(listener: &str, request: &Request) -> String {

@@ -1,8 +1,9 @@
 //! The scripted upstream: every provider of the gateway, in both APIs.
 
+use std::collections::HashMap;
 use std::io::{self, Write as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -28,6 +29,21 @@ struct Scripts {
     recorded: Vec<Recorded>,
     /// The calls so far, of which some fail.
     calls: AtomicU64,
+    /// What has been told so far: the events of a stream, or the body of a whole reply.
+    told: Mutex<HashMap<Told, Arc<[String]>>>,
+}
+
+type Told = (u64, Api, Form);
+
+impl Scripts {
+    fn story(&self, told @ (number, api, form): Told) -> Arc<[String]> {
+        let mut kept = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let story = kept.entry(told).or_insert_with(|| match form {
+            Form::Whole => [Story::new(number).whole(api)].into(),
+            Form::Stream => Story::new(number).events(api).into(),
+        });
+        Arc::clone(story)
+    }
 }
 
 /// One call of the gateway.
@@ -51,7 +67,7 @@ pub(crate) fn start(recorded: Vec<Recorded>) -> Result<u16, Trouble> {
     let port = free_port()?;
     let listener = listen(port)?;
     listener.set_nonblocking(true)?;
-    let scripts = Arc::new(Scripts { recorded, calls: AtomicU64::new(0) });
+    let scripts = Arc::new(Scripts { recorded, calls: AtomicU64::new(0), told: Mutex::default() });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::spawn(move || runtime.block_on(accept(listener, scripts)));
     Ok(port)
@@ -131,7 +147,7 @@ async fn answer(stream: &mut TcpStream, scripts: &Scripts, call: &Call) -> io::R
             None => Err(io::ErrorKind::InvalidData.into()),
         },
         (Path::Reply, Script::Story(number) | Script::Fails(number) | Script::Limits(number)) => {
-            tell(stream, call, number).await
+            tell(stream, call, (&scripts.story((number, call.api, call.form)), number)).await
         }
     }
 }
@@ -147,12 +163,12 @@ async fn replay(stream: &mut TcpStream, recorded: &Recorded) -> io::Result<()> {
     }
 }
 
-async fn tell(stream: &mut TcpStream, call: &Call, number: u64) -> io::Result<()> {
-    let (mut story, mut rng) = (Story::new(number), Rng::with_seed(number));
+async fn tell(stream: &mut TcpStream, call: &Call, (story, number): (&[String], u64)) -> io::Result<()> {
+    let mut rng = Rng::with_seed(number);
     match call.form {
-        Form::Stream => send(stream, &story.events(call.api), &mut rng).await,
+        Form::Stream => send(stream, story, &mut rng).await,
         Form::Whole => {
-            let body = story.whole(call.api);
+            let body = story.concat();
             if call.accepts_gzip && rng.u8(..8) == 0 {
                 return stream.write_all(&compressed(&body)?).await;
             }
