@@ -122,7 +122,7 @@ impl Story {
     }
 
     fn chunks(&self) -> Vec<String> {
-        let (id, has_obfuscation) = (self.id("chatcmpl-"), self.text.len() % 2 == 0);
+        let (id, has_obfuscation) = (self.id("chatcmpl-"), self.text.len().is_multiple_of(2));
         let chunk = |delta: &Value, finish: &Value| {
             let mut chunk = json!({"id": id, "object": "chat.completion.chunk", "created": 1_796_000_000, "model": "gpt-6.1-sol-2026-08-01",
                 "service_tier": "default", "system_fingerprint": null,

@@ -134,11 +134,11 @@ async fn answer(stream: &mut TcpStream, scripts: &Scripts, call: &Call) -> io::R
     match (call.path, Script::of_body(&call.body)) {
         (Path::Models, _) => stream.write_all(&json(200, "", MODELS)).await,
         (Path::CountTokens, _) => stream.write_all(&json(200, "", r#"{"input_tokens":1234}"#)).await,
-        (Path::Reply, Script::Fails(_)) if calls % 2 == 0 => {
+        (Path::Reply, Script::Fails(_)) if calls.is_multiple_of(2) => {
             let body = r#"{"type":"error","error":{"type":"api_error","message":"internal server error"}}"#;
             stream.write_all(&json(500, "", body)).await
         }
-        (Path::Reply, Script::Limits(_)) if calls % 3 == 0 => {
+        (Path::Reply, Script::Limits(_)) if calls.is_multiple_of(3) => {
             let body = r#"{"type":"error","error":{"type":"rate_limit_error","message":"rate limit reached for requests"}}"#;
             stream.write_all(&json(429, "retry-after: 1\r\n", body)).await
         }
