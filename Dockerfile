@@ -15,6 +15,8 @@ COPY actors actors
 COPY vendor vendor
 COPY src src
 # Cache mounts keep their content between builds. The binary is copied out of them in the same step.
+# Without profile-guided optimisation (scripts/release): for another processor than the machine's own, the training would run
+# in emulation, for an hour, and measure the emulator.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     cargo build --release --locked --bin vdm && cp target/release/vdm /usr/local/bin/vdm

@@ -6,18 +6,26 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::Trouble;
+use crate::arguments::Build;
 use crate::listener::free_port;
 use crate::process::{Farewell, Process, directory};
 use crate::{meter, nginx};
 
-/// The gateway of this build.
-pub(crate) const OURS: &str = env!("CARGO_BIN_EXE_vdm");
 /// More connections than any row opens.
-const LIMITS: &str = "[limits]
+const HIGH_LIMITS: &str = "[limits]
 connections = 40000
 in-flight = 20000
 provider-in-flight = 20000
 ";
+
+/// The limits with which a gateway starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limits {
+    /// Those of a gateway without configuration.
+    Default,
+    /// So high that no row reaches them.
+    High,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Contender {
@@ -50,18 +58,15 @@ impl Contender {
         }
     }
 
-    pub(crate) fn start(self, upstream: SocketAddr) -> Result<Running, Trouble> {
-        let port = free_port()?;
-        let process = match self {
-            Self::Nginx => start_nginx(port, upstream),
-            Self::Bare => {
-                let mut command = this_program()?;
-                command.args(["bare", &port.to_string(), &upstream.to_string()]);
-                Process::start(&command, directory()?, (port, Farewell::Kill))
-            }
-            Self::Ours => start_gateway(OURS, port, upstream),
-        };
-        Ok(Running { process: process.map_err(|trouble| format!("{}: {trouble}", self.name()))? })
+    /// Starts nginx, the bare proxy, or this gateway.
+    pub(crate) fn start(self, ours: &Build, to: (SocketAddr, Limits)) -> Result<Running, Trouble> {
+        let (upstream, limits) = to;
+        match self {
+            Self::Nginx => nginx(upstream),
+            Self::Bare => bare(upstream),
+            Self::Ours => gateway(ours, (upstream, limits)),
+        }
+        .map_err(|trouble| format!("{}: {trouble}", self.name()).into())
     }
 }
 
@@ -92,52 +97,74 @@ fn this_program() -> Result<Command, Trouble> {
     Ok(Command::new(std::env::current_exe()?))
 }
 
-fn start_nginx(port: u16, upstream: SocketAddr) -> Result<Process, Trouble> {
-    let directory = directory()?;
+fn nginx(upstream: SocketAddr) -> Result<Running, Trouble> {
+    let (port, directory) = (free_port()?, directory()?);
     let file = directory.join("nginx.conf");
     fs::write(&file, nginx::configuration(&directory, port, upstream.port()))?;
     let mut command = Command::new("nginx");
     command.args(["-e", "stderr", "-p"]).arg(&directory).arg("-c").arg(&file);
-    Process::start(&command, directory, (port, Farewell::Terminate))
+    Ok(Running { process: Process::start(&command, directory, (port, Farewell::Terminate))? })
+}
+
+pub(crate) fn bare(upstream: SocketAddr) -> Result<Running, Trouble> {
+    start_bare(this_program()?, upstream)
+}
+
+/// The bare proxy under callgrind, which counts nothing until it is told to.
+pub(crate) fn counted_bare(upstream: SocketAddr) -> Result<Running, Trouble> {
+    let mut command = callgrind();
+    command.arg(std::env::current_exe()?);
+    start_bare(command, upstream)
 }
 
 /// A gateway of any build.
-pub(crate) fn gateway(binary: &str, upstream: SocketAddr) -> Result<Running, Trouble> {
-    let process = start_gateway(binary, free_port()?, upstream);
-    Ok(Running { process: process.map_err(|trouble| format!("{binary}: {trouble}"))? })
+pub(crate) fn gateway(build: &Build, to: (SocketAddr, Limits)) -> Result<Running, Trouble> {
+    let running = start_gateway((Command::new(&build.binary), &[]), build, to);
+    running.map_err(|trouble| format!("{}: {trouble}", build.name).into())
 }
 
 /// A gateway of any build in one process, under callgrind. It counts nothing until it is told to.
-pub(crate) fn counted_gateway(binary: &str, upstream: SocketAddr) -> Result<Running, Trouble> {
+pub(crate) fn counted_gateway(build: &Build, upstream: SocketAddr) -> Result<Running, Trouble> {
+    let mut command = callgrind();
+    command.arg(&build.binary);
+    let running = start_gateway((command, &["--no-master"]), build, (upstream, Limits::High));
+    running.map_err(|trouble| format!("{} under valgrind: {trouble}", build.name).into())
+}
+
+fn callgrind() -> Command {
     let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=counted", binary]);
+    command.args(["--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=counted"]);
     // Callgrind counts each repetition of `rep movs` and `rep stos`; with these the C library uses them for no size in use here.
     let unused = "0x10000000";
     command.env(
         "GLIBC_TUNABLES",
         format!("glibc.cpu.x86_rep_movsb_threshold={unused}:glibc.cpu.x86_rep_stosb_threshold={unused}"),
     );
-    let process = start_gateway_as(command, &["--no-master"], (free_port()?, upstream));
-    Ok(Running { process: process.map_err(|trouble| format!("{binary} under valgrind: {trouble}"))? })
+    command
 }
 
-fn start_gateway(binary: &str, port: u16, upstream: SocketAddr) -> Result<Process, Trouble> {
-    start_gateway_as(Command::new(binary), &[], (port, upstream))
+fn start_bare(mut command: Command, upstream: SocketAddr) -> Result<Running, Trouble> {
+    let port = free_port()?;
+    command.args(["bare", &port.to_string(), &upstream.to_string()]);
+    Ok(Running { process: Process::start(&command, directory()?, (port, Farewell::Kill))? })
 }
 
-fn start_gateway_as(
-    mut command: Command,
-    options: &[&str],
-    (port, upstream): (u16, SocketAddr),
-) -> Result<Process, Trouble> {
-    let directory = directory()?;
+fn start_gateway(
+    (mut command, options): (Command, &[&str]),
+    build: &Build,
+    (upstream, limits): (SocketAddr, Limits),
+) -> Result<Running, Trouble> {
+    let (port, directory) = (free_port()?, directory()?);
     let file = directory.join("bench.toml");
-    fs::write(&file, LIMITS)?;
+    fs::write(&file, if limits == Limits::High { HIGH_LIMITS } else { "" })?;
     command.args(["server", "start", "--port", &port.to_string(), "--config"]).arg(&file).args(options);
     command.env("HOME", &directory);
+    if let Some(library) = &build.preload {
+        command.env("LD_PRELOAD", library);
+    }
     // Like nginx, which writes no access log here.
     command.env("LOG_LEVEL", "WARNING");
     command.env("ANTHROPIC_API_KEY", "sk-bench").env("ANTHROPIC_BASE_URL", format!("http://{upstream}"));
     command.env("OPENAI_API_KEY", "sk-bench").env("OPENAI_BASE_URL", format!("http://{upstream}/v1"));
-    Process::start(&command, directory, (port, Farewell::Kill))
+    Ok(Running { process: Process::start(&command, directory, (port, Farewell::Kill))? })
 }

@@ -1,6 +1,7 @@
 //! Measures the gateway's cost next to nginx and the simplest proxy of actix-web and awc. `scripts/bench` starts
 //! it. It executes itself again as the upstream and as that proxy, so that each has its own process.
 
+mod arguments;
 mod bare;
 mod chunks;
 mod connection;
@@ -20,6 +21,8 @@ mod upstream;
 use std::error::Error;
 use std::process::ExitCode;
 
+use arguments::{Arguments, Mode};
+
 /// The reason why the benchmark ends without a table.
 type Trouble = Box<dyn Error + Send + Sync>;
 
@@ -31,13 +34,7 @@ fn main() -> ExitCode {
         ["bare", port, upstream] => {
             port.parse().map_err(Trouble::from).and_then(|port| bare::serve(port, upstream))
         }
-        ["--bench", "--against", binary, ref words @ ..] => {
-            rows::against::measure(binary, &words.join(" ")).map(|table| print!("{table}"))
-        }
-        ["--bench", "--instructions", binary, ref words @ ..] => {
-            rows::instructions::measure(binary, &words.join(" ")).map(|table| print!("{table}"))
-        }
-        ["--bench", ref words @ ..] => rows::measure(&words.join(" ")).map(|table| print!("{table}")),
+        ["--bench", ref words @ ..] => measure(words),
         _ => {
             eprintln!("this is a benchmark: run scripts/bench");
             Ok(())
@@ -50,4 +47,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn measure(words: &[&str]) -> Result<(), Trouble> {
+    let arguments = Arguments::parse(words.iter().copied().map(str::to_owned))?;
+    match &arguments.mode {
+        Mode::Table => print!("{}", rows::measure(&arguments)?),
+        Mode::Against(others) => print!("{}", rows::against::measure(others, &arguments)?),
+        Mode::Instructions(build) => print!("{}", rows::instructions::measure(build, &arguments)?),
+    }
+    Ok(())
 }

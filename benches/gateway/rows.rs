@@ -9,21 +9,35 @@ mod latency;
 mod memory;
 mod start;
 
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
 use crate::Trouble;
+use crate::arguments::Arguments;
 use crate::contender::Contender;
 use crate::replies::Shape;
 use crate::requests::Question;
 use crate::stage::{Stage, Task, Way};
-use crate::table::{Row, Table};
+use crate::table::{Row, Table, median};
 
 /// One number for each contender.
-struct Trio([f64; 3]);
+struct Trio {
+    medians: [f64; 3],
+    /// The gateway's number divided by the bare proxy's of the same round, the median of all rounds.
+    over_bare: f64,
+}
+
+/// The goals of a row.
+struct Goals {
+    /// Next to the bare proxy, or of the gateway alone.
+    goal: &'static str,
+    /// Next to nginx, of the first release and of later ones.
+    wanted: [&'static str; 2],
+}
 
 impl Trio {
-    /// Measures all contenders in turn, several times, and returns the median of each.
+    /// Measures all contenders in turn, several times.
     fn of_rounds(
         rounds: usize,
         mut measure: impl FnMut(Contender) -> Result<f64, Trouble>,
@@ -35,17 +49,20 @@ impl Trio {
                 seen.push(measured.map_err(|trouble| format!("{}: {trouble}", contender.name()))?);
             }
         }
-        Ok(Self(seen.map(crate::table::median)))
+        let [_, bare, ours] = &seen;
+        let over_bare = median(ours.iter().zip(bare).map(|(ours, bare)| ours / bare));
+        Ok(Self { medians: seen.map(median), over_bare })
     }
 
-    fn row(&self, work: &str, wanted: [&'static str; 2], write: impl Fn(f64) -> String) -> Row {
-        let [nginx, bare, ours] = self.0.map(write);
-        Row { work: work.to_owned(), nginx, bare, ours, wanted }
+    fn row(&self, work: &str, goals: &Goals, write: impl Fn(f64) -> String) -> Row {
+        let [nginx, bare, ours] = self.medians.map(write);
+        let Goals { goal, wanted } = *goals;
+        Row { work: work.to_owned(), nginx, bare, ours, over_bare: self.over_bare, goal, wanted }
     }
 }
 
-/// The time limit of a row, far more than any row needs.
-const LONGEST: Duration = Duration::from_secs(300);
+/// The time limit of a row, more than any row needs.
+const LONGEST: Duration = Duration::from_secs(180);
 
 /// A row of the table.
 enum Plan {
@@ -72,22 +89,32 @@ impl Plan {
     }
 }
 
-/// Ends the benchmark if a row exceeds its time limit.
-fn end_after(longest: Duration) {
-    thread::spawn(move || {
-        thread::sleep(longest);
-        eprintln!("bench: not done after {} s", longest.as_secs());
-        // The processes that the benchmark started end with it.
-        std::process::exit(1);
-    });
+/// Ends the benchmark if a row exceeds its time limit. The row ends when this is dropped.
+struct TimeLimit(#[expect(dead_code, reason = "the thread notices when it is dropped")] Sender<()>);
+
+impl TimeLimit {
+    fn new(longest: Duration) -> Self {
+        let (row, ended) = mpsc::channel();
+        thread::spawn(move || {
+            if ended.recv_timeout(longest) == Err(RecvTimeoutError::Timeout) {
+                eprintln!("bench: not done after {} s", longest.as_secs());
+                // The processes that the benchmark started end with it.
+                std::process::exit(1);
+            }
+        });
+        Self(row)
+    }
 }
 
-/// The rows with `words` in their name.
-pub(crate) fn measure(words: &str) -> Result<Table, Trouble> {
-    end_after(LONGEST);
-    let stage = Stage::set()?;
-    let chosen = plans().filter(|plan| plan.name().contains(words));
-    chosen.map(|plan| plan.measure(&stage)).collect::<Result<_, _>>().map(Table)
+/// The chosen rows.
+pub(crate) fn measure(arguments: &Arguments) -> Result<Table, Trouble> {
+    let stage = Stage::set(arguments.ours())?;
+    let chosen = plans().filter(|plan| arguments.chooses(plan.name()));
+    let rows = chosen.map(|plan| {
+        let _limit = TimeLimit::new(LONGEST);
+        plan.measure(&stage)
+    });
+    rows.collect::<Result<_, _>>().map(Table)
 }
 
 fn plans() -> impl Iterator<Item = Plan> {

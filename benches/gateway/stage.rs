@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::Trouble;
+use crate::arguments::Build;
 use crate::connection::Expected;
-use crate::contender::{self, Contender, Running};
+use crate::contender::{self, Contender, Limits, Running};
 use crate::load::{Habit, Load};
 use crate::replies::Shape;
 use crate::requests::{Question, request};
@@ -15,6 +16,7 @@ pub(crate) struct Stage {
     bare: Running,
     ours: Running,
     upstream: Running,
+    build: Build,
 }
 
 /// The gateway's work for a request. The other contenders always forward it.
@@ -33,11 +35,16 @@ pub(crate) struct Task {
 }
 
 impl Stage {
-    pub(crate) fn set() -> Result<Self, Trouble> {
+    pub(crate) fn set(build: Build) -> Result<Self, Trouble> {
         let upstream = contender::upstream()?;
-        let start = |contender: Contender| contender.start(upstream.address());
+        let start = |contender: Contender| contender.start(&build, (upstream.address(), Limits::High));
         let (nginx, bare) = (start(Contender::Nginx)?, start(Contender::Bare)?);
-        Ok(Self { nginx, bare, ours: start(Contender::Ours)?, upstream })
+        Ok(Self { nginx, bare, ours: start(Contender::Ours)?, upstream, build })
+    }
+
+    /// Another process of a contender.
+    pub(crate) fn start(&self, contender: Contender, limits: Limits) -> Result<Running, Trouble> {
+        contender.start(&self.build, (self.upstream.address(), limits))
     }
 
     pub(crate) fn upstream(&self) -> &Running {

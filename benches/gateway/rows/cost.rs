@@ -3,16 +3,17 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::Trio;
+use super::{Goals, Trio};
 use crate::Trouble;
-use crate::contender::Running;
+use crate::contender::{Contender, Running};
 use crate::load::Load;
 use crate::stage::{Stage, Task};
 use crate::table::Row;
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 const WARM: Duration = Duration::from_millis(200);
 const MEASURED: Duration = Duration::from_millis(1000);
+const GOAL: &str = "≤ 1.25; with PGO ≤ 1.15";
 
 pub(super) struct Work {
     pub(super) name: &'static str,
@@ -23,16 +24,18 @@ pub(super) struct Work {
 
 impl Work {
     pub(super) fn row(&self, stage: &Stage) -> Result<Row, Trouble> {
-        let costs = Trio::of_rounds(ROUNDS, |contender| {
-            let running = stage.running(contender);
-            let load = Load { clients: self.clients, ..self.task.load(contender, running) };
-            Ok(per_mark(&load, running, (WARM, MEASURED))? * load.expected.marks as f64)
-        })?;
-        let nginx = costs.0[0];
-        let mut row =
-            costs.row(self.name, self.wanted, |cost| format!("{:.1} × ({cost:.0} µs)", cost / nginx));
+        let costs = Trio::of_rounds(ROUNDS, |contender| self.cost(contender, stage.running(contender)))?;
+        let nginx = costs.medians[0];
+        let goals = Goals { goal: GOAL, wanted: self.wanted };
+        let mut row = costs.row(self.name, &goals, |cost| format!("{:.1} × ({cost:.0} µs)", cost / nginx));
         row.nginx = format!("{nginx:.0} µs");
         Ok(row)
+    }
+
+    /// Microseconds of CPU time for each request.
+    pub(super) fn cost(&self, contender: Contender, running: &Running) -> Result<f64, Trouble> {
+        let load = Load { clients: self.clients, ..self.task.load(contender, running) };
+        Ok(per_mark(&load, running, (WARM, MEASURED))? * load.expected.marks as f64)
     }
 }
 

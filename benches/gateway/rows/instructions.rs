@@ -8,8 +8,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::cost::Work;
-use super::{COSTS, end_after};
+use super::{COSTS, TimeLimit};
 use crate::Trouble;
+use crate::arguments::{Arguments, Build};
 use crate::contender::{self, Contender, Running};
 use crate::load::{Habit, Load};
 
@@ -29,22 +30,26 @@ struct Count {
 
 pub(crate) struct Counts(Vec<Count>);
 
-/// The rows of CPU time with `words` in their name.
-pub(crate) fn measure(binary: &str, words: &str) -> Result<Counts, Trouble> {
-    end_after(LONGEST);
-    let binary = fs::canonicalize(binary).map_err(|error| format!("{binary}: {error}"))?;
+/// The chosen rows of CPU time, for one gateway.
+pub(crate) fn measure(build: &Build, arguments: &Arguments) -> Result<Counts, Trouble> {
+    let _limit = TimeLimit::new(LONGEST);
     let upstream = contender::upstream()?;
-    let running = contender::counted_gateway(&binary.to_string_lossy(), upstream.address())?;
-    let chosen = COSTS.iter().filter(|work| work.name.contains(words));
-    let counts = chosen.map(|work| count(work, &running)).collect::<Result<_, _>>().map(Counts);
+    let running = contender::counted_gateway(build, upstream.address())?;
+    let chosen = COSTS.iter().filter(|work| arguments.chooses(work.name));
+    let counts = chosen.map(|work| {
+        let instructions = count(work, Contender::Ours, &running)?;
+        Ok(Count { work: work.name, instructions })
+    });
+    let counts = counts.collect::<Result<_, _>>().map(Counts);
     if let Some(kept) = std::env::var_os("CALLGRIND_DIRECTORY") {
         keep(running.process().directory(), Path::new(&kept))?;
     }
     counts
 }
 
-fn count(work: &Work, running: &Running) -> Result<Count, Trouble> {
-    let load = Load { clients: CLIENTS, ..work.task.load(Contender::Ours, running) };
+/// Instructions for each request of a contender that runs under callgrind.
+pub(super) fn count(work: &Work, contender: Contender, running: &Running) -> Result<f64, Trouble> {
+    let load = Load { clients: CLIENTS, ..work.task.load(contender, running) };
     Load { habit: Habit::Asks(WARM), ..load.clone() }.start().wait()?;
     sleep(AFTERWARDS);
     let directory = running.process().directory();
@@ -63,7 +68,7 @@ fn count(work: &Work, running: &Running) -> Result<Count, Trouble> {
     let newest = written.last().ok_or("callgrind wrote no file")?;
     let instructions = total(newest)? as f64 / (CLIENTS * COUNTED) as f64;
     eprintln!("{}: {instructions:.0} instructions ({})", work.name, newest.display());
-    Ok(Count { work: work.name, instructions })
+    Ok(instructions)
 }
 
 fn control(arguments: &[&str]) -> Result<(), Trouble> {
