@@ -177,3 +177,51 @@ impl Handler<GetClient> for Upstream {
         MessageResult(self.client.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::certificates::client_config;
+    use crate::testing::provider;
+
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct Break;
+
+    impl Handler<Break> for Upstream {
+        type Result = ();
+
+        fn handle(&mut self, _: Break, _: &mut Self::Context) {
+            panic!("broken on purpose");
+        }
+    }
+
+    fn wiring() -> ConnectionSettings {
+        ConnectionSettings {
+            tls: client_config().unwrap(),
+            proxies: Arc::new(ProxySettings::default()),
+            connect_timeout: Duration::from_secs(1),
+        }
+    }
+
+    /// Requirement: requests take the client without a message, as long as the actor that owns it lives and has not replaced it.
+    #[actix_rt::test]
+    async fn a_client_is_lent_until_its_actor_replaces_it_or_is_forgotten() {
+        let (provider, wiring) = (provider("lends").build(), wiring());
+        assert!(lent_client(&provider).is_none(), "no actor has started");
+        let first = client(&provider, &wiring).await.unwrap();
+        let lent = lent_client(&provider).unwrap();
+        assert!(Weak::ptr_eq(&first.downgrade(), &lent.downgrade()));
+
+        let actor = thread_upstream(&provider, &wiring);
+        assert!(actor.send(Break).await.is_err());
+        let second = client(&provider, &wiring).await.unwrap();
+        let is_new = !Weak::ptr_eq(&first.downgrade(), &second.downgrade());
+        assert!(is_new, "after a panic there is a new one");
+        let lent = lent_client(&provider).unwrap();
+        assert!(Weak::ptr_eq(&second.downgrade(), &lent.downgrade()));
+
+        forget_here(std::slice::from_ref(&provider.name));
+        assert!(lent_client(&provider).is_none(), "its idle connections must be closed");
+    }
+}

@@ -202,7 +202,8 @@ pub(super) fn take_over(headers: &mut HeaderMap, client: &HeaderMap, wanted: imp
 pub(super) fn passed_back(upstream: &HeaderMap, secrets: &Secrets) -> HeaderMap {
     let known = |name: &str| PASSED_BACK_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     let passes = |name: &str| PASSED_BACK.contains(&name) || known(name);
-    let mut headers = HeaderMap::new();
+    // Room for the content type and the request ids, too; the map grows in steps of 1, 3 and 7.
+    let mut headers = HeaderMap::with_capacity(7);
     let is_fit = |value: &HeaderValue| value.len() <= LONGEST && !secrets.found_in_header(value.as_bytes());
     for (name, value) in upstream.iter().filter(|(name, value)| passes(name.as_str()) && is_fit(value)) {
         headers.append(name.clone(), value.clone());
