@@ -73,7 +73,7 @@ impl NextChunk {
     /// Reads the end of a chunk and the size of the next one from the front of `bytes`. `None` if the line is incomplete or
     /// has an extension, many digits, or an error, and for the last chunk.
     fn of(bytes: &[u8]) -> Option<Self> {
-        let line = bytes.strip_prefix(b"\r\n")?;
+        let [b'\r', b'\n', line @ ..] = bytes else { return None };
         let (mut size, mut digits) = (0, 0);
         while let Some(digit) = char::from(*line.get(digits)?).to_digit(16) {
             size = size << 4 | u64::from(digit);
@@ -82,7 +82,8 @@ impl NextChunk {
                 return None;
             }
         }
-        (size > 0 && line[digits..].starts_with(b"\r\n")).then_some(Self { size, line: digits + 4 })
+        let is_simple = size > 0 && matches!(line[digits..], [b'\r', b'\n', ..]);
+        is_simple.then_some(Self { size, line: digits + 4 })
     }
 }
 
