@@ -164,6 +164,7 @@ fn start_gateway(
     }
     // Like nginx, which writes no access log here.
     command.env("LOG_LEVEL", "WARNING");
+    command.envs(build.environment.iter().map(|(variable, value)| (variable, value)));
     command.env("ANTHROPIC_API_KEY", "sk-bench").env("ANTHROPIC_BASE_URL", format!("http://{upstream}"));
     command.env("OPENAI_API_KEY", "sk-bench").env("OPENAI_BASE_URL", format!("http://{upstream}/v1"));
     Ok(Running { process: Process::start(&command, directory, (port, Farewell::Kill))? })
