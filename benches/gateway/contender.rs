@@ -134,6 +134,7 @@ pub(crate) fn counted_gateway(build: &Build, upstream: SocketAddr) -> Result<Run
 fn callgrind() -> Command {
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=counted"]);
+    command.arg("--separate-threads=yes");
     // Callgrind counts each repetition of `rep movs` and `rep stos`; with these the C library uses them for no size in use here.
     let unused = "0x10000000";
     command.env(
