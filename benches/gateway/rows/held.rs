@@ -54,7 +54,8 @@ fn in_time(load: &Load, streams: u32) -> Result<bool, Trouble> {
     let timings = match crowd.wait() {
         Ok(timings) => timings,
         Err(refused) => {
-            eprintln!("  {streams} streams: {refused}");
+            let reason = refused.to_string();
+            eprintln!("  {streams} streams: {}", reason.lines().next().unwrap_or_default());
             return Ok(false);
         }
     };
