@@ -25,7 +25,7 @@ pub(crate) enum Mode {
     Instructions(Build),
 }
 
-/// A gateway to measure: `[NAME=]BINARY[,LIBRARY]`.
+/// A gateway to measure: `[NAME=]BINARY[,LIBRARY][,VARIABLE=VALUE]…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Build {
     /// Its name in the table.
@@ -33,13 +33,15 @@ pub(crate) struct Build {
     pub(crate) binary: PathBuf,
     /// A library that is loaded before all others, such as another allocator.
     pub(crate) preload: Option<PathBuf>,
+    /// Variables of its environment, such as a setting.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Build {
     /// The gateway of this tree.
     pub(crate) fn of_this_tree() -> Self {
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_vdm"));
-        Self { name: "this build".to_owned(), binary, preload: None }
+        Self { name: "this build".to_owned(), binary, preload: None, environment: Vec::new() }
     }
 }
 
@@ -47,12 +49,20 @@ impl FromStr for Build {
     type Err = Trouble;
 
     fn from_str(text: &str) -> Result<Self, Trouble> {
-        let (name, files) = text.split_once('=').unwrap_or((text, text));
-        let (binary, preload) =
-            files.split_once(',').map_or((files, None), |(binary, preload)| (binary, Some(preload)));
+        let mut parts = text.split(',');
+        let binary = parts.next().unwrap_or_default();
+        let (name, binary) = binary.split_once('=').unwrap_or((text, binary));
         // The gateway starts in a directory of its own.
         let file = |path: &str| std::fs::canonicalize(path).map_err(|error| format!("{path}: {error}"));
-        Ok(Self { name: name.to_owned(), binary: file(binary)?, preload: preload.map(file).transpose()? })
+        let mut build =
+            Self { name: name.to_owned(), binary: file(binary)?, preload: None, environment: Vec::new() };
+        for part in parts {
+            match part.split_once('=') {
+                Some((variable, value)) => build.environment.push((variable.to_owned(), value.to_owned())),
+                None => build.preload = Some(file(part)?),
+            }
+        }
+        Ok(build)
     }
 }
 

@@ -134,6 +134,7 @@ pub(crate) fn counted_gateway(build: &Build, upstream: SocketAddr) -> Result<Run
 fn callgrind() -> Command {
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=counted"]);
+    command.arg("--separate-threads=yes");
     // Callgrind counts each repetition of `rep movs` and `rep stos`; with these the C library uses them for no size in use here.
     let unused = "0x10000000";
     command.env(
@@ -164,6 +165,7 @@ fn start_gateway(
     }
     // Like nginx, which writes no access log here.
     command.env("LOG_LEVEL", "WARNING");
+    command.envs(build.environment.iter().map(|(variable, value)| (variable, value)));
     command.env("ANTHROPIC_API_KEY", "sk-bench").env("ANTHROPIC_BASE_URL", format!("http://{upstream}"));
     command.env("OPENAI_API_KEY", "sk-bench").env("OPENAI_BASE_URL", format!("http://{upstream}/v1"));
     Ok(Running { process: Process::start(&command, directory, (port, Farewell::Kill))? })

@@ -177,7 +177,7 @@ impl Plan {
             Self::Instructions(work) => {
                 let counted = stages.counted(field);
                 field.rounds(1, |number, party| match &counted[number] {
-                    Some(running) => instructions::count(work, party.contender(), running),
+                    Some(running) => Ok(instructions::count(work, party.contender(), running)?.serving),
                     None => Ok(f64::NAN),
                 })
             }

@@ -1,4 +1,4 @@
-//! Instructions of a gateway for each request, counted by callgrind. Other work on the machine hardly changes them.
+//! Instructions of a gateway for each request, counted by callgrind. Other work on the machine changes them little.
 
 use std::fmt::{self, Display, Formatter};
 use std::fs;
@@ -25,8 +25,19 @@ const AFTERWARDS: Duration = Duration::from_millis(1_000);
 
 struct Count {
     work: &'static str,
-    instructions: f64,
+    instructions: Instructions,
 }
+
+/// Instructions for each request.
+#[derive(Clone, Copy)]
+pub(super) struct Instructions {
+    pub(super) serving: f64,
+    /// The thread that writes the history. It writes by time, and valgrind slows requests down: on a busy machine its share doubles.
+    history: f64,
+}
+
+/// A function that only the thread of the history runs, by which its file is recognised.
+const HISTORY: &str = "history::writer::Writer::run";
 
 pub(crate) struct Counts(Vec<Count>);
 
@@ -48,7 +59,7 @@ pub(crate) fn measure(build: &Build, arguments: &Arguments) -> Result<Counts, Tr
 }
 
 /// Instructions for each request of a contender that runs under callgrind.
-pub(super) fn count(work: &Work, contender: Contender, running: &Running) -> Result<f64, Trouble> {
+pub(super) fn count(work: &Work, contender: Contender, running: &Running) -> Result<Instructions, Trouble> {
     let load = Load { clients: CLIENTS, ..work.task.load(contender, running) };
     Load { habit: Habit::Asks(WARM), ..load.clone() }.start().wait()?;
     sleep(AFTERWARDS);
@@ -62,13 +73,26 @@ pub(super) fn count(work: &Work, contender: Contender, running: &Running) -> Res
     control(&["-d", &process])?;
     control(&["-i", "off", &process])?;
     let written = dumps(directory)?;
-    if written.len() <= before {
+    let fresh = &written[before..];
+    let instructions = counted(fresh)?;
+    let names = fresh.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" ");
+    eprintln!("{}: {:.0} instructions ({names})", work.name, instructions.serving);
+    Ok(instructions)
+}
+
+/// The sums of a dump, which has a file for each thread.
+fn counted(dump: &[PathBuf]) -> Result<Instructions, Trouble> {
+    if dump.is_empty() {
         return Err("callgrind wrote no file".into());
     }
-    let newest = written.last().ok_or("callgrind wrote no file")?;
-    let instructions = total(newest)? as f64 / (CLIENTS * COUNTED) as f64;
-    eprintln!("{}: {instructions:.0} instructions ({})", work.name, newest.display());
-    Ok(instructions)
+    let (mut serving, mut history) = (0, 0);
+    for file in dump {
+        let text = fs::read_to_string(file)?;
+        let sum = if text.contains(HISTORY) { &mut history } else { &mut serving };
+        *sum += total(&text)?;
+    }
+    let for_each = |sum: u64| sum as f64 / (CLIENTS * COUNTED) as f64;
+    Ok(Instructions { serving: for_each(serving), history: for_each(history) })
 }
 
 fn control(arguments: &[&str]) -> Result<(), Trouble> {
@@ -79,23 +103,25 @@ fn control(arguments: &[&str]) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Callgrind's files, the newest last.
+/// Callgrind's files, one for each dump and thread, the newest dump last.
 fn dumps(directory: &Path) -> Result<Vec<PathBuf>, Trouble> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if let Some(number) = name.strip_prefix("counted.").and_then(|number| number.parse::<u32>().ok()) {
-            found.push((number, path));
+        let numbers = name.strip_prefix("counted.").and_then(|numbers| numbers.split_once('-'));
+        if let Some((Ok(dump), Ok(thread))) =
+            numbers.map(|(dump, thread)| (dump.parse::<u32>(), thread.parse::<u32>()))
+        {
+            found.push((dump, thread, path));
         }
     }
     found.sort();
-    Ok(found.into_iter().map(|(_, path)| path).collect())
+    Ok(found.into_iter().map(|(_, _, path)| path).collect())
 }
 
 /// The sum over all functions of what they themselves executed. The file's own sum is wrong for programs with several threads.
-fn total(dump: &Path) -> Result<u64, Trouble> {
-    let text = fs::read_to_string(dump)?;
+fn total(text: &str) -> Result<u64, Trouble> {
     let (mut sum, mut is_of_callee) = (0u64, false);
     for line in text.lines() {
         let is_cost =
@@ -119,9 +145,10 @@ fn keep(from: &Path, to: &Path) -> Result<(), Trouble> {
 
 impl Display for Counts {
     fn fmt(&self, page: &mut Formatter<'_>) -> fmt::Result {
-        writeln!(page, "| work | instructions |\n|---|---|")?;
+        writeln!(page, "| work | instructions | those of the history |\n|---|---|---|")?;
         for Count { work, instructions } in &self.0 {
-            writeln!(page, "| {work} | {instructions:.0} |")?;
+            let Instructions { serving, history } = instructions;
+            writeln!(page, "| {work} | {serving:.0} | {history:.0} |")?;
         }
         Ok(())
     }

@@ -19,18 +19,25 @@ fn rows_are_chosen_by_all_words() {
     assert!(parse(&[]).chooses("any row"));
 }
 
-/// Requirement: several builds can be compared in one run, each with a name and a preloaded library.
+/// Requirement: several builds can be compared in one run, each with a name, a preloaded library and settings.
 #[test]
 fn builds_have_names_and_libraries() {
-    let arguments =
-        parse(&["--against", "old=/bin/sh", "--against", "/bin/sh,/bin/cat", "--binary", "new=/bin/ls"]);
+    let arguments = parse(&[
+        "--against",
+        "old=/bin/sh",
+        "--against",
+        "/bin/sh,/bin/cat,VDM_HISTORY=false",
+        "--binary",
+        "new=/bin/ls",
+    ]);
     let Mode::Against(builds) = &arguments.mode else { panic!("{:?}", arguments.mode) };
     let names: Vec<&str> = builds.iter().map(|build| build.name.as_str()).collect();
-    assert_eq!(names, ["old", "/bin/sh,/bin/cat"]);
+    assert_eq!(names, ["old", "/bin/sh,/bin/cat,VDM_HISTORY=false"]);
     let real = |path: &str| Path::new(path).canonicalize().expect("exists");
     assert_eq!((&builds[0].binary, &builds[0].preload), (&real("/bin/sh"), &None));
     assert_eq!((&builds[1].binary, &builds[1].preload), (&real("/bin/sh"), &Some(real("/bin/cat"))));
-    assert_eq!(arguments.ours().name, "new");
+    assert_eq!(builds[1].environment, [("VDM_HISTORY".to_owned(), "false".to_owned())]);
+    assert_eq!((arguments.ours().name, arguments.ours().environment), ("new".to_owned(), Vec::new()));
 }
 
 /// Requirement: a mistake ends the benchmark before it measures.
