@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use subtle::ConstantTimeEq as _;
 use vandamme_actors::secret::ApiKey;
 
@@ -14,7 +14,10 @@ const LONG: usize = 12;
 
 /// Headers that may hold the gateway's key as it is. Several are accepted, so that another one is free for the client's own
 /// key. Azure's clients send `api-key`, and some tools send `authorization` without a scheme.
-const KEY_HEADERS: [&str; 4] = ["x-api-key", "x-vdm-proxy-key", "api-key", "authorization"];
+const KEY_HEADERS: [HeaderName; 4] =
+    [X_API_KEY, HeaderName::from_static("x-vdm-proxy-key"), API_KEY, header::AUTHORIZATION];
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// Who sent a request: the client whose key it carries.
 #[derive(Clone, Debug)]
@@ -106,9 +109,9 @@ pub(crate) fn own_key(
     gateway_keys: &GatewayKeys,
     caller: Option<&Caller>,
 ) -> Option<OwnKey> {
-    let plain = headers.get_all("x-api-key").map(HeaderValue::as_bytes);
+    let plain = headers.get_all(X_API_KEY).map(HeaderValue::as_bytes);
     let bearer = headers.get_all(header::AUTHORIZATION).filter_map(|value| bearer(value.as_bytes()));
-    let azures = headers.get_all("api-key").map(HeaderValue::as_bytes);
+    let azures = headers.get_all(API_KEY).map(HeaderValue::as_bytes);
     let alone = headers.get_all(header::AUTHORIZATION).filter_map(|value| alone(value.as_bytes()));
     let keys = plain.map(|key| (key, KeyForm::Plain)).chain(bearer.map(|key| (key, KeyForm::Bearer)));
     let keys = keys.chain(azures.chain(alone).map(|key| (key, KeyForm::Plain)));

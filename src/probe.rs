@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::models::{self, ListedModels, Remembered};
 use crate::proxy::{
-    self, FailedRun, ProxyReply, ProxyRequest, RouteTrace, RunProgress, Targets, UpstreamCall,
+    self, ClientHeaders, FailedRun, ProxyReply, ProxyRequest, RouteTrace, RunProgress, Targets, UpstreamCall,
 };
 use crate::request_id::RequestId;
 
@@ -141,7 +141,7 @@ async fn send_request(gateway: &Arc<Gateway>, model: &str) -> Result<Option<Stri
         targets: Targets::FirstOnly,
         body,
         head,
-        headers: HeaderMap::new(),
+        headers: ClientHeaders::Own(HeaderMap::new()),
         query: String::new(),
         peer: None,
         caller: None,
@@ -149,6 +149,7 @@ async fn send_request(gateway: &Arc<Gateway>, model: &str) -> Result<Option<Stri
         span: None,
     };
     entry.set_summary(request.summary(&gateway.live_config()));
+    let (request, entry) = (Box::new(request), Box::new(entry));
     let outcome = match proxy::start(gateway.clone(), request, entry, PATIENCE).await {
         RunProgress::Finished(outcome) => outcome,
         RunProgress::Running(run, _) => run.await,

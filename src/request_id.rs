@@ -8,14 +8,13 @@ pub(crate) struct RequestId(Arc<str>);
 impl RequestId {
     /// `req_` and 24 hexadecimal digits at random.
     pub(crate) fn new() -> Self {
-        let mut text = String::with_capacity(28);
-        text.push_str("req_");
+        let mut text = *b"req_000000000000000000000000";
         let mut bits = fastrand::u128(..);
-        for _ in 0..24 {
-            text.push(char::from(b"0123456789abcdef"[(bits & 0xf) as usize]));
+        for digit in &mut text[4..] {
+            *digit = b"0123456789abcdef"[(bits & 0xf) as usize];
             bits >>= 4;
         }
-        Self(text.into())
+        Self(std::str::from_utf8(&text).unwrap_or_default().into())
     }
 
     pub(crate) fn as_str(&self) -> &str {

@@ -9,7 +9,9 @@
 //! The router's tables are an immutable [`Routes`](crate::routing::Routes). The router reads them from the registry, as it reads the providers'
 //! addresses. A reload therefore applies from the next message on, and a restarted provider is found at once.
 //!
-//! Each worker thread has its own router, since a message to another thread costs a wake-up. A router's only state is a cache.
+//! Each worker thread has its own router, since a message to another thread costs a wake-up. A router's only state is a cache,
+//! which it shares with the requests of its thread: [`route_at_once`] takes a known route and a lease from the provider's fast
+//! path without a message. There is nothing to decide then, and the message and its answer cost the thread two more turns.
 
 #[cfg(test)]
 mod agreement;
@@ -22,7 +24,7 @@ use actix_rt::Arbiter;
 use tokio::sync::oneshot;
 
 use crate::panic_guard;
-use crate::provider::{AffinityHash, Alternatives, Lease, LeaseKey, NoLease, Provider, Size};
+use crate::provider::{AffinityHash, Alternatives, Lease, LeaseKey, NoLease, Permits, Provider, Size};
 use crate::registry::Registry;
 use crate::routing::{RecentRoutes, Route, Unroutable};
 use crate::snapshot::Snapshot;
@@ -32,11 +34,12 @@ const MAILBOX: usize = 4096;
 
 thread_local! {
     static ROUTER: RefCell<Option<(Snapshot<Registry>, Addr<Router>)>> = const { RefCell::new(None) };
+    /// The routes that the routers of this thread have resolved.
+    static RECENT: RefCell<RecentRoutes> = RefCell::default();
 }
 
 pub struct Router {
     registry: Snapshot<Registry>,
-    recent: RecentRoutes,
 }
 
 /// Resolves a destination, and asks its provider for a lease.
@@ -97,17 +100,45 @@ pub fn thread_router(registry: &Snapshot<Registry>) -> Addr<Router> {
 
 fn start(registry: &Snapshot<Registry>) -> Addr<Router> {
     let registry = registry.clone();
-    panic_guard::start(&Arbiter::current(), "router", MAILBOX, move || Router {
-        registry,
-        recent: RecentRoutes::default(),
-    })
+    panic_guard::start(&Arbiter::current(), "router", MAILBOX, move || Router { registry })
+}
+
+/// The route of a name that this thread's router has resolved before, with a lease from the fast path. `None` if the router must
+/// decide: the name is new, the tables have changed, or the fast path is closed.
+pub fn route_at_once(
+    registry: &Snapshot<Registry>,
+    model: &str,
+    session: Option<AffinityHash>,
+    size: Size,
+) -> Option<(Arc<Route>, Box<Lease>)> {
+    let registry = registry.load();
+    let route = RECENT.with_borrow_mut(|recent| recent.known(&registry.routes, model))?;
+    let permits = &registry.handle(&route.provider.name)?.permits;
+    let lease = Box::new(from_fast_path(permits, &route, session, size)?);
+    Some((route, lease))
+}
+
+fn from_fast_path(
+    permits: &Arc<Permits>,
+    route: &Route,
+    session: Option<AffinityHash>,
+    size: Size,
+) -> Option<Lease> {
+    let lease = Lease::from_fast_path(permits, &route.model, session, size)?;
+    Some(lease.with_profile(route.profile.clone()).with_alternatives(alternatives(route)))
+}
+
+fn alternatives(route: &Route) -> Alternatives {
+    if route.fallbacks.is_empty() { Alternatives::None } else { Alternatives::Left }
 }
 
 impl Router {
-    fn dispatch(&mut self, Dispatch { destination, session, size, reply }: Dispatch) {
+    fn dispatch(&self, Dispatch { destination, session, size, reply }: Dispatch) {
         let registry = self.registry.load();
         let route = match destination {
-            Destination::Name(model) => self.recent.resolve(&registry.routes, &model),
+            Destination::Name(model) => {
+                RECENT.with_borrow_mut(|recent| recent.resolve(&registry.routes, &model))
+            }
             Destination::Route(route) => Ok(route),
         };
         let routed = route.map(|route| {
@@ -126,22 +157,19 @@ fn request_lease(
     session: Option<AffinityHash>,
     size: Size,
 ) -> PendingLease {
-    let (model, profile) = (&route.model, &route.profile);
-    let alternatives = if route.fallbacks.is_empty() { Alternatives::None } else { Alternatives::Left };
     let (reply, answer) = oneshot::channel();
     let Some(handle) = registry.handle(&route.provider.name) else {
         return PendingLease::Requested { answer, owner: None };
     };
-    if let Some(lease) = Lease::from_fast_path(&handle.permits, model, session, size) {
-        let lease = lease.with_profile(profile.clone()).with_alternatives(alternatives);
+    if let Some(lease) = from_fast_path(&handle.permits, route, session, size) {
         return PendingLease::Ready(Box::new(lease));
     }
     let request = LeaseKey {
-        model: model.clone(),
-        profile: profile.clone(),
+        model: route.model.clone(),
+        profile: route.profile.clone(),
         session,
         size,
-        alternatives,
+        alternatives: alternatives(route),
         tried: vec![],
         held: None,
         reply,

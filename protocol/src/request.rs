@@ -198,7 +198,7 @@ impl RequestHead<'_> {
     }
 
     fn model_edits(&self, model: &str) -> Vec<Splice> {
-        let model = serde_json::Value::from(model).to_string();
+        let model = serde_json::to_string(model).expect("a string has a JSON form");
         let spans = self.spans.earlier.iter().chain([&self.spans.last]);
         spans.map(|span| Splice { span: span.clone(), text: model.clone() }).collect()
     }

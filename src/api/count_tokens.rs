@@ -11,7 +11,7 @@ use super::body;
 use super::endpoint::{self, Admitted, Refused};
 use super::{guarded, shared};
 use crate::gateway::Gateway;
-use crate::proxy::{self, Count, ProxyRequest, RouteTrace, Targets, UpstreamCall};
+use crate::proxy::{self, ClientHeaders, Count, ProxyRequest, RouteTrace, Targets, UpstreamCall};
 use crate::request_id::RequestId;
 
 /// Marks the number as an estimate of the gateway.
@@ -52,7 +52,7 @@ async fn answer(
         targets: Targets::FirstOnly,
         body,
         head,
-        headers: request.headers().clone(),
+        headers: ClientHeaders::Received(request.clone()),
         query: request.query_string().to_owned(),
         peer: request.peer_addr().map(|peer| peer.ip()),
         caller,

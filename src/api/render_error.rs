@@ -43,15 +43,19 @@ fn unidentified(api: Api, (status, kind): (u16, ErrorKind), message: &str, reque
 
 /// Adds the headers with the request's id. The upstream's own ids stay where it has sent them.
 pub(super) fn identify(response: &mut HttpResponse, request_id: &str) {
-    insert(response, OWN_REQUEST_ID, request_id);
-    if !response.headers().contains_key(REQUEST_ID) {
-        insert(response, REQUEST_ID, request_id);
+    let Ok(own) = HeaderValue::from_str(request_id) else { return };
+    let headers = response.headers_mut();
+    // One growth of the map instead of up to two.
+    headers.reserve(3);
+    if !headers.contains_key(&REQUEST_ID) {
+        headers.insert(REQUEST_ID, own.clone());
     }
-    if let Some(id) = response.headers().get(REQUEST_ID).cloned()
-        && !response.headers().contains_key(X_REQUEST_ID)
+    if let Some(id) = headers.get(&REQUEST_ID).cloned()
+        && !headers.contains_key(&X_REQUEST_ID)
     {
-        response.headers_mut().insert(X_REQUEST_ID, id);
+        headers.insert(X_REQUEST_ID, id);
     }
+    headers.insert(OWN_REQUEST_ID, own);
 }
 
 /// Marks the response as final: repeating the request is useless.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 use vandamme_actors::settings::ProviderSettings;
-use vandamme_actors::upstream::{CallHead, GetClient, thread_upstream};
+use vandamme_actors::upstream::{self, CallHead, CallUrl};
 
 use crate::config::OtlpConfig;
 use crate::gateway::Gateway;
@@ -158,10 +158,10 @@ impl Client {
 
     async fn answer(&self, body: Bytes) -> Result<u64, CallFailed> {
         let again = |message: String| CallFailed { message, retry: Retry::After(None) };
-        let upstream = thread_upstream(&self.collector, &self.gateway.wiring);
         let stopped = |_closed| again("the HTTP client has stopped".to_owned());
-        let client = upstream.send(GetClient).await.map_err(stopped)?;
-        let head = CallHead { method: Method::POST, url: self.url.clone(), headers: self.headers.clone() };
+        let client = upstream::client(&self.collector, &self.gateway.wiring).await.map_err(stopped)?;
+        let url = CallUrl::parse(&self.url).map_err(|error| again(error.to_string()))?;
+        let head = CallHead { method: Method::POST, url, headers: self.headers.clone() };
         let response = client.send(head, || body.clone()).await;
         let mut response = response.map_err(|error| again(error.to_string()))?;
         let status = response.status().as_u16();

@@ -1,6 +1,6 @@
 //! The URLs of upstream requests, and the header that carries the key.
 
-use actix_web::http::header::{self, HeaderName};
+use actix_web::http::header::{self, HeaderName, HeaderValue, InvalidHeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use vandamme_actors::settings::{Api, Azure, ProviderSettings};
 
@@ -19,11 +19,6 @@ pub(super) fn messages(provider: &ProviderSettings, upstream_call: UpstreamCall,
     };
     let mark = if query.is_empty() { "" } else { "?" };
     format!("{base}{path}{mark}{query}")
-}
-
-/// The URL of a Messages request that was translated, so without the client's query.
-pub(super) fn replies(provider: &ProviderSettings) -> String {
-    format!("{}/v1/messages", anthropic_base(provider))
 }
 
 /// The URL of a Chat Completions request for `model`.
@@ -63,16 +58,18 @@ pub(super) fn credential(
     provider: &ProviderSettings,
     key: &str,
     form: Option<KeyForm>,
-) -> (HeaderName, String) {
+) -> (HeaderName, Result<HeaderValue, InvalidHeaderValue>) {
     // A subscription's token is a bearer (platform.claude.com/docs/en/api/oauth).
     let is_token = key.starts_with("sk-ant-oat");
     match (provider.api, &provider.azure, form) {
         (Api::Messages, _, None | Some(KeyForm::Plain)) if !is_token => {
-            (HeaderName::from_static("x-api-key"), key.to_owned())
+            (HeaderName::from_static("x-api-key"), HeaderValue::from_str(key))
         }
-        (Api::ChatCompletions, Some(_), _) => (HeaderName::from_static("api-key"), key.to_owned()),
+        (Api::ChatCompletions, Some(_), _) => {
+            (HeaderName::from_static("api-key"), HeaderValue::from_str(key))
+        }
         (Api::Messages, _, _) | (Api::ChatCompletions, None, _) => {
-            (header::AUTHORIZATION, format!("Bearer {key}"))
+            (header::AUTHORIZATION, HeaderValue::from_str(&["Bearer ", key].concat()))
         }
     }
 }
@@ -128,14 +125,14 @@ mod tests {
 
     #[test]
     fn azure_receives_its_key_once_and_in_its_own_header() {
+        let shown = |(name, value): (HeaderName, Result<HeaderValue, _>)| {
+            (name.as_str().to_owned(), value.unwrap().to_str().unwrap().to_owned())
+        };
         let azure = provider("https://x/openai/v1", Some(Azure::V1 { api_version: None }));
+        assert_eq!(shown(credential(&azure, "k", Some(KeyForm::Plain))), ("api-key".into(), "k".into()));
         assert_eq!(
-            credential(&azure, "k", Some(KeyForm::Plain)),
-            (HeaderName::from_static("api-key"), "k".into())
-        );
-        assert_eq!(
-            credential(&provider("https://x/v1", None), "k", None),
-            (header::AUTHORIZATION, "Bearer k".into())
+            shown(credential(&provider("https://x/v1", None), "k", None)),
+            ("authorization".into(), "Bearer k".into())
         );
     }
 }

@@ -15,7 +15,7 @@ use vandamme_actors::converter::{Batch, Flow, FlowProgress, Opened, ReplyHooks, 
 use vandamme_actors::excerpt;
 use vandamme_actors::provider::{Alternatives, Lease};
 use vandamme_actors::secret::Secrets;
-use vandamme_actors::upstream::{self, CallHead, GetClient};
+use vandamme_actors::upstream::{self, CallHead, SendError};
 use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap};
 use vandamme_protocol::convert::{ReplyCodec, ReplySummary};
 use vandamme_protocol::fault::Fault;
@@ -94,7 +94,7 @@ impl<'a> Attempt<'a> {
         sent: &mut Option<UpstreamRequest>,
         fixups: &Fixups,
         record: &mut RunRecord<'_>,
-    ) -> Result<Answered, CallFailure> {
+    ) -> Result<Box<Answered>, Box<CallFailure>> {
         self.try_call(sent, fixups, record).await.map_err(|mut failed| {
             let fault = remedies::named(&self.lease.provider, failed.answer.fault);
             let fault = self.scrubbed(fault);
@@ -108,8 +108,8 @@ impl<'a> Attempt<'a> {
         sent: &mut Option<UpstreamRequest>,
         fixups: &Fixups,
         record: &mut RunRecord<'_>,
-    ) -> Result<Answered, CallFailure> {
-        let refused = |message: String| CallFailure::refused(&message);
+    ) -> Result<Box<Answered>, Box<CallFailure>> {
+        let refused = |message: String| Box::new(CallFailure::refused(&message));
         if sent.as_ref().is_some_and(|sent| !sent.is_for(self.lease)) {
             *sent = None;
         }
@@ -144,7 +144,7 @@ impl<'a> Attempt<'a> {
         sent: &UpstreamRequest,
         headers: HeaderMap,
         record: &RunRecord<'_>,
-    ) -> Result<Answered, CallFailure> {
+    ) -> Result<Box<Answered>, Box<CallFailure>> {
         let whole = self.patience.unwrap_or(NEVER);
         // A reply that is not streamed may take longer.
         let streamed = self.request.head.delivery == Streaming::Yes;
@@ -156,37 +156,44 @@ impl<'a> Attempt<'a> {
         record.replied(status);
         match status {
             200..=299 => {
-                let read = deadline.meet(self.read_reply(sent, response)).await;
-                read.map(|answered| answered.with_dropped(sent.dropped.clone()))
+                let read = async {
+                    let answered = self.read_reply(sent, response).await?;
+                    Ok(Box::new(answered.with_dropped(sent.dropped.clone())))
+                };
+                deadline.meet(read).await
             }
-            300..=399 => Err(CallFailure::misbehaved(&format!(
+            300..=399 => Err(Box::new(CallFailure::misbehaved(&format!(
                 "the upstream answered with a redirect ({status}), which is not followed: check its base URL {}",
                 self.lease.provider.base_url
-            ))),
+            )))),
             // The status is an answer, however long the body takes.
             400..=599 => {
                 let failed = self.read_error(response).await;
                 if failed.is_out_of_tokens && self.request.upstream_call == UpstreamCall::Reply {
-                    return self.without_content(sent, failed.answer.headers);
+                    let answered = self.without_content(sent, failed.answer.headers);
+                    return answered.map(Box::new).map_err(Box::new);
                 }
-                Err(failed)
+                Err(Box::new(failed))
             }
-            _ => Err(CallFailure::broken(&format!(
+            _ => Err(Box::new(CallFailure::broken(&format!(
                 "the upstream answered with the unexpected status {status}"
-            ))),
+            )))),
         }
     }
 
     /// Sends the request, and waits for the head of the reply.
-    async fn send(&self, sent: &UpstreamRequest, headers: HeaderMap) -> Result<ClientResponse, CallFailure> {
-        let upstream = upstream::thread_upstream(&self.lease.provider, &self.gateway.wiring);
-        let client = upstream
-            .send(GetClient)
-            .await
-            .map_err(|_closed| CallFailure::broken("the gateway's HTTP client has stopped"))?;
-        let request = CallHead { method: sent.method.clone(), url: sent.url.clone(), headers };
-        let response = client.send(request, || Slices::new(sent.body.clone())).await;
-        response.map_err(|error| CallFailure::unsent(self.lease, &error))
+    async fn send(
+        &self,
+        sent: &UpstreamRequest,
+        headers: HeaderMap,
+    ) -> Result<ClientResponse, Box<CallFailure>> {
+        let unsent = |error: SendError| Box::new(CallFailure::unsent(self.lease, &error));
+        let client = upstream::client(&self.lease.provider, &self.gateway.wiring).await;
+        let stopped = |_closed| CallFailure::broken("the gateway's HTTP client has stopped");
+        let client = client.map_err(stopped)?;
+        let url = sent.url.parsed().map_err(unsent)?;
+        let request = CallHead { method: sent.method.clone(), url, headers };
+        client.send(request, || Slices::new(sent.body.clone())).await.map_err(unsent)
     }
 
     async fn read_reply(

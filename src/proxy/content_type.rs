@@ -2,8 +2,11 @@
 
 use actix_web::http::header::{self, HeaderMap};
 
+/// The end of the content types that are JSON in another vocabulary (RFC 6838, section 4.2.8).
+const JSON_SUFFIX: &str = "+json";
+
 /// The content of an upstream's body.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ContentKind {
     Events,
     Json,
@@ -29,12 +32,18 @@ impl ContentKind {
 
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let kind = content_type(headers).unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match kind.as_str() {
-            "text/event-stream" => Self::Events,
-            "application/json" => Self::Json,
-            kind if kind.ends_with("+json") => Self::Json,
-            _ => Self::Other,
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        let is_json = || {
+            let suffix = kind.len().checked_sub(JSON_SUFFIX.len()).and_then(|at| kind.get(at..));
+            kind.eq_ignore_ascii_case("application/json")
+                || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(JSON_SUFFIX))
+        };
+        if kind.eq_ignore_ascii_case("text/event-stream") {
+            Self::Events
+        } else if is_json() {
+            Self::Json
+        } else {
+            Self::Other
         }
     }
 }
@@ -47,4 +56,37 @@ pub(super) fn content_type(headers: &HeaderMap) -> Option<&str> {
 pub(super) fn is_page(headers: &HeaderMap) -> bool {
     let kind = content_type(headers).unwrap_or_default().to_ascii_lowercase();
     kind.contains("html") || kind.contains("xml")
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    /// Requirement: names of content types ignore case (RFC 9110, section 8.3.1), and parameters do not matter.
+    #[test]
+    fn the_content_type_counts_in_any_case_and_with_parameters() {
+        use ContentKind::{Events, Json, Other};
+
+        for (value, expected) in [
+            ("text/event-stream", Events),
+            (" Text/Event-Stream ; charset=utf-8", Events),
+            ("application/json", Json),
+            ("APPLICATION/JSON;charset=utf-8", Json),
+            ("application/problem+json", Json),
+            ("application/problem+JSON; q=1", Json),
+            ("+json", Json),
+            ("json", Other),
+            ("text/html", Other),
+            ("application/jsonp", Other),
+            ("application/json+xml", Other),
+            ("", Other),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
+            assert_eq!(ContentKind::of(&headers), expected, "{value:?}");
+        }
+        assert_eq!(ContentKind::of(&HeaderMap::new()), Other);
+    }
 }

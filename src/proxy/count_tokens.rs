@@ -46,7 +46,7 @@ pub(crate) async fn count(gateway: &Gateway, mut request: ProxyRequest) -> Resul
         Ok(Served { answered, lease }) => {
             // The host works. This says nothing about the model or the key's limits.
             lease.finish(Outcome::RequestRefused);
-            match answered {
+            match *answered {
                 Answered::Buffered { status, headers, body, .. } => {
                     Ok(Count::Counted { status, headers, body })
                 }

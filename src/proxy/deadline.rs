@@ -37,8 +37,8 @@ impl<'d> Deadline<'d> {
     /// Polls the timer first, so that an upstream that floods the gateway cannot delay it.
     pub(super) async fn meet<T>(
         &mut self,
-        step: impl Future<Output = Result<T, CallFailure>>,
-    ) -> Result<T, CallFailure> {
+        step: impl Future<Output = Result<T, Box<CallFailure>>>,
+    ) -> Result<T, Box<CallFailure>> {
         let mut step = pin!(step);
         loop {
             match select(self.timer.as_mut(), step.as_mut()).await {
@@ -47,7 +47,7 @@ impl<'d> Deadline<'d> {
                     let end = Instant::now() + std::mem::take(&mut self.rest);
                     self.timer.as_mut().reset(end);
                 }
-                Either::Left(((), _)) => return Err(CallFailure::timeout(self.lease, self.whole)),
+                Either::Left(((), _)) => return Err(Box::new(CallFailure::timeout(self.lease, self.whole))),
                 Either::Right((result, _)) => return result,
             }
         }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::routing::Route;
 use vandamme_actors::settings::ProviderSettings;
-use vandamme_actors::upstream::{self, CallHead, GetClient};
+use vandamme_actors::upstream::{self, CallHead, CallUrl};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::models::Models;
 use vandamme_protocol::request::RequestHead;
@@ -18,7 +18,7 @@ use super::attempt::Answered;
 use super::run::{Served, serve_request};
 use super::run_record::RunRecord;
 use super::upstream_body::{self, LARGEST_LIST};
-use super::{ProxyRequest, RouteTrace, Targets, UpstreamCall, address};
+use super::{ClientHeaders, ProxyRequest, RouteTrace, Targets, UpstreamCall, address};
 use crate::failure::{Failure, UpstreamError};
 use crate::gateway::Gateway;
 
@@ -42,7 +42,7 @@ pub(crate) async fn fetch_models(
         targets: Targets::Resolved(Arc::new(route)),
         body: Bytes::new(),
         head: RequestHead::of_nothing(),
-        headers: headers.clone(),
+        headers: ClientHeaders::Own(headers.clone()),
         query: String::new(),
         peer: None,
         caller: None,
@@ -53,7 +53,7 @@ pub(crate) async fn fetch_models(
     let Served { answered, lease } = serve_request(gateway, &request, record).await?;
     // The host works. This says nothing about a model or the key's limits.
     lease.finish(Outcome::RequestRefused);
-    let Answered::Buffered { body, .. } = answered else {
+    let Answered::Buffered { body, .. } = *answered else {
         return Err(misbehaved(provider, "the provider answered with a stream of events"));
     };
     match Models::read(&body) {
@@ -65,11 +65,12 @@ pub(crate) async fn fetch_models(
 /// The list of a catalogue that needs no key.
 async fn fetch_public(gateway: &Gateway, provider: &ProviderSettings) -> Result<Bytes, Failure> {
     let stopped = || Failure::NoAnswer;
-    let client =
-        upstream::thread_upstream(provider, &gateway.wiring).send(GetClient).await.map_err(|_| stopped())?;
+    let client = upstream::client(provider, &gateway.wiring).await.map_err(|_| stopped())?;
     let mut headers = HeaderMap::new();
     headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
-    let request = CallHead { method: Method::GET, url: address::models(provider), headers };
+    let url = CallUrl::parse(&address::models(provider));
+    let url = url.map_err(|error| misbehaved(provider, &error.to_string()))?;
+    let request = CallHead { method: Method::GET, url, headers };
     let sent = client.send(request, || ()).await;
     let response = sent.map_err(|error| misbehaved(provider, &error.to_string()))?;
     if !response.status().is_success() {

@@ -58,6 +58,16 @@ impl<'r> Leasing<'r> {
         Self { gateway, request, session, size }
     }
 
+    /// The route and the first lease, if nothing must be decided; see [`router::route_at_once`].
+    pub(super) fn at_once(&self) -> Option<RoutedRequest> {
+        let model = match &self.request.targets {
+            Targets::WithFallbacks | Targets::FirstOnly => &self.request.head.model,
+            Targets::Resolved(_) => return None,
+        };
+        let (route, lease) = router::route_at_once(&self.gateway.registry, model, self.session, self.size)?;
+        Some(RoutedRequest { route, lease: PendingLease::Ready(lease) })
+    }
+
     /// Resolves the model name, once for the whole request.
     pub(super) async fn route(&self) -> Result<RoutedRequest, Failure> {
         let (session, size) = (self.session, self.size);
@@ -86,16 +96,20 @@ impl<'r> Leasing<'r> {
     }
 
     /// The lease of the route's first target.
-    pub(super) async fn first(&self, lease: PendingLease, target: &RunTarget<'_>) -> Result<Lease, Failure> {
+    pub(super) async fn first(
+        &self,
+        lease: PendingLease,
+        target: &RunTarget<'_>,
+    ) -> Result<Box<Lease>, Failure> {
         let answer = match lease {
-            PendingLease::Ready(lease) => return Ok(*lease),
+            PendingLease::Ready(lease) => return Ok(lease),
             PendingLease::Requested { answer, owner: Some(owner) } => {
                 self.awaited(answer, self.replaced(target, &owner)).await
             }
             PendingLease::Requested { owner: None, .. } => None,
         };
         match answer {
-            Some(answer) => answer.map_err(Failure::NoLease),
+            Some(answer) => answer.map(Box::new).map_err(Failure::NoLease),
             None => self.lease(target, &Earlier { tried: &[], held: None }).await,
         }
     }
@@ -105,7 +119,7 @@ impl<'r> Leasing<'r> {
         &self,
         target: &RunTarget<'_>,
         earlier: &Earlier<'_>,
-    ) -> Result<Lease, Failure> {
+    ) -> Result<Box<Lease>, Failure> {
         for _ in 0..TRIES {
             let registry = self.gateway.registry.load();
             let Some(provider) = registry.provider(&target.provider.name) else {
@@ -127,7 +141,7 @@ impl<'r> Leasing<'r> {
                 && let Some(answer) =
                     self.awaited::<Result<Lease, NoLease>>(answer, self.replaced(target, provider)).await
             {
-                return answer.map_err(Failure::NoLease);
+                return answer.map(Box::new).map_err(Failure::NoLease);
             }
             sleep(PAUSE).await;
         }

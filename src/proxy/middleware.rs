@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actix_web::http::header::{self, HeaderName};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use vandamme_actors::converter::ReplyHooks;
@@ -18,7 +19,12 @@ use crate::gateway::Gateway;
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The headers in which clients send a key.
-pub(super) const CREDENTIALS: [&str; 4] = ["authorization", "x-api-key", "x-vdm-proxy-key", "api-key"];
+pub(super) const CREDENTIALS: [HeaderName; 4] = [
+    header::AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-vdm-proxy-key"),
+    HeaderName::from_static("api-key"),
+];
 
 /// The middleware that has changed a request.
 pub(super) struct AppliedMiddleware {
@@ -66,11 +72,11 @@ pub(super) fn heard(reply_hooks: Option<ReplyHooks>, body: Bytes) -> Bytes {
 /// Requests with the same keys come from the same caller. Without keys, the client's address identifies it.
 fn caller_id(request: &ProxyRequest) -> CallerId {
     let mut digest = Sha256::new();
-    let shown = CREDENTIALS.iter().filter_map(|name| Some((name, request.headers.get(*name)?)));
+    let shown = CREDENTIALS.into_iter().filter_map(|name| Some((request.headers.get(&name)?, name)));
     let mut is_anonymous = true;
-    for (name, value) in shown {
+    for (value, name) in shown {
         is_anonymous = false;
-        digest.update(name);
+        digest.update(name.as_str());
         digest.update([0]);
         digest.update(value.as_bytes());
         digest.update([0]);

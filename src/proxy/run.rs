@@ -30,10 +30,10 @@ use crate::caller;
 use crate::failure::Failure;
 use crate::gateway::{Bound, Gateway};
 
-/// An upstream's answer, and the lease that it came by.
+/// An upstream's answer, and the lease that it came by. Both are large, and returned from step to step.
 pub(super) struct Served {
-    pub(super) answered: Answered,
-    pub(super) lease: Lease,
+    pub(super) answered: Box<Answered>,
+    pub(super) lease: Box<Lease>,
 }
 
 /// Why a target has not served a request.
@@ -58,8 +58,8 @@ impl Unserved {
 /// Serves a client's request. `entry` is its line in the ledger.
 pub(super) async fn run(
     gateway: Arc<Gateway>,
-    request: ProxyRequest,
-    mut entry: RequestRecorder,
+    request: Box<ProxyRequest>,
+    mut entry: Box<RequestRecorder>,
 ) -> Result<ProxyReply, FailedRun> {
     let cancellation = entry.cancellation();
     let outcome = {
@@ -109,13 +109,13 @@ pub(super) async fn serve_request(
 }
 
 /// The last step: hands the answer to the client, and to the converter if more of it will come.
-fn reply(gateway: &Gateway, served: Served, mut entry: RequestRecorder) -> ProxyReply {
+fn reply(gateway: &Gateway, served: Served, mut entry: Box<RequestRecorder>) -> ProxyReply {
     let Served { answered, mut lease } = served;
-    match answered {
+    match *answered {
         Answered::Opened { headers, opened } => {
             entry.record.status = 200;
             lease.reply_started();
-            let body = converter::start(*opened, &gateway.live_config().settings.limits, entry, lease);
+            let body = converter::start(*opened, &gateway.live_config().settings.limits, *entry, *lease);
             ProxyReply::Streaming { headers, body }
         }
         Answered::Buffered { status, headers, form, body, closing } => {
@@ -146,7 +146,10 @@ struct ProxyRun<'r> {
 impl ProxyRun<'_> {
     /// Resolves the name once, and calls its targets one after the other.
     async fn try_targets(&self, record: &mut RunRecord<'_>) -> Result<Served, Failure> {
-        let RoutedRequest { route, lease } = self.leasing.route().await?;
+        let RoutedRequest { route, lease } = match self.leasing.at_once() {
+            Some(routed) => routed,
+            None => self.leasing.route().await?,
+        };
         let mut targets = TargetQueue::new(&route, &self.request.targets);
         let mut attempts = Attempts::default();
         let mut first = Some(lease);
@@ -178,7 +181,7 @@ impl ProxyRun<'_> {
     async fn call_target(
         &self,
         target: &RunTarget<'_>,
-        lease: Lease,
+        lease: Box<Lease>,
         targets: &TargetQueue<'_>,
         attempts: &mut Attempts,
         record: &mut RunRecord<'_>,
@@ -202,7 +205,7 @@ impl ProxyRun<'_> {
                     fixups.prove(&lease);
                     return Ok(Served { answered, lease });
                 }
-                Err(failed) => failed,
+                Err(failed) => *failed,
             };
             if failed.is_sent {
                 record.call_failed(failed.outcome);
@@ -239,15 +242,20 @@ impl ProxyRun<'_> {
     }
 
     /// A lease of the same target with a key that was not tried, if the budget allows its call.
-    async fn with_another_key(&self, target: &RunTarget<'_>, lease: Lease, tried: &[KeyId]) -> Option<Lease> {
+    async fn with_another_key(
+        &self,
+        target: &RunTarget<'_>,
+        lease: Box<Lease>,
+        tried: &[KeyId],
+    ) -> Option<Box<Lease>> {
         let target = RunTarget { alternatives: lease.alternatives, ..*target };
         let earlier = Earlier { tried, held: lease.held() };
         let next = self.leasing.lease(&target, &earlier).await.ok()?;
-        (next.draw_retry() || !next.is_known_to_fail).then(|| next.after(lease))
+        (next.draw_retry() || !next.is_known_to_fail).then(|| Box::new(next.after(*lease)))
     }
 
     /// With the client's own key, if the provider requires it.
-    fn with_client_key(&self, mut lease: Lease) -> Result<Lease, Failure> {
+    fn with_client_key(&self, mut lease: Box<Lease>) -> Result<Box<Lease>, Failure> {
         if lease.provider.passthrough {
             let gateway_keys = &self.gateway.live_config().gateway_keys;
             let key = caller::own_key(&self.request.headers, gateway_keys, self.request.caller.as_ref());

@@ -82,8 +82,8 @@ pub(crate) struct FailedRun {
 }
 
 impl FailedRun {
-    pub(super) fn new(failure: Failure, entry: RequestRecorder) -> Self {
-        Self { failure, entry: Some(Box::new(entry)) }
+    pub(super) fn new(failure: Failure, entry: Box<RequestRecorder>) -> Self {
+        Self { failure, entry: Some(entry) }
     }
 
     /// The gateway panicked. The entry has recorded it.

@@ -2,28 +2,30 @@
 
 use std::sync::Arc;
 
+use actix_web::http::header::HeaderName;
+
 use super::ProxyRequest;
 use super::affinity::SESSION_ID;
 use crate::gateway::LiveConfig;
 
 /// The sub-agent of Claude Code that sends the request; the main agent sends none.
-const AGENT_ID: &str = "x-claude-code-agent-id";
+const AGENT_ID: HeaderName = HeaderName::from_static("x-claude-code-agent-id");
 /// The longest id, in bytes. Claude Code's have 36.
 const LONGEST: usize = 128;
 
 /// From Claude Code's header, else from `metadata.user_id`.
 pub(super) fn session(request: &ProxyRequest, live: &LiveConfig) -> Option<Arc<str>> {
-    match header(request, SESSION_ID) {
+    match header(request, &SESSION_ID) {
         Some(id) => checked(id, request, live),
         None => checked(&request.head.session(&request.body)?, request, live),
     }
 }
 
 pub(super) fn agent(request: &ProxyRequest, live: &LiveConfig) -> Option<Arc<str>> {
-    checked(header(request, AGENT_ID)?, request, live)
+    checked(header(request, &AGENT_ID)?, request, live)
 }
 
-fn header<'r>(request: &'r ProxyRequest, name: &str) -> Option<&'r str> {
+fn header<'r>(request: &'r ProxyRequest, name: &HeaderName) -> Option<&'r str> {
     let value = request.headers.get(name)?.to_str().ok()?.trim();
     (!value.is_empty()).then_some(value)
 }

@@ -31,8 +31,8 @@ pub(crate) enum RunProgress {
 /// latest.
 pub(crate) async fn start(
     gateway: Arc<Gateway>,
-    request: ProxyRequest,
-    entry: RequestRecorder,
+    request: Box<ProxyRequest>,
+    entry: Box<RequestRecorder>,
     patience: Duration,
 ) -> RunProgress {
     let form = request.reply_form();

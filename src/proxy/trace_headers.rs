@@ -42,7 +42,9 @@ pub(super) fn add(headers: &mut HeaderMap, request: &ProxyRequest, live: &LiveCo
         return;
     }
     let Some(span) = &request.span else {
-        if !headers.contains_key(&PARENT) {
+        let client = &request.headers;
+        let has_context = client.contains_key(&PARENT) || client.contains_key(&STATE);
+        if has_context && !headers.contains_key(&PARENT) {
             take_over(headers, &presentable(request, live), |name| {
                 name == PARENT.as_str() || name == STATE.as_str()
             });

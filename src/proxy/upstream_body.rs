@@ -50,14 +50,18 @@ impl UpstreamReply {
         let status = response.status().as_u16();
         let labelled = ContentKind::of(response.headers());
         let label = response.headers().get(header::CONTENT_TYPE).cloned();
-        let neither = no_reply(response.headers(), lease);
-        if labelled == ContentKind::Other && is_page(response.headers()) {
-            return Err(neither);
+        // Its message takes 4,900 instructions, so other replies go without.
+        let mut neither = match labelled {
+            ContentKind::Other => Some(no_reply(response.headers(), lease)),
+            ContentKind::Events | ContentKind::Json => None,
+        };
+        if let Some(page) = neither.take_if(|_| is_page(response.headers())) {
+            return Err(page);
         }
         let (body, integrity) = body(response).map_err(|error| unsupported(lease, &error))?;
         let (first, rest) = beginning(body).await;
         let content = labelled.or_rather(&first);
-        if content == ContentKind::Other {
+        if let (ContentKind::Other, Some(neither)) = (content, neither) {
             return Err(neither);
         }
         let label = label.filter(|_| content == labelled);

@@ -69,9 +69,8 @@ pub(super) fn for_call(
     for (name, value) in &provider.custom_headers {
         headers.insert(name.clone(), value.clone());
     }
-    let (name, text) = address::credential(provider, lease.key.expose(), key_form(request, provider, live));
-    let mut credential = HeaderValue::from_str(&text)
-        .map_err(|_| format!("the key of provider '{}' is unusable", provider.name))?;
+    let (name, value) = address::credential(provider, lease.key.expose(), key_form(request, provider, live));
+    let mut credential = value.map_err(|_| format!("the key of provider '{}' is unusable", provider.name))?;
     credential.set_sensitive(true);
     headers.insert(name, credential);
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -87,7 +86,7 @@ pub(super) fn for_call(
 
 /// The client's headers without those that carry a key of the gateway, whatever their names.
 pub(super) fn presentable<'r>(request: &'r ProxyRequest, live: &LiveConfig) -> Cow<'r, HeaderMap> {
-    let headers = &request.headers;
+    let headers: &HeaderMap = &request.headers;
     let is_ours = |value: &HeaderValue| live.gateway_keys.are_in(value.as_bytes(), request.caller.as_ref());
     if live.gateway_keys.is_empty() || !headers.iter().any(|(_, value)| is_ours(value)) {
         return Cow::Borrowed(headers);
@@ -203,7 +202,8 @@ pub(super) fn take_over(headers: &mut HeaderMap, client: &HeaderMap, wanted: imp
 pub(super) fn passed_back(upstream: &HeaderMap, secrets: &Secrets) -> HeaderMap {
     let known = |name: &str| PASSED_BACK_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     let passes = |name: &str| PASSED_BACK.contains(&name) || known(name);
-    let mut headers = HeaderMap::new();
+    // Room for the content type and the request ids, too; the map grows in steps of 1, 3 and 7.
+    let mut headers = HeaderMap::with_capacity(7);
     let is_fit = |value: &HeaderValue| value.len() <= LONGEST && !secrets.found_in_header(value.as_bytes());
     for (name, value) in upstream.iter().filter(|(name, value)| passes(name.as_str()) && is_fit(value)) {
         headers.append(name.clone(), value.clone());

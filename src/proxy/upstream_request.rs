@@ -21,6 +21,7 @@ use super::fixups::{Fixed, Fixups};
 use super::middleware::AppliedMiddleware;
 use super::translation::Translation;
 use super::upstream_headers::{presentable, query};
+use super::upstream_url::UpstreamUrl;
 use super::{ProxyRequest, UpstreamCall, address, affinity, cache_diagnostics};
 use crate::gateway::{Gateway, LiveConfig};
 
@@ -30,7 +31,7 @@ const SLICE: usize = 64 << 10;
 /// The request for one target, the same for all its keys. Headers are made for each call, since they carry the key.
 pub(super) struct UpstreamRequest {
     pub(super) method: Method,
-    pub(super) url: String,
+    pub(super) url: UpstreamUrl,
     pub(super) body: Pieces,
     /// The value of `anthropic-beta`, if fixups have changed it.
     pub(super) betas: Option<String>,
@@ -115,37 +116,39 @@ impl UpstreamRequest {
     fn translate(request: &ProxyRequest, lease: &Lease, live: &LiveConfig) -> Result<Self, String> {
         let provider = &lease.provider;
         if request.upstream_call == UpstreamCall::Models {
-            let url = address::models(provider);
+            let url = UpstreamUrl::Text(address::models(provider));
             return Ok(Self::new(lease, Method::GET, url, Bytes::new().into(), ReplyPath::Messages));
         }
         let mut dropped = Dropped::default();
         let (body, reply_path, url) = match (request.api, provider.api) {
             (Api::Messages, Api::Messages) => {
-                let url = address::messages(provider, request.upstream_call, query(request, live));
+                let url = UpstreamUrl::messages(provider, request.upstream_call, query(request, live));
                 (for_same_api(request, lease), ReplyPath::Messages, url)
             }
             (Api::Messages, Api::ChatCompletions) => {
                 let headers = presentable(request, live);
-                let session = headers.get(affinity::SESSION_ID).and_then(|value| value.to_str().ok());
+                let session = headers.get(&affinity::SESSION_ID).and_then(|value| value.to_str().ok());
                 let session = session.map(str::trim).filter(|session| !session.is_empty());
                 let (body, back) = for_chat(request, lease, session, &mut dropped)?;
-                let url = address::chat_completions(provider, &lease.model);
+                let url = UpstreamUrl::chat_completions(provider, &lease.model);
                 (body.into(), ReplyPath::Translated(back), url)
             }
             (Api::ChatCompletions, Api::ChatCompletions) => {
                 let (body, asked) = request.head.with_model_and_usage(&request.body, &lease.model);
-                (body, ReplyPath::Chat(asked), address::chat_completions(provider, &lease.model))
+                let url = UpstreamUrl::chat_completions(provider, &lease.model);
+                (body, ReplyPath::Chat(asked), url)
             }
             (Api::ChatCompletions, Api::Messages) => {
                 let (body, back) = for_messages(request, lease, &mut dropped)?;
-                (body.into(), ReplyPath::Translated(back), address::replies(provider))
+                let url = UpstreamUrl::messages(provider, UpstreamCall::Reply, "");
+                (body.into(), ReplyPath::Translated(back), url)
             }
         };
         let dropped = dropped.header().and_then(|names| HeaderValue::from_str(&names).ok());
         Ok(Self { dropped, ..Self::new(lease, Method::POST, url, body, reply_path) })
     }
 
-    fn new(lease: &Lease, method: Method, url: String, body: Pieces, reply_path: ReplyPath) -> Self {
+    fn new(lease: &Lease, method: Method, url: UpstreamUrl, body: Pieces, reply_path: ReplyPath) -> Self {
         let (provider, learned_rules) = (lease.provider.clone(), lease.learned_rules.clone());
         Self {
             method,

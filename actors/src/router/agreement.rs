@@ -89,6 +89,13 @@ async fn decided(router: &Addr<Router>, model: &str) -> Decision {
     Ok((format!("{}:{}", lease.provider.name, lease.model), profile))
 }
 
+/// Where a known name goes without a message to the router.
+fn at_once(registry: &Snapshot<Registry>, model: &str) -> Option<(String, Option<Arc<str>>)> {
+    let (_, lease) = route_at_once(registry, model, None, crate::provider::Size::default())?;
+    let profile = lease.profile.as_ref().map(|profile| profile.name.clone());
+    Some((format!("{}:{}", lease.provider.name, lease.model), profile))
+}
+
 /// What the explanation concludes; what it tells on the way must lead there.
 fn explained(routes: &Routes, model: &str) -> Decision {
     let (mut last, mut next) = (String::new(), vec![]);
@@ -117,6 +124,26 @@ fn explained(routes: &Routes, model: &str) -> Decision {
     ))
 }
 
+/// Requirement: a name that the router has resolved needs no message; a new name does.
+#[actix_rt::test]
+async fn a_known_name_is_routed_without_the_router() {
+    let settings = settings(vec![provider("p").build()]);
+    let (_supervisor, registry) = Supervisor::start_tree(settings);
+    assert_eq!(at_once(&registry, "p:a"), None, "the router has not resolved it");
+    let router = thread_router(&registry);
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    // The provider's actor opens the fast path when it has started.
+    let known = loop {
+        let decision = decided(&router, "p:a").await.unwrap();
+        match at_once(&registry, "p:a") {
+            Some(known) => break (known, decision),
+            None => assert!(std::time::Instant::now() < until, "the fast path stays closed"),
+        }
+    };
+    assert_eq!(known.0, known.1);
+    assert_eq!(at_once(&registry, "p:b"), None, "the router has not resolved this one");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -128,7 +155,11 @@ proptest! {
             // As `vdm explain` has them: its own tables, from the same settings.
             let routes = Routes::new(&settings, Snapshot::new(Lists::new()));
             for name in &names {
-                assert_eq!(explained(&routes, name), decided(&router, name).await, "{name}");
+                let decision = decided(&router, name).await;
+                assert_eq!(explained(&routes, name), decision, "{name}");
+                if let Some(known) = at_once(&registry, name) {
+                    assert_eq!(Ok(known), decision, "{name}");
+                }
             }
             actix_rt::System::current().stop();
         });

@@ -19,15 +19,8 @@ pub(crate) struct RecentRoutes {
 impl RecentRoutes {
     /// The same as [`Routes::resolve`].
     pub(crate) fn resolve(&mut self, routes: &Arc<Routes>, model: &str) -> Result<Arc<Route>, Unroutable> {
-        let lists = routes.lists.load();
-        let is_current =
-            self.tables.as_ref().is_some_and(|(of, by)| Arc::ptr_eq(of, routes) && Arc::ptr_eq(by, &lists));
-        if !is_current {
-            self.routes.clear();
-            self.tables = Some((routes.clone(), lists));
-        }
-        if let Some(route) = self.routes.get(model) {
-            return Ok(route.clone());
+        if let Some(route) = self.known(routes, model) {
+            return Ok(route);
         }
         let route = Arc::new(routes.resolve(model)?);
         if self.routes.len() >= MOST {
@@ -35,6 +28,18 @@ impl RecentRoutes {
         }
         self.routes.insert(model.into(), route.clone());
         Ok(route)
+    }
+
+    /// The route of a name that has been resolved with these tables; `None` if it must be resolved first.
+    pub(crate) fn known(&mut self, routes: &Arc<Routes>, model: &str) -> Option<Arc<Route>> {
+        let lists = routes.lists.load();
+        let is_current =
+            self.tables.as_ref().is_some_and(|(of, by)| Arc::ptr_eq(of, routes) && Arc::ptr_eq(by, &lists));
+        if !is_current {
+            self.routes.clear();
+            self.tables = Some((routes.clone(), lists));
+        }
+        self.routes.get(model).cloned()
     }
 }
 
@@ -62,7 +67,9 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(model(&mut recent, &old, "haiku"), "gpt-old");
         }
+        assert!(recent.known(&new, "haiku").is_none(), "it must be resolved with the new tables first");
         assert_eq!(model(&mut recent, &new, "haiku"), "gpt-new");
+        assert_eq!(&*recent.known(&new, "haiku").unwrap().model, "gpt-new");
 
         let name = "openai:haiku-2";
         assert_eq!(model(&mut recent, &new, name), "gpt-new");

@@ -3,14 +3,14 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use actix_http::body::MessageBody;
 use actix_http::error::ParseError;
 use actix_http::header::{HOST, HeaderMap, HeaderValue};
 use actix_http::{Method, Uri};
 use awc::ClientResponse;
-use awc::error::{ConnectError, SendRequestError};
+use awc::error::{ConnectError, HttpError, SendRequestError};
 use send_wrapper::SendWrapper;
 use thiserror::Error;
 
@@ -28,7 +28,7 @@ pub struct Client(SendWrapper<Rc<Clients>>);
 
 /// For an https URL awc would add TLS above our connections, and the end of a reply cannot be detected below TLS.
 /// Therefore awc gets http URLs only: one client connects without TLS, the other adds TLS below our connections.
-struct Clients {
+pub(super) struct Clients {
     plain: awc::Client,
     tls: awc::Client,
     pool: Rc<Pool>,
@@ -37,8 +37,40 @@ struct Clients {
 /// The head of a GET or POST request.
 pub struct CallHead {
     pub method: Method,
-    pub url: String,
+    pub url: CallUrl,
     pub headers: HeaderMap,
+}
+
+/// A URL as awc takes it. Cloning it is much cheaper than parsing its text: 150 instead of 4,000 instructions.
+#[derive(Clone, Debug)]
+pub struct CallUrl {
+    /// With the scheme `http`, also for TLS.
+    uri: Uri,
+    host: Option<HeaderValue>,
+    layer: Layer,
+}
+
+/// Which of the two clients connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layer {
+    Plain,
+    Tls,
+}
+
+impl CallUrl {
+    /// Parses a URL.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn parse(url: &str) -> Result<Self, SendError> {
+        let (layer, url) = match url.strip_prefix("https://") {
+            Some(rest) => (Layer::Tls, with_port(rest)),
+            None => (Layer::Plain, url.to_owned()),
+        };
+        let host = host(&url);
+        let uri = Uri::try_from(url).map_err(|error| SendRequestError::from(HttpError::from(error)))?;
+        Ok(Self { uri, host, layer })
+    }
 }
 
 /// The reason why there is no reply.
@@ -91,7 +123,16 @@ impl From<SendRequestError> for SendError {
 }
 
 impl Client {
-    pub(super) fn new(wiring: &ConnectionSettings, pool: Rc<Pool>) -> Self {
+    pub(super) fn new(clients: Rc<Clients>) -> Self {
+        Self(SendWrapper::new(clients))
+    }
+
+    /// The client without a right to keep it.
+    pub(super) fn downgrade(&self) -> Weak<Clients> {
+        Rc::downgrade(&self.0)
+    }
+
+    pub(super) fn with_pool(wiring: &ConnectionSettings, pool: Rc<Pool>) -> Self {
         let proxies = Rc::new(wiring.proxies.as_ref().clone());
         let client = |tls| {
             let connect_timeout = wiring.connect_timeout;
@@ -112,7 +153,7 @@ impl Client {
                 .finish()
         };
         let (plain, tls) = (client(None), client(Some(wiring.tls.clone())));
-        Self(SendWrapper::new(Rc::new(Clients { plain, tls, pool })))
+        Self::new(Rc::new(Clients { plain, tls, pool }))
     }
 
     /// Sends a request and waits for the final head of the reply. If the upstream has closed a reused connection since
@@ -124,16 +165,16 @@ impl Client {
     where
         B: MessageBody + 'static,
     {
-        let CallHead { method, url, mut headers } = request;
-        let (client, url) = match url.strip_prefix("https://") {
-            Some(rest) => (&self.0.tls, with_port(rest)),
-            None => (&self.0.plain, url),
+        let CallHead { method, url: CallUrl { uri, host, layer }, mut headers } = request;
+        let client = match layer {
+            Layer::Tls => &self.0.tls,
+            Layer::Plain => &self.0.plain,
         };
         // Setting it here saves the second header map that awc would create for it.
-        if let Some(host) = host(&url) {
+        if let Some(host) = host {
             headers.insert(HOST, host);
         }
-        let mut request = client.request(method, url);
+        let mut request = client.request(method, uri);
         *request.headers_mut() = headers;
         let request = request.freeze().map_err(SendRequestError::from)?;
         let sent = request.send_body(body()).await.map_err(SendError::from);
