@@ -97,6 +97,13 @@ fn parsed_once(
 mod tests {
     use super::*;
 
+    const REQUESTS: [(UpstreamCall, &str); 4] = [
+        (UpstreamCall::Reply, ""),
+        (UpstreamCall::Reply, "beta=true"),
+        (UpstreamCall::Count, ""),
+        (UpstreamCall::Count, "beta=true"),
+    ];
+
     fn provider(base_url: &str) -> Arc<ProviderSettings> {
         Arc::new(crate::demo::provider(base_url))
     }
@@ -115,13 +122,11 @@ mod tests {
             let base = format!("https://api.example:{port}/v1");
             let provider = provider(&base);
             for _ in 0..2 {
-                for call in [UpstreamCall::Reply, UpstreamCall::Count] {
-                    for query in ["", "beta=true"] {
-                        let url = UpstreamUrl::messages(&provider, call, query);
-                        assert_eq!(matches!(url, UpstreamUrl::Parsed(_)), query.is_empty());
-                        let (parsed, expected) = both(&url, &address::messages(&provider, call, query));
-                        assert_eq!(parsed, expected);
-                    }
+                for (call, query) in REQUESTS {
+                    let url = UpstreamUrl::messages(&provider, call, query);
+                    assert_eq!(matches!(url, UpstreamUrl::Parsed(_)), query.is_empty());
+                    let (parsed, expected) = both(&url, &address::messages(&provider, call, query));
+                    assert_eq!(parsed, expected);
                 }
                 let url = UpstreamUrl::chat_completions(&provider, "m");
                 let (parsed, expected) = both(&url, &format!("{base}/chat/completions"));
