@@ -115,15 +115,19 @@ pub(super) async fn read_up_to(
     if first.len() > limit {
         return Ok(None);
     }
+    // A short reply arrives in one chunk, which is not copied.
+    let Some(mut chunk) = body.next().await.transpose()? else { return Ok(Some(first)) };
     let mut read = BytesMut::from(first);
-    while let Some(chunk) = body.next().await {
-        let chunk = chunk?;
+    loop {
         if read.len() + chunk.len() > limit {
             return Ok(None);
         }
         read.extend_from_slice(&chunk);
+        match body.next().await.transpose()? {
+            Some(next) => chunk = next,
+            None => return Ok(Some(read.freeze())),
+        }
     }
-    Ok(Some(read.freeze()))
 }
 
 /// The body of an error, as much as arrives in `time` and fits into `limit`. The status is known already, so a broken body is
@@ -161,4 +165,33 @@ pub(super) fn broken_json(lease: &Lease, body: &[u8]) -> Option<CallFailure> {
         "the upstream's reply is labelled as JSON but is {what}: check its base URL {}",
         lease.provider.base_url
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunks(chunks: &[&'static str]) -> UpstreamBody {
+        let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect();
+        Box::pin(stream::iter(chunks))
+    }
+
+    /// Requirement: a reply in one chunk is not copied; one in several chunks is joined.
+    #[actix_web::test]
+    async fn only_a_reply_in_several_chunks_is_copied() {
+        let first = Bytes::from_static(b"{\"a\":");
+        let alone = read_up_to(first.clone(), chunks(&[]), 6).await.unwrap().unwrap();
+        assert_eq!((&alone[..], alone.as_ptr()), (&first[..], first.as_ptr()));
+        let joined = read_up_to(first, chunks(&["1", "", "}"]), 8).await.unwrap();
+        assert_eq!(joined.as_deref(), Some(&b"{\"a\":1}"[..]));
+    }
+
+    /// Requirement: a body with more bytes than the limit is not returned, whichever chunk exceeds it.
+    #[actix_web::test]
+    async fn a_body_beyond_the_limit_is_not_read() {
+        for parts in [&["abcd"][..], &["ab", "cd"], &["a", "b", "cd"]] {
+            let first = Bytes::from_static(parts[0].as_bytes());
+            assert_eq!(read_up_to(first, chunks(&parts[1..]), 3).await.unwrap(), None, "{parts:?}");
+        }
+    }
 }

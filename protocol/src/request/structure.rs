@@ -154,8 +154,9 @@ fn can_end(window: &[u8; BEFORE + BLOCK]) -> bool {
     let (one_before, _) = window[1..].as_chunks::<LANE>();
     let (lanes, _) = window[BEFORE..].as_chunks::<LANE>();
     let mut ends = u8x16::new([0; LANE]);
-    for ((two, one), lane) in two_before.iter().zip(one_before).zip(lanes) {
-        let unescaped = u8x16::new(*two).simd_eq(backslash) | !u8x16::new(*one).simd_eq(backslash);
+    for (number, lane) in lanes.iter().enumerate() {
+        let (two, one) = (u8x16::new(two_before[number]), u8x16::new(one_before[number]));
+        let unescaped = two.simd_eq(backslash) | !one.simd_eq(backslash);
         ends |= unescaped & u8x16::new(*lane).simd_eq(u8x16::splat(b'"'));
     }
     ends.to_bitmask() != 0

@@ -2,7 +2,7 @@
 
 use super::cursor::{CursorResult, JsonCursor, Watch};
 use super::thinking::may_be_own;
-use crate::tool_id::is_portable;
+use crate::tool_id::are_portable;
 
 /// The number of tool calls and results in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl HistoryReader {
 /// Whether the literal is a portable id without escapes. A literal with escapes is decoded later.
 fn is_portable_literal(literal: &[u8]) -> bool {
     let inner = literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default();
-    std::str::from_utf8(inner).is_ok_and(is_portable)
+    are_portable(inner)
 }
 
 fn is_key(rest: &[u8]) -> bool {
