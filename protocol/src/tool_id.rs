@@ -65,8 +65,13 @@ impl Maker {
 
 /// Whether every vendor accepts the id, apart from the limits of [`Form`].
 pub(crate) fn is_portable(id: &str) -> bool {
+    are_portable(id.as_bytes())
+}
+
+/// Whether these bytes are an id for [`is_portable`]; bytes that are not UTF-8 are none.
+pub(crate) fn are_portable(id: &[u8]) -> bool {
     (1..=LONGEST).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        && id.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 /// Returns the id for a client: the id itself if it is portable.

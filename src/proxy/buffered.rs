@@ -48,7 +48,7 @@ impl Attempt<'_> {
         };
         let body = body.map_err(|fault| CallFailure::reported(self.scrubbed(fault), &self.lease.model))?;
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
-        let closing = read_along(self.request.api, &body);
+        let closing = read_along(self.request.api, &body).unwrap_or_default();
         Ok(Answered::Buffered { status: 200, headers, form: ReplyForm::Whole, body: body.into(), closing })
     }
 
@@ -77,10 +77,14 @@ impl Attempt<'_> {
         asked: Option<UsageAsked>,
     ) -> Result<Answered, CallFailure> {
         let BufferedReply { status, mut headers, body } = received;
-        if let Some(broken) = broken_json(self.lease, &body) {
-            return Err(broken);
-        }
-        let closing = read_along(self.request.api, &body);
+        // What was parsed is complete, so it is walked once only.
+        let closing = match read_along(self.request.api, &body) {
+            Some(closing) => closing,
+            None => match broken_json(self.lease, &body) {
+                Some(broken) => return Err(broken),
+                None => ReplySummary::default(),
+            },
+        };
         if let Some(Fault { kind, message, .. }) = closing.fault {
             // An error with a status of success.
             return Err(CallFailure::reported(
@@ -174,10 +178,10 @@ impl Attempt<'_> {
     }
 }
 
-/// The summary of a whole reply that passes through.
-fn read_along(api: Api, body: &[u8]) -> ReplySummary {
+/// The summary of a whole reply that passes through; `None` if it cannot be parsed.
+fn read_along(api: Api, body: &[u8]) -> Option<ReplySummary> {
     match api {
-        Api::Messages => passthrough::summary_of_message(body),
-        Api::ChatCompletions => passthrough::summary_of_completion(body),
+        Api::Messages => passthrough::parsed_message(body),
+        Api::ChatCompletions => passthrough::parsed_completion(body),
     }
 }

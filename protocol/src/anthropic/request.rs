@@ -32,8 +32,8 @@ request_body! {
 impl<'a> MessagesRequestBody<'a> {
     /// Parses a whole body.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, RequestError> {
-        let text =
-            std::str::from_utf8(body).map_err(|_| RequestError::new("the request body is not UTF-8"))?;
+        let text = simdutf8::basic::from_utf8(body)
+            .map_err(|_| RequestError::new("the request body is not UTF-8"))?;
         serde_json::from_str(text).map_err(|error| RequestError::unreadable(&error))
     }
 }

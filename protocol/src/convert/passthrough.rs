@@ -5,6 +5,6 @@ mod chat;
 mod delivery;
 mod messages;
 
-pub use self::chat::{ChatTap, summary_of_completion};
+pub use self::chat::{ChatTap, parsed_completion, summary_of_completion};
 pub use self::delivery::{chunks_as_completion, completion_as_chunks, events_as_message, message_as_events};
-pub use self::messages::{MessagesTap, summary_of_message};
+pub use self::messages::{MessagesTap, parsed_message, summary_of_message};

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use super::structure::{Structure, places};
+use super::structure::{Blocks, places};
 use crate::json::{JsonSyntaxError, reader::scalar_length};
 
 pub(super) type CursorResult<T> = Result<T, JsonSyntaxError>;
@@ -188,7 +188,7 @@ impl<'a> JsonCursor<'a> {
     pub(super) fn container<W: Watch>(&mut self, watch: &mut W) -> CursorResult<()> {
         let text = &self.text[self.at..];
         let mut skipped = Skipped { text, open: vec![], string: None, watch };
-        for (from, marks) in Structure::blocks(text) {
+        for (from, marks) in Blocks::new(text) {
             let bits = if W::WATCHES_STRINGS { marks.brackets | marks.quotes } else { marks.brackets };
             for at in places(bits).map(|place| from + place) {
                 match skipped.pass(at) {

@@ -2,7 +2,7 @@
 
 use super::cursor::{CursorResult, JsonCursor, Watch};
 use super::thinking::may_be_own;
-use crate::tool_id::is_portable;
+use crate::tool_id::are_portable;
 
 /// The number of tool calls and results in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +58,7 @@ enum MessageKey {
     Other,
 }
 
-#[derive(Default)]
+#[derive(Default, PartialEq, Eq)]
 enum BlockKey {
     Type,
     /// A member that can hold a signature.
@@ -103,9 +103,10 @@ impl HistoryReader {
                 _ => MessageKey::Other,
             };
             // An escaped key can be `content`.
-            let is_escaped = string.contains(&b'\\');
-            self.history.own_thinking |= is_escaped;
-            self.history.odd_tool_ids |= is_escaped;
+            if self.message == MessageKey::Other && string.contains(&b'\\') {
+                self.history.own_thinking = true;
+                self.history.odd_tool_ids = true;
+            }
         } else if self.message == MessageKey::Role && string == b"\"tool\"" {
             self.history.tools.results = self.history.tools.results.saturating_add(1);
         }
@@ -121,9 +122,10 @@ impl HistoryReader {
                 _ => BlockKey::Other,
             };
             // An escaped key can be one of these.
-            let is_escaped = string.contains(&b'\\');
-            *own_thinking |= is_escaped;
-            *odd_tool_ids |= is_escaped;
+            if self.block == BlockKey::Other && string.contains(&b'\\') {
+                *own_thinking = true;
+                *odd_tool_ids = true;
+            }
             return;
         }
         match (&self.block, string) {
@@ -139,11 +141,15 @@ impl HistoryReader {
 /// Whether the literal is a portable id without escapes. A literal with escapes is decoded later.
 fn is_portable_literal(literal: &[u8]) -> bool {
     let inner = literal.get(1..literal.len().saturating_sub(1)).unwrap_or_default();
-    std::str::from_utf8(inner).is_ok_and(is_portable)
+    are_portable(inner)
 }
 
 fn is_key(rest: &[u8]) -> bool {
-    rest.trim_ascii_start().first() == Some(&b':')
+    match rest.first() {
+        Some(b':') => true,
+        Some(b',' | b'}' | b']') => false,
+        _ => rest.trim_ascii_start().first() == Some(&b':'),
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
+use vandamme_protocol::convert::passthrough::{parsed_completion, parsed_message};
 use vandamme_protocol::request::{
     RequestHead, RequestScanError, Streaming, UsageAsked, head, is_complete_json, without_own_thinking,
 };
@@ -13,6 +14,9 @@ pub(crate) fn check(body: &[u8], model: &str) {
     let body = Bytes::copy_from_slice(body);
     if serde_json::from_slice::<Value>(&body).is_ok() {
         assert!(is_complete_json(&body), "what a parser reads is whole");
+    }
+    if parsed_message(&body).is_some() || parsed_completion(&body).is_some() {
+        assert!(is_complete_json(&body), "a reply that was summed up needs no other check of its end");
     }
     let pruned = without_own_thinking(&body);
     assert_eq!(without_own_thinking(&pruned), pruned, "there is nothing to remove twice");

@@ -259,14 +259,19 @@ impl ReplyCodec for ChatTap {
     }
 }
 
-/// The summary of a whole completion, or of an error object. Members that cannot be parsed count as absent.
+/// The summary of a whole completion, or of an error object. Nothing counts if the object cannot be parsed.
 #[must_use]
 pub fn summary_of_completion(body: &[u8]) -> ReplySummary {
+    parsed_completion(body).unwrap_or_default()
+}
+
+/// The same summary; `None` if the object cannot be parsed. What can be parsed is complete JSON.
+#[must_use]
+pub fn parsed_completion(body: &[u8]) -> Option<ReplySummary> {
+    let chunk: TappedChunk = serde_json::from_slice(body).ok()?;
     let mut tap = ChatTap::new(UsageAsked::ByClient);
-    if let Ok(chunk) = serde_json::from_slice::<TappedChunk>(body) {
-        tap.note(&chunk, body);
-    }
-    tap.summary
+    tap.note(&chunk, body);
+    Some(tap.summary)
 }
 
 /// Whether a chunk may contain a member that the tap reads. Most chunks contain only `"finish_reason":null` and `"usage":null`.

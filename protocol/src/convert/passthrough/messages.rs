@@ -126,11 +126,17 @@ impl ReplyCodec for MessagesTap {
     }
 }
 
-/// The summary of a whole Messages object, or of an error object. Members that cannot be parsed count as absent.
+/// The summary of a whole Messages object, or of an error object. Nothing counts if the object cannot be parsed.
 #[must_use]
 pub fn summary_of_message(body: &[u8]) -> ReplySummary {
+    parsed_message(body).unwrap_or_default()
+}
+
+/// The same summary; `None` if the object cannot be parsed. What can be parsed is complete JSON.
+#[must_use]
+pub fn parsed_message(body: &[u8]) -> Option<ReplySummary> {
     let mut summary = ReplySummary::default();
-    let Ok(reply) = serde_json::from_slice::<TappedMessage<'_>>(body) else { return summary };
+    let reply: TappedMessage<'_> = serde_json::from_slice(body).ok()?;
     if reply.kind == "error" || reply.error.is_some() {
         summary.fault = Some(error_of(body));
     }
@@ -140,7 +146,7 @@ pub fn summary_of_message(body: &[u8]) -> ReplySummary {
     for block in reply.content.iter().flatten() {
         summary.tool_calls += u32::from(block.kind == TOOL_USE);
     }
-    summary
+    Some(summary)
 }
 
 fn start(summary: &mut ReplySummary, data: &[u8]) {
