@@ -1,6 +1,7 @@
 //! Reads the chunks that nearly all of a Chat Completions stream consists of: one choice with a piece of text or
-//! reasoning, and nothing else that has a meaning. [`Chunk::read`](super::stream::Chunk::read) takes 6,800 instructions
-//! for such a chunk, this reader 1,000, and 200 if the chunk differs from the one before in its text only.
+//! reasoning, and nothing else that has a meaning. Mostly such a chunk differs from the one before in its text only: then
+//! [`PlainDeltas::read`] takes 500 instructions, where [`Chunk::read`](super::stream::Chunk::read) takes 9,200 (without
+//! link-time optimisation).
 //!
 //! The reader knows exactly what it reads. It leaves every other chunk, and everything that may be invalid, to `Chunk`:
 //! escaped names, members that occur twice, values of another type than usual, deep nesting, numbers with an exponent.
@@ -307,12 +308,9 @@ impl<'a> PlainReader<'a> {
         if first == b'0' && digits > 1 {
             return None;
         }
-        match self.text.as_bytes().get(self.at) {
-            Some(b'.') => {
-                self.at += 1;
-                self.digits()?;
-            }
-            Some(_) | None => {}
+        if self.text.as_bytes().get(self.at) == Some(&b'.') {
+            self.at += 1;
+            self.digits()?;
         }
         // An exponent is left: nothing that may follow a value begins with it.
         Some(())

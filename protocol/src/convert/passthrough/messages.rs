@@ -184,7 +184,7 @@ fn count(summary: &mut ReplySummary, usage: &Object<WireCounts<'_>>) {
 const DELTA: &[u8] = b"event: content_block_delta\ndata: {";
 
 /// The length of the first event if it is a delta with one line of data. The tap reads nothing in it, and its beginning and
-/// its end show that: 60 instructions instead of 650.
+/// its end show that: 340 instructions instead of 1,090 (without link-time optimisation).
 fn delta_length(block: &[u8]) -> Option<usize> {
     let data = block.strip_prefix(DELTA)?;
     let end = memchr2(b'\r', b'\n', data)?;
