@@ -19,9 +19,11 @@ mod flow;
 mod guards;
 mod hooks;
 mod outcome;
+mod reading;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context as Task, Poll};
 
@@ -35,6 +37,7 @@ use vandamme_protocol::convert::ReplySummary;
 use vandamme_protocol::fault::Fault;
 
 pub use self::batch::Batch;
+use self::batch::Pieces;
 pub use self::channel::ReplyBody;
 use self::channel::{ReplySender, channel};
 use self::clock::{Clock, Due};
@@ -70,6 +73,7 @@ pub struct Opened {
 pub struct Converter {
     upstream: UpstreamBody,
     flow: Flow,
+    pieces: Pieces,
     batch: Batch,
     client: ReplySender,
     clock: Clock,
@@ -84,14 +88,6 @@ enum ConverterPhase {
     /// The client has everything; what the upstream still sends is read so that its connection can be used again.
     Lingering,
     Over,
-}
-
-/// What one poll of the upstream returned.
-#[derive(Clone, Copy, Default)]
-struct UpstreamRead {
-    bytes: usize,
-    /// An event or a comment was completed.
-    has_event: bool,
 }
 
 thread_local! {
@@ -112,6 +108,7 @@ pub fn start(opened: Opened, limits: &Limits, entry: RequestRecorder, lease: Lea
     let mut converter = Converter {
         upstream: opened.upstream,
         flow: opened.flow,
+        pieces: Pieces::default(),
         batch: opened.first,
         client,
         clock: Clock::new(limits),
@@ -129,6 +126,12 @@ pub fn start(opened: Opened, limits: &Limits, entry: RequestRecorder, lease: Lea
         converter.clock.linger();
     }
     converter.flush();
+    let burst = AssertUnwindSafe(move || {
+        converter.send_burst();
+        converter
+    });
+    // After a panic the client still gets the first event, and the error that a lost converter leaves.
+    let Ok(converter) = catch_unwind(burst) else { return body };
     let address = converter.start();
     HERE.with_borrow_mut(|(_, here)| here.insert(number, address));
     body
@@ -160,41 +163,6 @@ impl Converter {
             }
         }
         self.linger(task)
-    }
-
-    /// Takes what the upstream has ready, up to one batch.
-    fn fill(&mut self, task: &mut Task<'_>) -> Poll<()> {
-        let mut read = UpstreamRead::default();
-        while self.batch.len() < BATCH && self.phase == ConverterPhase::Streaming {
-            match self.upstream.as_mut().poll_next(task) {
-                Poll::Pending => {
-                    self.note(read);
-                    return Poll::Pending;
-                }
-                Poll::Ready(Some(Ok(chunk))) => {
-                    read.bytes += chunk.len();
-                    self.take(chunk);
-                    read.has_event |= self.flow.has_completed_an_event();
-                }
-                // Only formalities were missing.
-                Poll::Ready(Some(Err(_))) if self.may_end() => self.upstream_ended(),
-                Poll::Ready(Some(Err(error))) => {
-                    let fault = broken(&error, self.guards.request_id());
-                    self.fail(fault, Outcome::BrokenReply);
-                }
-                Poll::Ready(None) => self.upstream_ended(),
-            }
-        }
-        self.note(read);
-        Poll::Ready(())
-    }
-
-    fn note(&mut self, read: UpstreamRead) {
-        if read.has_event {
-            self.clock.event_received();
-        } else {
-            self.clock.part_received(read.bytes);
-        }
     }
 
     fn take(&mut self, chunk: Bytes) {
@@ -311,15 +279,6 @@ impl Converter {
     }
 }
 
-fn broken(error: &PayloadError, id: &str) -> Fault {
-    log::debug!(REQUEST_ID = id; "{id} an upstream's body broke: {error}");
-    if matches!(error, PayloadError::EncodingCorrupted) {
-        Fault::bad_gateway("the upstream's compressed stream is damaged or was cut")
-    } else {
-        Fault::cut()
-    }
-}
-
 impl Actor for Converter {
     type Context = Context<Self>;
 
@@ -361,3 +320,6 @@ impl ActorFuture<Converter> for Pump {
         done
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 pub(crate) mod chunk;
 pub mod error;
+pub(crate) mod plain_delta;
 pub(crate) mod request;
 pub(crate) mod stream;
 mod usage;

@@ -240,6 +240,10 @@ impl<'a> Event<'a> {
 
 /// Returns the first line without its end, and the text after its end.
 fn cut_line(bytes: &[u8]) -> (&[u8], &[u8]) {
+    // Every event ends with such a line.
+    if let [b'\n', behind @ ..] = bytes {
+        return (&[], behind);
+    }
     let Some(end) = memchr2(b'\r', b'\n', bytes) else { return (bytes, &[]) };
     let length = if bytes[end..].starts_with(b"\r\n") { 2 } else { 1 };
     (&bytes[..end], &bytes[end + length..])

@@ -1,4 +1,4 @@
-//! Client bytes that go out together.
+//! Bytes that belong together: the pieces of an upstream that are converted at once, and the client bytes that go out at once.
 
 use bytes::{Bytes, BytesMut};
 
@@ -55,5 +55,36 @@ impl Batch {
             self.joined.extend_from_slice(&single);
         }
         &mut self.joined
+    }
+}
+
+/// Pieces of an upstream's body, on their way into one block.
+#[derive(Debug, Default)]
+pub(super) struct Pieces {
+    pieces: Vec<Bytes>,
+    length: usize,
+}
+
+impl Pieces {
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
+    pub(super) fn add(&mut self, piece: Bytes) {
+        self.length += piece.len();
+        self.pieces.push(piece);
+    }
+
+    /// The pieces as one block of exactly their size; the only piece itself.
+    pub(super) fn take(&mut self) -> Bytes {
+        let length = std::mem::take(&mut self.length);
+        if let [_] = self.pieces[..] {
+            return self.pieces.pop().unwrap_or_default();
+        }
+        let mut block = BytesMut::with_capacity(length);
+        for piece in self.pieces.drain(..) {
+            block.extend_from_slice(&piece);
+        }
+        block.freeze()
     }
 }

@@ -17,6 +17,9 @@ use super::hooks::ReplyHooks;
 use crate::secret::Secrets;
 use crate::settings::Api;
 
+/// The bytes of an upstream that are converted in one piece. Converted events can be larger than the upstream's.
+const CONVERTED: usize = 4 << 10;
+
 /// When the event that ends a reply may go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Integrity {
@@ -132,7 +135,12 @@ impl Flow {
     }
 
     fn push(&mut self, block: Bytes, batch: &mut Batch) -> FlowProgress {
-        match self.codec.push(block, batch.buffer()) {
+        let out = batch.buffer();
+        if self.codec.form() == CodecForm::Converting {
+            // Growing from nothing copies a burst several times.
+            out.reserve(block.len() / 2);
+        }
+        match self.codec.push(block, out) {
             Pushed::Passed(passed) => self.pass(passed, batch),
             Pushed::Converted(CodecStep::More) => FlowProgress::More,
             Pushed::Converted(CodecStep::Fault(fault)) => FlowProgress::Faulted(fault),
@@ -140,6 +148,16 @@ impl Flow {
                 self.stage = FlowStage::Ended;
                 self.progress_behind_the_end()
             }
+        }
+    }
+
+    /// The bytes that can be taken in one piece: as many as may wait for the end of an event, so that the bound on events is
+    /// as exact as with small pieces, and few if they are converted, since they can grow by that.
+    pub fn appetite(&self) -> usize {
+        let room = self.limit.saturating_sub(self.splitter.held());
+        match self.codec.form() {
+            CodecForm::Passthrough => room,
+            CodecForm::Converting => room.min(CONVERTED),
         }
     }
 

@@ -20,6 +20,8 @@ mod compat;
 mod http1;
 #[path = "../../tests/properties/order.rs"]
 mod order;
+#[path = "../../tests/properties/plain.rs"]
+mod plain;
 #[path = "../../tests/properties/reply.rs"]
 mod reply;
 #[path = "../../tests/properties/request.rs"]

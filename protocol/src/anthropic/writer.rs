@@ -37,7 +37,6 @@ impl EventSink for BytesMut {
             MessagesEvent::Delta { index, delta } => {
                 self.put(b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":");
                 self.number(index.unwrap_or_default());
-                self.put(b",\"delta\":{\"type\":");
                 block_delta(delta, self);
                 self.put(b"}}\n\n");
             }
@@ -61,23 +60,32 @@ impl EventSink for BytesMut {
     }
 }
 
-/// The value of `type`, and the members behind it.
+/// The member `delta`, without its closing bracket.
 fn block_delta(delta: BlockDelta<'_>, out: &mut impl Write) {
     let (start, inner) = match delta {
-        BlockDelta::Text(inner) => (&b"\"text_delta\",\"text\":"[..], inner),
-        BlockDelta::Thinking(inner) => (&b"\"thinking_delta\",\"thinking\":"[..], inner),
-        BlockDelta::Signature(inner) => (&b"\"signature_delta\",\"signature\":"[..], inner),
-        BlockDelta::Arguments(inner) => (&b"\"input_json_delta\",\"partial_json\":"[..], inner),
-        BlockDelta::Summary(inner) => (&b"\"compaction_delta\",\"content\":"[..], inner),
+        BlockDelta::Text(inner) => (&b",\"delta\":{\"type\":\"text_delta\",\"text\":\""[..], inner),
+        BlockDelta::Thinking(inner) => {
+            (&b",\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\""[..], inner)
+        }
+        BlockDelta::Signature(inner) => {
+            (&b",\"delta\":{\"type\":\"signature_delta\",\"signature\":\""[..], inner)
+        }
+        BlockDelta::Arguments(inner) => {
+            (&b",\"delta\":{\"type\":\"input_json_delta\",\"partial_json\":\""[..], inner)
+        }
+        BlockDelta::Summary(inner) => {
+            (&b",\"delta\":{\"type\":\"compaction_delta\",\"content\":\""[..], inner)
+        }
         BlockDelta::Citation(source) => {
-            out.put(b"\"citations_delta\",\"citation\":");
+            out.put(b",\"delta\":{\"type\":\"citations_delta\",\"citation\":");
             citation(source, out);
             return;
         }
-        BlockDelta::Other => (&b"\"text_delta\",\"text\":"[..], ""),
+        BlockDelta::Other => (&b",\"delta\":{\"type\":\"text_delta\",\"text\":\""[..], ""),
     };
     out.put(start);
-    out.quoted(inner);
+    out.raw(inner);
+    out.put(b"\"");
 }
 
 fn message_head(id: &str, model: &str, out: &mut impl Write) {

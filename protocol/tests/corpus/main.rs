@@ -24,6 +24,8 @@ mod grammar;
 mod http1;
 #[path = "../properties/order.rs"]
 mod order;
+#[path = "../properties/plain.rs"]
+mod plain;
 #[path = "../properties/reply.rs"]
 mod reply;
 #[path = "../properties/request.rs"]

@@ -2,17 +2,18 @@
 
 use vandamme_protocol::convert::upstream::chat::{Dialect, PLAIN};
 
-use crate::{calls, chat, coding, compat, error, framing, http1, reply, request, scan, schema};
+use crate::{calls, chat, coding, compat, error, framing, http1, plain, reply, request, scan, schema};
 
 /// Checks any bytes, and panics if a property is violated.
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its check.
-pub(crate) const TARGETS: [(&str, Check); 11] = [
+pub(crate) const TARGETS: [(&str, Check); 12] = [
     ("framing", in_chunks),
     ("scan", looked_at),
     ("request", translated),
     ("reply", answered),
+    ("plain", plain::check),
     ("calls", calls::check),
     ("error", failed),
     ("chat", in_front_of_messages),

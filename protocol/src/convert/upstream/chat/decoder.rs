@@ -3,11 +3,14 @@
 //! At most one content block is open. Text and reasoning are sent as they arrive, and so are the arguments of the current tool
 //! call. Content that arrives during that call is held until the arguments are a complete object, or until the reply ends.
 
+mod blocks;
 mod choices;
 mod cutting;
+mod plain;
 mod prose;
 mod searching;
 
+use blocks::SentBlocks;
 use cutting::Behind;
 
 use super::{
@@ -15,16 +18,18 @@ use super::{
     calls::{CallFragment, PartialCalls},
     cut::Cut,
     finish::Finish,
-    halves::Halves,
     search::Search,
     thinking::{Prose, ReasoningDetails, Tags},
 };
 use crate::{
-    anthropic::event::{BlockDelta, ContentBlockStart, EventSink, MessagesEvent, ReplyEnding, ReportedUsage},
+    anthropic::event::{ContentBlockStart, EventSink, MessagesEvent, ReplyEnding, ReportedUsage},
     convert::{CodecStep, ReplyDecoder, ReplySummary},
     fault::Fault,
     gemini, json,
-    openai::stream::{Chunk, ReplyMessage},
+    openai::{
+        plain_delta::PlainDeltas,
+        stream::{Chunk, ReplyMessage},
+    },
     reported::Reported,
     vocabulary::{StopReason, Usage},
 };
@@ -33,6 +38,7 @@ use crate::{
 pub struct ChatDecoder {
     context: ChatReplyContext,
     seed: u128,
+    plain: PlainDeltas,
     blocks: SentBlocks,
     calls: PartialCalls,
     /// Prose that arrived while a tool call was open.
@@ -59,35 +65,6 @@ pub struct ChatDecoder {
     broken: Option<Fault>,
 }
 
-/// The content blocks that were sent.
-#[derive(Default)]
-struct SentBlocks {
-    /// The index of the open block, or of the next one.
-    index: u64,
-    open: Option<Prose>,
-    halves: Halves,
-}
-
-impl SentBlocks {
-    fn prose<S: EventSink>(&self, prose: Prose, inner: &str, sink: &mut S) {
-        let delta = match prose {
-            Prose::Text => BlockDelta::Text(inner),
-            Prose::Thinking => BlockDelta::Thinking(inner),
-        };
-        self.delta(delta, inner, sink);
-    }
-
-    fn arguments<S: EventSink>(&self, inner: &str, sink: &mut S) {
-        self.delta(BlockDelta::Arguments(inner), inner, sink);
-    }
-
-    fn delta<S: EventSink>(&self, delta: BlockDelta<'_>, inner: &str, sink: &mut S) {
-        if !inner.is_empty() {
-            sink.emit(MessagesEvent::Delta { index: Some(self.index), delta });
-        }
-    }
-}
-
 impl ReplyDecoder for ChatDecoder {
     fn push(&mut self, data: &[u8], events: &mut impl EventSink) -> CodecStep {
         let data = data.trim_ascii();
@@ -97,6 +74,9 @@ impl ReplyDecoder for ChatDecoder {
         }
         if data.is_empty() {
             return CodecStep::More;
+        }
+        if let Some(step) = self.plain_chunk(data, events) {
+            return step;
         }
         match Chunk::read(data) {
             Ok(Some(chunk)) => self.chunk(data, &chunk, events),
@@ -165,6 +145,7 @@ impl ChatDecoder {
         Self {
             context,
             seed,
+            plain: PlainDeltas::default(),
             blocks: SentBlocks::default(),
             calls: PartialCalls::default(),
             held: Vec::new(),

@@ -34,6 +34,11 @@ impl Finish {
         }
     }
 
+    /// Notes a piece of the first choice that does not end it.
+    pub(super) fn begin(&mut self) {
+        self.begun |= 1;
+    }
+
     /// Records that the gateway cut the reply at this sequence (inner text).
     pub(super) fn cut(&mut self, sequence: String) {
         self.stop_sequence = Some(sequence);
