@@ -71,16 +71,21 @@ pub(super) enum Cell<'r> {
     CacheLoss(Option<&'r CacheLoss>),
 }
 
-/// One call as it is stored: the fields of [`StoredCall`](super::StoredCall).
+/// One call as it is stored: the fields of [`StoredCall`](super::StoredCall) without its times.
 #[derive(Serialize)]
 struct CallCell<'r> {
     provider: &'r str,
-    model: String,
+    model: &'r str,
     key: Option<String>,
     status: Option<u16>,
     outcome: Option<&'r str>,
-    started_ms: u64,
-    elapsed_ms: u64,
+}
+
+/// The text of a call without its times. Most calls differ from the call before only in them.
+#[derive(Default)]
+struct CallText {
+    call: Option<CallRecord>,
+    text: String,
 }
 
 /// Redacts texts, most of which are the one before: the model of a call is that of the call before.
@@ -88,11 +93,12 @@ pub(super) struct Redactor<'r> {
     redact: &'r Redact,
     text: String,
     redacted: String,
+    call: CallText,
 }
 
 impl<'r> Redactor<'r> {
     pub(super) fn new(redact: &'r Redact) -> Self {
-        Self { redact, text: String::new(), redacted: String::new() }
+        Self { redact, text: String::new(), redacted: String::new(), call: CallText::default() }
     }
 
     fn redacted(&mut self, text: &str) -> &str {
@@ -104,6 +110,34 @@ impl<'r> Redactor<'r> {
             self.redacted = (self.redact)(self.text.clone());
         }
         &self.redacted
+    }
+
+    /// A JSON array.
+    fn calls(&mut self, calls: &[CallRecord]) -> serde_json::Result<String> {
+        let mut text = "[".to_owned();
+        for call in calls {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            if !self.call.is_of(call) {
+                let cell = CallCell {
+                    provider: &call.provider,
+                    model: self.redacted(&call.model),
+                    key: call.key.map(|key| key.to_string()),
+                    status: call.status,
+                    outcome: call.outcome,
+                };
+                let mut text = serde_json::to_string(&cell)?;
+                // The object continues with the times.
+                text.pop();
+                self.call = CallText { call: Some(call.clone()), text };
+            }
+            let (started, elapsed) = (millis(call.started), millis(call.elapsed));
+            text.push_str(&self.call.text);
+            text.push_str(&format!(",\"started_ms\":{started},\"elapsed_ms\":{elapsed}}}"));
+        }
+        text.push(']');
+        Ok(text)
     }
 }
 
@@ -121,10 +155,7 @@ impl Cell<'_> {
             Self::Text(text) => return statement.raw_bind_parameter(at, text),
             Self::Foreign(text) => return statement.raw_bind_parameter(at, redactor.redacted(text)),
             Self::Key(key) => key.map_or(Cow::Borrowed(""), |key| Cow::Owned(key.to_string())),
-            Self::Calls(calls) => {
-                let calls: Vec<_> = calls.iter().map(|call| CallCell::new(call, redactor)).collect();
-                json(serde_json::to_string(&calls))
-            }
+            Self::Calls(calls) => json(redactor.calls(calls)),
             Self::FailedTargets(targets) => {
                 let targets: Vec<_> =
                     targets.iter().map(|target| redactor.redacted(target).to_owned()).collect();
@@ -137,17 +168,14 @@ impl Cell<'_> {
     }
 }
 
-impl<'r> CallCell<'r> {
-    fn new(call: &'r CallRecord, redactor: &mut Redactor<'_>) -> Self {
-        Self {
-            provider: &call.provider,
-            model: redactor.redacted(&call.model).to_owned(),
-            key: call.key.map(|key| key.to_string()),
-            status: call.status,
-            outcome: call.outcome,
-            started_ms: millis(call.started),
-            elapsed_ms: millis(call.elapsed),
-        }
+impl CallText {
+    fn is_of(&self, call: &CallRecord) -> bool {
+        self.call.as_ref().is_some_and(|before| {
+            let &CallRecord { ref provider, ref model, key, status, outcome, started: _, elapsed: _ } =
+                before;
+            (provider, model, key, status, outcome)
+                == (&call.provider, &call.model, call.key, call.status, call.outcome)
+        })
     }
 }
 

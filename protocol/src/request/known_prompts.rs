@@ -1,6 +1,6 @@
 //! Computes the hashes of a prompt from those of the conversation's last request: a conversation sends all of its messages again with
-//! each request. What is the same, byte by byte, is only compared by a checksum (measured on 100 KB: 25,000 instructions instead of
-//! 620,000).
+//! each request. What is the same, byte by byte, is only compared by a checksum (measured on 100 KB: 49,000 instructions instead of
+//! 618,000).
 
 use std::hash::{BuildHasher as _, RandomState};
 
