@@ -13,13 +13,13 @@ use crate::ledger::FinishedRequest;
 /// The most requests that wait with their details. Beyond that, their sums wait instead.
 pub(super) const WAITING: usize = 4_096;
 /// The most requests of one transaction.
-const BATCH: usize = 1_000;
+pub(super) const BATCH: usize = 1_000;
 /// The time in which requests collect before they are written.
 const DELAY: Duration = Duration::from_millis(50);
 /// The same while so many requests arrive within [`DELAY`] (more than 300 a second). A transaction costs as much as thirty of
 /// its rows, and the more rows share it, the fewer pages are written twice.
-const BUSY_DELAY: Duration = Duration::from_millis(250);
-const BUSY: usize = 16;
+pub(super) const BUSY_DELAY: Duration = Duration::from_millis(250);
+pub(super) const BUSY: usize = 16;
 
 /// Finished requests that are not yet written.
 #[derive(Debug)]

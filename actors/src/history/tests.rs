@@ -11,6 +11,7 @@ use vandamme_protocol::request::ToolHistory;
 use vandamme_protocol::vocabulary::Usage;
 
 use super::prune::{self, Counts};
+use super::queue::{self, Next, Queue};
 use super::schema::{self, HOUR, MIGRATIONS};
 use super::write::{Batch, Merged, Statements};
 use super::{
@@ -593,4 +594,22 @@ async fn a_question_whose_asker_leaves_is_interrupted() {
     assert!(asked.is_err(), "it does not end by itself");
     let next = actix_rt::time::timeout(Duration::from_secs(20), reader.ask(|_| Ok(5))).await;
     assert_eq!(next.unwrap(), Ok(5));
+}
+
+/// Requirement: requests collect for longer only while many arrive, so that a lone one is soon in the history.
+#[test]
+fn many_requests_collect_for_longer_than_a_few() {
+    let queue = Queue::default();
+    queue.open();
+    let wait = |requests: usize| {
+        let began = Instant::now();
+        (0..requests).for_each(|id| queue.add(&Arc::new(finished(id as u64, 5))));
+        let Next::Write(batch) = queue.next(Duration::ZERO) else { panic!("requests wait") };
+        assert_eq!(batch.requests.len(), requests);
+        began.elapsed()
+    };
+    assert!(wait(queue::BUSY) >= queue::BUSY_DELAY);
+    // On a busy machine, some waits are longer.
+    let is_short = |requests| (0..20).any(|_| wait(requests) < queue::BUSY_DELAY);
+    assert!(is_short(1) && is_short(queue::BUSY - 1) && is_short(queue::BATCH));
 }
