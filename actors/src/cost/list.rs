@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Price;
-use super::table::valid;
+use super::price::valid;
 use crate::clock::Millis;
 
 /// The prices that a vendor has published.

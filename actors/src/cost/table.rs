@@ -6,6 +6,7 @@ use std::sync::Arc;
 use vandamme_protocol::vocabulary::Usage;
 use vandamme_protocol::wildcard;
 
+use super::price::valid;
 use super::{Cost, Price, PriceList};
 use crate::clock::Millis;
 
@@ -122,11 +123,6 @@ impl ModelPrices {
             Some(_) | None => computed,
         }
     }
-}
-
-/// The latest price that is valid at this time.
-pub(super) fn valid(prices: &[Price], at: Millis) -> Option<&Price> {
-    prices.iter().rev().find(|price| price.from.is_none_or(|from| from <= at))
 }
 
 #[cfg(test)]

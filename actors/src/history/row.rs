@@ -9,7 +9,6 @@ use serde::Serialize;
 use super::group::{STREAM, WHOLE};
 use super::numbers::{micros, to_sql};
 use super::stored::{StoredCacheLoss, api_name, end_name};
-use super::write::Redact;
 use crate::clock::millis;
 use crate::ledger::{CacheLoss, CallRecord, FinishedRequest, RequestEnd};
 use crate::secret::KeyId;
@@ -55,6 +54,9 @@ pub(super) const DETAILS: [&str; 37] = [
     "elapsed_us",
     "cache_loss",
 ];
+
+/// How texts from outside are changed before they are stored.
+pub(super) type Redact = dyn Fn(String) -> String + Send;
 
 /// A value of a row, before it is redacted. Equal values are stored as equal values.
 #[derive(Clone, Copy, PartialEq)]

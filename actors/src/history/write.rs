@@ -12,7 +12,7 @@ use super::columns::{self, SUMS};
 use super::group::{COLUMNS, Group};
 use super::numbers::{floor, number, to_sql};
 use super::query::UsageSums;
-use super::row::{Cell, DETAILS, Redactor, cells};
+use super::row::{Cell, DETAILS, Redact, Redactor, cells};
 use super::schema::{HOUR, MINUTE};
 use super::totals;
 use crate::clock::Millis;
@@ -36,9 +36,6 @@ pub(super) struct Merged {
     /// How many requests the sums are over.
     pub(super) requests: u64,
 }
-
-/// How texts from outside are changed before they are stored.
-pub(super) type Redact = dyn Fn(String) -> String + Send;
 
 impl Merged {
     pub(super) fn add(&mut self, finished: &FinishedRequest) {

@@ -11,10 +11,11 @@ use rusqlite::Connection;
 
 use super::prune::{self, Counts, Retention};
 use super::queue::{Next, Queue};
+use super::row::Redact;
 use super::schema::{self, OpenError};
 use super::state::{HistoryState, Source};
 use super::totals;
-use super::write::{self, Batch, Redact, Statements};
+use super::write::{self, Batch, Statements};
 use crate::clock;
 
 /// Between two looks at the size and the age of the history.
