@@ -31,6 +31,7 @@ mod upstream_headers;
 mod upstream_request;
 mod upstream_url;
 
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -43,7 +44,7 @@ use vandamme_actors::ledger::RequestSummary;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::routing::Route;
 use vandamme_actors::settings::{Api, Metrics};
-use vandamme_protocol::request::{PromptPrefix, RequestHead, Streaming};
+use vandamme_protocol::request::{ConversationName, KnownPrompts, PromptPrefix, RequestHead, Streaming};
 use vandamme_protocol::trace_context::RequestSpan;
 
 use crate::caller::Caller;
@@ -101,6 +102,7 @@ impl ProxyRequest {
     /// The request as the ledger records it.
     pub(crate) fn summary(&self, live: &LiveConfig) -> RequestSummary {
         let session = session::session(self, live);
+        let agent = session::agent(self, live);
         let keeps_metrics = live.settings.request_metrics == Metrics::Kept;
         RequestSummary {
             model: (*self.head.model).into(),
@@ -110,15 +112,24 @@ impl ProxyRequest {
             size: self.body.len(),
             client: self.caller.as_ref().and_then(|caller| caller.name.clone()),
             api: Some(self.api),
-            agent: session::agent(self, live),
             prefix: session
-                .as_ref()
+                .as_deref()
                 .filter(|_| keeps_metrics)
-                .and_then(|_| PromptPrefix::read(&self.body))
+                .and_then(|session| self.prompt_prefix(session, agent.as_deref()))
                 .map(Arc::new),
+            agent,
             session,
             span: self.span.clone(),
         }
+    }
+
+    fn prompt_prefix(&self, session: &str, agent: Option<&str>) -> Option<PromptPrefix> {
+        thread_local! {
+            /// What a thread knows serves its own connections; another thread reads a prompt once more.
+            static KNOWN: RefCell<KnownPrompts> = RefCell::default();
+        }
+        let name = ConversationName { session, agent, model: &self.head.model };
+        KNOWN.with_borrow_mut(|known| known.read(name, &self.head, &self.body))
     }
 
     /// The form in which the client gets its reply, whatever form the upstream's has.

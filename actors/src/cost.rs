@@ -2,15 +2,17 @@
 //!
 //! [`PriceTable`] finds the price of a model at a provider, and [`Price`] computes the cost of a request's tokens.
 
+mod known;
 mod list;
 mod price;
 mod table;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::known::KnownPrices;
 pub use self::list::PriceList;
 pub use self::price::{LongContext, PeakHours, Price, Rates};
-pub use self::table::{KnownPrice, OwnPrices, PriceOrigin, PriceTable, ProviderPrices};
+pub use self::table::{KnownPrice, ModelPrices, OwnPrices, PriceOrigin, PriceTable, ProviderPrices};
 
 /// The cost of one request, or a sum of costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +22,17 @@ pub struct Cost {
     /// What the same tokens would have cost more without a prompt cache; negative if writing to the cache cost more than reading
     /// from it saved.
     pub saved_micro_dollars: i64,
+}
+
+impl Cost {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            micro_dollars: self.micro_dollars.saturating_add(other.micro_dollars),
+            saved_micro_dollars: self.saved_micro_dollars.saturating_add(other.saved_micro_dollars),
+        }
+    }
 }
 
 /// As in `$1.234567`; without the zeros that end the fraction beyond two digits.

@@ -7,10 +7,16 @@ pub const ERROR: usize = 8 << 10;
 
 /// The first `most` characters of a text, on one line.
 pub fn one_line(text: &str, most: usize) -> String {
-    if text.len() <= most && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+    if text.len() <= most && is_printable(text) {
         return text.to_owned();
     }
     text.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Whether a text has only printable characters of ASCII.
+pub(crate) fn is_printable(text: &str) -> bool {
+    // Without an early exit, the loop is vectorised.
+    text.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'))
 }
 
 /// The text if it has at most `most` bytes; otherwise as much of it as fits, followed by a mark.

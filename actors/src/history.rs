@@ -13,6 +13,7 @@ mod prune;
 mod query;
 mod queue;
 mod reader;
+mod row;
 mod schema;
 mod state;
 mod stored;

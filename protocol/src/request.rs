@@ -12,9 +12,11 @@ use cursor::{CursorResult, JsonCursor, decoded};
 
 mod cursor;
 mod diagnostics;
+mod known_prompts;
 mod pieces;
 mod placed;
 mod prefix;
+mod prompt_spans;
 mod pruned;
 mod replay;
 mod schemas;
@@ -27,9 +29,11 @@ mod trimmed;
 mod usage;
 
 pub use diagnostics::with_diagnostics;
+pub use known_prompts::{ConversationName, KnownPrompts};
 pub use pieces::Pieces;
 pub(crate) use placed::placed;
 pub use prefix::{PrefixChange, PromptPrefix};
+use prompt_spans::FoundSpans;
 pub use replay::Filler;
 pub(crate) use replay::with_reasoning;
 pub(crate) use schemas::with_tool_schemas;
@@ -62,6 +66,8 @@ pub struct RequestHead<'a> {
     /// The token limit, if the client sets one: the last top-level `max_tokens`, `max_completion_tokens` or
     /// `max_output_tokens`.
     pub max_tokens: Option<u64>,
+    /// The parts of the prompt.
+    prompt: FoundSpans,
     /// The offset of the object's closing brace.
     end: usize,
 }
@@ -141,6 +147,7 @@ pub fn head(body: &[u8]) -> Result<RequestHead<'_>, RequestScanError> {
         stream_options: found.stream_options,
         metadata: found.metadata,
         max_tokens: found.max_tokens.and_then(|span| std::str::from_utf8(&body[span]).ok()?.parse().ok()),
+        prompt: found.prompt,
         end: found.end,
     })
 }
@@ -160,6 +167,7 @@ impl RequestHead<'static> {
             stream_options: None,
             metadata: None,
             max_tokens: None,
+            prompt: FoundSpans::default(),
             end: 0,
         }
     }
@@ -248,6 +256,7 @@ struct Scan {
     metadata: Option<Range<usize>>,
     max_tokens: Option<Range<usize>>,
     history: RequestHistory,
+    prompt: FoundSpans,
     end: usize,
 }
 
@@ -268,10 +277,13 @@ fn scan(body: &[u8]) -> Result<Scan, RequestScanError> {
 impl Scan {
     fn member(&mut self, key: &str, cursor: &mut JsonCursor<'_>) -> CursorResult<()> {
         if key == "messages" {
+            let start = cursor.at();
             self.history = RequestHistory::scan(cursor)?;
+            self.prompt.note(key, &(start..cursor.at()));
             return Ok(());
         }
         let value = cursor.value()?;
+        self.prompt.note(key, &value);
         match key {
             "model" => self.earlier.extend(self.model.replace(value)),
             "stream" => self.stream = Some(value),

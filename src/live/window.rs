@@ -61,8 +61,7 @@ impl Window {
         if self.latest.back().is_some_and(|last| start + MINUTE < last.start) {
             self.latest.retain(|interval| interval.start <= start);
         }
-        let sums = UsageSums::of(finished);
-        self.add_sums(start, finished.record.provider.as_ref(), &sums);
+        self.add_to(start, finished.record.provider.as_ref(), |sums| sums.count(finished));
     }
 
     /// Adds sums of an earlier process, grouped by provider. The window must be empty.
@@ -71,11 +70,11 @@ impl Window {
         rows.sort_by_key(|row| row.start);
         for row in rows {
             let provider = row.group.first().filter(|name| !name.is_empty());
-            self.add_sums(row.start - row.start % SLOT, provider, &row.sums);
+            self.add_to(row.start - row.start % SLOT, provider, |sums| sums.merge(&row.sums));
         }
     }
 
-    fn add_sums(&mut self, start: Millis, provider: Option<&Arc<str>>, sums: &UsageSums) {
+    fn add_to(&mut self, start: Millis, provider: Option<&Arc<str>>, add: impl FnOnce(&mut UsageSums)) {
         // Almost always the last one.
         let place = match self.latest.iter().rposition(|interval| interval.start <= start) {
             Some(place) if self.latest[place].start == start => place,
@@ -85,7 +84,7 @@ impl Window {
                 place
             }
         };
-        self.latest[place].sums_of(provider).merge(sums);
+        add(self.latest[place].sums_of(provider));
         while self.latest.len() > LATEST {
             self.close_minute();
         }
@@ -234,7 +233,7 @@ mod tests {
         assert!((LATEST - 5..=LATEST).contains(&window.latest.len()));
         let oldest = window.minutes.front().map(|minute| minute.start);
         let one = UsageSums::of(&finished(0, "a", RequestEnd::Succeeded));
-        (0..6).for_each(|slot| window.add_sums(slot * SLOT, None, &one));
+        (0..6).for_each(|slot| window.add_to(slot * SLOT, None, |sums| sums.merge(&one)));
         assert_eq!((window.minutes.len(), window.latest.len() <= LATEST), (MINUTES, true));
         assert_eq!(window.minutes.front().map(|minute| minute.start), oldest);
     }

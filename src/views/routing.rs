@@ -100,10 +100,11 @@ pub(crate) fn explain(gateway: &Gateway, name: &str) -> Destination {
 
 /// What so many input tokens cost there, in millionths of a dollar; `None` if the price is not known.
 pub(crate) fn input_cost(gateway: &Gateway, destination: &Destination, tokens: u64) -> Option<u64> {
-    let target = (destination.provider.as_deref()?, destination.model.as_deref()?);
+    let (provider, model) = (destination.provider.as_deref()?, destination.model.as_deref()?);
     let usage = Usage { input: tokens.min(MOST_TOKENS), ..Usage::default() };
     let prices = &gateway.live_config().settings.prices;
-    prices.cost(target, (&usage, None), clock::wall()).map(|cost| cost.micro_dollars)
+    let cost = prices.of_model(provider, model).cost(&usage, None, clock::wall());
+    cost.map(|cost| cost.micro_dollars)
 }
 
 pub(crate) fn read(gateway: &Gateway) -> RoutingReport {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Price;
+use super::price::valid;
 use crate::clock::Millis;
 
 /// The prices that a vendor has published.
@@ -24,13 +25,17 @@ pub struct PriceList {
 impl PriceList {
     /// The price of a model at a time, by any spelling of its id.
     pub(super) fn price(&self, model: &str, at: Millis) -> Option<&Price> {
+        valid(self.prices(model)?, at)
+    }
+
+    /// All prices of a model, by any spelling of its id, in the order in which they become valid.
+    pub(super) fn prices(&self, model: &str) -> Option<&[Price]> {
         let lower = model.to_ascii_lowercase();
         let bare = self.prefixes.iter().find_map(|prefix| lower.strip_prefix(&**prefix)).unwrap_or(&lower);
-        let prices = spellings(bare).find_map(|id| {
+        spellings(bare).find_map(|id| {
             // Some providers write `4.5` where others write `4-5`.
-            self.models.get(id).or_else(|| self.models.get(&id.replace('.', "-")))
-        })?;
-        prices.iter().rev().find(|price| price.from.is_none_or(|from| from <= at))
+            self.models.get(id).or_else(|| self.models.get(&id.replace('.', "-"))).map(|prices| &**prices)
+        })
     }
 }
 

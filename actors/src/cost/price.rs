@@ -94,6 +94,11 @@ impl PeakHours {
     }
 }
 
+/// The latest price that is valid at this time.
+pub(super) fn valid(prices: &[Price], at: Millis) -> Option<&Price> {
+    prices.iter().rev().find(|price| price.from.is_none_or(|from| from <= at))
+}
+
 /// Tokens times rates, exact unless it exceeds all bounds.
 fn sum<const N: usize>(parts: [(u64, u64); N]) -> u128 {
     let exact = |(tokens, rate)| u128::from(tokens).saturating_mul(u128::from(rate));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use vandamme_protocol::vocabulary::Usage;
 use vandamme_protocol::wildcard;
 
+use super::price::valid;
 use super::{Cost, Price, PriceList};
 use crate::clock::Millis;
 
@@ -81,19 +82,42 @@ impl PriceTable {
         })
     }
 
+    /// All prices that can apply to a model at a provider.
+    pub fn of_model(&self, provider: &str, model: &str) -> ModelPrices {
+        let of_provider = self.providers.get(provider);
+        let owned = |known: KnownPrice<'_>| known.price.clone();
+        let lists = of_provider.map_or(&[][..], |prices| &prices.lists);
+        ModelPrices {
+            own: of_provider.and_then(|prices| prices.own.price(model)).map(owned),
+            everywhere: self.everywhere.price(model).map(owned),
+            published: lists.iter().filter_map(|list| list.prices(model)).map(<[Price]>::to_vec).collect(),
+        }
+    }
+}
+
+/// The prices that can apply to one model at one provider, in the order of [`PriceTable::price`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelPrices {
+    /// The user's for this provider.
+    own: Option<Price>,
+    /// The user's for every provider.
+    everywhere: Option<Price>,
+    /// Of each published list, in the order in which they become valid.
+    published: Vec<Vec<Price>>,
+}
+
+impl ModelPrices {
+    fn price(&self, at: Millis) -> Option<&Price> {
+        let published = || self.published.iter().find_map(|prices| valid(prices, at));
+        self.own.as_ref().or(self.everywhere.as_ref()).or_else(published)
+    }
+
     /// The cost of a request that ended at this time; `None` if the price is not known. A cost that the upstream has `reported` is
     /// used unless the user has set a price for this provider.
-    pub fn cost(
-        &self,
-        (provider, model): (&str, &str),
-        (usage, reported): (&Usage, Option<u64>),
-        at: Millis,
-    ) -> Option<Cost> {
-        let own = self.providers.get(provider).and_then(|prices| prices.own.price(model));
-        let known = own.or_else(|| self.price(provider, model, at));
-        let computed = known.map(|known| known.price.cost(usage, at));
+    pub fn cost(&self, usage: &Usage, reported: Option<u64>, at: Millis) -> Option<Cost> {
+        let computed = self.price(at).map(|price| price.cost(usage, at));
         match reported {
-            Some(micro_dollars) if own.is_none() => {
+            Some(micro_dollars) if self.own.is_none() => {
                 Some(Cost { micro_dollars, ..computed.unwrap_or_default() })
             }
             Some(_) | None => computed,
@@ -138,6 +162,26 @@ mod tests {
         assert_eq!(table.price("q", "local-x", 0).unwrap().origin, PriceOrigin::Own("local-*"));
     }
 
+    /// Requirement: a cost is computed with the price that is shown.
+    #[test]
+    fn the_prices_of_a_model_are_the_ones_of_the_table() {
+        let mut table = table();
+        let later = Price { from: Some(100), ..price(7) };
+        let models =
+            BTreeMap::from([("n".to_owned(), vec![later.clone()]), ("o".to_owned(), vec![price(3), later])]);
+        if let Some(prices) = table.providers.get_mut("q") {
+            prices.lists.insert(0, Arc::new(PriceList { models, ..PriceList::default() }));
+        }
+        for provider in ["p", "q", "other"] {
+            for model in ["m", "M", "n", "o", "local-x", "unknown"] {
+                for at in [0, 99, 100] {
+                    let shown = table.price(provider, model, at).map(|known| known.price);
+                    assert_eq!(table.of_model(provider, model).price(at), shown, "{provider} {model} {at}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn the_most_specific_pattern_applies() {
         let own = own(&[("*", 1), ("gpt-*", 2), ("gpt-5*", 3), ("gpt-5-mini", 4)]);
@@ -149,15 +193,16 @@ mod tests {
     #[test]
     fn free_is_not_unpriced() {
         let usage = Usage { input: 5, ..Usage::default() };
-        assert_eq!(table().cost(("q", "local-x"), (&usage, None), 0), Some(Cost::default()));
-        assert_eq!(table().cost(("q", "unknown"), (&usage, None), 0), None);
+        let cost = |model| table().of_model("q", model).cost(&usage, None, 0);
+        assert_eq!(cost("local-x"), Some(Cost::default()));
+        assert_eq!(cost("unknown"), None);
     }
 
     #[test]
     fn the_upstreams_own_account_precedes_all_but_the_users_price_for_the_provider() {
         let usage = Usage { input: 1_000_000, ..Usage::default() };
         let cost = |provider, model| {
-            table().cost((provider, model), (&usage, Some(77)), 0).map(|cost| cost.micro_dollars)
+            table().of_model(provider, model).cost(&usage, Some(77), 0).map(|cost| cost.micro_dollars)
         };
         assert_eq!(cost("p", "m"), Some(10));
         assert_eq!([cost("q", "m"), cost("q", "n"), cost("q", "unknown")], [Some(77); 3]);

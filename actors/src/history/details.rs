@@ -7,9 +7,9 @@ use vandamme_protocol::vocabulary::Usage;
 use super::group::STREAM;
 use super::numbers::{duration, number, to_sql};
 use super::query::{MOST_ROWS, RequestPage, RequestQuery};
+use super::row::DETAILS;
 use super::stored::{StoredCall, StoredRequest};
 use super::usage::{QuestionError, conditions};
-use super::write::DETAILS;
 use crate::cost::Cost;
 
 /// The columns in which [`RequestQuery::text`] is searched.

@@ -59,14 +59,14 @@ impl Counts {
 
 /// Removes some rows if there are too many; whether there may be more to remove.
 pub(super) fn step(
-    connection: &mut Connection,
+    connection: &Connection,
     retention: &Retention,
     counts: &mut Counts,
     now: Millis,
 ) -> rusqlite::Result<bool> {
     let cutoff = now.saturating_sub(millis(retention.age));
     let surplus = counts.requests.saturating_sub(retention.requests);
-    let transaction = Transaction::new(connection, TransactionBehavior::Immediate)?;
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
     let requests = remove_requests(&transaction, cutoff, surplus.min(STEP))?;
     let has_surplus = counts.buckets > retention.requests;
     let buckets = remove_hour(&transaction, if has_surplus { Millis::MAX } else { floor(cutoff, HOUR) })?;

@@ -182,23 +182,3 @@ impl From<&CacheLoss> for StoredCacheLoss {
         }
     }
 }
-
-impl StoredRequest {
-    /// Applies a function to every text that comes from outside of the gateway.
-    #[must_use]
-    pub(super) fn map_texts(mut self, map: &dyn Fn(String) -> String) -> Self {
-        let apply = |text: Option<String>| text.map(map);
-        self.requested_model = map(self.requested_model);
-        self.model = apply(self.model);
-        self.client = apply(self.client);
-        self.session = apply(self.session);
-        self.agent = apply(self.agent);
-        self.error = apply(self.error);
-        self.stop_reason = apply(self.stop_reason);
-        self.failed_targets = self.failed_targets.into_iter().map(map).collect();
-        for call in &mut self.calls {
-            call.model = map(std::mem::take(&mut call.model));
-        }
-        self
-    }
-}

@@ -11,8 +11,9 @@ use vandamme_protocol::request::ToolHistory;
 use vandamme_protocol::vocabulary::Usage;
 
 use super::prune::{self, Counts};
+use super::queue::{self, Next, Queue};
 use super::schema::{self, HOUR, MIGRATIONS};
-use super::write::{Batch, Merged};
+use super::write::{Batch, Merged, Statements};
 use super::{
     Dimension, HistoryHandle, HistorySettings, HistoryStorage, RequestQuery, Retention, Selection,
     StoredRequest, UsageQuery, UsageSums, details, totals, usage, usage_of_file, write,
@@ -20,8 +21,9 @@ use super::{
 use crate::clock;
 use crate::cost::Cost;
 use crate::ledger::{
-    CacheLoss, CacheLossCause, FinishedRequest, Record, RequestEnd, RequestSummary, RequestTotals,
+    CacheLoss, CacheLossCause, CallRecord, FinishedRequest, Record, RequestEnd, RequestSummary, RequestTotals,
 };
+use crate::secret::ApiKey;
 use crate::settings::Api;
 
 const RETENTION: Retention = Retention { age: Duration::from_secs(90 * 86_400), requests: 1_000_000 };
@@ -126,7 +128,7 @@ fn any_finished() -> impl Strategy<Value = FinishedRequest> {
 }
 
 fn write_batch(connection: &mut Connection, batch: &Batch) {
-    write::write(connection, batch, 7, &|text| text).unwrap();
+    write::write(&mut Statements::prepare(connection).unwrap(), batch, 7, &|text| text).unwrap();
 }
 
 fn all(group_by: &[Dimension], interval: Option<Duration>) -> UsageQuery {
@@ -295,7 +297,7 @@ fn a_database_of_version_1_is_migrated() {
 /// Requirement: what is written of a request is what is read.
 #[test]
 fn a_request_is_read_as_it_was_recorded() {
-    let mut connection = schema::in_memory().unwrap();
+    let connection = schema::in_memory().unwrap();
     let mut finished = finished(1, 9_000);
     finished.record.end =
         RequestEnd::Failed { kind: "overloaded_error", message: "busy sk-secret".to_owned() };
@@ -310,11 +312,12 @@ fn a_request_is_read_as_it_was_recorded() {
     });
     let redact = |text: String| text.replace("sk-secret", "[key]");
     let batch = Batch { requests: vec![Arc::new(finished.clone())], merged: Merged::default() };
-    write::write(&mut connection, &batch, 1, &redact).unwrap();
+    write::write(&mut Statements::prepare(&connection).unwrap(), &batch, 1, &redact).unwrap();
 
     let found = details::request(&connection, "req_1").unwrap().unwrap();
 
     let expected = StoredRequest { error: Some("busy [key]".to_owned()), ..StoredRequest::from(&finished) };
+    assert_eq!(found, redacted(&finished, &redact));
     assert_eq!(found, expected);
     assert!(details::request(&connection, "req_2").unwrap().is_none());
     let by_text = |text: &str| {
@@ -323,6 +326,89 @@ fn a_request_is_read_as_it_was_recorded() {
         details::requests(&connection, &query).unwrap().requests.len()
     };
     assert_eq!((by_text("BUSY"), by_text("eq_1"), by_text("sk-secret"), by_text("%")), (1, 1, 0, 0));
+}
+
+/// The request with the texts that come from outside of the gateway as they are stored.
+fn redacted(finished: &FinishedRequest, redact: &dyn Fn(String) -> String) -> StoredRequest {
+    let mut stored = StoredRequest::from(finished);
+    let apply = |text: Option<String>| text.map(redact);
+    stored.requested_model = redact(stored.requested_model);
+    stored.model = apply(stored.model);
+    stored.client = apply(stored.client);
+    stored.session = apply(stored.session);
+    stored.agent = apply(stored.agent);
+    stored.error = apply(stored.error);
+    stored.stop_reason = apply(stored.stop_reason);
+    stored.failed_targets = stored.failed_targets.into_iter().map(redact).collect();
+    for call in &mut stored.calls {
+        call.model = redact(std::mem::take(&mut call.model));
+    }
+    stored
+}
+
+/// What the rows of one batch have in common, and what not, is the same whichever values follow one another.
+fn any_detailed() -> impl Strategy<Value = FinishedRequest> {
+    let text = || proptest::option::of(proptest::sample::select(&["a", "sk-secret", "ü \"", "b"][..]));
+    let texts = (text(), text(), text(), text(), text(), 0..3usize, 0..3usize);
+    (any_finished(), texts, proptest::option::of(0..3u32)).prop_map(|(mut finished, texts, lost)| {
+        let (model, agent, stop_reason, key, error, calls, targets) = texts;
+        let shared = |text: Option<&str>| text.map(Arc::<str>::from);
+        let record = &mut finished.record;
+        record.model = shared(model);
+        record.request.agent = shared(agent);
+        record.request.messages = calls as u32;
+        record.stop_reason = shared(stop_reason);
+        record.key = key.map(|key| ApiKey::new(key).id());
+        record.upstream_api = key.map(|_| Api::ChatCompletions);
+        if let Some(message) = error {
+            record.end = RequestEnd::Failed { kind: "api_error", message: message.to_owned() };
+        }
+        record.failed_targets = vec!["q:sk-secret".to_owned(); targets];
+        let call = CallRecord {
+            provider: "p".into(),
+            model: model.unwrap_or("m").into(),
+            key: record.key,
+            status: key.map(|_| 200),
+            outcome: key.map(|_| "answered"),
+            started: Duration::from_millis(calls as u64),
+            elapsed: record.elapsed,
+        };
+        record.calls = vec![call; calls];
+        finished.cache_loss = lost.map(|tokens| CacheLoss {
+            cause: CacheLossCause::Message(Some(tokens)),
+            by_provider: tokens == 0,
+            tokens: tokens.into(),
+            micro_dollars: None,
+        });
+        finished
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Requirement: each row of a batch holds its own request, redacted, also where only changed values are bound.
+    #[test]
+    fn every_request_of_a_batch_is_read_as_it_was_recorded(
+        mut requests in proptest::collection::vec(any_detailed(), 1..30),
+    ) {
+        let redact = |text: String| text.replace("sk-secret", "[key]");
+        for (number, finished) in requests.iter_mut().enumerate() {
+            finished.record.request_id = format!("req_{number}").into();
+        }
+        let connection = schema::in_memory().unwrap();
+        let mut statements = Statements::prepare(&connection).unwrap();
+        for half in requests.chunks(requests.len().div_ceil(2)) {
+            let batch = Batch { requests: half.iter().cloned().map(Arc::new).collect(), merged: Merged::default() };
+            write::write(&mut statements, &batch, 1, &redact).unwrap();
+        }
+        for finished in &requests {
+            let found = details::request(&connection, &finished.record.request_id).unwrap();
+            prop_assert_eq!(found, Some(redacted(finished, &redact)));
+        }
+        let sums = total(&connection, &all(&[], Some(Duration::from_secs(3_600))));
+        prop_assert_eq!(sums, expected(&requests));
+    }
 }
 
 /// Requirement: pages follow one another without a gap, newest first.
@@ -354,7 +440,7 @@ fn what_is_old_or_too_much_is_removed_and_the_sums_stay() {
     let retention = Retention { age: Duration::from_millis(50 * HOUR), requests: 30 };
     let mut counts = Counts::read(&connection).unwrap();
     let mut steps = 0;
-    while prune::step(&mut connection, &retention, &mut counts, 100 * HOUR).unwrap() {
+    while prune::step(&connection, &retention, &mut counts, 100 * HOUR).unwrap() {
         steps += 1;
         assert!(steps < 200, "pruning ends");
     }
@@ -365,8 +451,8 @@ fn what_is_old_or_too_much_is_removed_and_the_sums_stay() {
     let retention = Retention { requests: 5, ..retention };
     let roomy = Retention { requests: 1_000, ..retention };
     counts.buckets = 0;
-    assert!(prune::step(&mut connection, &retention, &mut counts, 100 * HOUR).unwrap());
-    assert!(!prune::step(&mut connection, &roomy, &mut counts, 100 * HOUR).unwrap());
+    assert!(prune::step(&connection, &retention, &mut counts, 100 * HOUR).unwrap());
+    assert!(!prune::step(&connection, &roomy, &mut counts, 100 * HOUR).unwrap());
     assert_eq!(Counts::read(&connection).unwrap().requests, 5);
     assert_eq!(total(&connection, &all(&[], None)).requests, 30, "from the sums");
     assert_eq!(
@@ -508,4 +594,22 @@ async fn a_question_whose_asker_leaves_is_interrupted() {
     assert!(asked.is_err(), "it does not end by itself");
     let next = actix_rt::time::timeout(Duration::from_secs(20), reader.ask(|_| Ok(5))).await;
     assert_eq!(next.unwrap(), Ok(5));
+}
+
+/// Requirement: requests collect for longer only while many arrive, so that a lone one is soon in the history.
+#[test]
+fn many_requests_collect_for_longer_than_a_few() {
+    let queue = Queue::default();
+    queue.open();
+    let wait = |requests: usize| {
+        let began = Instant::now();
+        (0..requests).for_each(|id| queue.add(&Arc::new(finished(id as u64, 5))));
+        let Next::Write(batch) = queue.next(Duration::ZERO) else { panic!("requests wait") };
+        assert_eq!(batch.requests.len(), requests);
+        began.elapsed()
+    };
+    assert!(wait(queue::BUSY) >= queue::BUSY_DELAY);
+    // On a busy machine, some waits are longer.
+    let is_short = |requests| (0..20).any(|_| wait(requests) < queue::BUSY_DELAY);
+    assert!(is_short(1) && is_short(queue::BUSY - 1) && is_short(queue::BATCH));
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params_from_iter};
+use rusqlite::{Connection, Row, Statement, Transaction, TransactionBehavior, params_from_iter};
 use vandamme_protocol::vocabulary::Usage;
 
 use super::group::{Group, OTHER, STREAM};
@@ -38,60 +38,65 @@ const COUNTS: [&str; 14] = [
     "last",
 ];
 
-/// Adds to the totals of this process.
-pub(super) fn add<'s>(
-    transaction: &Transaction<'_>,
-    writer: i64,
-    sums: impl Iterator<Item = (&'s Group, &'s UsageSums)>,
-) -> rusqlite::Result<()> {
-    let mut rows: BTreeMap<[String; 3], UsageSums> = BTreeMap::new();
-    for (group, sums) in sums {
-        let or_unknown = |text: &str| if text.is_empty() { UNKNOWN.to_owned() } else { text.to_owned() };
-        let row = [or_unknown(&group.provider), or_unknown(&group.model), group.delivery.to_owned()];
-        rows.entry(row).or_default().merge(sums);
-    }
-    for (row, sums) in rows {
-        add_row(transaction, writer, row, counts(&sums).into())?;
-    }
-    Ok(())
+/// The statements that add to rows.
+pub(super) struct Statements<'c> {
+    has_room: Statement<'c>,
+    add: Statement<'c>,
 }
 
-fn add_row(
-    transaction: &Transaction<'_>,
-    writer: i64,
-    [provider, model, delivery]: [String; 3],
-    counts: Vec<Value>,
-) -> rusqlite::Result<()> {
-    // Sums saturate: an upstream can report any number, and a sum of integers that is too large becomes inexact.
-    let added = COUNTS.iter().enumerate().map(|(at, name)| match *name {
-        "last" => format!("last = max(last, ?{})", at + 5),
-        name => format!("{name} = {name} + min(?{}, {} - {name})", at + 5, i64::MAX),
-    });
-    let added: Vec<String> = added.collect();
-    let find = "WHERE writer = ?1 AND provider = ?2 AND model = ?3 AND delivery = ?4";
-    let (provider, model) = match transaction.query_row(
-        &format!(
+impl<'c> Statements<'c> {
+    pub(super) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        // Sums saturate: an upstream can report any number, and a sum of integers that is too large becomes inexact.
+        let added = COUNTS.iter().enumerate().map(|(at, name)| match *name {
+            "last" => format!("last = max(last, ?{})", at + 5),
+            name => format!("{name} = {name} + min(?{}, {} - {name})", at + 5, i64::MAX),
+        });
+        let added: Vec<String> = added.collect();
+        let find = "WHERE writer = ?1 AND provider = ?2 AND model = ?3 AND delivery = ?4";
+        let has_room = connection.prepare(&format!(
             "SELECT EXISTS (SELECT 1 FROM totals {find}) OR (SELECT count(*) FROM totals WHERE writer = ?1) < {MOST_ROWS}"
-        ),
-        (writer, &provider, &model, &delivery),
-        |row| row.get(0),
-    )? {
-        true => (provider, model),
-        false => (OTHER.to_owned(), OTHER.to_owned()),
-    };
-    let key = [Value::Integer(writer), Value::Text(provider), Value::Text(model), Value::Text(delivery)];
-    let values: Vec<Value> = key.into_iter().chain(counts).collect();
-    transaction.execute(
-        &format!(
+        ))?;
+        let add = connection.prepare(&format!(
             "INSERT INTO totals (writer, provider, model, delivery, {}) VALUES ({}) \
              ON CONFLICT (writer, provider, model, delivery) DO UPDATE SET {}",
             COUNTS.join(", "),
-            vec!["?"; values.len()].join(", "),
+            vec!["?"; 4 + COUNTS.len()].join(", "),
             added.join(", ")
-        ),
-        params_from_iter(values),
-    )?;
-    Ok(())
+        ))?;
+        Ok(Self { has_room, add })
+    }
+
+    /// Adds to the totals of this process.
+    pub(super) fn add<'s>(
+        &mut self,
+        writer: i64,
+        sums: impl Iterator<Item = (&'s Group, &'s UsageSums)>,
+    ) -> rusqlite::Result<()> {
+        let mut rows: BTreeMap<[String; 3], UsageSums> = BTreeMap::new();
+        for (group, sums) in sums {
+            let or_unknown = |text: &str| if text.is_empty() { UNKNOWN.to_owned() } else { text.to_owned() };
+            let row = [or_unknown(&group.provider), or_unknown(&group.model), group.delivery.to_owned()];
+            rows.entry(row).or_default().merge(sums);
+        }
+        for (row, sums) in rows {
+            self.add_row(writer, row, counts(&sums).into())?;
+        }
+        Ok(())
+    }
+
+    fn add_row(
+        &mut self,
+        writer: i64,
+        [provider, model, delivery]: [String; 3],
+        counts: Vec<Value>,
+    ) -> rusqlite::Result<()> {
+        let has_room = self.has_room.query_row((writer, &provider, &model, &delivery), |row| row.get(0))?;
+        let (provider, model) =
+            if has_room { (provider, model) } else { (OTHER.to_owned(), OTHER.to_owned()) };
+        let key = [Value::Integer(writer), Value::Text(provider), Value::Text(model), Value::Text(delivery)];
+        self.add.execute(params_from_iter(key.into_iter().chain(counts)))?;
+        Ok(())
+    }
 }
 
 fn counts(sums: &UsageSums) -> [Value; COUNTS.len()] {
@@ -183,11 +188,12 @@ pub(super) fn fold(connection: &mut Connection, now: Millis) -> rusqlite::Result
         let counts: Vec<Value> = (3..3 + COUNTS.len()).map(|at| row.get(at)).collect::<Result<_, _>>()?;
         Ok((key, counts))
     })?;
+    let mut statements = Statements::prepare(&transaction)?;
     for row in rows {
         let (key, counts) = row?;
-        add_row(&transaction, EARLIER, key, counts)?;
+        statements.add_row(EARLIER, key, counts)?;
     }
-    drop(select);
+    drop((select, statements));
     transaction.execute(&format!("DELETE FROM totals WHERE {ended}"), [])?;
     transaction.commit()
 }

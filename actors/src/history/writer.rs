@@ -11,10 +11,11 @@ use rusqlite::Connection;
 
 use super::prune::{self, Counts, Retention};
 use super::queue::{Next, Queue};
+use super::row::Redact;
 use super::schema::{self, OpenError};
 use super::state::{HistoryState, Source};
 use super::totals;
-use super::write::{self, Batch, Redact};
+use super::write::{self, Batch, Statements};
 use crate::clock;
 
 /// Between two looks at the size and the age of the history.
@@ -61,6 +62,13 @@ pub(super) struct Writer {
     unreported: u64,
 }
 
+/// What the writer works on.
+struct Pending {
+    batch: Batch,
+    /// How many batches have been written.
+    written: u64,
+}
+
 impl Writer {
     pub(super) fn new(
         settings: HistorySettings,
@@ -95,11 +103,8 @@ impl Writer {
             self.count();
             match self.queue.next(MAINTENANCE) {
                 Next::Write(batch) => {
-                    if !self.write(&batch) {
+                    if !self.write(batch) {
                         break;
-                    }
-                    if self.counts.requests > self.settings.retention.requests {
-                        self.prune(STEPS);
                     }
                 }
                 Next::Idle => self.report_dropped(),
@@ -126,24 +131,16 @@ impl Writer {
         self.queue.end();
     }
 
-    /// Writes a batch, however long it takes; `false` if the queue closes before it is written.
-    fn write(&mut self, batch: &Batch) -> bool {
+    /// Writes a batch, however long it takes, and those after it; `false` if the queue closes before all are written.
+    fn write(&mut self, batch: Batch) -> bool {
         let (mut pause, mut is_last) = (RETRY, false);
+        let mut pending = Pending { batch, written: 0 };
         loop {
-            match self.try_write(batch) {
-                Ok(new) => {
-                    if std::mem::take(&mut self.has_warned) {
-                        log::info!("the history is written again");
-                    }
-                    self.state.set_error(None);
-                    self.counts.add(batch, new);
-                    self.unreported = self.unreported.saturating_add(batch.merged.requests);
-                    self.refresh_totals();
-                    self.publish_counts();
-                    self.queue.written(batch);
-                    return true;
-                }
-                Err(error) => self.failed(&error),
+            let before = pending.written;
+            let Err(error) = self.try_write(&mut pending) else { return true };
+            self.failed(&error);
+            if pending.written > before {
+                (pause, is_last) = (RETRY, false);
             }
             if is_last {
                 return false;
@@ -154,13 +151,46 @@ impl Writer {
         }
     }
 
-    fn try_write(&mut self, batch: &Batch) -> Result<u64, OpenError> {
+    /// Writes batches with the same statements until none arrives, or something else is due.
+    fn try_write(&mut self, pending: &mut Pending) -> Result<(), OpenError> {
         let connection = match &self.connection {
             Some(connection) => connection.clone(),
             None => self.open()?,
         };
-        let mut connection = connection.lock();
-        Ok(write::write(&mut connection, batch, self.id, &*self.redact)?)
+        // Only a history in memory shares its connection, with the reader.
+        let connection = connection.lock();
+        let mut statements = Statements::prepare(&connection)?;
+        loop {
+            let new = write::write(&mut statements, &pending.batch, self.id, &*self.redact)?;
+            self.written(&connection, &pending.batch, new);
+            pending.written += 1;
+            let until_maintenance = MAINTENANCE.saturating_sub(self.maintained.elapsed());
+            if self.connection.is_none() || self.settings.file.is_none() || until_maintenance.is_zero() {
+                return Ok(());
+            }
+            match self.queue.next(until_maintenance) {
+                Next::Write(next) => pending.batch = next,
+                Next::Idle | Next::Closed => return Ok(()),
+            }
+        }
+    }
+
+    /// A batch has been written, with so many new hourly sums. A failure here must not write it again.
+    fn written(&mut self, connection: &Connection, batch: &Batch, new: u64) {
+        if std::mem::take(&mut self.has_warned) {
+            log::info!("the history is written again");
+        }
+        self.state.set_error(None);
+        self.counts.add(batch, new);
+        self.unreported = self.unreported.saturating_add(batch.merged.requests);
+        if let Err(error) = self.read_totals(connection) {
+            self.failed(&error.into());
+        }
+        self.publish_counts();
+        self.queue.written(batch);
+        if self.connection.is_some() && self.counts.requests > self.settings.retention.requests {
+            self.prune(connection, STEPS);
+        }
     }
 
     /// Opens the database. One of a newer version is left alone, and a damaged one is moved aside.
@@ -234,15 +264,6 @@ impl Writer {
         }
     }
 
-    /// After a batch. A failure here must not write the batch again.
-    fn refresh_totals(&mut self) {
-        let Some(connection) = self.connection.clone() else { return };
-        let read = self.read_totals(&connection.lock());
-        if let Err(error) = read {
-            self.failed(&error.into());
-        }
-    }
-
     fn failed(&mut self, error: &OpenError) {
         self.state.set_error(Some(error.to_string()));
         if error.is_corrupt() {
@@ -285,15 +306,13 @@ impl Writer {
             self.connection = None;
             return;
         }
-        let read = {
-            let connection = connection.lock();
-            totals::mark_alive(&connection, self.id, clock::wall())
-                .and_then(|()| self.read_totals(&connection))
-        };
-        if let Err(error) = read {
-            self.failed(&error.into());
+        let connection = connection.lock();
+        let read = totals::mark_alive(&connection, self.id, clock::wall())
+            .and_then(|()| self.read_totals(&connection));
+        match read {
+            Ok(()) => self.prune(&connection, MAINTENANCE_STEPS),
+            Err(error) => self.failed(&error.into()),
         }
-        self.prune(MAINTENANCE_STEPS);
         self.publish_counts();
     }
 
@@ -313,12 +332,10 @@ impl Writer {
         }
     }
 
-    fn prune(&mut self, steps: usize) {
+    fn prune(&mut self, connection: &Connection, steps: usize) {
         for _ in 0..steps {
-            let Some(connection) = self.connection.clone() else { return };
             let retention = self.settings.retention;
-            let pruned = prune::step(&mut connection.lock(), &retention, &mut self.counts, clock::wall());
-            match pruned {
+            match prune::step(connection, &retention, &mut self.counts, clock::wall()) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(error) => return self.failed(&error.into()),

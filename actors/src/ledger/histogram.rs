@@ -113,6 +113,11 @@ impl Histogram {
 
     fn add(&mut self, bucket: u16, count: u64) {
         let entry = |count: u64| u64::from(bucket) << COUNT_BITS | count.min(MOST);
+        // What has been stored or packed comes in order.
+        if self.entries.last().is_none_or(|last| (last >> COUNT_BITS) < u64::from(bucket)) {
+            self.entries.push(entry(count));
+            return;
+        }
         match self.entries.binary_search_by_key(&bucket, |entry| (entry >> COUNT_BITS) as u16) {
             Ok(at) => self.entries[at] = entry((self.entries[at] & MOST).saturating_add(count)),
             Err(at) => self.entries.insert(at, entry(count)),

@@ -9,7 +9,7 @@ use vandamme_protocol::vocabulary::Usage;
 
 pub use super::UNKNOWN;
 use super::{CallRecord, FinishedRequest, Record, RequestEnd};
-use crate::excerpt::one_line;
+use crate::excerpt::{is_printable, one_line};
 use crate::outcome::Outcome;
 use crate::settings::Api;
 
@@ -178,7 +178,7 @@ impl Series {
     }
 
     fn of_request(&mut self, record: &Record) -> &mut SeriesTotals {
-        let name = |name: &Option<Arc<str>>| name.as_deref().map_or_else(|| UNKNOWN.into(), label);
+        let name = |name: &Option<Arc<str>>| name.as_ref().map_or_else(|| UNKNOWN.into(), label);
         let mut key = SeriesKey {
             provider: name(&record.provider),
             model: name(&record.model),
@@ -268,8 +268,12 @@ pub fn api_word(api: Api) -> &'static str {
     }
 }
 
-fn label(name: &str) -> Arc<str> {
-    one_line(name, LONGEST_NAME).into()
+/// Almost every name is one already.
+fn label(name: &Arc<str>) -> Arc<str> {
+    match name.len() <= LONGEST_NAME && is_printable(name) {
+        true => name.clone(),
+        false => one_line(name, LONGEST_NAME).into(),
+    }
 }
 
 #[cfg(test)]

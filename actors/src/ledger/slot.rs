@@ -10,7 +10,7 @@ use vandamme_protocol::vocabulary::Usage;
 use super::series::SharedSeries;
 use super::{FinishedRequest, LedgerEvent, Record, Rows};
 use crate::clock::{self, Millis};
-use crate::cost::{Cost, PriceTable};
+use crate::cost::{Cost, KnownPrices, ModelPrices, PriceTable};
 use crate::snapshot::Snapshot;
 
 /// Up to this number of rows, the totals are saved after each batch of events.
@@ -66,6 +66,7 @@ pub(super) struct SlotAccess {
     slot: LedgerSlot,
     incarnation: u64,
     saved_at: Millis,
+    known_prices: KnownPrices,
 }
 
 impl EventQueue {
@@ -139,7 +140,7 @@ impl LedgerSlot {
         let incarnation = self.current.fetch_add(1, Ordering::AcqRel) + 1;
         // Its predecessor may have been awake.
         self.queue.sleep();
-        SlotAccess { slot: self.clone(), incarnation, saved_at: 0 }
+        SlotAccess { slot: self.clone(), incarnation, saved_at: 0, known_prices: KnownPrices::default() }
     }
 }
 
@@ -169,15 +170,19 @@ impl SlotAccess {
     }
 
     /// What a request has cost that ended at this time; `None` if that is not known, or if it reached no provider.
-    pub(super) fn cost(&self, record: &Record, ended: Millis) -> Option<Cost> {
-        let (provider, model) = (record.provider.as_deref()?, record.model.as_deref()?);
-        self.slot.prices.load().cost((provider, model), (&record.usage, record.reported.cost), ended)
+    pub(super) fn cost(&mut self, record: &Record, ended: Millis) -> Option<Cost> {
+        self.prices_of(record)?.cost(&record.usage, record.reported.cost, ended)
+    }
+
+    fn prices_of(&mut self, record: &Record) -> Option<&ModelPrices> {
+        let (provider, model) = (record.provider.as_ref()?, record.model.as_ref()?);
+        Some(self.known_prices.of_model(&self.slot.prices.load(), provider, model))
     }
 
     /// What `tokens` of a request's prompt have cost more than from the cache; `None` if the price is not known.
-    pub(super) fn cost_of_loss(&self, record: &Record, tokens: u64, ended: Millis) -> Option<u64> {
-        let target = (record.provider.as_deref()?, record.model.as_deref()?);
-        let (prices, usage) = (self.slot.prices.load(), record.usage);
+    pub(super) fn cost_of_loss(&mut self, record: &Record, tokens: u64, ended: Millis) -> Option<u64> {
+        let usage = record.usage;
+        let prices = self.prices_of(record)?;
         let written = tokens.min(usage.cache_creation);
         let kept = Usage {
             input: usage.input.saturating_sub(tokens - written),
@@ -186,7 +191,7 @@ impl SlotAccess {
             cache_creation_1h: usage.cache_creation_1h.min(usage.cache_creation - written),
             ..usage
         };
-        let [paid, kept] = [usage, kept].map(|usage| prices.cost(target, (&usage, None), ended));
+        let [paid, kept] = [usage, kept].map(|usage| prices.cost(&usage, None, ended));
         Some(paid?.micro_dollars.saturating_sub(kept?.micro_dollars))
     }
 

@@ -5,7 +5,7 @@ use super::cursor::{CursorResult, JsonCursor, Watch};
 /// The most messages that are hashed; later ones are ignored.
 const MOST_MESSAGES: usize = 512;
 /// The start of the block that Claude Code puts first in `system`. It differs between requests, and no cache contains it.
-const ATTRIBUTION: &[u8] = b"\"x-anthropic-billing-header:";
+pub(super) const ATTRIBUTION: &[u8] = b"\"x-anthropic-billing-header:";
 
 /// The hashes of a prompt's parts. Equal parts have equal hashes, whether a text is a string or a block, and wherever
 /// `cache_control` marks are.
@@ -49,8 +49,7 @@ impl PromptPrefix {
     }
 
     fn read_messages(&mut self, cursor: &mut JsonCursor<'_>) -> CursorResult<()> {
-        let mut hasher = PartHasher::new(Keys::Ignored);
-        hasher.messages = Some(MessageHashes::default());
+        let mut hasher = PartHasher::of_messages();
         match cursor.peek() {
             Some(b'[') => cursor.container(&mut hasher)?,
             _ => {
@@ -87,7 +86,7 @@ impl PromptPrefix {
     }
 }
 
-fn part(cursor: &mut JsonCursor<'_>, keys: Keys) -> CursorResult<u32> {
+pub(super) fn part(cursor: &mut JsonCursor<'_>, keys: Keys) -> CursorResult<u32> {
     let mut hasher = PartHasher::new(keys);
     if matches!(cursor.peek(), Some(b'[' | b'{')) {
         cursor.container(&mut hasher)?;
@@ -100,7 +99,7 @@ fn part(cursor: &mut JsonCursor<'_>, keys: Keys) -> CursorResult<u32> {
 
 /// Whether the names of members are part of the hash: those of tools are the names of parameters.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Keys {
+pub(super) enum Keys {
     Hashed,
     Ignored,
 }
@@ -113,17 +112,18 @@ enum Member {
     Other,
 }
 
-#[derive(Default)]
-struct MessageHashes {
+#[derive(Clone, Default)]
+pub(super) struct MessageHashes {
     /// The first message, if it is the system prompt.
-    system: Option<u32>,
-    messages: Vec<u32>,
+    pub(super) system: Option<u32>,
+    pub(super) messages: Vec<u32>,
     begun: bool,
     is_system: bool,
 }
 
 /// Hashes the strings of a value while it is skipped.
-struct PartHasher {
+#[derive(Clone)]
+pub(super) struct PartHasher {
     keys: Keys,
     hash: Hash,
     member: Member,
@@ -206,13 +206,40 @@ impl PartHasher {
         }
     }
 
-    fn finish_messages(mut self) -> Option<MessageHashes> {
+    pub(super) fn of_messages() -> Self {
+        Self { messages: Some(MessageHashes::default()), ..Self::new(Keys::Ignored) }
+    }
+
+    /// The same state without the messages that are complete.
+    pub(super) fn suspended(&self) -> Self {
+        let messages = self.messages.as_ref().map(|&MessageHashes { system, begun, is_system, .. }| {
+            MessageHashes { system, messages: vec![], begun, is_system }
+        });
+        Self { hash: self.hash.clone(), messages, ..*self }
+    }
+
+    /// The state that was suspended, after these messages.
+    pub(super) fn resumed(&self, messages: &[u32]) -> Self {
+        let mut resumed = self.clone();
+        if let Some(hashes) = &mut resumed.messages {
+            hashes.messages = messages.to_vec();
+        }
+        resumed
+    }
+
+    /// The number of messages that are complete.
+    pub(super) fn completed(&self) -> usize {
+        self.messages.as_ref().map_or(0, |messages| messages.messages.len())
+    }
+
+    pub(super) fn finish_messages(mut self) -> Option<MessageHashes> {
         self.end_message();
         self.messages
     }
 }
 
 /// A hash of several byte strings. It is fast, but anybody can find collisions: it serves comparisons only.
+#[derive(Clone)]
 struct Hash(u64);
 
 impl Default for Hash {
