@@ -7,16 +7,21 @@ use vandamme_actors::clock::Millis;
 use vandamme_actors::history::{UsageRow, UsageSums};
 use vandamme_actors::ledger::FinishedRequest;
 
+use super::failures::Failures;
+
 /// The length of an interval, in milliseconds.
 pub(crate) const SLOT: Millis = 10_000;
 /// The intervals of an hour.
 pub(super) const SLOTS: usize = 360;
 /// The most providers in an interval; requests of further ones count only in total. A configuration can change within the hour.
 pub(super) const PROVIDERS: usize = 128;
+/// The ends of requests: success, cancellation, and the types of errors.
+pub(super) const ENDS: usize = 16;
 
 /// The intervals that had requests, in their order.
 #[derive(Default)]
 pub(crate) struct Window {
+    pub(crate) failures: Failures,
     slots: VecDeque<Interval>,
 }
 
@@ -31,6 +36,7 @@ pub(crate) struct Interval {
 
 impl Window {
     pub(super) fn add(&mut self, finished: &FinishedRequest) {
+        self.failures.add(finished);
         let Some(slot) = self.slot(finished.ended) else { return };
         let sums = UsageSums::of(finished);
         slot.total.merge(&sums);
@@ -40,8 +46,9 @@ impl Window {
         }
     }
 
-    /// Adds sums of an earlier process, grouped by provider.
+    /// Adds sums of an earlier process, grouped by provider and end.
     pub(crate) fn seed(&mut self, rows: &[UsageRow]) {
+        rows.iter().for_each(|row| self.failures.seed(row));
         for row in rows {
             let Some(slot) = self.slot(row.start) else { continue };
             slot.total.merge(&row.sums);
@@ -139,6 +146,17 @@ mod tests {
         assert_eq!(window.provider("a", 0, 2 * SLOT).requests, 2);
         assert_eq!(window.provider("c", 0, 2 * SLOT).requests, 0);
         assert_eq!(window.between(0, 2 * SLOT).count(), 2);
+    }
+
+    /// Requirement: a reply that came at once has no speed: a provider may answer a stream with a whole reply.
+    #[test]
+    fn a_reply_that_came_at_once_has_no_speed() {
+        let mut at_once = finished(5, "a", RequestEnd::Succeeded);
+        at_once.record.elapsed = Duration::from_micros(100_900);
+        let mut window = Window::default();
+        window.add(&at_once);
+        let sums = window.sums(0, SLOT);
+        assert_eq!((sums.requests, sums.streaming, sums.streamed_output), (1, Duration::ZERO, 0));
     }
 
     /// Requirement: the window has a bound, and an old request does not displace a new one.

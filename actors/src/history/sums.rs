@@ -8,6 +8,9 @@ use super::query::UsageSums;
 use crate::cost::Cost;
 use crate::ledger::{FinishedRequest, Histogram, RequestEnd};
 
+/// A reply that arrives in less time has come at once: its speed is that of this machine, not of the model.
+pub const LEAST_STREAMING: Duration = Duration::from_millis(1);
+
 impl UsageSums {
     /// The sums over one request.
     pub fn of(finished: &FinishedRequest) -> Self {
@@ -36,8 +39,10 @@ impl UsageSums {
         sums.elapsed.record(record.elapsed);
         if let Some(first_event) = record.first_event {
             sums.first_event.record(first_event);
-            if record.request.streamed && record.end == RequestEnd::Succeeded {
-                sums.streaming = record.elapsed.saturating_sub(first_event);
+            let streaming = record.elapsed.saturating_sub(first_event);
+            if record.request.streamed && record.end == RequestEnd::Succeeded && streaming >= LEAST_STREAMING
+            {
+                sums.streaming = streaming;
                 sums.streamed_output = record.usage.output;
             }
         }
