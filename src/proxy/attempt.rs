@@ -154,7 +154,7 @@ impl<'a> Attempt<'a> {
         let response = deadline.meet(self.send(sent, headers)).await?;
         let status = response.status().as_u16();
         record.replied(status);
-        match status {
+        let answer = match status {
             200..=299 => {
                 let read = deadline.meet(self.read_reply(sent, response)).await;
                 read.map(|answered| answered.with_dropped(sent.dropped.clone()))
@@ -167,14 +167,20 @@ impl<'a> Attempt<'a> {
             400..=599 => {
                 let failed = self.read_error(response).await;
                 if failed.is_out_of_tokens && self.request.upstream_call == UpstreamCall::Reply {
-                    return self.without_content(sent, failed.answer.headers);
+                    self.without_content(sent, failed.answer.headers)
+                } else {
+                    Err(failed)
                 }
-                Err(failed)
             }
             _ => Err(CallFailure::broken(&format!(
                 "the upstream answered with the unexpected status {status}"
             ))),
-        }
+        };
+        record.headers(match &answer {
+            Ok(Answered::Opened { headers, .. } | Answered::Buffered { headers, .. }) => headers,
+            Err(failed) => &failed.answer.headers,
+        });
+        answer
     }
 
     /// Sends the request, and waits for the head of the reply.
