@@ -16,8 +16,9 @@ use vandamme_actors::ledger::FinishedRequest;
 use vandamme_actors::registry::Registry;
 use vandamme_actors::snapshot::Snapshot;
 
+use self::failures::ENDS;
 pub(crate) use self::failures::{Failures, Share};
-use self::window::{ENDS, PROVIDERS, SLOTS};
+use self::window::{PROVIDERS, SLOTS};
 pub(crate) use self::window::{SLOT, Window};
 
 /// The latest requests, for clients that reconnect.

@@ -169,6 +169,11 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// What a provider's state says about models that requests avoid.
+pub(super) fn models_avoided(models: usize) -> String {
+    if models == 1 { "1 model avoided".to_owned() } else { format!("{models} models avoided") }
+}
+
 /// How long ago something was, in words.
 pub(super) fn ago(seconds: &u64) -> String {
     match seconds {
@@ -238,6 +243,7 @@ mod tests {
             assert_eq!(ago(&seconds), text);
         }
         assert_eq!(utc(&1_795_996_861_234), "2026-11-30 00:01 UTC");
+        assert_eq!([1, 2].map(models_avoided), ["1 model avoided", "2 models avoided"]);
         assert_eq!(Money(None).to_string(), "unpriced");
         assert_eq!(Bytes(1_500_000).to_string(), "1.50 MB");
         assert_eq!(Rate(Some(1234.4)).to_string(), "1,234");

@@ -8,7 +8,13 @@ use vandamme_actors::clock::Millis;
 use vandamme_actors::history::UsageRow;
 use vandamme_actors::ledger::{FinishedRequest, RequestEnd, is_client_error};
 
-use super::window::{PROVIDERS, SLOT, SLOTS};
+/// The length of an interval, in milliseconds, and their number: an hour.
+const SLOT: Millis = 10_000;
+const SLOTS: usize = 360;
+/// The most providers with counts of their own in an interval; client errors at further ones count only in total.
+const PROVIDERS: usize = 128;
+/// The ends of requests: success, cancellation, and the types of errors.
+pub(super) const ENDS: usize = 16;
 
 /// The requests of the last hour, in intervals of ten seconds: 48 bytes each, and 24 for each provider with client errors.
 #[derive(Default)]

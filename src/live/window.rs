@@ -15,8 +15,6 @@ pub(crate) const SLOT: Millis = 10_000;
 pub(super) const SLOTS: usize = 360;
 /// The most providers in an interval; requests of further ones count only in total. A configuration can change within the hour.
 pub(super) const PROVIDERS: usize = 128;
-/// The ends of requests: success, cancellation, and the types of errors.
-pub(super) const ENDS: usize = 16;
 
 /// The intervals that had requests, in their order.
 #[derive(Default)]

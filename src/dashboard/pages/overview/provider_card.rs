@@ -8,7 +8,7 @@ use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::ProviderSettings;
 
 use crate::dashboard::gather;
-use crate::dashboard::units::{Count, Elapsed, Share};
+use crate::dashboard::units::{Count, Elapsed, Share, models_avoided};
 
 /// One provider with its health.
 #[derive(Debug, Serialize)]
@@ -56,9 +56,7 @@ impl ProviderCard {
             Some(_) if resting > 0 => {
                 ("warn", format!("{} of {} keys ready", keys.len() - resting, keys.len()))
             }
-            Some(view) if !view.models.is_empty() => {
-                ("warn", format!("{} models avoided", view.models.len()))
-            }
+            Some(view) if !view.models.is_empty() => ("warn", models_avoided(view.models.len())),
             Some(_) => ("ok", "working".to_owned()),
         };
         Self {
