@@ -98,8 +98,12 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::LOGIN, login);
         register(app, &routes::LOGOUT, || [web::post().to(dashboard::log_out)]);
         register(app, &routes::DASHBOARD_PAGE, || reads(dashboard::show));
-        register(app, &routes::UI_SNAPSHOT, || reads(dashboard::snapshot));
-        register(app, &routes::UI_STREAM, || [web::get().to(dashboard::follow)]);
+        register(app, &routes::UI_SNAPSHOT, || {
+            reads(dashboard::snapshot).map(|route| route.wrap(from_fn(viewer::require)))
+        });
+        register(app, &routes::UI_STREAM, || {
+            [web::get().to(dashboard::follow).wrap(from_fn(viewer::require))]
+        });
         // After the paths of requests. An id may contain slashes: `vendor/model`.
         register(app, &routes::MODEL, || reads(models::one));
         register(app, &routes::WELCOME, || {
@@ -159,6 +163,7 @@ where
     match AssertUnwindSafe(handler).catch_unwind().await {
         Ok(response) => response,
         Err(_panic) => {
+            log::error!(REQUEST_ID = id.as_str(); "{} panicked; the line before says where", id.as_str());
             let message = "internal gateway error";
             render_error::error(api, ErrorKind::Api, message, id.as_str())
         }

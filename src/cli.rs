@@ -7,8 +7,8 @@ mod dashboard;
 mod embedded;
 pub mod exit_code;
 mod explain;
-mod gateway_call;
-mod gateway_client;
+mod find_gateway;
+mod gateway_http;
 mod gateway_tls;
 mod health;
 mod health_reset;
@@ -16,6 +16,7 @@ mod key;
 mod man;
 mod migration_hints;
 mod models;
+mod options;
 mod progress;
 mod server;
 mod setup;
@@ -30,14 +31,14 @@ mod wrap;
 use std::ffi::OsString;
 use std::fmt::Arguments;
 use std::io::Write;
-use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind as UsageErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use exit_code::Exit;
+use options::ConfigOptions;
 
-use crate::config::{Config, ConfigError, Overrides};
+use crate::config::{Config, ConfigError};
 pub use crate::terminal::Style;
 pub use summary::summary;
 
@@ -168,9 +169,8 @@ impl ServerCommand {
 }
 
 /// Loads the configuration as the gateway does, with `file` over the other files; prints what is wrong with it.
-fn configured(file: Option<PathBuf>) -> Result<Config, Exit> {
-    Config::load(&Overrides { config: file, ..Overrides::of_process() })
-        .map_err(|errors| report_errors(&errors))
+fn configured(options: &ConfigOptions) -> Result<Config, Exit> {
+    Config::load(&options.overrides()).map_err(|errors| report_errors(&errors))
 }
 
 fn report_errors(errors: &[ConfigError]) -> Exit {

@@ -96,6 +96,8 @@ pub struct Config {
     pub log: LogSettings,
     /// The key that clients must send; `None` for a gateway without one.
     pub proxy_api_key: Option<ApiKey>,
+    /// The key for admin actions, with which commands read reports; a gateway keeps its hash only.
+    pub admin_key: Option<ApiKey>,
     /// The hashes of all keys that open the gateway.
     pub access: AccessKeys,
     pub settings: Settings,
@@ -161,6 +163,11 @@ impl Config {
     #[must_use]
     pub fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// The key with which a command reads reports of its gateway. With hashed client keys only, this is the admin key.
+    pub(crate) fn reading_key(&self) -> Option<&ApiKey> {
+        self.proxy_api_key.as_ref().or(self.admin_key.as_ref())
     }
 
     /// The configured address, even if the configuration is invalid elsewhere.
@@ -304,6 +311,11 @@ impl<'a> LayerReading<'a> {
         }
     }
 
+    fn tls(&mut self, root: layer::Section<'_>, listener: &ListenAddress) -> Option<ListenerTls> {
+        tls_files::check(&self.variables, self.overrides, &mut self.report);
+        listener_tls::read(root, listener, (self.overrides, &self.files), &mut self.report)
+    }
+
     /// `None` if a value of the built-in file is missing because a user's value for it is invalid.
     fn config(&mut self, merged: &Layer) -> Option<Config> {
         let root = merged.root();
@@ -311,8 +323,7 @@ impl<'a> LayerReading<'a> {
         let limits = limits::build(root.section("limits"));
         let limits = limits.map_err(|error| self.report.error("[limits]", error)).ok()?;
         let proxies = self.proxies();
-        tls_files::check(&self.variables, self.overrides, &mut self.report);
-        let tls = listener_tls::read(root, &listener, (self.overrides, &self.files), &mut self.report);
+        let tls = self.tls(root, &listener);
         let proxy_api_key = root.text("proxy-api-key").map(|key| self.gateway_key(key));
         let access = client_keys::build(root, proxy_api_key.as_ref(), &mut self.report);
         let mut builder = Builder::new(&self.layers, merged, &listener, &self.variables, &self.files);
@@ -355,6 +366,7 @@ impl<'a> LayerReading<'a> {
             port: listener.port,
             log: LogSettings::new(root)?,
             proxy_api_key,
+            admin_key: root.text("admin-key").map(|key| ApiKey::new(key.text.trim())),
             access,
             settings,
             tls,

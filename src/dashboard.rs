@@ -38,4 +38,4 @@ pub(crate) use self::assets::asset;
 pub(crate) use self::login_page::{form, log_in, log_out};
 pub(crate) use self::pages::{refused, show, snapshot};
 pub(crate) use self::stream::follow;
-pub(crate) use self::viewer::{Viewer, is_own_request, session_cookie};
+pub(crate) use self::viewer::{Permission, Viewer, is_own_request, session_cookie};

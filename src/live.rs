@@ -1,6 +1,7 @@
 //! The last hour of requests, in memory, for the dashboard: sums in short intervals, and the latest requests one by one. One task
 //! receives every finished request; it works without the history.
 
+mod failures;
 mod window;
 
 use std::collections::VecDeque;
@@ -15,6 +16,8 @@ use vandamme_actors::ledger::FinishedRequest;
 use vandamme_actors::registry::Registry;
 use vandamme_actors::snapshot::Snapshot;
 
+use self::failures::ENDS;
+pub(crate) use self::failures::{Failures, Share};
 use self::window::{PROVIDERS, SLOTS};
 pub(crate) use self::window::{SLOT, Window};
 
@@ -77,9 +80,9 @@ impl Live {
             Selection { since: self.since.saturating_sub(hour), until: self.since, filters: vec![] };
         let query = UsageQuery {
             selection,
-            group_by: vec![Dimension::Provider],
+            group_by: vec![Dimension::Provider, Dimension::End],
             interval: Some(Duration::from_millis(SLOT)),
-            groups: PROVIDERS,
+            groups: PROVIDERS * ENDS,
         };
         match history.usage(query).await {
             Ok(rows) => self.state.lock().window.seed(&rows),

@@ -140,7 +140,10 @@ impl Export {
                     }
                 }
                 // The ledger keeps a bounded number of requests for a subscriber that is behind.
-                Either::Left((Err(RecvError::Lagged(lost)), _)) => self.gateway.counters.count_spans(0, lost),
+                Either::Left((Err(RecvError::Lagged(lost)), _)) => {
+                    // Their spans were never built, so nobody knows how many they are.
+                    self.gateway.counters.count_missed_by_exporter(lost);
+                }
                 Either::Left((Err(RecvError::Closed), _)) => return Batch::Last,
                 Either::Right((Either::Left(_), _)) if until.is_some() => return Batch::Full,
                 Either::Right(_) => {}

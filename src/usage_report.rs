@@ -5,15 +5,17 @@ mod filters;
 mod members;
 mod row;
 
+use std::fmt;
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vandamme_actors::clock::Millis;
-use vandamme_actors::history::{Dimension, UsageQuery, UsageRow};
+use vandamme_actors::history::{Dimension, HistoryStatus, UsageQuery, UsageRow};
 
 pub(crate) use self::csv::Csv;
 pub(crate) use self::filters::{read as read_filter, recent};
 pub(crate) use self::members::Members;
+use crate::money::grouped;
 use crate::timestamp::epoch_seconds;
 
 /// The most groups of an answer, and the usual number.
@@ -91,6 +93,32 @@ fn dimensions(text: &str) -> Result<Vec<Dimension>, String> {
     }
 }
 
+/// The requests that are missing in an answer, because the history cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Missing {
+    requests: u64,
+    reason: String,
+}
+
+impl Missing {
+    /// `None` while the history is written.
+    pub(crate) fn of(status: &HistoryStatus) -> Option<Self> {
+        Some(Self { requests: status.waiting, reason: status.error.clone()? })
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { requests, reason } = self;
+        let (noun, verb) = if *requests == 1 { ("request", "waits") } else { ("requests", "wait") };
+        write!(
+            f,
+            "{} {noun} {verb} in memory and will be added, but are missing here: {reason}",
+            grouped(*requests)
+        )
+    }
+}
+
 /// The answer, with members in a fixed order.
 #[derive(Serialize)]
 pub(crate) struct UsageAnswer {
@@ -98,17 +126,20 @@ pub(crate) struct UsageAnswer {
     since: f64,
     until: Option<f64>,
     interval_seconds: Option<u64>,
+    /// `null` while the history is written.
+    missing: Option<Missing>,
     rows: Vec<Members>,
 }
 
 impl UsageAnswer {
-    pub(crate) fn new(query: &UsageQuery, rows: &[UsageRow]) -> Self {
+    pub(crate) fn new(query: &UsageQuery, rows: &[UsageRow], missing: Option<Missing>) -> Self {
         let until = Some(query.selection.until).filter(|until| *until < Millis::MAX);
         Self {
             by: query.group_by.iter().map(|dimension| dimension.name()).collect(),
             since: epoch_seconds(query.selection.since),
             until: until.map(epoch_seconds),
             interval_seconds: query.interval.map(|interval| interval.as_secs()),
+            missing,
             rows: rows.iter().map(|row| row::row(row, &query.group_by)).collect(),
         }
     }

@@ -36,4 +36,5 @@ pub use self::state::{HistoryStatus, HistoryStorage};
 pub use self::stored::{
     CANCELLED, SUCCEEDED, StoredCacheLoss, StoredCall, StoredRequest, api_name, end_name,
 };
+pub use self::sums::LEAST_STREAMING;
 pub use self::writer::HistorySettings;

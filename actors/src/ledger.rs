@@ -46,7 +46,9 @@ pub use self::histogram::Histogram;
 pub(crate) use self::in_flight::InFlight;
 pub use self::in_flight::{Active, Cancellation, RequestSummary};
 use self::interval::Interval;
-pub use self::record::{CANCELLED_BY_OPERATOR, CANCELLED_MESSAGE, FinishedRequest, Record, RequestEnd};
+pub use self::record::{
+    CANCELLED_BY_OPERATOR, CANCELLED_MESSAGE, FinishedRequest, Record, RequestEnd, is_client_error,
+};
 pub use self::slot::RequestStore;
 pub(crate) use self::slot::{EventQueue, LedgerSlot};
 use self::slot::{SavedTotals, SlotAccess};
@@ -58,7 +60,6 @@ use crate::clock::{self, Millis};
 use crate::excerpt::{self, one_line};
 use crate::observe::{Observe, Ping};
 use crate::panic_guard;
-use crate::settings::Api;
 
 /// The mailbox receives one wake-up at a time, and the supervisor's pings.
 const MAILBOX: usize = 64;
@@ -232,11 +233,12 @@ impl Ledger {
             CLIENT = request.client.as_deref(),
             SESSION = request.session.as_deref(),
             AGENT = request.agent.as_deref(),
-            API = request.api.map(Api::name),
-            UPSTREAM_API = record.upstream_api.map(Api::name),
+            API = request.api.map(series::api_word),
+            UPSTREAM_API = record.upstream_api.map(series::api_word),
             STREAMED = request.streamed,
             STATUS = record.status,
             UPSTREAM_STATUS = record.calls.last().and_then(|call| call.status),
+            UPSTREAM_REQUEST_ID = record.calls.last().and_then(|call| call.upstream_request_id.as_deref()),
             ERROR_TYPE = error,
             STOP_REASON = record.stop_reason.as_deref(),
             DURATION_MS = clock::millis(record.elapsed),

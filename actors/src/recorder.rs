@@ -109,6 +109,11 @@ impl RequestRecorder {
         self.in_flight.call_replied(status);
     }
 
+    /// The upstream has this id for the call.
+    pub fn call_identified(&self, id: &str) {
+        self.in_flight.call_identified(id);
+    }
+
     /// The call has this outcome.
     pub fn call_ended(&self, outcome: Outcome) {
         if matches!(outcome, Outcome::Answered | Outcome::Cancelled) {
@@ -136,6 +141,10 @@ impl RequestRecorder {
     /// Sets the target that the request is sent to.
     pub fn routed(&mut self, provider: &Arc<str>, model: &Arc<str>) {
         self.in_flight.routed(self.record.failed_targets.len(), provider, model);
+        if self.record.provider.as_ref() != Some(provider) {
+            // The key of the call before belongs to another provider.
+            self.record.key = None;
+        }
         self.record.provider = Some(provider.clone());
         self.record.model = Some(model.clone());
     }
@@ -234,6 +243,23 @@ mod tests {
         });
         let record = record.await;
         assert_eq!((record.status, record.reply_size, record.first_event), (200, 12, None));
+    }
+
+    /// Requirement: the key of a record belongs to its provider: none is shown for a target that was refused without a call.
+    #[actix_rt::test]
+    async fn the_key_of_a_record_belongs_to_its_provider() {
+        let key = ApiKey::new("k").id();
+        let record = record_of_a_panic(move |recorder| {
+            recorder.routed(&"p".into(), &"m".into());
+            assert_eq!(recorder.record.key, None);
+            recorder.call_started(&"p".into(), &"m".into(), Api::Messages, key);
+            recorder.routed(&"p".into(), &"other-model".into());
+            assert_eq!(recorder.record.key, Some(key));
+            recorder.target_failed(&"p".into(), &"m".into());
+            recorder.routed(&"q".into(), &"m".into());
+        });
+        let record = record.await;
+        assert_eq!((record.provider.as_deref(), record.key), (Some("q"), None));
     }
 
     /// Requirement: a count that no request can have does not get into the sums; the others do.

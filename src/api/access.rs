@@ -23,13 +23,15 @@ const SHOWN: usize = 100;
 /// Suffixes of names that cannot be registered on the internet.
 const PRIVATE_NAMES: [&str; 6] = [".home.arpa", ".internal", ".lan", ".local", ".localhost", ".test"];
 /// Headers that only a proxy sets.
-const FORWARDING: [&str; 8] = [
+const FORWARDING: [&str; 10] = [
     "cdn-loop",
     "cf-connecting-ip",
     "forwarded",
     "true-client-ip",
     "via",
     "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
     "x-original-host",
     "x-real-ip",
 ];
@@ -250,7 +252,7 @@ mod tests {
             assert!(ask(host, LOOPBACK).unwrap().contains("Host"), "{host}");
         }
         assert!(ask("localhost", "10.0.0.1:5").unwrap().contains("this machine only"));
-        for name in ["x-forwarded-for", "forwarded", "via", "x-real-ip"] {
+        for name in FORWARDING.into_iter().chain(["x-forwarded-for", "x-forwarded-proto"]) {
             let why = refused(&own, LOOPBACK, &[("host", "localhost"), (name, "1.2.3.4")]).unwrap();
             assert!(why.contains(name), "{why}");
         }

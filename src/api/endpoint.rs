@@ -157,6 +157,9 @@ impl EndpointRequest {
                 self.answer(accepted, entry).await
             }
             Err(refused) => {
+                // The only part of the summary that is known without the body.
+                entry.record.request.api = Some(self.api);
+                entry.record.request.span = proxy::request_span(&self.gateway, self.request.headers());
                 entry.record.end = match refused.0 {
                     CANCELLED => RequestEnd::cancelled_by_operator(),
                     _ => RequestEnd::Failed { kind: refused.1.anthropic(), message: refused.2.clone() },

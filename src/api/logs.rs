@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
+use vandamme_actors::ledger::series::api_word;
 use vandamme_actors::ledger::{CacheLoss, CallRecord, Trace, TraceView};
 use vandamme_actors::observe::Observe;
 use vandamme_actors::secret::Secrets;
@@ -97,6 +98,8 @@ pub(super) struct CallRow {
     status: Option<u16>,
     /// `null` while the call runs.
     outcome: Option<&'static str>,
+    /// The provider's own id of the request; `null` if it sent none.
+    upstream_request_id: Option<String>,
     /// From the request's start to the call's.
     start_ms: f64,
     duration_ms: f64,
@@ -161,13 +164,16 @@ impl Wanted {
 
 impl CallRow {
     pub(super) fn new(call: &CallRecord, secrets: &Secrets) -> Self {
-        let CallRecord { provider, model, key, status, outcome, started, elapsed } = call;
+        let CallRecord { provider, model, key, status, outcome, upstream_request_id, started, elapsed } =
+            call;
+        let clean = |text: &str| report::one_line(&secrets.scrub(text.to_owned()));
         Self {
             provider: provider.to_string(),
-            model: report::one_line(&secrets.scrub(model.to_string())),
+            model: clean(model),
             key: key.map(|key| key.to_string()),
             status: *status,
             outcome: *outcome,
+            upstream_request_id: upstream_request_id.as_deref().map(clean),
             start_ms: millis(*started),
             duration_ms: millis(*elapsed),
         }
@@ -208,8 +214,8 @@ impl LogRow {
             first_event_ms: trace.first_event.map(millis),
             session: trace.session.as_deref().map(told),
             agent: trace.agent.as_deref().map(told),
-            api: trace.api.map(Api::name),
-            upstream_api: trace.upstream_api.map(Api::name),
+            api: trace.api.map(api_word),
+            upstream_api: trace.upstream_api.map(api_word),
             key: trace.key.map(|key| key.to_string()),
             calls: trace.calls.iter().map(|call| CallRow::new(call, secrets)).collect(),
             stop_reason: trace.stop_reason.as_ref().map(ToString::to_string),

@@ -217,13 +217,16 @@ pub(super) fn yaml(sections: &[Branch]) -> String {
     out
 }
 
-/// Whether this caller may read reports: sessions of the dashboard, clients with the gateway's key, or local ones if there is no
-/// key.
+/// Whether this caller may read reports: sessions of the dashboard, clients with the gateway's key, local ones if there is no such key, and
+/// whoever has the admin key.
 pub(super) fn may_read(request: &HttpRequest, gateway: &Gateway) -> bool {
     if session::level(request, gateway).is_some() {
         return true;
     }
     let live = gateway.live_config();
+    if live.access.admin.is_some_and(|admin| caller::presents(request.headers(), &admin)) {
+        return true;
+    }
     match live.access.are_required() {
         true => caller::identify(request.headers(), &live.access).is_some(),
         false => access::is_local(request, gateway),
@@ -245,7 +248,7 @@ pub(super) fn turned_away(
         false => (
             ErrorKind::Permission,
             format!(
-                "{what} are for this machine only: set PROXY_API_KEY and send that key to read them from elsewhere"
+                "{what} are for this machine only: set PROXY_API_KEY or VDM_ADMIN_KEY and send that key to read them from elsewhere"
             ),
         ),
     };

@@ -19,9 +19,9 @@ pub(super) enum Access {
     Open,
     /// Clients: with a client key if there is one, else as `src/api/access.rs` decides.
     Serve,
-    /// With a client key if there is one, else from this machine only.
+    /// With a client key if there is one, else from this machine only; with the admin key or a session of the dashboard in any case.
     Read,
-    /// The dashboard: with a session, with a key, or from this machine if there is no key.
+    /// The pages of the dashboard: with a session, with a key, or from this machine if there is no key.
     Dashboard,
     /// With the admin key or an admin session of the dashboard only.
     Admin,
@@ -85,9 +85,9 @@ pub(super) const DASHBOARD_PAGE: Endpoint = endpoint("GET, HEAD", "/dashboard/{p
 pub(super) const DASHBOARD_ASSET: Endpoint = endpoint("GET, HEAD", "/dashboard/assets/{file}", Access::Open);
 pub(super) const LOGIN: Endpoint = endpoint("GET, HEAD, POST", "/dashboard/login", Access::Open);
 pub(super) const LOGOUT: Endpoint = endpoint("POST", "/dashboard/logout", Access::Open);
-pub(super) const UI_SNAPSHOT: Endpoint = endpoint("GET, HEAD", "/api/ui/snapshot", Access::Dashboard);
+pub(super) const UI_SNAPSHOT: Endpoint = endpoint("GET, HEAD", "/api/ui/snapshot", Access::Read);
 // The stream does not end, so HEAD is not accepted.
-pub(super) const UI_STREAM: Endpoint = endpoint("GET", "/api/ui/stream", Access::Dashboard);
+pub(super) const UI_STREAM: Endpoint = endpoint("GET", "/api/ui/stream", Access::Read);
 pub(super) const HEALTH: Endpoint = endpoint("GET, HEAD", "/health", Access::Open);
 // For orchestrators and load balancers.
 pub(super) const LIVE: Endpoint = endpoint("GET, HEAD", "/health/live", Access::Open);

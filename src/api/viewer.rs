@@ -13,7 +13,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::access;
 use super::endpoint::{INVALID_KEY, Refused};
-use super::report::uncached;
+use super::report::{self, uncached};
 use super::session;
 use crate::caller;
 use crate::dashboard::{self, Viewer};
@@ -21,7 +21,7 @@ use crate::gateway::Gateway;
 use crate::login::Level;
 use crate::request_id::RequestId;
 
-/// Lets a request of a viewer pass to an endpoint of the class `dashboard`.
+/// Lets a request of a viewer pass to a page of the dashboard, or to the data of one.
 pub(super) async fn require(
     request: ServiceRequest,
     next: Next<BoxBody>,
@@ -67,6 +67,10 @@ fn viewer(request: &HttpRequest, gateway: &Gateway) -> Option<Viewer> {
     let by_header = |level| Some(Viewer { level, has_session: false });
     if live.access.admin.is_some_and(|admin| caller::presents(headers, &admin)) {
         return by_header(Level::Admin);
+    }
+    if request.path().starts_with("/api/") {
+        // The data of pages follow the rule of all reports, also where the pages themselves require a login.
+        return if report::may_read(request, gateway) { by_header(Level::Read) } else { None };
     }
     let may_read = match (live.access.are_required(), live.access.admin) {
         (true, _) => caller::identify(headers, &live.access).is_some(),

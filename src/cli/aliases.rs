@@ -1,7 +1,5 @@
 //! `vdm aliases`: lists every alias and the model that it resolves to.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use serde::Serialize;
 use vandamme_actors::routing::Routes;
@@ -10,6 +8,7 @@ use vandamme_actors::snapshot::Snapshot;
 
 use super::exit_code::Exit;
 use super::explain::listed;
+use super::options::ConfigOptions;
 use super::table::Table;
 use super::{configured, print_json, print_to_stderr};
 use crate::config;
@@ -22,9 +21,8 @@ pub(super) struct AliasesArgs {
     /// Include aliases of inactive profiles
     #[arg(long)]
     all: bool,
-    /// Read this configuration file as well; it overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: ConfigOptions,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -53,7 +51,7 @@ struct AliasRow {
 
 impl AliasesArgs {
     pub(super) fn run(self) -> Exit {
-        let config = match configured(self.config) {
+        let config = match configured(&self.options) {
             Ok(config) => config,
             Err(exit) => return exit,
         };

@@ -1,15 +1,15 @@
 //! `vdm config …`: checks, shows and writes the configuration.
 
 use std::io::{IsTerminal as _, Result, Write};
-use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::exit_code::Exit;
+use super::options::ConfigOptions;
 use super::setup::Setup;
 use super::{print_to_stderr, report_errors};
-use crate::config::{self, Config, ConfigError, ConfigValue, Overrides};
+use crate::config::{self, Config, ConfigError, ConfigValue};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Configuration {
@@ -31,9 +31,8 @@ pub(super) struct Show {
     /// Include built-in defaults (default for pipes and files)
     #[arg(long)]
     all: bool,
-    /// Read this configuration file as well; it overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: ConfigOptions,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -41,9 +40,8 @@ pub(super) struct Show {
 
 #[derive(Args, Debug)]
 pub(super) struct Validate {
-    /// Read this configuration file as well; it overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: ConfigOptions,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -77,7 +75,7 @@ impl Configuration {
 
 impl Validate {
     fn run(self) -> Exit {
-        let config = match Config::load(&Overrides { config: self.config, ..Overrides::of_process() }) {
+        let config = match Config::load(&self.options.overrides()) {
             Ok(config) => config,
             Err(mistakes) => {
                 if self.json {
@@ -96,7 +94,7 @@ impl Validate {
 
 impl Show {
     fn run(self) -> Exit {
-        let overrides = Overrides { config: self.config.clone(), ..Overrides::of_process() };
+        let overrides = self.options.overrides();
         let (mut values, errors) = config::provenance(&overrides);
         let total = values.len();
         if self.shows_changed_only() {

@@ -1,7 +1,6 @@
 //! A gateway without a listener: requests of a command to providers are handled as those of clients, with the same keys,
 //! retries and lists.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use vandamme_actors::routing::Unroutable;
 use vandamme_actors::settings::ProviderSettings;
 
 use super::exit_code::Exit;
+use super::options::ConfigOptions;
 use super::progress::ProgressLine;
 use super::{configured, print_to_stderr};
 use crate::gateway::Gateway;
@@ -25,11 +25,11 @@ pub(super) enum Selection<'a> {
 }
 
 /// Runs `work` with a gateway of this configuration, or prints the errors of the configuration.
-pub(super) fn with_gateway<F>(file: Option<PathBuf>, work: F) -> Exit
+pub(super) fn with_gateway<F>(options: ConfigOptions, work: F) -> Exit
 where
     F: AsyncFnOnce(Arc<Gateway>) -> Exit,
 {
-    let config = match configured(file) {
+    let config = match configured(&options) {
         Ok(config) => config,
         Err(exit) => return exit,
     };

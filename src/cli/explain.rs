@@ -1,7 +1,6 @@
 //! `vdm explain MODEL`: how a model name is routed.
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use clap::Args;
 use serde::Serialize;
@@ -11,6 +10,7 @@ use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 
 use super::exit_code::Exit;
+use super::options::ConfigOptions;
 use super::{configured, print_to_stderr};
 
 #[derive(Args, Debug)]
@@ -18,9 +18,8 @@ pub(super) struct Explain {
     /// Model name as a client sends it
     #[arg(value_name = "MODEL", required = true)]
     models: Vec<String>,
-    /// Read this configuration file as well; it overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: ConfigOptions,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -46,7 +45,7 @@ struct Explained<'a> {
 
 impl Explain {
     pub(super) fn run(self) -> Exit {
-        let config = match configured(self.config) {
+        let config = match configured(&self.options) {
             Ok(config) => config,
             Err(exit) => return exit,
         };

@@ -1,28 +1,21 @@
 //! `vdm health server`: checks a running gateway. The container image uses it as its HEALTHCHECK.
 
 use std::io::Write;
-use std::path::PathBuf;
 
 use clap::Args;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::exit_code::Exit;
-use super::gateway_client::{self, Asked, Naming};
+use super::find_gateway::{self, Asked};
+use super::options::GatewayOptions;
 use super::report_errors;
-use crate::config::{Config, Overrides};
+use crate::config::Config;
 
 #[derive(Args, Debug)]
 pub(super) struct HealthArgs {
-    /// Address or host name of the gateway; overrides HOST and the files
-    #[arg(long, value_name = "HOST")]
-    host: Option<String>,
-    /// Port of the gateway; overrides PORT and the files
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    port: Option<u16>,
-    /// Read this configuration file as well; it overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    gateway: GatewayOptions,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -43,14 +36,13 @@ struct HealthSummary {
 
 impl HealthArgs {
     pub(super) fn run(self) -> Exit {
-        let naming = Naming::new(self.host.as_deref(), self.port);
-        let overrides =
-            Overrides { host: self.host, port: self.port, config: self.config, ..Overrides::of_process() };
+        let naming = self.gateway.naming();
+        let overrides = self.gateway.overrides();
         let config = match Config::load(&overrides) {
             Ok(config) => config,
             Err(errors) => return report_errors(&errors),
         };
-        let asked = gateway_client::ask(&config, naming, "/health?format=json");
+        let asked = find_gateway::ask(&config, naming, "/health?format=json");
         let Asked { gateway, answer } = actix_rt::System::new().block_on(asked);
         let told = if self.json { print_json(&answer) } else { print_words(&gateway.url, &answer) };
         // A closed pipe is not an error; the exit code has the result.

@@ -1,6 +1,5 @@
 //! `vdm models list` and `vdm models top`.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,6 +14,7 @@ use vandamme_protocol::models::top::TopModel;
 
 use super::embedded::{self, Selection};
 use super::exit_code::Exit;
+use super::options::ConfigOptions;
 use super::table::Table;
 use super::{print_json, print_to_stderr};
 use crate::gateway::Gateway;
@@ -37,9 +37,8 @@ pub(super) struct ModelsArgs {
     /// Query the provider instead of using the cached list
     #[arg(long)]
     refresh: bool,
-    /// Read this configuration file as well; it overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: ConfigOptions,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -59,9 +58,8 @@ pub(super) struct Top {
     /// Query the catalogue instead of using the cached one
     #[arg(long)]
     refresh: bool,
-    /// Read this configuration file as well; it overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: ConfigOptions,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -117,7 +115,7 @@ impl ModelsOf {
 
 impl ModelsArgs {
     fn run(self) -> Exit {
-        embedded::with_gateway(self.config.clone(), async |gateway| self.query(gateway).await)
+        embedded::with_gateway(self.options.clone(), async |gateway| self.query(gateway).await)
     }
 
     async fn query(self, gateway: Arc<Gateway>) -> Exit {
@@ -219,7 +217,7 @@ fn time(listing: &Listing) -> String {
 
 impl Top {
     fn run(self) -> Exit {
-        embedded::with_gateway(self.config.clone(), async |gateway| self.query(gateway).await)
+        embedded::with_gateway(self.options.clone(), async |gateway| self.query(gateway).await)
     }
 
     async fn query(self, gateway: Arc<Gateway>) -> Exit {

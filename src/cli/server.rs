@@ -16,6 +16,7 @@ use clap::Args;
 use self::last_good::{LastGood, Loaded};
 pub(super) use self::running::{GatewayArgs, RestartArgs, StatusArgs, StopArgs, others, print_only_other};
 use super::exit_code::Exit;
+use super::options::ConfigOptions;
 use super::summary::{log_summary, log_warnings, summary};
 use super::{print_to_stderr, report_errors};
 use crate::config::{Config, ForSessions, Overrides, Verbose};
@@ -42,9 +43,8 @@ pub(super) struct Start {
     /// Port to listen on, 0 for any free one; overrides PORT and the files
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
-    /// Read this configuration file as well; it overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: ConfigOptions,
     /// Log at DEBUG level; overrides LOG_LEVEL
     #[arg(short, long)]
     verbose: bool,
@@ -253,7 +253,7 @@ impl Start {
         Overrides {
             host: passed.map(|address| address.ip().to_string()).or(self.host),
             port: passed.map(|address| address.port()).or(self.port),
-            config: self.config,
+            config: self.options.config,
             verbose: self.verbose.then_some(Verbose),
             sessions: self.sessions.map(|_| ForSessions),
             ..Overrides::of_process()

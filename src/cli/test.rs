@@ -1,6 +1,5 @@
 //! `vdm test …`: sends small requests to providers and models, and lists the configured providers.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
@@ -9,6 +8,7 @@ use vandamme_actors::settings::{Api, ProviderSettings};
 
 use super::embedded::{self, Selection};
 use super::exit_code::Exit;
+use super::options::ConfigOptions;
 use super::table::Table;
 use super::{configured, print_json, print_to_stderr};
 use crate::gateway::Gateway;
@@ -38,9 +38,8 @@ pub(super) struct ConnectionArgs {
     /// Model to use; chosen from its aliases or its list if omitted
     #[arg(short, long, value_name = "MODEL")]
     model: Option<String>,
-    /// Read this configuration file as well; it overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: ConfigOptions,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -51,9 +50,8 @@ pub(super) struct ModelNames {
     /// Names as a client sends them; haiku, sonnet and opus if omitted
     #[arg(value_name = "MODEL")]
     models: Vec<String>,
-    /// Read this configuration file as well; it overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: ConfigOptions,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -61,9 +59,8 @@ pub(super) struct ModelNames {
 
 #[derive(Args, Debug)]
 pub(super) struct Providers {
-    /// Read this configuration file as well; it overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: ConfigOptions,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -156,7 +153,7 @@ struct Json(bool);
 
 impl ConnectionArgs {
     fn run(self) -> Exit {
-        embedded::with_gateway(self.config.clone(), async |gateway| self.query(gateway).await)
+        embedded::with_gateway(self.options.clone(), async |gateway| self.query(gateway).await)
     }
 
     async fn query(self, gateway: Arc<Gateway>) -> Exit {
@@ -184,7 +181,7 @@ fn names(providers: &[Arc<ProviderSettings>]) -> Vec<String> {
 
 impl ModelNames {
     fn run(self) -> Exit {
-        embedded::with_gateway(self.config.clone(), async |gateway| self.query(gateway).await)
+        embedded::with_gateway(self.options.clone(), async |gateway| self.query(gateway).await)
     }
 
     async fn query(self, gateway: Arc<Gateway>) -> Exit {
@@ -223,7 +220,7 @@ struct Configured {
 
 impl Providers {
     fn run(self) -> Exit {
-        let config = match configured(self.config) {
+        let config = match configured(&self.options) {
             Ok(config) => config,
             Err(exit) => return exit,
         };

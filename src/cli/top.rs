@@ -6,7 +6,6 @@ mod screen;
 mod text;
 
 use std::io::{IsTerminal as _, Write as _};
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
@@ -17,9 +16,10 @@ use ratatui::crossterm::event::{self, Event};
 use self::feed::FeedEvent;
 use self::screen::{After, Screen};
 use super::exit_code::Exit;
-use super::gateway_client::{self, Naming};
+use super::find_gateway;
+use super::options::GatewayOptions;
 use super::{print_json, print_to_stderr, report_errors};
-use crate::config::{Config, Overrides};
+use crate::config::Config;
 use crate::top::{TopReport, TopRequest};
 
 /// How long to wait for a key before reports are looked for.
@@ -28,15 +28,8 @@ const PATH: &str = "/api/ui/top";
 
 #[derive(Args, Debug)]
 pub(super) struct Top {
-    /// Address or host name of the gateway; overrides HOST and the files
-    #[arg(long, value_name = "HOST")]
-    host: Option<String>,
-    /// Port of the gateway; overrides PORT and the files
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    port: Option<u16>,
-    /// Read this configuration file as well; it overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    gateway: GatewayOptions,
     /// Print one snapshot as text, as without a terminal
     #[arg(long)]
     once: bool,
@@ -47,14 +40,13 @@ pub(super) struct Top {
 
 impl Top {
     pub(super) fn run(self) -> Exit {
-        let naming = Naming::new(self.host.as_deref(), self.port);
-        let overrides =
-            Overrides { host: self.host, port: self.port, config: self.config, ..Overrides::of_process() };
+        let naming = self.gateway.naming();
+        let overrides = self.gateway.overrides();
         let config = match Config::load(&overrides) {
             Ok(config) => config,
             Err(errors) => return report_errors(&errors),
         };
-        let asked = actix_rt::System::new().block_on(gateway_client::ask(&config, naming, PATH));
+        let asked = actix_rt::System::new().block_on(find_gateway::ask(&config, naming, PATH));
         let report = match asked.answer.and_then(|body| feed::parse(&body)) {
             Ok(report) => report,
             Err(message) => {

@@ -1,6 +1,5 @@
 //! `vdm health upstream`: checks that providers accept the configured keys. It costs no tokens.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,6 +10,7 @@ use vandamme_protocol::models::Models;
 
 use super::embedded::{self, Selection};
 use super::exit_code::Exit;
+use super::options::ConfigOptions;
 use super::print_json;
 use super::table::Table;
 use crate::gateway::Gateway;
@@ -24,9 +24,8 @@ pub(super) struct UpstreamArgs {
     /// All providers
     #[arg(long)]
     all: bool,
-    /// Read this configuration file as well; it overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: ConfigOptions,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -49,7 +48,7 @@ struct UpstreamHealth {
 
 impl UpstreamArgs {
     pub(super) fn run(self) -> Exit {
-        embedded::with_gateway(self.config.clone(), async |gateway| self.query(gateway).await)
+        embedded::with_gateway(self.options.clone(), async |gateway| self.query(gateway).await)
     }
 
     async fn query(self, gateway: Arc<Gateway>) -> Exit {

@@ -1,14 +1,14 @@
 //! `vdm usage`: the history as a table, as JSON or as CSV. A running gateway is asked; without one the database is read.
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use vandamme_actors::history::{Dimension, HistoryError, usage_of_file};
 
 use super::exit_code::Exit;
-use super::gateway_call::{get, reachable};
+use super::gateway_http::{get, reachable};
+use super::options::ConfigOptions;
 use super::{print_to_stderr, report_errors, server};
 use crate::config::{Config, ListenerTls, Overrides};
 use crate::process::control::{Status, client};
@@ -53,9 +53,8 @@ pub(super) struct UsageArgs {
     /// Port of the gateway; overrides PORT and the files
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// Read this configuration file as well; it overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: ConfigOptions,
 }
 
 fn dimension(name: &str) -> Result<Dimension, String> {
@@ -75,7 +74,7 @@ impl UsageArgs {
                 return Exit::Usage;
             }
         };
-        let overrides = Overrides { port: self.port, config: self.config.clone(), ..Overrides::of_process() };
+        let overrides = Overrides { port: self.port, ..self.options.overrides() };
         let config = match Config::load(&overrides) {
             Ok(config) => config,
             Err(errors) => return report_errors(&errors),
@@ -111,7 +110,7 @@ impl UsageArgs {
             }
         }
         match running {
-            // With client keys alone, no key of the configuration opens the gateway; the file is this user's own.
+            // With hashed client keys alone, no key of the configuration opens the gateway; the file is this user's own.
             Some(running) => self.ask(config, running.status).or_else(|refusal| {
                 let answer = read_file(config, question).map_err(|_| refusal.clone())?;
                 print_to_stderr(format_args!("vdm: {refusal}; reading the database instead\n"));
@@ -126,7 +125,7 @@ impl UsageArgs {
         let url = format!("{}://{host}:{}", status.scheme(), status.address.port());
         let own = config.tls.as_ref().map(ListenerTls::fingerprint);
         let fingerprints = own.into_iter().chain(status.certificate).collect();
-        let key = config.proxy_api_key.as_ref().map(|key| key.expose());
+        let key = config.reading_key().map(|key| key.expose());
         let path = format!("/api/ui/usage?{}", self.query());
         let answer = get(&url, &path, key, fingerprints, PATIENCE);
         actix_rt::System::new().block_on(answer).map_err(String::from)
@@ -169,7 +168,7 @@ fn read_file(config: &Config, question: &UsageQuestion) -> Result<Vec<u8>, Strin
     })?;
     Ok(match question.form {
         Form::Json => {
-            let answer = UsageAnswer::new(&question.query, &rows);
+            let answer = UsageAnswer::new(&question.query, &rows, None);
             serde_json::to_string(&answer).map_err(|error| error.to_string())?
         }
         Form::Csv => usage_report::csv_of(&question.query, &rows),

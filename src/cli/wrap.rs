@@ -17,6 +17,7 @@ use self::environment::Changes;
 use self::gateway::GatewaySelector;
 use self::settings::Effect;
 use super::exit_code::Exit;
+use super::options::GatewayOptions;
 use super::{configured, print_to_stderr};
 use crate::process;
 use crate::telemetry::LogTarget;
@@ -29,15 +30,8 @@ pub(super) struct Wrap {
     /// For tools that use Chat Completions: set OPENAI_BASE_URL, OPENAI_API_BASE and OPENAI_API_KEY
     #[arg(long)]
     openai: bool,
-    /// Address or host name of the gateway; overrides HOST and the files
-    #[arg(long, value_name = "HOST")]
-    host: Option<String>,
-    /// Port of the gateway; overrides PORT and the files
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    port: Option<u16>,
-    /// Read this configuration file as well; it overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    gateway: GatewayOptions,
     /// If a gateway is started: log to systemd's journal, as vandamme-proxy
     #[arg(long)]
     systemd: bool,
@@ -123,8 +117,9 @@ impl Wrap {
     fn wrap(&self) -> Result<(), Exit> {
         let tool = self.known().map_err(|refusal| failure(&refusal, Exit::Usage))?;
         let program = program(&self.tool)?;
-        let config = configured(self.config.clone())?;
-        let (host, port, file) = (self.host.as_deref(), self.port, self.config.as_deref());
+        let config = configured(&self.gateway.options)?;
+        let GatewayOptions { host, port, options } = &self.gateway;
+        let (host, port, file) = (host.as_deref(), *port, options.config.as_deref());
         let log = if self.systemd { LogTarget::Systemd } else { LogTarget::Stderr };
         let selector = GatewaySelector { host, port, file, log, config: &config };
         let url = if self.dry_run { selector.expected() } else { selector.reach()? };

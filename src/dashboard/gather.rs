@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use vandamme_actors::history::Dimension;
 use vandamme_actors::ledger::{Active, ActiveView, CacheView};
 use vandamme_actors::observe::Observe;
 use vandamme_actors::provider::ProviderView;
@@ -10,6 +11,7 @@ use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::ProviderSettings;
 
 use crate::gateway::Gateway;
+use crate::usage_report;
 
 /// An actor that does not answer within this time is restarting.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -49,8 +51,24 @@ pub(super) async fn caches(gateway: &Gateway) -> Option<CacheView> {
 
 /// What is wrong with the history, whose numbers are then incomplete.
 pub(super) fn history_problem(gateway: &Gateway) -> Option<String> {
-    let status = gateway.registry.load().history.status();
-    status.error.map(|error| format!("The history is not written, so numbers of it are incomplete: {error}"))
+    let missing = usage_report::Missing::of(&gateway.registry.load().history.status())?;
+    Some(format!("The history cannot be written. {missing}"))
+}
+
+/// What stands for the requests that have no value of this dimension.
+pub(super) fn without(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Provider => "(no provider)",
+        Dimension::Model => "(no model)",
+        Dimension::RequestedModel => "(no requested model)",
+        Dimension::Key => "(no key)",
+        Dimension::Client => "(no client key)",
+        Dimension::Session => "(no session)",
+        Dimension::Api => "(no API)",
+        Dimension::Delivery => "(unknown)",
+        Dimension::End => "(no outcome)",
+        Dimension::Day => "(no day)",
+    }
 }
 
 /// A text that a client or an upstream chose: one line, of limited length, without keys.

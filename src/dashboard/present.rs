@@ -17,6 +17,8 @@ pub(super) struct Present {
     pub(super) in_flight: String,
     pub(super) requests_per_minute: String,
     pub(super) error_share: String,
+    /// The share of requests that failed because of their clients' own mistakes; it is part of the errors.
+    pub(super) client_error_share: String,
     pub(super) median: String,
     pub(super) p95: String,
     pub(super) first_event_p95: String,
@@ -28,16 +30,18 @@ pub(super) struct Present {
 impl Present {
     pub(super) fn read(gateway: &Gateway, in_flight: usize) -> Self {
         let (since, until) = bounds(clock::wall());
-        let sums = gateway.last_hour.read(|window| window.sums(since, until));
-        Self::new(&sums, in_flight)
+        gateway.last_hour.read(|window| {
+            Self::new(&window.sums(since, until), window.failures.client_errors(since, until), in_flight)
+        })
     }
 
-    pub(super) fn new(sums: &UsageSums, in_flight: usize) -> Self {
+    pub(super) fn new(sums: &UsageSums, client_errors: u64, in_flight: usize) -> Self {
         let usage = sums.usage;
         Self {
             in_flight: Count(in_flight as u64).to_string(),
             requests_per_minute: per_minute(sums).to_string(),
             error_share: Share::of(sums.failed, sums.requests).to_string(),
+            client_error_share: Share::of(client_errors, sums.requests).to_string(),
             median: Elapsed(sums.elapsed.quantile(0.5)).to_string(),
             p95: Elapsed(sums.elapsed.quantile(0.95)).to_string(),
             first_event_p95: Elapsed(sums.first_event.quantile(0.95)).to_string(),

@@ -31,8 +31,7 @@ use self::row::RequestRow;
 use self::tick::Tick;
 use super::gather;
 use super::respond;
-use super::viewer::{Viewer, session_cookie};
-use crate::access_keys::AccessKeys;
+use super::viewer::{Permission, Viewer};
 use crate::gateway::{Admission, Gateway};
 use crate::telemetry::recent::latest_record;
 
@@ -64,14 +63,6 @@ struct Follower {
     _place: Admission,
 }
 
-/// Why the page may follow. A stream ends with it; a browser that connects again is asked for its access like every request.
-enum Permission {
-    /// The session with this token.
-    Session(String),
-    /// A key in a header, or none is required, as long as these are the keys.
-    Keys(AccessKeys),
-}
-
 /// `GET /api/ui/stream`
 pub(crate) async fn follow(
     request: HttpRequest,
@@ -83,10 +74,7 @@ pub(crate) async fn follow(
         let error = json!({"error": "too many pages are open; close some of them"});
         return respond::json(&request, StatusCode::SERVICE_UNAVAILABLE, &error);
     };
-    let permission = match session_cookie(&request, &gateway).filter(|_| viewer.has_session) {
-        Some(token) => Permission::Session(token.to_owned()),
-        None => Permission::Keys(gateway.live_config().access.clone()),
-    };
+    let permission = Permission::new(&request, &gateway, viewer.has_session.then_some(viewer.level));
     let live = &gateway.last_hour;
     let last = request.headers().get("last-event-id").and_then(|id| id.to_str().ok());
     let known = last.map(|last| position(last, live.since()));
@@ -122,16 +110,6 @@ pub(crate) async fn follow(
 fn position(id: &str, since: u64) -> Option<u64> {
     let (process, position) = id.split_once('-')?;
     (process.parse() == Ok(since)).then(|| position.parse().ok()).flatten()
-}
-
-impl Permission {
-    fn holds(&self, gateway: &Gateway) -> bool {
-        let live = gateway.live_config();
-        match self {
-            Self::Session(token) => gateway.logins.level(token, &live.access).is_some(),
-            Self::Keys(keys) => *keys == live.access,
-        }
-    }
 }
 
 impl Follower {

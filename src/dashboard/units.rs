@@ -1,11 +1,14 @@
 //! Numbers as pages show them. In JSON they are plain numbers.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
+use vandamme_actors::clock::Millis;
+
 use crate::money::grouped;
+use crate::timestamp::rfc3339;
 
 /// A number of things, such as tokens: `1,234` or `1.23 M`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -59,6 +62,16 @@ impl Money {
     /// The number by which a table sorts, in dollars.
     pub(super) fn value(self) -> String {
         sorted(self.0.map(|micro| micro as f64 / 1e6))
+    }
+}
+
+/// An amount that may be negative, in millionths of a US dollar.
+pub(super) fn signed_money(micro: i64) -> String {
+    match micro {
+        // Not free, and not less than the least that is shown.
+        -49..=-1 => ">−$0.0001".to_owned(),
+        micro if micro < 0 => format!("−{}", Money(Some(micro.unsigned_abs()))),
+        micro => Money(Some(micro.unsigned_abs())).to_string(),
     }
 }
 
@@ -156,6 +169,11 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// What a provider's state says about models that requests avoid.
+pub(super) fn models_avoided(models: usize) -> String {
+    if models == 1 { "1 model avoided".to_owned() } else { format!("{models} models avoided") }
+}
+
 /// How long ago something was, in words.
 pub(super) fn ago(seconds: &u64) -> String {
     match seconds {
@@ -163,6 +181,12 @@ pub(super) fn ago(seconds: &u64) -> String {
         1..60 => format!("{seconds} s ago"),
         _ => format!("{} ago", Elapsed(Some(Duration::from_secs(*seconds)))),
     }
+}
+
+/// A time in milliseconds since 1970 as text, until a script shows it in the viewer's time zone: `2026-11-30 22:52 UTC`.
+pub(super) fn utc(at: &Millis) -> String {
+    let text = rfc3339(SystemTime::UNIX_EPOCH + Duration::from_millis(*at));
+    format!("{} UTC", text.replace('T', " ").get(..16).unwrap_or_default())
 }
 
 /// Three significant digits of a number between 1 and 1000.
@@ -210,9 +234,16 @@ mod tests {
         ] {
             assert_eq!(Money(Some(micro)).to_string(), text);
         }
+        for (micro, text) in
+            [(-13, ">−$0.0001"), (-50, "−$0.0001"), (0, "$0"), (13, "<$0.0001"), (-1_500_000, "−$1.50")]
+        {
+            assert_eq!(signed_money(micro), text);
+        }
         for (seconds, text) in [(0, "now"), (9, "9 s ago"), (75, "1 min 15 s ago")] {
             assert_eq!(ago(&seconds), text);
         }
+        assert_eq!(utc(&1_795_996_861_234), "2026-11-30 00:01 UTC");
+        assert_eq!([1, 2].map(models_avoided), ["1 model avoided", "2 models avoided"]);
         assert_eq!(Money(None).to_string(), "unpriced");
         assert_eq!(Bytes(1_500_000).to_string(), "1.50 MB");
         assert_eq!(Rate(Some(1234.4)).to_string(), "1,234");

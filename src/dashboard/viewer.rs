@@ -4,6 +4,7 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
 
+use crate::access_keys::AccessKeys;
 use crate::gateway::Gateway;
 use crate::login::{Level, Token};
 
@@ -16,6 +17,33 @@ pub(crate) struct Viewer {
     pub(crate) level: Level,
     /// With a session; otherwise a key came with the request, or none is required.
     pub(crate) has_session: bool,
+}
+
+/// Why somebody may follow a stream. The stream ends with it; a client that connects again is asked for its access like every request.
+pub(crate) enum Permission {
+    /// The session with this token.
+    Session(String),
+    /// A key in a header, or none is required, as long as these are the keys.
+    Keys(AccessKeys),
+}
+
+impl Permission {
+    /// `session` is what the request's session may do, if it counts.
+    pub(crate) fn new(request: &HttpRequest, gateway: &Gateway, session: Option<Level>) -> Self {
+        match session.and_then(|_| session_cookie(request, gateway)) {
+            Some(token) => Self::Session(token.to_owned()),
+            None => Self::Keys(gateway.live_config().access.clone()),
+        }
+    }
+
+    /// Whether it is still valid.
+    pub(crate) fn holds(&self, gateway: &Gateway) -> bool {
+        let live = gateway.live_config();
+        match self {
+            Self::Session(token) => gateway.logins.level(token, &live.access).is_some(),
+            Self::Keys(keys) => *keys == live.access,
+        }
+    }
 }
 
 impl Viewer {

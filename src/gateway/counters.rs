@@ -21,6 +21,7 @@ pub(crate) struct Counters {
     refused: [AtomicU64; Bound::ALL.len()],
     exported_spans: AtomicU64,
     dropped_spans: AtomicU64,
+    missed_by_exporter: AtomicU64,
     reloaded: AtomicU64,
     not_reloaded: AtomicU64,
     /// Milliseconds since the Unix epoch.
@@ -67,6 +68,7 @@ impl Default for Counters {
             refused: Default::default(),
             exported_spans: AtomicU64::new(0),
             dropped_spans: AtomicU64::new(0),
+            missed_by_exporter: AtomicU64::new(0),
             reloaded: AtomicU64::new(0),
             not_reloaded: AtomicU64::new(0),
             last_reload: AtomicU64::new(millis(started)),
@@ -87,6 +89,15 @@ impl Counters {
     pub(crate) fn count_spans(&self, exported: u64, dropped: u64) {
         self.exported_spans.fetch_add(exported, Ordering::Relaxed);
         self.dropped_spans.fetch_add(dropped, Ordering::Relaxed);
+    }
+
+    /// Counts requests that the exporter of spans has missed.
+    pub(crate) fn count_missed_by_exporter(&self, requests: u64) {
+        self.missed_by_exporter.fetch_add(requests, Ordering::Relaxed);
+    }
+
+    pub(crate) fn missed_by_exporter(&self) -> u64 {
+        self.missed_by_exporter.load(Ordering::Relaxed)
     }
 
     /// The spans so far: exported, dropped.

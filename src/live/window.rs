@@ -7,6 +7,8 @@ use vandamme_actors::clock::Millis;
 use vandamme_actors::history::{UsageRow, UsageSums};
 use vandamme_actors::ledger::FinishedRequest;
 
+use super::failures::Failures;
+
 /// The length of an interval, in milliseconds.
 pub(crate) const SLOT: Millis = 10_000;
 /// The intervals of an hour.
@@ -28,6 +30,7 @@ const MINUTES: usize = 60;
 /// 250 KiB are reached after twelve minutes. No load exceeds 1088 different durations: 1.6 MiB for one provider.
 #[derive(Default)]
 pub(crate) struct Window {
+    pub(crate) failures: Failures,
     /// The latest intervals that had requests, in their order.
     latest: VecDeque<Interval>,
     /// The minutes before them, in their order.
@@ -56,6 +59,7 @@ struct Minute {
 
 impl Window {
     pub(super) fn add(&mut self, finished: &FinishedRequest) {
+        self.failures.add(finished);
         let start = finished.ended - finished.ended % SLOT;
         // The clock was set back: intervals that now are in the future would displace the present.
         if self.latest.back().is_some_and(|last| start + MINUTE < last.start) {
@@ -64,8 +68,9 @@ impl Window {
         self.add_to(start, finished.record.provider.as_ref(), |sums| sums.count(finished));
     }
 
-    /// Adds sums of an earlier process, grouped by provider. The window must be empty.
+    /// Adds sums of an earlier process, grouped by provider and end. The window must be empty.
     pub(crate) fn seed(&mut self, rows: &[UsageRow]) {
+        rows.iter().for_each(|row| self.failures.seed(row));
         let mut rows: Vec<_> = rows.iter().collect();
         rows.sort_by_key(|row| row.start);
         for row in rows {
@@ -220,6 +225,17 @@ mod tests {
         assert_eq!(window.sums(0, SLOT).requests, 2);
         assert_eq!(window.provider("a", 0, 2 * SLOT).requests, 2);
         assert_eq!(window.provider("c", 0, 2 * SLOT).requests, 0);
+    }
+
+    /// Requirement: a reply that came at once has no speed: a provider may answer a stream with a whole reply.
+    #[test]
+    fn a_reply_that_came_at_once_has_no_speed() {
+        let mut at_once = finished(5, "a", RequestEnd::Succeeded);
+        at_once.record.elapsed = Duration::from_micros(100_900);
+        let mut window = Window::default();
+        window.add(&at_once);
+        let sums = window.sums(0, SLOT);
+        assert_eq!((sums.requests, sums.streaming, sums.streamed_output), (1, Duration::ZERO, 0));
     }
 
     /// Requirement: the window has a bound, and an old request does not displace a new one.

@@ -93,7 +93,9 @@ families! {
         "Requests whose details the history dropped, because the disk was too slow, since the history began; its sums have them.";
     LOG_DROPPED: Counter "vdm_log_lines_dropped" "" [] "Log lines that were dropped, because stderr or the journal was too slow.";
     SPANS: Counter "vdm_otlp_spans" "" ["result"]
-        "Spans for the OpenTelemetry collector; result is exported or dropped. Requests that the exporter missed count as dropped.";
+        "Spans for the OpenTelemetry collector; result is exported or dropped.";
+    REQUESTS_MISSED: Counter "vdm_otlp_requests_missed" "" []
+        "Requests without spans, because the exporter was too far behind.";
     RELOADS: Counter "vdm_config_reloads" "" ["result"] "Reloads of the configuration; result is success or failure.";
     RELOAD_TIME: Gauge "vdm_config_last_reload_success_timestamp" "seconds" []
         "Unix time of the last successful reload, or of the start.";

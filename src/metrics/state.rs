@@ -25,6 +25,7 @@ pub(super) async fn add(gateway: &Gateway, connections: Option<usize>, expositio
     if gateway.sampler.is_some() {
         let results = ["exported", "dropped"].into_iter().zip(counters.spans());
         exposition.add(&declared::SPANS, results.map(|(result, count)| Sample::whole(&[result], count)));
+        exposition.add(&declared::REQUESTS_MISSED, [Sample::whole(&[], counters.missed_by_exporter())]);
     }
     let dropped = gateway.registry.load().history.status().dropped;
     exposition.add(&declared::HISTORY_DROPPED, [Sample::whole(&[], dropped)]);

@@ -57,6 +57,11 @@ pub(super) enum Answered {
 }
 
 impl Answered {
+    fn headers(&self) -> &HeaderMap {
+        let (Self::Opened { headers, .. } | Self::Buffered { headers, .. }) = self;
+        headers
+    }
+
     /// Names the parts of the request that were left out.
     fn with_dropped(mut self, dropped: Option<HeaderValue>) -> Self {
         let (Self::Opened { headers, .. } | Self::Buffered { headers, .. }) = &mut self;
@@ -154,7 +159,7 @@ impl<'a> Attempt<'a> {
         let response = deadline.meet(self.send(sent, headers)).await?;
         let status = response.status().as_u16();
         record.replied(status);
-        match status {
+        let answer = match status {
             200..=299 => {
                 let read = async {
                     let answered = self.read_reply(sent, response).await?;
@@ -170,15 +175,20 @@ impl<'a> Attempt<'a> {
             400..=599 => {
                 let failed = self.read_error(response).await;
                 if failed.is_out_of_tokens && self.request.upstream_call == UpstreamCall::Reply {
-                    let answered = self.without_content(sent, failed.answer.headers);
-                    return answered.map(Box::new).map_err(Box::new);
+                    self.without_content(sent, failed.answer.headers).map(Box::new).map_err(Box::new)
+                } else {
+                    Err(Box::new(failed))
                 }
-                Err(Box::new(failed))
             }
             _ => Err(Box::new(CallFailure::broken(&format!(
                 "the upstream answered with the unexpected status {status}"
             )))),
-        }
+        };
+        record.headers(match &answer {
+            Ok(answered) => answered.headers(),
+            Err(failed) => &failed.answer.headers,
+        });
+        answer
     }
 
     /// Sends the request, and waits for the head of the reply.

@@ -45,10 +45,19 @@ pub(crate) async fn count(gateway: &Gateway, mut request: ProxyRequest) -> Resul
     match served {
         Ok(Served { answered, lease }) => {
             // The host works. This says nothing about the model or the key's limits.
+            let lease_provider = lease.provider.name.clone();
             lease.finish(Outcome::RequestRefused);
             match *answered {
-                Answered::Buffered { status, headers, body, .. } => {
+                Answered::Buffered { status, headers, body, .. } if has_count(&body) => {
                     Ok(Count::Counted { status, headers, body })
+                }
+                Answered::Buffered { .. } => {
+                    let (id, provider) = (&request.id, &lease_provider);
+                    log::warn!(
+                        REQUEST_ID:% = id, PROVIDER = provider.as_ref();
+                        "{id} {provider} counts tokens without input_tokens; the client gets an estimate"
+                    );
+                    estimated(&request)
                 }
                 Answered::Opened { .. } => estimated(&request),
             }
@@ -62,6 +71,12 @@ fn estimated(request: &ProxyRequest) -> Result<Count, Failure> {
     tokens::messages(&request.body)
         .map(Count::Estimated)
         .map_err(|error| Failure::Malformed(error.to_string()))
+}
+
+/// Whether a provider's answer has a number of tokens, in whatever form JSON writes it.
+fn has_count(body: &[u8]) -> bool {
+    let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    answer["input_tokens"].as_f64().is_some_and(|count| count >= 0.0)
 }
 
 /// Whether a provider's refusal is about the request or the key, not about counting or a temporary condition.

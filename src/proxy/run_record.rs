@@ -1,5 +1,6 @@
 //! The data that a run records about its calls.
 
+use actix_web::http::header::HeaderMap;
 use vandamme_actors::excerpt;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::provider::Lease;
@@ -7,6 +8,7 @@ use vandamme_actors::recorder::RequestRecorder;
 
 use super::route_trace::RouteTrace;
 use super::target_queue::RunTarget;
+use super::upstream_headers::upstream_request_id;
 use crate::failure::Failure;
 
 /// The ledger's entry and the client's route trace. Requests that no client waits for have no entry.
@@ -46,6 +48,13 @@ impl<'r> RunRecord<'r> {
     pub(super) fn replied(&self, status: u16) {
         if let Some(entry) = &self.entry {
             entry.call_replied(status);
+        }
+    }
+
+    /// The reply has these headers, which may name the upstream's own id for the call.
+    pub(super) fn headers(&self, headers: &HeaderMap) {
+        if let (Some(entry), Some(id)) = (&self.entry, upstream_request_id(headers)) {
+            entry.call_identified(id);
         }
     }
 

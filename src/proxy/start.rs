@@ -37,8 +37,14 @@ pub(crate) async fn start(
 ) -> RunProgress {
     let form = request.reply_form();
     let early = entry.early_reply();
+    let id = request.id.clone();
     let run = AssertUnwindSafe(run(gateway, request, entry)).catch_unwind();
-    let mut run = Box::pin(run.map(|outcome| outcome.unwrap_or_else(|_panic| Err(FailedRun::panicked()))));
+    let mut run = Box::pin(run.map(move |outcome| {
+        outcome.unwrap_or_else(|_panic| {
+            log::error!(REQUEST_ID:% = id; "{id} panicked; the line before says where");
+            Err(FailedRun::panicked())
+        })
+    }));
     match form {
         ReplyForm::Whole => RunProgress::Finished(run.await),
         ReplyForm::Stream => match timeout(patience, &mut run).await {

@@ -79,6 +79,9 @@ pub(super) fn keep(record: &Record<'_>) {
     let mut field = RequestIdField(None);
     let _nothing_can_fail = record.key_values().visit(&mut field);
     let request_id = field.0.or_else(|| named_request(&message).map(str::to_owned));
+    // Readers show the id beside the message.
+    let rest = request_id.as_deref().and_then(|id| message.strip_prefix(id)?.strip_prefix(' '));
+    let message = rest.map(str::to_owned).unwrap_or(message);
     let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     let number = RECENT.ring.lock().push(LoggedRecord {
         number: 0,
@@ -97,7 +100,9 @@ pub(crate) fn records(filter: &RecordFilter) -> Vec<Arc<LoggedRecord>> {
     let text = filter.text.as_ref().map(|text| text.to_lowercase());
     records.retain(|record| {
         let has_text = |text: &String| {
-            record.message.to_lowercase().contains(text) || record.target.to_lowercase().contains(text)
+            let id = record.request_id.as_deref().unwrap_or_default();
+            let texts = [&*record.message, &*record.target, id];
+            texts.iter().any(|part| part.to_lowercase().contains(text))
         };
         let is_of_request = |id: &String| record.request_id.as_deref() == Some(id.as_str());
         record.number > filter.after
@@ -189,6 +194,18 @@ mod tests {
             let expected: Vec<_> = (all - numbers.len() as u64 + 1..=all).collect();
             prop_assert_eq!(numbers, expected);
         }
+    }
+
+    /// Requirement: a record has its request's id once, and is found by it.
+    #[test]
+    fn a_record_has_the_id_of_its_request_once() {
+        let id = "req_fedcba98765432100fedcba9";
+        let args = format_args!("{id} call 1 failed");
+        keep(&Record::builder().level(Level::Error).target("unit::once").args(args).build());
+        let text = Some("REQ_FEDCBA98765432100".to_owned());
+        let found = records(&RecordFilter { level: Level::Error, text, ..RecordFilter::default() });
+        let [record] = &found[..] else { panic!("one record: {found:?}") };
+        assert_eq!((&*record.message, record.request_id.as_deref()), ("call 1 failed", Some(id)));
     }
 
     #[test]

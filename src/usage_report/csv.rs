@@ -57,6 +57,10 @@ mod tests {
     fn formulas_are_text_and_numbers_stay_numbers() {
         assert_eq!(line(&["a", "-12", "0.5", ""]), "a,-12,0.5,\r\n");
         assert_eq!(line(&["=1+1", "@SUM(A1)", "+x"]), "\"'=1+1\",\"'@SUM(A1)\",\"'+x\"\r\n");
+        assert_eq!(
+            line(&["+1e3", "-", "\t=1", "\r=1", "\n=1"]),
+            "+1e3,\"'-\",\"'\t=1\",\"'\r=1\",\"'\n=1\"\r\n"
+        );
         assert_eq!(line(&["-cmd|' /C calc'!A0"]), "\"'-cmd|' /C calc'!A0\"\r\n");
         assert_eq!(line(&["a,b", "say \"hi\"", "x\ny"]), "\"a,b\",\"say \"\"hi\"\"\",\"x\ny\"\r\n");
     }

@@ -87,6 +87,27 @@ fn a_missing_or_failing_counter_is_replaced_by_an_estimate() {
     assert!(is_estimated(&count(&gateway, &body())));
 }
 
+/// Requirement: an answer without a count is no count: the client gets an estimate, and the log says so. A count is used in any form of a
+/// number.
+#[test]
+fn an_answer_without_a_count_is_replaced_by_an_estimate() {
+    for broken in
+        ["{}", "{\"input_tokens\": null}", "{\"input_tokens\": \"7\"}", "{\"input_tokens\": -1}", "[7]", "7"]
+    {
+        let upstream = Upstream::anthropic().always(Answer::json(200, broken));
+        let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+        let reply = count(&gateway, &body());
+        assert!(tokens(&reply) > 0 && is_estimated(&reply), "{broken}: {reply}");
+    }
+    let upstream = Upstream::anthropic();
+    upstream.then(Answer::json(200, "{\"input_tokens\": 9.0}"));
+    upstream.then(Answer::json(200, "{\"total\": 9}"));
+    let gateway = Gateway::before(&upstream).start();
+    assert!(!is_estimated(&count(&gateway, &body())));
+    assert!(is_estimated(&count(&gateway, &body())));
+    gateway.run.await_log("anthropic counts tokens without input_tokens; the client gets an estimate");
+}
+
 #[test]
 fn an_error_of_the_request_itself_reaches_the_client() {
     let refusal =

@@ -282,7 +282,7 @@ fn the_route_header_has_each_step_if_enabled_and_explain_prints_the_same() {
             gateway.messages(&body).reply().header("x-vdm-route"),
             Some(
                 "the prefix names provider 'one': 'fast'; alias 'fast' of 'one' resolves to 'a'; \
-                 if that fails: 'two:b', which resolves to two:b; -> one:a; one:a failed with 503; -> two:b"
+                 if that fails: two:b; -> one:a; one:a failed with 503; -> two:b"
             )
         );
     }

@@ -119,14 +119,15 @@ fn the_record_has_the_upstreams_numbers_on_every_path() {
         for (name, expected) in tokens {
             assert_eq!(row[name], expected, "{way:?} {name} {row:#}");
         }
-        let api = if way.endpoint == "/v1/messages" { "anthropic" } else { "openai" };
+        let api = if way.endpoint == "/v1/messages" { "messages" } else { "chat-completions" };
+        let upstream_api = if way.name() == "anthropic" { "messages" } else { "chat-completions" };
         let texts = [
             ("status", "ok"),
             ("requested_model", MODEL),
             ("stop_reason", "max_tokens"),
             ("session", "session-1"),
             ("api", api),
-            ("upstream_api", way.name()),
+            ("upstream_api", upstream_api),
         ];
         for (name, expected) in texts {
             assert_eq!(row[name], expected, "{way:?} {name} {row:#}");

@@ -30,7 +30,8 @@ fn in_json(setup: &Setup) -> Setup {
 /// Checklist 51: `LOG_FORMAT=json` writes one object a line, from the first line to the last, with the fields of the record.
 #[test]
 fn every_line_is_a_json_object_with_the_fields_of_its_request() {
-    let upstream = Upstream::anthropic().always(Answer::events(anthropic::text(&["Hello"])));
+    let answer = Answer::events(anthropic::text(&["Hello"])).header("request-id", "req_up_1");
+    let upstream = Upstream::anthropic().always(answer);
     let gateway = in_json(&Gateway::before(&upstream)).env("FOO_API_KEY", "sk-foo").start();
     let call = gateway.messages(&prompt(MODEL, "hi"));
     let reply =
@@ -55,8 +56,8 @@ fn every_line_is_a_json_object_with_the_fields_of_its_request() {
     assert_eq!(of_request.len(), 1, "one line for a request: {lines:#?}");
     let line = of_request[0];
     let expected = json!({"level": "info", "requested_model": MODEL, "model": MODEL, "provider": "anthropic",
-        "status": 200, "upstream_status": 200, "streamed": true, "session": "s-1", "agent": "a-1",
-        "api": "anthropic", "upstream_api": "anthropic", "stop_reason": "end_turn", "upstream_calls": 1,
+        "status": 200, "upstream_status": 200, "upstream_request_id": "req_up_1", "streamed": true, "session": "s-1", "agent": "a-1",
+        "api": "messages", "upstream_api": "messages", "stop_reason": "end_turn", "upstream_calls": 1,
         "input_tokens": 11, "output_tokens": 9, "cache_read_tokens": 7, "cache_creation_tokens": 3,
         "tool_calls": 0, "reply_bytes": reply.body.len()});
     for (name, value) in expected.as_object().expect("an object") {

@@ -37,3 +37,18 @@ fn reports_require_the_gateway_key_or_a_local_client() {
         assert_eq!((wrong.status(), wrong.header("allow")), (405, Some(allowed)), "{endpoint}");
     }
 }
+
+/// Requirement: the stream of running requests ends when the keys change, so that a removed key reads nothing more; and its connection
+/// is not reused, so that a client connects to the new process after a restart.
+#[test]
+fn the_stream_ends_with_its_key_and_closes_its_connection() {
+    let upstream = Upstream::openai();
+    let file = |key: &str| format!("[client-keys]\nalice = \"{key}\"\n");
+    let gateway = Gateway::before(&upstream).toml(&file("vdm_alice_0123456789abcdef")).start();
+    let mut stream = gateway.call("GET", STREAM).header("x-api-key", "vdm_alice_0123456789abcdef").send();
+    assert_eq!((stream.status(), stream.head().header("connection")), (200, Some("close")));
+    drop(stream.event_named("update"));
+    gateway.run.write("test.toml", &file("vdm_another_0123456789abcdef"));
+    assert!(gateway.server(&["reload"]).output().expect("vdm is built").status.success());
+    while stream.event().is_some() {}
+}

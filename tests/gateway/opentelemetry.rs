@@ -174,6 +174,19 @@ fn no_prompt_no_reply_and_no_key_is_exported() {
     assert!(!exported.contains("canary") && !exported.contains("Hello"), "{exported}");
 }
 
+/// Requirement: a request that is refused before its body is read has a span, with its own path, and no child.
+#[test]
+fn a_refused_request_is_a_span_without_a_child() {
+    let (upstream, collector) = (Upstream::openai(), Collector::start());
+    let gateway = traced(&upstream, &collector).env("PROXY_API_KEY", "the-key").start();
+    let refused = gateway.call("POST", "/v1/chat/completions").body("{}").reply();
+    assert_eq!(refused.status(), 401);
+    let spans = collector.spans(1);
+    assert_eq!(spans[0]["name"], "POST /v1/chat/completions");
+    assert_eq!(attribute(&spans[0], "error.type"), "authentication_error");
+    assert_eq!((spans.len(), upstream.count()), (1, 0));
+}
+
 /// Requirement: an export that fails for a moment is repeated; one that is refused is dropped, and counted; requests do not notice.
 #[test]
 fn exports_are_repeated_or_dropped_and_counted() {

@@ -39,14 +39,15 @@ pub(super) const SUMS: [(&str, &str); 25] = [
     ("duration_us", "elapsed_us"),
     ("elapsed", "elapsed_us"),
     ("first_event", "first_event_us"),
+    // The microseconds are `LEAST_STREAMING`.
     (
         "streaming_us",
-        "CASE WHEN delivery = 'stream' AND outcome = 'succeeded' AND first_event_us IS NOT NULL \
-         THEN max(elapsed_us - first_event_us, 0) ELSE 0 END",
+        "CASE WHEN delivery = 'stream' AND outcome = 'succeeded' AND elapsed_us - first_event_us >= 1000 \
+         THEN elapsed_us - first_event_us ELSE 0 END",
     ),
     (
         "streamed_output",
-        "CASE WHEN delivery = 'stream' AND outcome = 'succeeded' AND first_event_us IS NOT NULL \
+        "CASE WHEN delivery = 'stream' AND outcome = 'succeeded' AND elapsed_us - first_event_us >= 1000 \
          THEN output ELSE 0 END",
     ),
 ];

@@ -83,7 +83,7 @@ struct CallCell<'r> {
     outcome: Option<&'r str>,
 }
 
-/// The text of a call without its times. Most calls differ from the call before only in them.
+/// The text of a call without its times and the upstream's id. Most calls differ from the call before only in them.
 #[derive(Default)]
 struct CallText {
     call: Option<CallRecord>,
@@ -130,13 +130,18 @@ impl<'r> Redactor<'r> {
                     outcome: call.outcome,
                 };
                 let mut text = serde_json::to_string(&cell)?;
-                // The object continues with the times.
+                // The object continues with the times and the id.
                 text.pop();
                 self.call = CallText { call: Some(call.clone()), text };
             }
             let (started, elapsed) = (millis(call.started), millis(call.elapsed));
             text.push_str(&self.call.text);
-            text.push_str(&format!(",\"started_ms\":{started},\"elapsed_ms\":{elapsed}}}"));
+            text.push_str(&format!(",\"started_ms\":{started},\"elapsed_ms\":{elapsed}"));
+            if let Some(id) = &call.upstream_request_id {
+                text.push_str(",\"upstream_request_id\":");
+                text.push_str(&serde_json::to_string(&(self.redact)(id.to_string()))?);
+            }
+            text.push('}');
         }
         text.push(']');
         Ok(text)
@@ -173,8 +178,16 @@ impl Cell<'_> {
 impl CallText {
     fn is_of(&self, call: &CallRecord) -> bool {
         self.call.as_ref().is_some_and(|before| {
-            let &CallRecord { ref provider, ref model, key, status, outcome, started: _, elapsed: _ } =
-                before;
+            let &CallRecord {
+                ref provider,
+                ref model,
+                key,
+                status,
+                outcome,
+                upstream_request_id: _,
+                started: _,
+                elapsed: _,
+            } = before;
             (provider, model, key, status, outcome)
                 == (&call.provider, &call.model, call.key, call.status, call.outcome)
         })

@@ -90,6 +90,8 @@ pub struct StoredCall {
     pub key: Option<String>,
     pub status: Option<u16>,
     pub outcome: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_request_id: Option<String>,
     /// From the request's start to the start of the call.
     pub started_ms: u64,
     /// From the start of the call to its reply's head or to its failure.
@@ -121,6 +123,7 @@ impl From<&CallRecord> for StoredCall {
             key: call.key.map(|key| key.to_string()),
             status: call.status,
             outcome: call.outcome.map(str::to_owned),
+            upstream_request_id: call.upstream_request_id.as_deref().map(str::to_owned),
             started_ms: millis(call.started),
             elapsed_ms: millis(call.elapsed),
         }

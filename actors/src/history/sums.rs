@@ -1,10 +1,15 @@
 //! Adds up requests. Sums saturate, because an upstream can report any number.
 
+use std::time::Duration;
+
 use vandamme_protocol::vocabulary::Usage;
 
 use super::query::UsageSums;
 use crate::clock::Millis;
 use crate::ledger::{FinishedRequest, RequestEnd};
+
+/// A reply that arrives in less time has come at once: its speed is that of this machine, not of the model.
+pub const LEAST_STREAMING: Duration = Duration::from_millis(1);
 
 impl UsageSums {
     /// The sums over one request.
@@ -37,8 +42,8 @@ impl UsageSums {
         self.elapsed.record(record.elapsed);
         let Some(first_event) = record.first_event else { return };
         self.first_event.record(first_event);
-        if record.request.streamed && record.end == RequestEnd::Succeeded {
-            let streaming = record.elapsed.saturating_sub(first_event);
+        let streaming = record.elapsed.saturating_sub(first_event);
+        if record.request.streamed && record.end == RequestEnd::Succeeded && streaming >= LEAST_STREAMING {
             self.streaming = self.streaming.saturating_add(streaming);
             add(&mut self.streamed_output, record.usage.output);
         }

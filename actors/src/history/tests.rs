@@ -342,6 +342,7 @@ fn redacted(finished: &FinishedRequest, redact: &dyn Fn(String) -> String) -> St
     stored.failed_targets = stored.failed_targets.into_iter().map(redact).collect();
     for call in &mut stored.calls {
         call.model = redact(std::mem::take(&mut call.model));
+        call.upstream_request_id = call.upstream_request_id.take().map(redact);
     }
     stored
 }
@@ -370,6 +371,7 @@ fn any_detailed() -> impl Strategy<Value = FinishedRequest> {
             key: record.key,
             status: key.map(|_| 200),
             outcome: key.map(|_| "answered"),
+            upstream_request_id: agent.map(|id| format!("{id} {stop_reason:?}").into()),
             started: Duration::from_millis(calls as u64),
             elapsed: record.elapsed,
         };

@@ -16,6 +16,8 @@ pub struct CallRecord {
     pub status: Option<u16>,
     /// [`Outcome::label`](crate::outcome::Outcome::label), `None` while the call runs.
     pub outcome: Option<&'static str>,
+    /// The upstream's own id of the request, by which its support finds it.
+    pub upstream_request_id: Option<Arc<str>>,
     /// From the request's start to the start of the call.
     pub started: Duration,
     /// From the start of the call to its reply's head or to its failure.

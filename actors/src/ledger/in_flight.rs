@@ -102,6 +102,7 @@ struct Call {
     /// Microseconds to the head or the failure, plus one; 0 until then.
     elapsed: AtomicU64,
     outcome: OnceLock<&'static str>,
+    upstream_request_id: OnceLock<Arc<str>>,
     next: OnceLock<Box<Self>>,
 }
 
@@ -193,6 +194,13 @@ impl InFlight {
         if let Some((call, target)) = self.last_call() {
             call.status.store(status, Ordering::Relaxed);
             call.elapsed.store(stored(self.elapsed().saturating_sub(target.started)), Ordering::Relaxed);
+        }
+    }
+
+    /// The upstream of the last call has this id for it. Only the first one counts.
+    pub(crate) fn call_identified(&self, id: &str) {
+        if let Some((call, _)) = self.last_call() {
+            call.upstream_request_id.get_or_init(|| id.into());
         }
     }
 
@@ -320,6 +328,7 @@ impl Call {
             key: Some(*key),
             status: Some(self.status.load(Ordering::Relaxed)).filter(|status| *status != 0),
             outcome: self.outcome.get().copied(),
+            upstream_request_id: self.upstream_request_id.get().cloned(),
             started: *started,
             elapsed: loaded(&self.elapsed).unwrap_or_else(|| now.saturating_sub(*started)),
         })

@@ -45,6 +45,17 @@ impl RequestEnd {
     }
 }
 
+/// Whether a request that ended so failed because of its client's own mistake, such as an unknown model or an invalid request. `end` is
+/// the name of the end in reports.
+pub fn is_client_error(end: &str, upstream_calls: u64) -> bool {
+    match end {
+        "invalid_request_error" | "not_found_error" | "request_too_large" => true,
+        // After a call, it was the provider that refused the gateway's key or did not answer in time.
+        "authentication_error" | "permission_error" | "timeout_error" => upstream_calls == 0,
+        _ => false,
+    }
+}
+
 /// Everything that is kept of one request.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -79,6 +90,16 @@ pub struct Record {
     pub end: RequestEnd,
 }
 
+impl Record {
+    /// Whether the request failed because of its client's own mistake.
+    pub fn is_client_error(&self) -> bool {
+        match &self.end {
+            RequestEnd::Failed { kind, .. } => is_client_error(kind, self.upstream_calls.into()),
+            RequestEnd::Succeeded | RequestEnd::Cancelled => false,
+        }
+    }
+}
+
 /// A request that has ended, as the ledger publishes it.
 #[derive(Clone, Debug)]
 pub struct FinishedRequest {
@@ -95,5 +116,37 @@ impl FinishedRequest {
     /// When it started.
     pub fn started(&self) -> Millis {
         self.ended.saturating_sub(crate::clock::millis(self.record.elapsed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Requirement: a client's own mistake is no failure of the gateway: unknown models, invalid or too large requests, and keys that the
+    /// gateway itself refuses. A key that a provider refuses is one, and so is every other error.
+    #[test]
+    fn client_errors_are_mistakes_of_clients() {
+        for (end, calls, expected) in [
+            ("not_found_error", 0, true),
+            ("not_found_error", 1, true),
+            ("invalid_request_error", 1, true),
+            ("request_too_large", 0, true),
+            ("authentication_error", 0, true),
+            ("permission_error", 0, true),
+            ("timeout_error", 0, true),
+            ("authentication_error", 1, false),
+            ("permission_error", 2, false),
+            ("timeout_error", 1, false),
+            ("api_error", 0, false),
+            ("rate_limit_error", 0, false),
+            ("overloaded_error", 1, false),
+            ("billing_error", 1, false),
+            (CANCELLED_BY_OPERATOR, 1, false),
+            ("succeeded", 1, false),
+            ("cancelled", 0, false),
+        ] {
+            assert_eq!(is_client_error(end, calls), expected, "{end} after {calls} calls");
+        }
     }
 }

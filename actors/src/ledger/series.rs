@@ -259,7 +259,8 @@ impl EndKey {
     }
 }
 
-/// The word for a client's API in labels and in the history.
+/// The word for an API in labels, reports, log fields and the history. `anthropic` and `openai` are providers there, and values of
+/// `api-format` in the configuration.
 #[must_use]
 pub fn api_word(api: Api) -> &'static str {
     match api {
@@ -296,6 +297,7 @@ mod tests {
             key: None,
             status: Some(200),
             outcome,
+            upstream_request_id: None,
             started: Duration::ZERO,
             elapsed: Duration::from_millis(70),
         }

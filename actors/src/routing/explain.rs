@@ -71,6 +71,11 @@ impl fmt::Display for RoutingStep<'_> {
                 };
                 write!(f, "'{name}' contains alias '{alias}', which is not used: {why}")
             }
+            Self::Fallback { target, provider, model }
+                if target.split_once(':') == Some((provider, model)) =>
+            {
+                write!(f, "if that fails: {target}")
+            }
             Self::Fallback { target, provider, model } => {
                 write!(f, "if that fails: '{target}', which resolves to {provider}:{model}")
             }

@@ -8,7 +8,7 @@ use super::RequestHead;
 use super::cursor::JsonCursor;
 use super::prefix::{ATTRIBUTION, Keys, PartHasher, PromptPrefix, part};
 use super::prompt_spans::PromptSpans;
-use super::structure::{Structure, places};
+use super::structure::{Blocks, places};
 
 /// The most conversations that are remembered, with at most 3 KiB each. They are places, not a queue: a conversation takes the place of
 /// any other that has the same one.
@@ -193,7 +193,7 @@ fn walk(
 
     let mut open = if from == 0 { vec![] } else { vec![b']'] };
     let mut string = None;
-    for (block, marks) in Structure::blocks(&text[from..]) {
+    for (block, marks) in Blocks::new(&text[from..]) {
         for at in places(marks.brackets | marks.quotes).map(|place| from + block + place) {
             match text[at] {
                 b'{' => {

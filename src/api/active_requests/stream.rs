@@ -17,7 +17,8 @@ use vandamme_actors::settings::{Api, Metrics};
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::{ActiveReport, Disabled, NO_METRICS, active};
-use crate::api::{render_error, report, shared};
+use crate::api::{render_error, report, session, shared};
+use crate::dashboard::Permission;
 use crate::failure::busy_wait;
 use crate::gateway::{Admission, Gateway};
 use crate::request_id::RequestId;
@@ -42,6 +43,7 @@ const HEARTBEAT: &[u8] = b": heartbeat\n\n";
 /// One client that watches.
 struct Watcher {
     gateway: Arc<Gateway>,
+    permission: Permission,
     reported: Last,
     heard: Instant,
     /// The stream has ended.
@@ -64,6 +66,7 @@ pub(in crate::api) async fn watch(request: HttpRequest, gateway: web::Data<Gatew
         return refusal;
     }
     let gateway = shared(&gateway);
+    let permission = Permission::new(&request, &gateway, session::level(&request, &gateway));
     let Some(place) = gateway.watch() else {
         let message = "too many clients watch the running requests";
         let mut response = render_error::error(Api::Messages, ErrorKind::Overloaded, message, id.as_str());
@@ -72,7 +75,7 @@ pub(in crate::api) async fn watch(request: HttpRequest, gateway: web::Data<Gatew
     };
     let now = Instant::now();
     let reported = Last { rows: None, at: now, size: 0 };
-    let watcher = Watcher { gateway, reported, heard: now, over: false, _place: place };
+    let watcher = Watcher { gateway, permission, reported, heard: now, over: false, _place: place };
     HttpResponse::Ok()
         // After a restart, the client must not connect again to the process that ended the stream.
         .force_close()
@@ -85,12 +88,12 @@ pub(in crate::api) async fn watch(request: HttpRequest, gateway: web::Data<Gatew
 impl Watcher {
     /// The next bytes, and the state after them.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
-        while !self.over && self.gateway.accepts_connections() {
+        while !self.over && self.may_continue() {
             let words = match self.reported.rows {
                 None => self.next_event().await,
                 Some(_) => {
                     sleep(self.pause()).await;
-                    if self.gateway.accepts_connections() { self.next_event().await } else { None }
+                    if self.may_continue() { self.next_event().await } else { None }
                 }
             };
             if let Some(words) = words {
@@ -98,6 +101,11 @@ impl Watcher {
             }
         }
         None
+    }
+
+    /// Whether this process takes connections, and the client may still read.
+    fn may_continue(&self) -> bool {
+        self.gateway.accepts_connections() && self.permission.holds(&self.gateway)
     }
 
     fn pause(&self) -> Duration {

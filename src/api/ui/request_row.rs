@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use vandamme_actors::history::StoredRequest;
+use vandamme_actors::history::{LEAST_STREAMING, StoredRequest};
 use vandamme_actors::secret::Secrets;
 
 use crate::api::report::one_line;
@@ -17,10 +17,6 @@ pub(super) fn row(request: &StoredRequest, secrets: &Secrets) -> Members {
     let text = |text: &Option<String>| text.as_deref().map(clean);
     let usage = request.usage;
     let ms = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
-    let speed = request.first_event.filter(|_| request.streamed && usage.output > 0).and_then(|first| {
-        let seconds = request.elapsed.saturating_sub(first).as_secs_f64();
-        (seconds > 0.0).then(|| (usage.output as f64 / seconds * 10.0).round() / 10.0)
-    });
     let calls = request.calls.iter().map(|call| {
         json!({
             "provider": call.provider,
@@ -28,6 +24,7 @@ pub(super) fn row(request: &StoredRequest, secrets: &Secrets) -> Members {
             "key": call.key,
             "status": call.status,
             "outcome": call.outcome,
+            "upstream_request_id": text(&call.upstream_request_id),
             "started_ms": call.started_ms,
             "elapsed_ms": call.elapsed_ms,
         })
@@ -68,9 +65,18 @@ pub(super) fn row(request: &StoredRequest, secrets: &Secrets) -> Members {
         ("reply_bytes", json!(request.reply_bytes)),
         ("first_event_ms", json!(request.first_event.map(ms))),
         ("elapsed_ms", json!(ms(request.elapsed))),
-        ("output_tokens_per_second", json!(speed)),
+        ("output_tokens_per_second", json!(speed(request))),
         ("upstream_calls", json!(request.upstream_calls)),
         ("failed_targets", json!(request.failed_targets.iter().map(|it| clean(it)).collect::<Vec<_>>())),
         ("calls", Value::Array(calls.collect())),
     ])
+}
+
+/// The output tokens in a second, of a reply that was streamed.
+fn speed(request: &StoredRequest) -> Option<f64> {
+    let output = request.usage.output;
+    let first = request.first_event.filter(|_| request.streamed && output > 0)?;
+    let streaming = request.elapsed.saturating_sub(first);
+    let rate = output as f64 / streaming.as_secs_f64();
+    (streaming >= LEAST_STREAMING).then(|| (rate * 10.0).round() / 10.0)
 }

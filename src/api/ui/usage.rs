@@ -8,7 +8,7 @@ use super::{csv_file, failed, invalid, refusal};
 use crate::api::report;
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
-use crate::usage_report::{self, Form, UsageAnswer, UsageQuestion};
+use crate::usage_report::{self, Form, Missing, UsageAnswer, UsageQuestion};
 
 pub(crate) async fn usage(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
     let id = RequestId::new();
@@ -23,7 +23,10 @@ pub(crate) async fn usage(request: HttpRequest, gateway: web::Data<Gateway>) -> 
     let history = gateway.registry.load().history.clone();
     match history.usage(query.clone()).await {
         Ok(rows) => match form {
-            Form::Json => report::uncached(HttpResponse::Ok().json(UsageAnswer::new(&query, &rows))),
+            Form::Json => {
+                let missing = Missing::of(&history.status());
+                report::uncached(HttpResponse::Ok().json(UsageAnswer::new(&query, &rows, missing)))
+            }
             Form::Csv => csv_file("usage", usage_report::csv_of(&query, &rows)),
         },
         Err(error) => failed(&error, &id),

@@ -58,7 +58,7 @@ impl Start {
         let overrides = Overrides {
             host: self.host.clone(),
             port: self.port,
-            config: self.config.clone(),
+            config: self.options.config.clone(),
             ..Overrides::of_process()
         };
         // The daemon reports what is wrong with the configuration.

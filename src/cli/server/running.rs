@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -13,8 +12,9 @@ use serde_json::json;
 
 use super::description::{described, reload_report, requests, reset_report};
 use crate::cli::exit_code::Exit;
+use crate::cli::options::{GatewayOptions, Naming};
 use crate::cli::print_to_stderr;
-use crate::config::{Config, Overrides};
+use crate::config::Config;
 use crate::process::control::client::{self, Answers, Running};
 use crate::process::control::{self, ControlCommand, ControlReply, ResetTarget};
 use crate::process::sessions::Member;
@@ -27,15 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Which gateway, and the form of the output.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct GatewayArgs {
-    /// Address or host name of the gateway; overrides HOST and the files
-    #[arg(long, value_name = "HOST")]
-    host: Option<String>,
-    /// Port of the gateway; overrides PORT and the files
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    port: Option<u16>,
-    /// Configuration file to read host and port from; overrides the other files
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    gateway: GatewayOptions,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -71,9 +64,7 @@ pub(in crate::cli) struct RestartArgs {
 impl GatewayArgs {
     /// Finds the gateway; prints an error if there is none.
     fn find(&self) -> Result<Running, Exit> {
-        let Self { host, port, config, .. } = self;
-        let (host, port, config) = (host.clone(), *port, config.clone());
-        let overrides = Overrides { host, port, config, ..Overrides::of_process() };
+        let overrides = self.gateway.overrides();
         // Other errors of the configuration do not matter here.
         let (host, port) =
             Config::listener(&overrides).unwrap_or_else(|| (Ipv4Addr::LOCALHOST.to_string(), 8082));
@@ -89,8 +80,10 @@ impl GatewayArgs {
 
     /// The only running gateway, when the command line names none.
     fn only_other(&self, host: &str, port: u16) -> Option<Running> {
-        let is_named = self.host.is_some() || self.port.is_some();
-        if is_named { None } else { client::only_other(host, port) }
+        match self.gateway.naming() {
+            Naming::Host | Naming::Port => None,
+            Naming::Configuration => client::only_other(host, port),
+        }
     }
 
     fn not_found(&self, host: &str, port: u16) -> Exit {

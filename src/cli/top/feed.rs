@@ -9,7 +9,7 @@ use actix_rt::time::sleep;
 use futures_util::future::{Either, select};
 
 use super::PATH;
-use crate::cli::gateway_client::GatewayAddress;
+use crate::cli::find_gateway::GatewayAddress;
 use crate::process::Signals;
 use crate::top::TopReport;
 

@@ -4,13 +4,16 @@ use serde::Deserialize;
 use serde_json::Value;
 use vandamme_actors::history::Dimension;
 
+use crate::cli::print_to_stderr;
 use crate::cli::table::Table;
 use crate::money::{dollars, grouped};
+use crate::usage_report::Missing;
 
 /// The part of the answer that is shown.
 #[derive(Deserialize)]
 struct Answer {
     rows: Vec<Value>,
+    missing: Option<Missing>,
 }
 
 /// The columns that are summed up, in their order.
@@ -29,7 +32,7 @@ struct Sums {
 
 /// Prints the rows, the most expensive first, days in their order, and a sum.
 pub(super) fn print(answer: &[u8], by: Dimension) -> serde_json::Result<()> {
-    let Answer { rows } = serde_json::from_slice(answer)?;
+    let Answer { rows, missing } = serde_json::from_slice(answer)?;
     let member = by.name().replace('-', "_");
     let name = |row: &Value| match row[&member].as_str() {
         Some("") | None => "-".to_owned(),
@@ -59,6 +62,9 @@ pub(super) fn print(answer: &[u8], by: Dimension) -> serde_json::Result<()> {
     }
     table.row(total.cells("TOTAL".to_owned()));
     table.print();
+    if let Some(missing) = missing {
+        print_to_stderr(format_args!("vdm: {missing}\n"));
+    }
     Ok(())
 }
 
@@ -108,19 +114,27 @@ impl Sums {
             0 => "-".to_owned(),
             prompt => format!("{} %", u128::from(read_tokens) * 100 / prompt),
         };
-        let cost = match (self.cost, self.unpriced) {
-            (Some(cost), 0) => amount(cost.into()),
-            (Some(cost), unpriced) => format!("{} + {unpriced} unpriced", amount(cost.into())),
-            (None, 0) => "-".to_owned(),
-            (None, _) => "unpriced".to_owned(),
+        let (cost, saved) = match (self.cost, self.unpriced) {
+            (None, 0) => ("-".to_owned(), None),
+            // A cost of 0 is that of requests without tokens.
+            (None | Some(0), 1..) => ("unpriced".to_owned(), None),
+            (Some(cost), 0) => (amount(cost.into()), Some(self.saved)),
+            (Some(cost), unpriced) => {
+                (format!("{} + {unpriced} unpriced", amount(cost.into())), Some(self.saved))
+            }
         };
-        let saved = if self.cost.is_some() { amount(self.saved.into()) } else { "-".to_owned() };
+        let saved = saved.map_or_else(|| "-".to_owned(), |saved| amount(saved.into()));
         [name, requests, failed, input, read, written, output, hits, cost, saved]
     }
 }
 
-/// An amount in dollars with four decimal places, cut.
+/// An amount in dollars with four decimal places, cut. Only nothing is shown as 0.
 fn amount(micro_dollars: i128) -> String {
+    match micro_dollars {
+        1..=99 => return "<$0.0001".to_owned(),
+        -99..=-1 => return ">-$0.0001".to_owned(),
+        _ => {}
+    }
     let exact = dollars(micro_dollars);
     let shown = &exact[..exact.len() - 2];
     match shown.strip_prefix('-') {
@@ -139,6 +153,10 @@ mod tests {
     fn numbers_and_amounts_are_readable() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0, 1_234_567, -50_000].map(amount), ["$0.0000", "$1.2345", "-$0.0500"]);
+        assert_eq!(
+            [1, 99, 100, -1, -100].map(amount),
+            ["<$0.0001", "<$0.0001", "$0.0001", ">-$0.0001", "-$0.0001"]
+        );
     }
 
     /// Checklist 20: unpriced models are labelled, not 0.
@@ -149,6 +167,9 @@ mod tests {
             cost(json!({"requests": 2, "unpriced_requests": 2, "cost_micro_dollars": null})),
             "unpriced"
         );
+        let nothing = json!({"requests": 60, "unpriced_requests": 50, "cost_micro_dollars": 0});
+        assert_eq!(cost(nothing.clone()), "unpriced");
+        assert_eq!(Sums::read(&nothing).cells(String::new())[9], "-");
         let some = json!({"requests": 3, "unpriced_requests": 1, "cost_micro_dollars": 20_000});
         assert_eq!(cost(some), "$0.0200 + 1 unpriced");
         assert_eq!(cost(json!({"requests": 1, "unpriced_requests": 0, "cost_micro_dollars": 0})), "$0.0000");

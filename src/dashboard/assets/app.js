@@ -278,10 +278,15 @@ document.addEventListener("input", (event) => {
   applyFilter(document.getElementById(input.dataset.filter));
 });
 
-/** The rows that are shown, in their order. A leading sign of a formula is made text for spreadsheets. */
+/** A cell of CSV, by the rule of `src/usage_report/csv.rs`: a text that begins like a formula is made text for spreadsheets, a number stays one. */
+export const csvCell = (text) => {
+  const isFormula = /^[=+\-@\t\r\n]/.test(text) && !/^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text);
+  return isFormula || /[",\r\n]/.test(text) ? `"${isFormula ? "'" : ""}${text.replaceAll('"', '""')}"` : text;
+};
+
+/** The rows that are shown, in their order. */
 function saveCsv(table) {
-  const quote = (text) => `"${(/^[=+\-@\t]/.test(text) && isNaN(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
-  const line = (row) => [...row.cells].map((cell) => quote(cell.dataset.value ?? cell.textContent.trim())).join(",");
+  const line = (row) => [...row.cells].map((cell) => csvCell(cell.dataset.value ?? cell.textContent.trim())).join(",");
   const text = [table.tHead.rows[0], ...[...table.tBodies[0].rows].filter((row) => !row.hidden)].map(line).join("\r\n");
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([`${text}\r\n`], { type: "text/csv" }));

@@ -6,7 +6,7 @@
 import { duration, money, number, onUpdate, percent } from "./app.js";
 
 const plots = new Map();
-const units = { requests: number, tokens: number, ms: duration, percent, money, rate: (n) => n == null ? "–" : n.toFixed(1) };
+const units = { requests: number, tokens: number, ms: duration, percent, money, rate: (n) => n != null && n >= 100 ? number(n) : n == null ? "–" : n.toFixed(1) };
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const format = (unit) => units[unit] ?? number;
 const clock = (seconds, span) => new Date(seconds * 1000).toLocaleString([], span > 86400 * 2 ? { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" } : { hourCycle: "h23", hour: "2-digit", minute: "2-digit" });
@@ -61,7 +61,7 @@ function draw(figure) {
     cursor: { drag: { x: data.zoom === true, y: false }, points: { show: !bars }, y: false },
     // Bars at both ends need room.
     scales: { x: { time: true, range: (_, min, max) => { const room = bars && data.x.length > 1 ? (data.x[1] - data.x[0]) / 2 : 0; return [min - room, max + room]; } }, y: { range: (_, min, max) => [0, max > 0 ? max * 1.08 : 1] } },
-    axes: [areDays(data) ? { ...axis, ...dayAxis(data, width) } : { ...axis, size: data.x.at(-1) - data.x[0] > 86400 && data.x.at(-1) - data.x[0] <= 86400 * 8 ? 42 : 28, values: (_, ticks) => ticks.map((tick, at) => tickTime(tick, ticks[at - 1], data.x.at(-1) - data.x[0])) }, { ...axis, size: 58, ...(counts.has(data.unit) ? { incrs: whole } : {}), values: (_, ticks) => ticks.map((tick) => tick === 0 ? "0" : fmt(tick)) }],
+    axes: [areDays(data) ? { ...axis, ...dayAxis(data, width) } : { ...axis, size: (_, texts) => (texts ?? []).some((text) => text.includes("\n")) ? 42 : 28, values: (_, ticks) => ticks.map((tick, at) => tickTime(tick, ticks[at - 1], data.x.at(-1) - data.x[0])) }, { ...axis, size: 58, ...(counts.has(data.unit) ? { incrs: whole } : {}), values: (_, ticks) => ticks.map((tick) => tick === 0 ? "0" : fmt(tick)) }],
     series: [{}, ...series],
     hooks: {
       setCursor: [(plot) => legend(figure, data, plot.cursor.idx)],

@@ -17,7 +17,8 @@ const element = (name, text, className) => {
 };
 
 function models({ requested_model: requested, provider, model }) {
-  if (!provider || provider === "unknown") return requested;
+  // A request without a readable model needs a text to be opened by.
+  if (!provider || provider === "unknown") return requested || "(no model)";
   const target = `${provider}:${model}`;
   return requested === model || requested === target ? target : `${requested} → ${target}`;
 }

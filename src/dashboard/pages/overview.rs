@@ -17,7 +17,7 @@ use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Metrics;
 
 use self::provider_card::ProviderCard;
-use self::status::Status;
+use self::status::{Recent, Status};
 use self::tiles::{MINUTE, Tile, minutes, tiles};
 use self::today::Today;
 use crate::dashboard::chart::{Chart, Series};
@@ -74,6 +74,7 @@ struct Outcomes {
     minutes: Vec<u64>,
     succeeded: Vec<u64>,
     failed: Vec<u64>,
+    client_errors: Vec<u64>,
     cancelled: Vec<u64>,
 }
 
@@ -114,12 +115,14 @@ impl Overview {
                         settings,
                         view.as_ref(),
                         &window.provider(&settings.name, since, until),
+                        window.failures.client_errors_of(&settings.name, since, until),
                         &live.secrets,
                     )
                 })
                 .collect();
-            let status = if gateway.is_ready() { Status::new(&sums, &cards) } else { Status::draining() };
-            let present = Present::new(&sums, active.len());
+            let recent = Recent::read(&window.failures, since, until);
+            let status = if gateway.is_ready() { Status::new(&recent, &cards) } else { Status::draining() };
+            let present = Present::new(&sums, window.failures.client_errors(since, until), active.len());
             Self {
                 status,
                 metrics_off: live.settings.request_metrics == Metrics::Off,
@@ -149,7 +152,9 @@ impl Outcomes {
             let UsageSums { requests, failed, cancelled, .. } = window.sums(minute, minute + MINUTE);
             outcomes.minutes.push(minute / 1000);
             outcomes.succeeded.push(requests - failed - cancelled);
-            outcomes.failed.push(failed);
+            let client_errors = window.failures.client_errors(minute, minute + MINUTE);
+            outcomes.failed.push(failed.saturating_sub(client_errors));
+            outcomes.client_errors.push(client_errors);
             outcomes.cancelled.push(cancelled);
         }
         outcomes
@@ -160,6 +165,7 @@ impl Outcomes {
         let series = vec![
             Series::new("Succeeded", "good", values(&self.succeeded)),
             Series::new("Failed", "bad", values(&self.failed)),
+            Series::new("Client errors", "2", values(&self.client_errors)),
             Series::new("Cancelled", "muted", values(&self.cancelled)),
         ];
         Chart { kind: "stacked", unit: "requests", x: self.minutes.clone(), series, zoom: false }

@@ -7,6 +7,7 @@ use vandamme_actors::settings::ProviderSettings;
 
 use crate::dashboard::gather;
 use crate::dashboard::page::{Context, Page, PageError, Shell};
+use crate::dashboard::units::models_avoided;
 use crate::gateway::Gateway;
 use crate::views::providers::{self, HealthState, KeyReport, ProviderReport};
 
@@ -119,7 +120,7 @@ fn overall(report: &ProviderReport) -> (&'static str, String) {
         None if !keys.is_empty() && disabled == keys.len() => ("down", "every key is disabled".to_owned()),
         None if !keys.is_empty() && ready == 0 => ("down", "no key is ready".to_owned()),
         None if ready < keys.len() => ("warn", format!("{ready} of {} keys ready", keys.len())),
-        None if !report.models.is_empty() => ("warn", format!("{} models avoided", report.models.len())),
+        None if !report.models.is_empty() => ("warn", models_avoided(report.models.len())),
         None => ("ok", "working".to_owned()),
     }
 }

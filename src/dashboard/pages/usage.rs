@@ -69,6 +69,7 @@ struct Choice {
 struct Usage {
     /// The ledger keeps no metrics (`LOG_REQUEST_METRICS=false`).
     metrics_off: bool,
+    history_problem: Option<String>,
     choice: Choice,
     total: Amounts,
     groups: Vec<Group>,
@@ -169,6 +170,7 @@ impl Usage {
         let secrets = &live.secrets;
         Ok(Self {
             metrics_off: live.settings.request_metrics == Metrics::Off,
+            history_problem: gather::history_problem(gateway),
             total: Amounts::new(&total),
             sessions: sessions.iter().map(|row| SessionLine::new(row, secrets)).collect(),
             losses: losses(&caches, secrets),

@@ -12,6 +12,15 @@ const hanging = (base) => fetch(`${base}/v1/messages`, {
   body: JSON.stringify({ model: "slow-model", max_tokens: 64, messages: [{ role: "user", content: "wait" }] }),
 }).then(async (response) => ({ status: response.status, body: await response.json() }));
 
+/** Waits until the history has a request for this model: it is written a moment after the reply. */
+async function recorded(page, base, model) {
+  for (let tries = 0; tries < 300; tries += 1) {
+    const { requests } = await (await page.request.get(`${base}/api/ui/requests?q=${model}`)).json();
+    if (requests.length > 0) return;
+    await page.waitForTimeout(100);
+  }
+}
+
 export const flows = [
   {
     name: "every request of the upstream has a row with its tokens",
@@ -80,6 +89,7 @@ export const flows = [
     async run({ page, context, base, assert }) {
       await context.grantPermissions(["clipboard-read", "clipboard-write"]);
       await ask(base, { model: "detailed-model" });
+      await recorded(page, base, "detailed-model");
       await page.goto(`${base}/dashboard/requests?q=detailed-model`);
       await live(page);
       await page.click("#finished tbody tr a[data-open]");

@@ -57,8 +57,18 @@ export const flows = [
       const stream = await download.createReadStream();
       let text = "";
       for await (const chunk of stream) text += chunk;
-      assert(text.startsWith('"Requested model","Requests"') && text.includes('"test-model","'), text.slice(0, 200));
-      assert(!text.includes('"=cmd'), "a formula is made text");
+      assert(text.startsWith("Requested model,Requests,") && text.includes("\r\ntest-model,"), text.slice(0, 200));
+      assert(text.includes("\r\n\"'=cmd\","), "a formula is made text");
+      const script = await page.$eval('script[type="module"][src*="app"]', (node) => node.src);
+      // The same as in src/usage_report/csv.rs.
+      const rule = [
+        ["a", "a"], ["-12", "-12"], ["0.5", "0.5"], ["", ""], ["+1e3", "+1e3"], ["a,b", '"a,b"'], ['say "hi"', '"say ""hi"""'], ["x\ny", '"x\ny"'],
+        ["=1+1", `"'=1+1"`], ["@SUM(A1)", `"'@SUM(A1)"`], ["+x", `"'+x"`], ["-", `"'-"`], ["\t=1", `"'\t=1"`], ["\r=1", `"'\r=1"`], ["\n=1", `"'\n=1"`],
+      ];
+      for (const [written, expected] of rule) {
+        const found = await page.evaluate(async ([address, cell]) => (await import(address)).csvCell(cell), [script, written]);
+        assert(found === expected, `${JSON.stringify(written)} is saved as ${JSON.stringify(found)}`);
+      }
     },
   },
   {

@@ -161,6 +161,46 @@ fn the_last_hour_survives_a_restart() {
     eventually(is_counted);
 }
 
+/// Requirement: mistakes of clients (an unknown provider, a request that the provider calls invalid, no key) are counted, but do not turn
+/// the status; failures of the provider do, and the status says since when. All of this holds after a restart.
+#[test]
+fn client_errors_do_not_turn_the_status() {
+    let upstream = Upstream::anthropic();
+    let gateway = with_admin_key(&upstream).env("MAX_RETRIES", "0").start();
+    let view = || gateway.call("GET", "/api/ui/snapshot").header("x-api-key", ADMIN).reply().json();
+    assert_eq!(gateway.ask_whole("hi").status(), 200);
+    for _ in 0..3 {
+        assert_eq!(gateway.messages(&whole_prompt("nowhere:m", "hi")).reply().status(), 404);
+    }
+    upstream.then(Answer::json(400, r#"{"error": {"type": "invalid_request_error", "message": "no"}}"#));
+    assert_eq!(gateway.ask_whole("hi").status(), 400);
+    let is_up = || {
+        let view = view();
+        (view["live"]["client_error_share"] == "80.0 %").then_some(view)
+    };
+    for _ in 0..2 {
+        let seen = eventually(is_up);
+        let status = &seen["status"];
+        assert_eq!((&status["state"], &status["since"]), (&"ok".into(), &Value::Null), "{seen:#}");
+        let text = "100 % of the requests of the last 5 minutes succeeded. 4 requests failed because of client errors.";
+        assert_eq!(status["text"], text);
+        assert_eq!(seen["live"]["error_share"], "80.0 %");
+        assert_eq!(seen["providers"][0]["client_errors"], 1, "{seen:#}");
+        let restarted = gateway.server(&["restart"]).output().expect("vdm is built");
+        assert!(restarted.status.success(), "{restarted:?}");
+    }
+
+    upstream.then(Answer::json(500, "{}"));
+    assert_eq!(gateway.ask_whole("hi").status(), 500);
+    let seen = eventually(|| {
+        let view = view();
+        (view["status"]["state"] != "ok").then_some(view)
+    });
+    assert!(seen["status"]["since"].is_u64(), "{seen:#}");
+    let page = gateway.call("GET", "/dashboard/").header("x-api-key", ADMIN).reply().raw();
+    assert!(page.contains("Since <time data-at="), "{page}");
+}
+
 /// Checklist 22: the status turns when the provider's recent requests fail, and back.
 #[test]
 fn the_status_follows_the_providers_requests() {

@@ -69,6 +69,27 @@ fn usage_is_printed_also_if_only_clients_have_keys() {
     assert!(errors.contains("status 401") && errors.contains("reading the database instead"), "{errors}");
 }
 
+/// Requirement: where only hashed client keys are configured, the commands that read reports work with the admin key, which may read
+/// everything.
+#[test]
+fn the_admin_key_reads_reports_where_client_keys_are_hashed() {
+    let upstream = Upstream::openai();
+    let (setup, _) = before(&upstream);
+    let hash = "2edc636c3bdb33cfe99acf96a95642c64f5e52a248e14156002b00e5e36db6c5";
+    let setup = setup.toml(&format!("[client-keys]\nalice = {{ hash = \"sha256:{hash}\" }}"));
+    let gateway = setup.env("VDM_ADMIN_KEY", "wine-admin-0123456789").start();
+    let (code, _, errors) = run(&gateway, &[]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    let port = gateway.address.port().to_string();
+    for command in [&["top", "--json"][..], &["health", "server"], &["dashboard", "--no-open"]] {
+        let output = gateway.run.vdm(command).args(["--port", &port]).output().expect("vdm is built");
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    let named = gateway.run.vdm(&["top", "--json", "--host", "127.0.0.1", "--port", &port]).output();
+    let errors = String::from_utf8_lossy(&named.expect("vdm is built").stderr).into_owned();
+    assert!(errors.contains("vdm sends PROXY_API_KEY or VDM_ADMIN_KEY, unless --host names"), "{errors}");
+}
+
 /// Requirement: errors say what is wrong and what to do.
 #[test]
 fn errors_of_usage_are_explained() {

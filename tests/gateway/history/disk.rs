@@ -58,6 +58,45 @@ fn a_disk_that_is_full_or_read_only_costs_a_warning_until_it_has_room() {
     }
 }
 
+/// Requirement: while the disk is full, usage says what is missing in it: in the answer, on the pages and in the terminal.
+#[test]
+fn while_the_disk_is_full_usage_says_what_is_missing() {
+    if !can_mount() {
+        return;
+    }
+    let upstream = Upstream::openai();
+    let mount = format!("mkdir {STATE} && mount -t tmpfs -o size=4m,mode=777 tmpfs {STATE}");
+    let line = format!(r#"exec unshare -rm sh -c '{mount} && exec "$0" "$@"' "$0" "$@""#);
+    let gateway = Gateway::before(&upstream).env("VDM_STATE_DIR", STATE).after_shell(&line).start();
+    assert_eq!(gateway.ask("hi").status(), 200);
+    await_requests(&gateway, 1);
+    assert!(gateway.get("/api/ui/usage").json()["missing"].is_null());
+    let pid = gateway.run.pid();
+    let working_directory = std::fs::read_link(format!("/proc/{pid}/cwd")).expect("Linux");
+    let state = format!("/proc/{pid}/root{}/{STATE}/filler", working_directory.display());
+    assert!(std::fs::write(state, vec![7; 8 << 20]).is_err(), "the disk is full");
+    for _ in 0..3 {
+        assert_eq!(gateway.ask("hi").status(), 200);
+    }
+    gateway.run.await_log("cannot write the history");
+
+    let usage = gateway.get("/api/ui/usage").json();
+    assert_eq!(
+        (&usage["missing"]["requests"], &usage["rows"][0]["requests"]),
+        (&3.into(), &1.into()),
+        "{usage:#}"
+    );
+    let words = "3 requests wait in memory and will be added, but are missing here: ";
+    for page in ["usage", "traffic", ""] {
+        let page = gateway.get(&format!("/dashboard/{page}")).raw();
+        assert!(page.contains(words), "{page}");
+    }
+    let port = gateway.address.port().to_string();
+    let shown = gateway.run.vdm(&["usage", "--port", &port]).output().expect("vdm is built");
+    let errors = String::from_utf8_lossy(&shown.stderr);
+    assert!(shown.status.success() && errors.contains(words), "{errors}");
+}
+
 /// Requirement: a damaged database is moved aside, never a failed start; one of a newer version is left alone.
 #[test]
 fn a_database_that_cannot_be_used_is_no_failed_start() {

@@ -131,7 +131,8 @@ fn every_failure_counts_once_with_its_class_and_the_upstreams_status() {
 #[test]
 fn every_call_of_a_fallback_chain_is_recorded() {
     for stream in [true, false] {
-        let one = Upstream::openai().always(Answer::json(503, openai::error("busy", "x", "y")));
+        let busy = Answer::json(503, openai::error("busy", "x", "y")).header("x-request-id", "up-one");
+        let one = Upstream::openai().always(busy);
         let two = Upstream::anthropic();
         let setup = Gateway::bare().env("MAX_RETRIES", "0").toml("[one]\nfallbacks = [\"two:b\"]");
         let gateway = setup.provider("one", &one).provider("two", &two).start();
@@ -147,7 +148,16 @@ fn every_call_of_a_fallback_chain_is_recorded() {
             .collect();
         assert_eq!(seen, [["one", "a", "server error"], ["two", "b", "answered"]], "{row:#}");
         assert_eq!((&calls[0]["status"], &calls[1]["status"]), (&json!(503), &json!(200)), "{row:#}");
-        assert_eq!((&row["provider"], &row["upstream_api"]), (&json!("two"), &json!("anthropic")), "{row:#}");
+        assert_eq!((&row["provider"], &row["upstream_api"]), (&json!("two"), &json!("messages")), "{row:#}");
+        assert_eq!(calls[0]["upstream_request_id"], "up-one", "{row:#}");
+        let stored = || gateway.get("/api/ui/requests").json()["requests"][0].clone();
+        crate::support::await_that("the history has the provider's id", || {
+            stored()["calls"][0]["upstream_request_id"] == "up-one"
+        });
+        let stored = stored();
+        let id = stored["request_id"].as_str().expect("an id");
+        let page = gateway.get(&format!("/dashboard/requests?id={id}")).raw();
+        assert!(page.contains(">up-one</code>"), "{page}");
         let [first, second] = [0, 1].map(|at| numbers(&calls[at], ["start_ms", "duration_ms"]));
         assert!(first[0] + first[1] <= second[0] + 1.0, "{row:#}");
     }
@@ -236,7 +246,7 @@ fn a_request_in_flight_shows_its_calls_and_its_first_event() {
     let row = &active["active_requests"][0];
     assert_eq!(
         (&row["session"], &row["agent"], &row["api"]),
-        (&json!("s-1"), &json!("a-1"), &json!("anthropic"))
+        (&json!("s-1"), &json!("a-1"), &json!("messages"))
     );
     assert_eq!(row["reply_size"], event.raw.len(), "{row:#}");
     assert!(row["first_event_ms"].as_f64().is_some_and(|first| first > 0.0), "{row:#}");

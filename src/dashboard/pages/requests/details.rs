@@ -44,6 +44,7 @@ pub(super) struct Call {
     /// A dash if no reply came.
     pub(super) status: String,
     pub(super) outcome: String,
+    pub(super) upstream_request_id: Option<String>,
     pub(super) started: Elapsed,
     pub(super) elapsed: Elapsed,
 }
@@ -116,6 +117,7 @@ impl Call {
             key: call.key.clone().unwrap_or_else(|| "–".to_owned()),
             status: call.status.map_or_else(|| "–".to_owned(), |status| status.to_string()),
             outcome: call.outcome.clone().unwrap_or_else(|| "running".to_owned()),
+            upstream_request_id: call.upstream_request_id.as_deref().map(|id| shown(id, secrets)),
             started: Elapsed(Some(Duration::from_millis(call.started_ms))),
             elapsed: Elapsed(Some(Duration::from_millis(call.elapsed_ms))),
         }
@@ -205,6 +207,7 @@ mod tests {
             key: Some("0a1b2c3d".to_owned()),
             status,
             outcome: Some("answered".to_owned()),
+            upstream_request_id: None,
             started_ms,
             elapsed_ms,
         }

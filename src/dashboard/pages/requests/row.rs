@@ -1,15 +1,13 @@
 //! One request as a row of the table. The script `requests.js` makes the same row of an event of the stream.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use vandamme_actors::clock::Millis;
-use vandamme_actors::history::StoredRequest;
+use vandamme_actors::history::{Dimension, LEAST_STREAMING, StoredRequest};
 use vandamme_actors::ledger::{Active, CANCELLED_BY_OPERATOR};
 use vandamme_actors::secret::Secrets;
 use vandamme_protocol::vocabulary::Usage;
 
-use crate::dashboard::gather::shown;
+use crate::dashboard::gather::{shown, without};
 use crate::dashboard::units::{Count, Elapsed, Money, Rate};
 
 #[derive(Debug, Serialize)]
@@ -95,6 +93,7 @@ impl Row {
     pub(super) fn models(&self) -> String {
         let Self { requested, provider, model, .. } = self;
         match (provider.as_str(), model.as_str()) {
+            ("" | "unknown", _) if requested.is_empty() => without(Dimension::Model).to_owned(),
             ("" | "unknown", _) => requested.clone(),
             _ if requested == model || *requested == format!("{provider}:{model}") => {
                 format!("{provider}:{model}")
@@ -139,7 +138,7 @@ pub(super) fn speed(request: &StoredRequest) -> Rate {
         return Rate(None);
     };
     let streaming = request.elapsed.saturating_sub(first);
-    Rate((streaming > Duration::ZERO).then(|| request.usage.output as f64 / streaming.as_secs_f64()))
+    Rate((streaming >= LEAST_STREAMING).then(|| request.usage.output as f64 / streaming.as_secs_f64()))
 }
 
 /// A model without a price is shown as unpriced; a request without tokens has nothing to pay for.
@@ -153,6 +152,8 @@ pub(super) fn cost(request: &StoredRequest) -> Option<Money> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use vandamme_actors::cost::Cost;
 
     use super::*;
@@ -202,6 +203,9 @@ mod tests {
         assert_eq!(speed(&stored()).0, Some(50.0));
         assert_eq!(speed(&StoredRequest { streamed: false, ..stored() }).0, None);
         assert_eq!(speed(&StoredRequest { elapsed: Duration::from_secs(1), ..stored() }).0, None);
+        // A reply that came at once.
+        let at_once = Duration::from_micros(1_000_999);
+        assert_eq!(speed(&StoredRequest { elapsed: at_once, ..stored() }).0, None);
     }
 
     #[test]
@@ -212,5 +216,8 @@ mod tests {
                 .models()
         };
         assert_eq!([row("m"), row("p:m"), row("sonnet")], ["p:m", "p:m", "sonnet → p:m"]);
+        // A text by which the request can be opened.
+        let unread = StoredRequest { provider: None, model: None, ..StoredRequest::default() };
+        assert_eq!(Row::finished(&unread, &secrets).models(), "(no model)");
     }
 }

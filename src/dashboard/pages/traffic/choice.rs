@@ -5,25 +5,32 @@ use std::time::Duration;
 use vandamme_actors::clock::Millis;
 use vandamme_actors::history::{Dimension, Selection, UsageQuery};
 
+use crate::dashboard::gather;
 use crate::dashboard::page::{PageError, Query};
 
 const MINUTE: Millis = 60_000;
 const HOUR: Millis = 60 * MINUTE;
 const DAY: Millis = 24 * HOUR;
 
-/// The ranges, the shortest first, each with its length.
-const RANGES: [(&str, Millis); 6] =
-    [("15m", 15 * MINUTE), ("1h", HOUR), ("6h", 6 * HOUR), ("24h", DAY), ("7d", 7 * DAY), ("30d", 30 * DAY)];
-/// The properties: their name in the address, their title, and what stands for a request without it.
-const GROUPS: [(&str, &str, Dimension, &str); 8] = [
-    ("provider", "Provider", Dimension::Provider, "none"),
-    ("model", "Model", Dimension::Model, "none"),
-    ("requested", "Requested model", Dimension::RequestedModel, "none"),
-    ("client", "Client key", Dimension::Client, "without a name"),
-    ("key", "Provider key", Dimension::Key, "none"),
-    ("api", "API", Dimension::Api, "none"),
-    ("delivery", "Streaming", Dimension::Delivery, "none"),
-    ("end", "Outcome", Dimension::End, "none"),
+/// The ranges, the shortest first: their name in the address, their title, and their length.
+const RANGES: [(&str, &str, Millis); 6] = [
+    ("15m", "15 minutes", 15 * MINUTE),
+    ("1h", "1 hour", HOUR),
+    ("6h", "6 hours", 6 * HOUR),
+    ("24h", "24 hours", DAY),
+    ("7d", "7 days", 7 * DAY),
+    ("30d", "30 days", 30 * DAY),
+];
+/// The properties: their name in the address, and their title.
+const GROUPS: [(&str, &str, Dimension); 8] = [
+    ("provider", "Provider", Dimension::Provider),
+    ("model", "Model", Dimension::Model),
+    ("requested", "Requested model", Dimension::RequestedModel),
+    ("client", "Client key", Dimension::Client),
+    ("key", "Provider key", Dimension::Key),
+    ("api", "API", Dimension::Api),
+    ("delivery", "Streaming", Dimension::Delivery),
+    ("end", "Outcome", Dimension::End),
 ];
 /// The intervals of charts. A chart has at most [`POINTS`] of them.
 const INTERVALS: [Millis; 12] = [
@@ -85,9 +92,9 @@ impl Choice {
             }
             _ => {
                 let name = query.get("range").unwrap_or("1h");
-                let found = RANGES.iter().find(|(range, _)| *range == name);
-                let names = || RANGES.map(|(name, _)| name).join(", ");
-                let (range, length) = found
+                let found = RANGES.iter().find(|(range, ..)| *range == name);
+                let names = || RANGES.map(|(name, ..)| name).join(", ");
+                let (range, _, length) = found
                     .ok_or_else(|| PageError::new(400, format!("range: expected one of {}", names())))?;
                 (now.saturating_sub(*length), now + 1, Some(*range))
             }
@@ -109,7 +116,7 @@ impl Choice {
 
     /// How a group is shown.
     pub(super) fn group_name<'n>(&self, name: &'n str) -> &'n str {
-        if name.is_empty() { GROUPS[self.at].3 } else { name }
+        if name.is_empty() { gather::without(self.dimension()) } else { name }
     }
 
     /// Asks for the sums of each group in the whole time.
@@ -142,9 +149,9 @@ impl Choice {
     }
 
     pub(super) fn ranges(&self) -> Vec<Link> {
-        let link = |(range, _): (&'static str, Millis)| Link {
+        let link = |(range, title, _): (&'static str, &'static str, Millis)| Link {
             address: format!("?range={range}&group={}", self.group),
-            text: range,
+            text: title,
             is_current: self.range == Some(range),
         };
         RANGES.map(link).into()
@@ -155,7 +162,7 @@ impl Choice {
             Some(range) => format!("range={range}"),
             None => format!("from={}&to={}", self.since, self.until),
         };
-        let link = |(group, title, ..): (&'static str, &'static str, Dimension, &str)| Link {
+        let link = |(group, title, ..): (&'static str, &'static str, Dimension)| Link {
             address: format!("?{time}&group={group}"),
             text: title,
             is_current: self.group == group,
@@ -180,7 +187,7 @@ mod tests {
     /// Requirement: every range has a bounded number of whole intervals, which cover it to its end.
     #[test]
     fn every_range_has_a_bounded_number_of_intervals() {
-        for (range, length) in RANGES {
+        for (range, _, length) in RANGES {
             let choice = read(&format!("range={range}")).ok().unwrap();
             let times = choice.times();
             assert!((30..=POINTS as usize + 1).contains(&times.len()), "{range}: {}", times.len());
@@ -191,6 +198,7 @@ mod tests {
         let zoomed = read(&format!("from=0&to={LONGEST}&group=model")).ok().unwrap();
         assert!(zoomed.is_zoomed() && zoomed.times().len() <= POINTS as usize);
         assert_eq!(zoomed.dimension(), Dimension::Model);
+        assert_eq!((zoomed.group_name(""), zoomed.group_name("m")), ("(no model)", "m"));
     }
 
     #[test]

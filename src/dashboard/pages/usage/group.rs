@@ -8,8 +8,8 @@ use vandamme_actors::history::{SessionRow, UsageRow, UsageSums};
 use vandamme_actors::secret::Secrets;
 
 use super::range::Grouping;
-use crate::dashboard::gather::shown;
-use crate::dashboard::units::{Count, Money, Share};
+use crate::dashboard::gather::{shown, without};
+use crate::dashboard::units::{Count, Money, Share, signed_money};
 
 /// Tokens and money of some requests.
 #[derive(Debug, Serialize)]
@@ -77,11 +77,7 @@ impl Amounts {
 
     /// A dash if no price is known.
     pub(super) fn saved_text(&self) -> String {
-        if self.cost.0.is_none() {
-            return "–".to_owned();
-        }
-        let sign = if self.saved < 0 { "−" } else { "" };
-        format!("{sign}{}", Money(Some(self.saved.unsigned_abs())))
+        if self.cost.0.is_none() { "–".to_owned() } else { signed_money(self.saved) }
     }
 
     /// By what rows are ordered.
@@ -100,7 +96,7 @@ impl Group {
         let is_one = !value.is_empty() && value != "(other)" && by != Grouping::Day;
         Self {
             address: is_one.then(|| requests(by.name(), &value)),
-            name: if value.is_empty() { by.none().to_owned() } else { value },
+            name: if value.is_empty() { without(by.dimension()).to_owned() } else { value },
             amounts: Amounts::new(&row.sums),
         }
     }
@@ -167,7 +163,7 @@ mod tests {
         let model = group(Grouping::Model, "a&b");
         assert_eq!(model.address.as_deref(), Some("/dashboard/requests?model=a%26b"));
         assert_eq!(model.amounts.cache_hits, Share(Some(0.75)));
-        assert_eq!(model.amounts.saved_text(), "−<$0.0001");
+        assert_eq!(model.amounts.saved_text(), ">−$0.0001");
         for (by, name) in
             [(Grouping::Client, ""), (Grouping::Session, "(other)"), (Grouping::Day, "2026-11-30")]
         {

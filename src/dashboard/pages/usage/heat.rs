@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use vandamme_actors::clock::Millis;
@@ -17,6 +18,14 @@ const WEEKS: u64 = 26;
 #[derive(Debug, Serialize)]
 pub(super) struct Heat {
     pub(super) days: Vec<HeatDay>,
+    /// The columns with the first Monday of a month.
+    pub(super) months: Vec<HeatMonth>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct HeatMonth {
+    pub(super) week: u64,
+    pub(super) name: String,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -56,7 +65,12 @@ impl Heat {
                 text: format!("{}: {}", date(day), text(row, tokens)),
             }
         });
-        Self { days: days.collect() }
+        let mondays = (first..=now / DAY).step_by(7).zip(0_u64..);
+        let months = mondays.filter_map(|(day, week)| {
+            let date = civil(day);
+            (date.day() <= 7).then(|| HeatMonth { week, name: date.strftime("%b").to_string() })
+        });
+        Self { days: days.collect(), months: months.collect() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -82,9 +96,13 @@ fn text(row: Option<&UsageRow>, tokens: u64) -> String {
 }
 
 fn date(day: u64) -> String {
+    civil(day).to_string()
+}
+
+fn civil(day: u64) -> Date {
     let seconds = i64::try_from(day * DAY / 1000).unwrap_or_default();
     let time = Timestamp::from_second(seconds).unwrap_or_default();
-    time.to_zoned(TimeZone::UTC).date().to_string()
+    time.to_zoned(TimeZone::UTC).date()
 }
 
 #[cfg(test)]
@@ -109,6 +127,10 @@ mod tests {
         assert_eq!(monday.text, "2026-11-30: 3 requests, 8 tokens");
         let today = heat.days.last().unwrap();
         assert_eq!((today.weekday, today.level, today.text.as_str()), (2, 0, "2026-12-02: no requests"));
+        let names: Vec<_> = heat.months.iter().map(|month| month.name.as_str()).collect();
+        assert_eq!(names, ["Jul", "Aug", "Sep", "Oct", "Nov"]);
+        // The second of November.
+        assert_eq!(heat.months[4].week, WEEKS - 5);
         assert!(Heat::new(0, &[]).is_empty());
     }
 

@@ -119,18 +119,6 @@ impl Grouping {
             Self::Model | Self::Provider | Self::Client | Self::Key | Self::Session => self.dimension(),
         }
     }
-
-    /// Requests that have no value of this dimension.
-    pub(super) fn none(self) -> &'static str {
-        match self {
-            Self::Model => "(no model)",
-            Self::Provider => "(no provider)",
-            Self::Client => "(no client key)",
-            Self::Key => "(no key)",
-            Self::Session => "(no session)",
-            Self::Day => "(no day)",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Calls from a command to a running gateway.
+//! One HTTP request of a command to a gateway whose address is known. `find_gateway.rs` finds the address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -72,8 +72,11 @@ pub(super) async fn get(
     if !status.is_success() {
         let body = response.body().limit(LARGEST).await.unwrap_or_default();
         let is_without_key = status == StatusCode::UNAUTHORIZED && key.is_none();
-        let hint =
-            if is_without_key { "; vdm sends PROXY_API_KEY, unless --host names the gateway" } else { "" };
+        let hint = if is_without_key {
+            "; vdm sends PROXY_API_KEY or VDM_ADMIN_KEY, unless --host names the gateway"
+        } else {
+            ""
+        };
         let message = match error_message(&body) {
             Some(message) => format!("{url} answers with status {status}: {message}{hint}"),
             None => format!("{url} answers with status {status}: it may not be a gateway"),

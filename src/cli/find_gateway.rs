@@ -1,34 +1,16 @@
-//! Finds the gateway that a command is about, and asks it over HTTP.
+//! Which gateway a command is about: by the command line, by the configuration, or the only one that runs. `gateway_http.rs` sends the
+//! request.
 
 use std::time::Duration;
 
-use super::gateway_call::{self, Unanswered, reachable};
+use super::gateway_http::{self, Unanswered, reachable};
+use super::options::Naming;
 use super::server;
 use crate::config::{Config, ListenerTls};
 use crate::process::control::{Status, client};
 
 /// How long to wait for an answer. A gateway that takes longer is not healthy.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// How the command line names the gateway.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Naming {
-    /// `--host`
-    Host,
-    /// `--port` without `--host`
-    Port,
-    Configuration,
-}
-
-impl Naming {
-    pub(super) fn new(host: Option<&str>, port: Option<u16>) -> Self {
-        match (host, port) {
-            (Some(_), _) => Self::Host,
-            (None, Some(_)) => Self::Port,
-            (None, None) => Self::Configuration,
-        }
-    }
-}
 
 /// How to reach a gateway.
 #[derive(Clone)]
@@ -48,7 +30,7 @@ pub(super) struct Asked {
 impl GatewayAddress {
     pub(super) async fn get(&self, path: &str) -> Result<Vec<u8>, Unanswered> {
         let Self { url, key, fingerprints } = self;
-        gateway_call::get(url, path, key.as_deref(), fingerprints.clone(), PATIENCE).await
+        gateway_http::get(url, path, key.as_deref(), fingerprints.clone(), PATIENCE).await
     }
 }
 
@@ -63,7 +45,7 @@ pub(super) async fn ask(config: &Config, naming: Naming, path: &str) -> Asked {
     let own = config.tls.as_ref().map(ListenerTls::fingerprint);
     let fingerprints = own.into_iter().chain(found.and_then(|status| status.certificate)).collect();
     // A host that was named by hand need not be the one that the key belongs to.
-    let key = config.proxy_api_key.as_ref().filter(|_| naming != Naming::Host);
+    let key = config.reading_key().filter(|_| naming != Naming::Host);
     let key = key.map(|key| key.expose().to_owned());
     let gateway = GatewayAddress { url, key: key.clone(), fingerprints };
     let message = match gateway.get(path).await {
