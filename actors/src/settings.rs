@@ -249,7 +249,7 @@ pub struct Limits {
     pub connections_per_address: Option<usize>,
     /// `in-flight`: Requests in progress, over all providers. Beyond that: 503. Default: 4_096.
     pub in_flight: usize,
-    /// `provider-in-flight`: Requests in progress for one provider. Further requests wait. Default: 1_024.
+    /// `provider-in-flight`: Requests in progress for one provider. Further requests wait. Default: 4_096.
     pub provider_in_flight: usize,
     /// `provider-queue`: Requests that wait for one provider. Beyond that: 503. Default: 256.
     pub provider_queue: usize,

@@ -98,7 +98,7 @@ pub(in crate::config) static LIMITS: [LimitDeclaration; COUNT] = [
     limit!(
         "provider-in-flight",
         Count(1),
-        "1_024",
+        "4_096",
         provider_in_flight = size,
         "Requests in progress for one provider. Further requests wait."
     ),

@@ -32,7 +32,7 @@ fn the_limits_have_their_designed_defaults() {
     assert_eq!((limits.request_body, limits.whole_reply), (32 << 20, 64 << 20));
     assert_eq!((limits.event, limits.client_channel, limits.body_min_rate), (16 << 20, 64 << 10, 1024));
     assert_eq!((limits.before_first_event, limits.event_min_rate), (64 << 10, 1024));
-    assert_eq!((limits.connections, limits.in_flight, limits.provider_in_flight), (10_000, 4_096, 1_024));
+    assert_eq!((limits.connections, limits.in_flight, limits.provider_in_flight), (10_000, 4_096, 4_096));
     assert_eq!((limits.provider_queue, limits.provider_queue_wait), (256, Duration::from_secs(5)));
     assert_eq!(limits.total_timeout, None);
     assert_eq!(limits.whole_timeout, Some(Duration::from_secs(600)));
