@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use vandamme_actors::clock::{self, Millis};
 use vandamme_actors::history::{Dimension, HistoryHandle, Selection, UsageQuery};
 use vandamme_actors::ledger::FinishedRequest;
@@ -23,6 +24,11 @@ pub(crate) use self::window::{SLOT, Window};
 
 /// The latest requests, for clients that reconnect.
 const RECENT: usize = 256;
+
+/// If so many requests arrive together, the next ones are collected for [`PAUSE`]: each would wake the thread (2 % of the CPU time of a
+/// flooded gateway).
+const FLOOD: usize = 8;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What the dashboard shows of the present.
 pub(crate) struct Live {
@@ -63,11 +69,12 @@ impl Live {
             loop {
                 match finished.recv().await {
                     Ok(request) => live.add(request),
-                    Err(RecvError::Lagged(missed)) => {
-                        let mut state = live.state.lock();
-                        state.missed = state.missed.saturating_add(missed);
-                    }
+                    Err(RecvError::Lagged(missed)) => live.miss(missed),
                     Err(RecvError::Closed) => return,
+                }
+                let more = live.take_waiting(&mut finished);
+                if more >= FLOOD {
+                    actix_rt::time::sleep(PAUSE).await;
                 }
             }
         });
@@ -88,6 +95,24 @@ impl Live {
             Ok(rows) => self.state.lock().window.seed(&rows),
             Err(error) => log::debug!("the dashboard begins without the last hour: {error}"),
         }
+    }
+
+    /// Takes the requests that wait, and counts them.
+    fn take_waiting(&self, finished: &mut Receiver<Arc<FinishedRequest>>) -> usize {
+        let mut taken = 0;
+        loop {
+            match finished.try_recv() {
+                Ok(request) => self.add(request),
+                Err(TryRecvError::Lagged(missed)) => self.miss(missed),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return taken,
+            }
+            taken += 1;
+        }
+    }
+
+    fn miss(&self, missed: u64) {
+        let mut state = self.state.lock();
+        state.missed = state.missed.saturating_add(missed);
     }
 
     fn add(&self, request: Arc<FinishedRequest>) {

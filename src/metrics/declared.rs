@@ -90,7 +90,7 @@ families! {
     MODELS_FAILING: Gauge "vdm_provider_models_failing" "" ["provider"]
         "Models of the provider that are called last, because they fail.";
     HISTORY_DROPPED: Counter "vdm_history_dropped" "" []
-        "Requests whose details the history dropped, because the disk was too slow, since the history began; its sums have them.";
+        "Requests whose details the history dropped, because they came too fast for it or for the disk, since the history began; its sums have them.";
     LOG_DROPPED: Counter "vdm_log_lines_dropped" "" [] "Log lines that were dropped, because stderr or the journal was too slow.";
     SPANS: Counter "vdm_otlp_spans" "" ["result"]
         "Spans for the OpenTelemetry collector; result is exported or dropped.";

@@ -49,7 +49,7 @@ pub struct HistoryStatus {
     pub oldest: Option<Millis>,
     /// The requests that wait to be written.
     pub waiting: u64,
-    /// The requests whose details were dropped because the disk was too slow, since the history began. They are part of
+    /// The requests whose details were dropped because they came too fast for the history or its disk, since the history began. They are part of
     /// all sums.
     pub dropped: u64,
     /// Why the last attempt to write has failed.

@@ -568,6 +568,41 @@ async fn a_directory_that_appears_later_gets_all_sums() {
     assert_eq!(by_minute.iter().map(|row| row.sums.requests).sum::<u64>(), recorded);
 }
 
+/// Requirement: a flood costs the details of some requests, which are counted, and no sum; the next second has its own details.
+#[actix_rt::test]
+async fn details_are_kept_for_so_many_requests_of_a_second() {
+    let history = HistoryHandle::default();
+    history.start(HistorySettings { file: None, retention: RETENTION }, |text| text);
+    let most = super::queue::DETAILS_PER_SECOND as u64;
+    let second = clock::wall() / 1_000 * 1_000;
+    for id in 0..most + 10 {
+        history.record(&Arc::new(finished(id, second + id % 1_000)));
+    }
+    history.record(&Arc::new(finished(most + 10, second + 1_000)));
+    assert_eq!(count(&history).await, most + 11);
+    let status = history.status();
+    assert_eq!((status.requests, status.dropped), (most + 1, 10), "{status:?}");
+}
+
+/// Requirement: requests without details are written at once, too.
+#[actix_rt::test]
+async fn a_request_without_details_wakes_the_writer() {
+    let queue = super::queue::Queue::default();
+    assert!(queue.open());
+    let now = clock::wall();
+    let record = |id| queue.add(&Arc::new(finished(id, now)));
+    (0..super::queue::DETAILS_PER_SECOND as u64).for_each(record);
+    while matches!(queue.next(Duration::ZERO), super::queue::Next::Write(_)) {}
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| queue.next(Duration::from_secs(30)));
+        std::thread::sleep(Duration::from_millis(100));
+        let began = Instant::now();
+        record(1_000_000);
+        assert!(matches!(writer.join(), Ok(super::queue::Next::Write(_))));
+        assert!(began.elapsed() < Duration::from_secs(20));
+    });
+}
+
 /// Requirement (`VDM_HISTORY=off`): the same questions are answered from memory.
 #[actix_rt::test]
 async fn a_history_in_memory_answers_the_same_questions() {
@@ -603,9 +638,12 @@ async fn a_question_whose_asker_leaves_is_interrupted() {
 fn many_requests_collect_for_longer_than_a_few() {
     let queue = Queue::default();
     queue.open();
+    let second = std::cell::Cell::new(0);
     let wait = |requests: usize| {
         let began = Instant::now();
-        (0..requests).for_each(|id| queue.add(&Arc::new(finished(id as u64, 5))));
+        // Each wait is in a second of its own, which has details left.
+        second.set(second.get() + 1_000);
+        (0..requests).for_each(|id| queue.add(&Arc::new(finished(id as u64, second.get()))));
         let Next::Write(batch) = queue.next(Duration::ZERO) else { panic!("requests wait") };
         assert_eq!(batch.requests.len(), requests);
         began.elapsed()

@@ -259,7 +259,7 @@ impl Writer {
         let dropped = std::mem::take(&mut self.unreported);
         if dropped > 0 {
             log::warn!(
-                "the history has no details of {dropped} requests, because the disk was too slow; its sums are complete"
+                "the history has no details of {dropped} requests, which came too fast for it or for the disk; its sums are complete"
             );
         }
     }
