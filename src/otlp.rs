@@ -141,7 +141,7 @@ impl Export {
                 }
                 // The ledger keeps a bounded number of requests for a subscriber that is behind.
                 Either::Left((Err(RecvError::Lagged(lost)), _)) => {
-                    // Their spans were never built, so nobody knows how many they are.
+                    // Their spans were never built, so only the requests can be counted.
                     self.gateway.counters.count_missed_by_exporter(lost);
                 }
                 Either::Left((Err(RecvError::Closed), _)) => return Batch::Last,

@@ -110,7 +110,7 @@ pub(crate) fn bare(upstream: SocketAddr) -> Result<Running, Trouble> {
     start_bare(this_program()?, upstream)
 }
 
-/// The bare proxy under callgrind, which counts nothing until it is told to.
+/// The bare proxy under callgrind. Counting is off until `callgrind_control` switches it on.
 pub(crate) fn counted_bare(upstream: SocketAddr) -> Result<Running, Trouble> {
     let mut command = callgrind();
     command.arg(std::env::current_exe()?);
@@ -123,7 +123,7 @@ pub(crate) fn gateway(build: &Build, to: (SocketAddr, Limits)) -> Result<Running
     running.map_err(|trouble| format!("{}: {trouble}", build.name).into())
 }
 
-/// A gateway of any build in one process, under callgrind. It counts nothing until it is told to.
+/// A gateway of any build in one process, under callgrind. Counting is off until `callgrind_control` switches it on.
 pub(crate) fn counted_gateway(build: &Build, upstream: SocketAddr) -> Result<Running, Trouble> {
     let mut command = callgrind();
     command.arg(&build.binary);

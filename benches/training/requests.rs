@@ -34,7 +34,7 @@ pub(crate) struct Request {
     pub(crate) counts: bool,
 }
 
-/// Stories that are told again and again, since they are kept once written.
+/// Stories that several requests use. Each is written once and kept.
 const STORIES: u64 = 80;
 const MESSAGES_MODELS: [&str; 6] = [
     "anthropic:claude-sonnet-5-5",

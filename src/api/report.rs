@@ -218,7 +218,7 @@ pub(super) fn yaml(sections: &[Branch]) -> String {
 }
 
 /// Whether this caller may read reports: sessions of the dashboard, clients with the gateway's key, local ones if there is no such key, and
-/// whoever has the admin key.
+/// callers with the admin key.
 pub(super) fn may_read(request: &HttpRequest, gateway: &Gateway) -> bool {
     if session::level(request, gateway).is_some() {
         return true;

@@ -269,7 +269,7 @@ fn every_command_of_the_original_has_its_documented_state() {
 }
 
 /// Every endpoint of the original.
-const DOORS: &[&str] = &[
+const ENDPOINTS: &[&str] = &[
     "POST /v1/messages",
     "POST /v1/messages/count_tokens",
     "POST /v1/chat/completions",
@@ -293,7 +293,7 @@ const DOORS: &[&str] = &[
 #[test]
 fn every_endpoint_of_the_original_has_its_documented_state() {
     let page = rows("Endpoints");
-    assert_eq!(names(&page), DOORS.iter().copied().collect());
+    assert_eq!(names(&page), ENDPOINTS.iter().copied().collect());
     let upstream = Upstream::openai();
     let gateway = Gateway::before(&upstream).start();
     for (endpoint, state) in &page {

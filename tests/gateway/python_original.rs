@@ -13,7 +13,7 @@ use crate::support::client::prompt;
 use crate::support::gateway::{self, Gateway, MODEL, whole_prompt};
 use crate::support::upstream::{Answer, Dialect, Seen, Upstream};
 
-const DOORS: [&str; 2] = ["/v1/messages", "/v1/chat/completions"];
+const ENDPOINTS: [&str; 2] = ["/v1/messages", "/v1/chat/completions"];
 
 fn vdm(line: &str, environment: &[(&str, &str)]) -> Output {
     gateway::vdm(&line.split(' ').collect::<Vec<_>>(), environment, "")
@@ -133,7 +133,7 @@ fn a_providers_timeout_is_a_504_at_both_endpoints_for_both_api_formats() {
     for (upstream, name) in [(Upstream::openai(), "openai"), (Upstream::anthropic(), "anthropic")] {
         let upstream = upstream.always(Answer::silence());
         let gateway = Gateway::before(&upstream).toml(&format!("[{name}]\ntimeout = 0.3")).start();
-        for endpoint in DOORS {
+        for endpoint in ENDPOINTS {
             for body in [prompt(MODEL, "hi"), whole_prompt(MODEL, "hi")] {
                 let reply = gateway.call("POST", endpoint).json(&body).reply();
                 assert_eq!(reply.status(), 504, "{name} {endpoint}: {reply}");
@@ -164,7 +164,7 @@ fn names_without_a_target_have_their_status_at_both_endpoints() {
     let gateway =
         Gateway::before(&upstream).env("OPENAI_ALIAS_ONE", "two").env("OPENAI_ALIAS_TWO", "one").start();
     assert!(gateway.run.await_log("in a circle").contains("openai:one → openai:two"));
-    for endpoint in DOORS {
+    for endpoint in ENDPOINTS {
         for (name, status, words) in [
             ("one", 400, "in a circle"),
             ("!", 400, "the name is empty"),
@@ -175,7 +175,7 @@ fn names_without_a_target_have_their_status_at_both_endpoints() {
             let reply = gateway.call("POST", endpoint).json(&prompt(name, "hi")).reply();
             assert_eq!(reply.status(), status, "{endpoint} {name:?}: {reply}");
             let told = reply.json();
-            assert_eq!(told["type"] == "error", endpoint == DOORS[0], "{reply}");
+            assert_eq!(told["type"] == "error", endpoint == ENDPOINTS[0], "{reply}");
             assert!(told["error"]["message"].as_str().is_some_and(|told| told.contains(words)), "{reply}");
         }
     }

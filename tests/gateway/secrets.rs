@@ -90,14 +90,14 @@ fn no_key_is_ever_printed_whatever_fails() {
             assert_no_canary("a reply", &call.reply().to_string());
         }
     }
-    let doors = [
+    let endpoints = [
         gateway.call("POST", "/v1/messages").header("x-api-key", CANARIES[3]).body("{}").reply(),
         gateway.call("POST", "/v1/messages").header("authorization", CANARIES[3]).body("{").reply(),
         gateway.call("GET", "/health").header("x-api-key", CANARIES[2]).reply(),
         gateway.call("GET", "/health?format=json").header("x-api-key", CANARIES[2]).reply(),
         gateway.call("GET", "/").header("x-api-key", CANARIES[2]).reply(),
     ];
-    for reply in doors {
+    for reply in endpoints {
         assert_no_canary("a reply", &reply.to_string());
     }
     assert_no_canary("the log", &gateway.stop());

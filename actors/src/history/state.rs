@@ -49,8 +49,8 @@ pub struct HistoryStatus {
     pub oldest: Option<Millis>,
     /// The requests that wait to be written.
     pub waiting: u64,
-    /// The requests whose details were dropped because they came too fast for the history or its disk, since the history began. They are part of
-    /// all sums.
+    /// The requests whose details were dropped, since the history began: they came too fast for it or for the disk. They are
+    /// part of all sums.
     pub dropped: u64,
     /// Why the last attempt to write has failed.
     pub error: Option<String>,

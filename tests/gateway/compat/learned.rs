@@ -40,7 +40,7 @@ fn requests_at_both_endpoints_streamed_and_whole_are_fixed() {
         assert_eq!(reply.text(), "Hello there!");
         assert_eq!(upstream.count(), 2);
         assert_eq!(chats::text(&chat(&gateway, &chat_with(members))), "Hello there!");
-        assert_eq!(upstream.count(), 3, "the doors share what is known of the provider");
+        assert_eq!(upstream.count(), 3, "both endpoints share what is known of the provider");
     }
 }
 

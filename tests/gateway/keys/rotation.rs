@@ -99,8 +99,10 @@ fn two_keys_may_fail_for_different_reasons() {
 #[test]
 fn the_third_key_serves_on_all_four_paths_streamed_and_whole() {
     for (speaking, endpoint, stream) in [0, 1].into_iter().flat_map(|speaking| {
-        let doors = ["/v1/messages", "/v1/chat/completions"];
-        doors.into_iter().flat_map(move |endpoint| [true, false].map(|stream| (speaking, endpoint, stream)))
+        let endpoints = ["/v1/messages", "/v1/chat/completions"];
+        endpoints
+            .into_iter()
+            .flat_map(move |endpoint| [true, false].map(|stream| (speaking, endpoint, stream)))
     }) {
         let [anthropic, openai] = both();
         let upstream = if speaking == 0 { anthropic } else { openai };

@@ -17,7 +17,7 @@ pub(super) struct ProviderCard {
     /// `ok`, `warn` or `down`
     pub(super) state: &'static str,
     pub(super) state_text: String,
-    /// Since when the provider is in this state; `None` while it works, and if nobody knows.
+    /// Since when the provider is in this state; `None` while it works, or if the time is not known.
     pub(super) since: Option<Millis>,
     pub(super) demo: bool,
     pub(super) requests: Count,

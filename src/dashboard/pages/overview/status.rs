@@ -19,7 +19,7 @@ pub(super) struct Status {
     pub(super) state: &'static str,
     pub(super) heading: &'static str,
     pub(super) text: String,
-    /// Since when; `None` while everything works, and if nobody knows.
+    /// Since when; `None` while everything works, or if the time is not known.
     pub(super) since: Option<Millis>,
 }
 
