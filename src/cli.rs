@@ -12,6 +12,7 @@ mod gateway_http;
 mod gateway_tls;
 mod health;
 mod health_reset;
+mod import;
 mod key;
 mod man;
 mod migration_hints;

@@ -10,6 +10,7 @@ mod client_keys;
 mod client_variables;
 mod default_provider;
 mod demo_mode;
+mod describers;
 mod dialect;
 mod environment;
 mod error;
@@ -40,7 +41,10 @@ mod provider_urls;
 mod providers;
 mod raw;
 mod references;
+mod role_rules;
+mod role_targets;
 mod root_values;
+mod safeguards;
 mod schema;
 mod setting;
 mod source_files;
@@ -49,6 +53,7 @@ mod top_models;
 mod value_type;
 mod variables;
 mod vendor_variables;
+mod web_search;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,6 +73,7 @@ pub use demo_mode::DemoMode;
 pub(crate) use environment::prefix as variable_prefix;
 use error::Diagnostics;
 pub use error::{ConfigError, ConfigErrorKind};
+pub(crate) use file::DEFAULTS;
 use file::Presence;
 pub(crate) use file::user_path as user_file;
 pub(crate) use input_checks::{check_base_url, check_key};
@@ -103,7 +109,7 @@ pub struct Config {
     pub settings: Settings,
     /// The certificate of the listener; `None` for plain HTTP.
     pub tls: Option<ListenerTls>,
-    /// By the environment alone.
+    /// By variables alone.
     pub proxies: Arc<ProxySettings>,
     pub demo: DemoMode,
     /// `None` exports no traces and no metrics.
@@ -205,7 +211,11 @@ impl Config {
         let routes = Routes::new(&self.settings_with_demo(), Snapshot::new(Lists::new()));
         self.warnings.extend(routes.mistakes().iter().map(ToString::to_string));
         self.warnings.extend(routes.unusable_fallbacks());
+        self.warnings.extend(routes.unusable_roles());
         self.warnings.extend(claude_names::warning(&routes));
+        let judges = self.settings.providers.iter().filter_map(|provider| provider.judge.as_ref());
+        let judges = judges.map(|judge| judge.target.clone());
+        self.warnings.extend(safeguards::warnings(&routes, judges));
     }
 }
 
@@ -241,7 +251,8 @@ struct LayerReading<'a> {
 impl<'a> LayerReading<'a> {
     fn new(overrides: &'a Overrides, files: SourceFiles) -> Self {
         let mut report = Diagnostics::default();
-        let variables = Variables::read(&overrides.environment, &files, &mut report);
+        let variables =
+            Variables::read(&overrides.environment, &overrides.dotenv_files(), &files, &mut report);
         Self { overrides, files, variables, layers: Vec::new(), report }
     }
 
@@ -334,9 +345,9 @@ impl<'a> LayerReading<'a> {
         builder.warn_if_open(&access);
 
         let profiles = builder.profiles();
-        builder.check_fallbacks();
-        builder.check_aliases();
+        builder.check_targets();
         let default_profile = builder.default_profile(&profiles);
+        let web_search = builder.web_search();
         let top_models = builder.top_models(&self.overrides.working_directory);
         self.report.errors.append(&mut builder.errors);
         let settings = Settings {
@@ -347,17 +358,17 @@ impl<'a> LayerReading<'a> {
             profiles,
             default_profile,
             default_provider,
+            roles: role_rules::read(root),
             allowed_hosts: client_access::allowed_hosts(root),
             cors_origins: client_access::cors_origins(root),
             route_header: root.flag("route-header").unwrap_or(false),
             request_metrics: if root.flag("request-metrics")? { Metrics::Kept } else { Metrics::Off },
-            log_summary_interval: root
-                .count("log-summary-interval")
-                .and_then(|count| count.try_into().ok())?,
+            log_summary_interval: root.count("log-summary-interval")?.try_into().ok()?,
             active_stream: root.flag("active-requests-stream")?,
             cache: self.cache(root),
             history: history::file(root, self.overrides),
             top_models,
+            web_search,
             limits,
         };
         self.report.warnings.append(&mut builder.warnings);

@@ -21,6 +21,7 @@ use vandamme_actors::secret::ApiKey;
 use vandamme_actors::settings::{Api, ProviderSettings, Settings};
 use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
+use vandamme_protocol::models::text_only::TextOnlyModels;
 
 use self::answer::DemoAnswer;
 use self::completion::Completion;
@@ -81,6 +82,7 @@ pub fn provider(base_url: &str) -> ProviderSettings {
         fallbacks: Default::default(),
         aliases: BTreeMap::from(aliases),
         serves_claude: false,
+        judge: None,
         timeout: None,
         max_retries: 2,
         demo: true,
@@ -90,6 +92,8 @@ pub fn provider(base_url: &str) -> ProviderSettings {
         models_url: None,
         model_page: None,
         cache_diagnostics: false,
+        describe_images_with: None,
+        text_only_models: TextOnlyModels::default(),
         tls: None,
     }
 }

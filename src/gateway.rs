@@ -19,7 +19,7 @@ use std::sync::{Arc, OnceLock};
 use actix::Addr;
 use actix_rt::ArbiterHandle;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use vandamme_actors::catalog::{Listing, ListingKey};
 use vandamme_actors::certificates::client_config;
 use vandamme_actors::registry::Registry;
@@ -29,7 +29,7 @@ use vandamme_actors::snapshot::Snapshot;
 use vandamme_actors::supervisor::{Reconfigure, Supervisor};
 use vandamme_actors::upstream::ConnectionSettings;
 
-pub(crate) use self::counters::{Bound, Counters};
+pub(crate) use self::counters::{Bound, Counters, VERDICTS};
 use self::facts::ProcessFacts;
 pub(crate) use self::key_switch::NotSwitched;
 use self::live_config::ConfiguredKeys;
@@ -37,6 +37,7 @@ pub(crate) use self::live_config::LiveConfig;
 use crate::config::{Config, DemoMode, ListenerTls, Sampler, SavedFiles};
 use crate::demo::{self, Demo};
 use crate::failure::Failure;
+use crate::image_descriptions::ImageDescriptions;
 use crate::live::Live;
 use crate::login::Logins;
 use crate::process::control::Reloaded;
@@ -45,6 +46,8 @@ use config_in_use::ConfigInUse;
 
 /// The most clients that may watch the running requests at once. Each of them gets all updates.
 const WATCHERS: usize = 16;
+/// The most replies whose judge is awaited in shadow mode.
+const JUDGED_IN_SHADOW: usize = 256;
 
 /// Reloads over HTTP that may wait for the one that runs.
 const RELOADS: usize = 8;
@@ -64,6 +67,8 @@ pub(crate) struct Gateway {
     pub(crate) listings: SingleFlight<ListingKey, Result<Listing, Failure>>,
     /// The check of `GET /health/live` that runs now.
     pub(crate) liveness: SingleFlight<(), Vec<String>>,
+    /// The descriptions of images, for models that accept only text.
+    pub(crate) images: ImageDescriptions,
     /// The last hour of requests.
     pub(crate) last_hour: Arc<Live>,
     /// The sessions of the dashboard.
@@ -75,7 +80,10 @@ pub(crate) struct Gateway {
     pub(crate) sampler: Option<Sampler>,
     in_flight: Arc<AtomicUsize>,
     watchers: Arc<AtomicUsize>,
+    judged_in_shadow: Arc<AtomicUsize>,
     ready: AtomicBool,
+    /// Notified when `ready` ends.
+    draining: Notify,
     /// Another worker accepts new connections.
     retired: AtomicBool,
     drain: watch::Sender<bool>,
@@ -152,6 +160,7 @@ impl Gateway {
             failures: RecentFailures::default(),
             listings: SingleFlight::default(),
             liveness: SingleFlight::default(),
+            images: ImageDescriptions::default(),
             last_hour: Arc::new(Live::new()),
             logins: Logins::default(),
             demo: Mutex::new(demo),
@@ -159,7 +168,9 @@ impl Gateway {
             sampler,
             in_flight: Arc::default(),
             watchers: Arc::default(),
+            judged_in_shadow: Arc::default(),
             ready: AtomicBool::new(true),
+            draining: Notify::new(),
             retired: AtomicBool::new(false),
             drain: watch::Sender::new(false),
             workers: Snapshot::new(vec![]),
@@ -254,6 +265,11 @@ impl Gateway {
         Admission::among(&self.watchers, WATCHERS)
     }
 
+    /// A place among the replies whose judge is awaited after their clients have them; `None` if there are too many.
+    pub(crate) fn judge_in_shadow(&self) -> Option<Admission> {
+        Admission::among(&self.judged_in_shadow, JUDGED_IN_SHADOW)
+    }
+
     /// Whether the gateway accepts requests. It does not while it drains.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
@@ -261,6 +277,15 @@ impl Gateway {
 
     pub(crate) fn leave_rotation(&self) {
         self.ready.store(false, Ordering::Release);
+        self.draining.notify_waiters();
+    }
+
+    /// Resolves when the gateway accepts no more requests.
+    pub(crate) async fn drains(&self) {
+        let draining = self.draining.notified();
+        if self.is_ready() {
+            draining.await;
+        }
     }
 
     /// Whether this process accepts new connections. Streams that never end do so once it does not, so that their clients

@@ -9,6 +9,8 @@ mod dashboard;
 pub mod demo;
 mod failure;
 mod gateway;
+mod image_descriptions;
+mod import;
 mod live;
 mod login;
 mod master;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use vandamme_actors::recorder::RequestRecorder;
 use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_protocol::convert::Dropped;
 use vandamme_protocol::models::Models;
 use vandamme_protocol::request::{self, RequestHead};
 
@@ -16,7 +17,8 @@ use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::models::{self, ListedModels, Remembered};
 use crate::proxy::{
-    self, ClientHeaders, FailedRun, ProxyReply, ProxyRequest, RouteTrace, RunProgress, Targets, UpstreamCall,
+    self, ClientHeaders, FailedRun, Origin, ProxyReply, ProxyRequest, RouteTrace, RunProgress, Targets,
+    UpstreamCall,
 };
 use crate::request_id::RequestId;
 
@@ -139,6 +141,7 @@ async fn send_request(gateway: &Arc<Gateway>, model: &str) -> Result<Option<Stri
         api: Api::Messages,
         upstream_call: UpstreamCall::Reply,
         targets: Targets::FirstOnly,
+        role: None,
         body,
         head,
         headers: ClientHeaders::Own(HeaderMap::new()),
@@ -146,6 +149,9 @@ async fn send_request(gateway: &Arc<Gateway>, model: &str) -> Result<Option<Stri
         peer: None,
         caller: None,
         trace: RouteTrace::default(),
+        chat_body: None,
+        replaced: Dropped::default(),
+        origin: Origin::Client,
         span: None,
     };
     entry.set_summary(request.summary(&gateway.live_config()));

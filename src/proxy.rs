@@ -14,15 +14,21 @@ mod empty;
 mod error_reply;
 mod fetch_models;
 mod fixups;
+mod images;
 mod lease;
 mod middleware;
+mod origin;
 mod remedies;
+mod reply_stream;
 mod retry;
+mod role;
 mod route_trace;
 mod run;
 mod run_record;
+mod safeguards;
 mod session;
 mod start;
+mod subrequest;
 mod target_queue;
 mod trace_headers;
 mod translation;
@@ -30,29 +36,39 @@ mod upstream_body;
 mod upstream_headers;
 mod upstream_request;
 mod upstream_url;
+mod web_search;
 
 use std::cell::RefCell;
 use std::net::IpAddr;
 use std::ops::Deref;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
-use vandamme_actors::converter::ReplyBody;
+use futures_util::FutureExt as _;
 use vandamme_actors::ledger::RequestSummary;
 use vandamme_actors::outcome::Outcome;
-use vandamme_actors::routing::Route;
+use vandamme_actors::recorder::RequestRecorder;
+use vandamme_actors::routing::{RoleDecision, Route, Unroutable};
 use vandamme_actors::settings::{Api, Metrics};
-use vandamme_protocol::request::{ConversationName, KnownPrompts, PromptPrefix, RequestHead, Streaming};
+use vandamme_protocol::convert::Dropped;
+use vandamme_protocol::request::{
+    self, ConversationName, KnownPrompts, PromptPrefix, RequestHead, Streaming,
+};
 use vandamme_protocol::trace_context::RequestSpan;
 
 use crate::caller::Caller;
-use crate::gateway::LiveConfig;
+use crate::gateway::{Gateway, LiveConfig};
 
 pub(crate) use self::count_tokens::{Count, count};
 pub(crate) use self::deferred::DeferredReply;
 pub(crate) use self::fetch_models::fetch_models;
+pub(crate) use self::origin::Origin;
+pub(crate) use self::reply_stream::ReplyStream;
+pub(crate) use self::role::role;
 pub(crate) use self::route_trace::{RouteSteps, RouteTrace};
 pub(crate) use self::run_record::FailedRun;
 pub(crate) use self::start::{RunProgress, start};
@@ -65,6 +81,8 @@ pub(crate) struct ProxyRequest {
     pub(crate) api: Api,
     pub(crate) upstream_call: UpstreamCall,
     pub(crate) targets: Targets,
+    /// The rule of `[routing]` that replaces the target of the model name.
+    pub(crate) role: Option<RoleDecision>,
     pub(crate) body: Bytes,
     pub(crate) head: RequestHead<'static>,
     /// As the client sent them.
@@ -76,11 +94,18 @@ pub(crate) struct ProxyRequest {
     pub(crate) caller: Option<Caller>,
     /// Sends the steps of the run for the response header `x-vdm-route`.
     pub(crate) trace: RouteTrace,
+    /// The body of a client of Chat Completions whose request has become `body`, one of Messages.
+    pub(crate) chat_body: Option<Bytes>,
+    /// What is sent instead of parts of the client's body, for `x-vdm-dropped`.
+    pub(crate) replaced: Dropped,
+    /// Who makes it: a client, or the gateway for a client's request.
+    pub(crate) origin: Origin,
     /// Its span; `None` if no traces are exported.
     pub(crate) span: Option<Arc<RequestSpan>>,
 }
 
 /// The headers of a client's request, which are not copied: a copy takes 5,000 instructions.
+#[derive(Clone)]
 pub(crate) enum ClientHeaders {
     Received(HttpRequest),
     /// Of a request that the gateway itself makes.
@@ -101,6 +126,9 @@ impl Deref for ClientHeaders {
 impl ProxyRequest {
     /// The request as the ledger records it.
     pub(crate) fn summary(&self, live: &LiveConfig) -> RequestSummary {
+        if let Origin::Gateway(origin) = &self.origin {
+            return origin::summary(self, origin);
+        }
         let session = session::session(self, live);
         let agent = session::agent(self, live);
         let keeps_metrics = live.settings.request_metrics == Metrics::Kept;
@@ -119,8 +147,56 @@ impl ProxyRequest {
                 .map(Arc::new),
             agent,
             session,
+            role: self.role.as_ref().map(|decision| decision.rule.name.clone()),
             span: self.span.clone(),
+            origin: None,
         }
+    }
+
+    /// Runs a request of the gateway to its outcome. A run can lead to subrequests, so these may not use the run by its name.
+    async fn outcome(
+        self: Box<Self>,
+        gateway: Arc<Gateway>,
+        entry: Box<RequestRecorder>,
+    ) -> Result<ProxyReply, FailedRun> {
+        // Without its type, which would contain itself.
+        let run: Pin<Box<dyn Future<Output = _> + '_>> =
+            Box::pin(run::run(&gateway, &self, entry, run::serve_request));
+        // A panic costs this request only.
+        let outcome = AssertUnwindSafe(run).catch_unwind().await;
+        let ran = outcome.unwrap_or_else(|_panic| Err(FailedRun::panicked()))?;
+        Ok(run::reply(&gateway, ran))
+    }
+
+    /// Where its role leads, or its model's name.
+    fn route(&self, gateway: &Gateway) -> Result<Arc<Route>, Unroutable> {
+        match &self.role {
+            Some(decision) => decision.rule.route.clone(),
+            None => gateway.registry.load().routes.resolve(&self.head.model).map(Arc::new),
+        }
+    }
+
+    /// The same request with another body; `None` if the body is not a request.
+    fn with_body(&self, body: Bytes) -> Option<Self> {
+        Some(Self {
+            id: self.id.clone(),
+            api: self.api,
+            upstream_call: self.upstream_call,
+            targets: self.targets.clone(),
+            head: request::head(&body).ok()?.into_owned(),
+            body,
+            headers: self.headers.clone(),
+            query: self.query.clone(),
+            peer: self.peer,
+            caller: self.caller.clone(),
+            trace: self.trace.clone(),
+            span: self.span.clone(),
+            chat_body: self.chat_body.clone(),
+            replaced: self.replaced.clone(),
+            role: self.role.clone(),
+            // Only a client's request gets another body.
+            origin: Origin::Client,
+        })
     }
 
     fn prompt_prefix(&self, session: &str, agent: Option<&str>) -> Option<PromptPrefix> {
@@ -144,6 +220,7 @@ impl ProxyRequest {
 }
 
 /// The targets that a run may call.
+#[derive(Clone)]
 pub(crate) enum Targets {
     /// The target of the model name, then its fallbacks.
     WithFallbacks,
@@ -186,7 +263,7 @@ pub(crate) enum ReplyForm {
 /// What the client gets.
 pub(crate) enum ProxyReply {
     /// Events that are still arriving.
-    Streaming { headers: HeaderMap, body: ReplyBody },
+    Streaming { headers: HeaderMap, body: ReplyStream },
     /// A body that the gateway has in full.
     Buffered { status: u16, headers: HeaderMap, form: ReplyForm, body: Bytes },
 }

@@ -40,7 +40,10 @@ fn home(test: &str) -> PathBuf {
 }
 
 fn validate(home: &Path, config: &Path) -> Output {
-    let output = vdm(home).args(["config", "validate", "--config"]).arg(config).output();
+    // The guide to web search has this variable set.
+    let mut vdm = vdm(home);
+    vdm.env("BRAVE_API_KEY", "key-from-brave");
+    let output = vdm.args(["config", "validate", "--config"]).arg(config).output();
     output.expect("vdm is built")
 }
 

@@ -17,6 +17,7 @@ mod decoded;
 mod early_end;
 mod flow;
 mod guards;
+mod held_record;
 mod hooks;
 mod outcome;
 mod reading;
@@ -45,6 +46,7 @@ pub use self::decoded::content;
 pub use self::early_end::end_replies_here;
 pub use self::flow::{Flow, FlowProgress, Integrity};
 use self::guards::ReplyGuards;
+pub use self::held_record::HeldRecord;
 pub use self::hooks::ReplyHooks;
 use crate::outcome::Outcome;
 use crate::provider::Lease;
@@ -96,15 +98,33 @@ thread_local! {
 
 /// Starts a converter on this thread; the answer is the client's body.
 pub fn start(opened: Opened, limits: &Limits, entry: RequestRecorder, lease: Lease) -> ReplyBody {
+    if opened.flow.started() {
+        entry.first_event();
+    }
+    start_with(opened, limits, ReplyGuards::new(entry, lease))
+}
+
+/// As [`start`], but the record of the ended reply is put into the returned [`HeldRecord`] instead of being written.
+pub fn start_held(
+    opened: Opened,
+    limits: &Limits,
+    entry: RequestRecorder,
+    lease: Lease,
+) -> (ReplyBody, HeldRecord) {
+    if opened.flow.started() {
+        entry.first_event();
+    }
+    let held = HeldRecord::default();
+    (start_with(opened, limits, ReplyGuards::new(entry, lease).held_in(held.clone())), held)
+}
+
+fn start_with(opened: Opened, limits: &Limits, guards: ReplyGuards) -> ReplyBody {
     let bound = limits.client_channel.saturating_sub(WRITE_BUFFER).max(1);
     let (client, body) = channel(bound, opened.flow.api());
     let number = HERE.with_borrow_mut(|(next, _)| {
         *next += 1;
         *next
     });
-    if opened.flow.started() {
-        entry.first_event();
-    }
     let mut converter = Converter {
         upstream: opened.upstream,
         flow: opened.flow,
@@ -113,7 +133,7 @@ pub fn start(opened: Opened, limits: &Limits, entry: RequestRecorder, lease: Lea
         client,
         clock: Clock::new(limits),
         phase: ConverterPhase::Streaming,
-        guards: ReplyGuards::new(entry, lease),
+        guards,
         number,
     };
     if let Some(summary) = opened.failed {

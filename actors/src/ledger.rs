@@ -44,10 +44,11 @@ pub use self::exported::ExportedTotals;
 pub(crate) use self::exported::ImportTotals;
 pub use self::histogram::Histogram;
 pub(crate) use self::in_flight::InFlight;
-pub use self::in_flight::{Active, Cancellation, RequestSummary};
+pub use self::in_flight::{Active, Cancellation, RequestSummary, SubrequestOrigin};
 use self::interval::Interval;
 pub use self::record::{
-    CANCELLED_BY_OPERATOR, CANCELLED_MESSAGE, FinishedRequest, Record, RequestEnd, is_client_error,
+    CANCELLED_BY_OPERATOR, CANCELLED_MESSAGE, FinishedRequest, ImageCounts, Record, RequestEnd,
+    VerdictCounts, is_client_error,
 };
 pub use self::slot::RequestStore;
 pub(crate) use self::slot::{EventQueue, LedgerSlot};
@@ -205,15 +206,13 @@ impl Ledger {
         };
         let delivery = if record.request.streamed { "streamed" } else { "whole" };
         let key = record.key.map(|key| format!(" key={key}")).unwrap_or_default();
-        let client = record.request.client.as_ref().map(|name| format!(" client={name}")).unwrap_or_default();
-        let left = match &record.failed_targets[..] {
-            [] => String::new(),
-            left => format!(" after={}", left.join(",")),
-        };
+        let sender = sender(&record.request);
+        let left = after(&record.failed_targets);
         let Usage { input, output, cache_read, cache_creation, .. } = record.usage;
+        let searches = record.searches_of_log_line();
         let paid = cost.map(|cost| format!(" cost={cost}")).unwrap_or_default();
         let line = format!(
-            "{} {} -> {route} {} {delivery} {:.3}s{client} calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}{paid}",
+            "{} {} -> {route} {} {delivery} {:.3}s{sender} calls={}{left}{key} tokens={input}+{cache_read}+{cache_creation}/{output}{searches}{paid}",
             record.request_id,
             printable(&record.request.model),
             record.status,
@@ -232,6 +231,8 @@ impl Ledger {
             KEY = record.key.map(|key| key.to_string()).as_deref(),
             CLIENT = request.client.as_deref(),
             SESSION = request.session.as_deref(),
+            PARENT = request.parent(),
+            PURPOSE = request.purpose(),
             AGENT = request.agent.as_deref(),
             API = request.api.map(series::api_word),
             UPSTREAM_API = record.upstream_api.map(series::api_word),
@@ -246,6 +247,7 @@ impl Ledger {
             REASONING_TOKENS = record.usage.reasoning,
             CACHE_CREATION_1H_TOKENS = record.usage.cache_creation_1h,
             TOOL_CALLS = record.tool_calls,
+            WEB_SEARCHES = record.reported.web_searches,
             REQUEST_BYTES = request.size,
             REPLY_BYTES = record.reply_size,
             UPSTREAM_CALLS = record.upstream_calls,
@@ -288,6 +290,22 @@ fn with_end(line: String, end: &RequestEnd) -> (&'static str, String) {
 /// Cuts a text from outside to one log line.
 fn printable(text: &str) -> String {
     one_line(text, excerpt::LINE)
+}
+
+/// The targets that failed before the last one.
+fn after(failed_targets: &[String]) -> String {
+    match failed_targets {
+        [] => String::new(),
+        left => format!(" after={}", left.join(",")),
+    }
+}
+
+/// The client and, for a request of the gateway itself, its purpose; empty if neither is known.
+fn sender(request: &RequestSummary) -> String {
+    let client = request.client.as_ref().map(|name| format!(" client={name}")).unwrap_or_default();
+    let origin = request.origin.as_ref();
+    let purpose = origin.map(|origin| format!(" {}-of={}", origin.purpose, origin.parent));
+    client + &purpose.unwrap_or_default()
 }
 
 impl Actor for Ledger {

@@ -34,6 +34,7 @@ pub mod provider;
 pub mod recorder;
 pub mod registry;
 pub mod retry;
+pub mod roles;
 pub mod router;
 pub mod routing;
 pub mod secret;

@@ -96,8 +96,18 @@ pub struct LeaseKey {
     pub tried: Vec<KeyId>,
     /// Set if the request already holds a permit; it then needs no other one.
     pub held: Option<HeldPermit>,
+    pub when_busy: WhenBusy,
     /// The receiver is dropped when the client disconnects.
     pub reply: oneshot::Sender<Result<Lease, NoLease>>,
+}
+
+/// What a request does if the provider has no permit free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenBusy {
+    /// It waits in the provider's queue.
+    Queue,
+    /// It gets no lease. A request that serves another one must not wait for the permit that the other one holds.
+    Refuse,
 }
 
 /// The reason why a request gets no lease.

@@ -9,7 +9,7 @@ use vandamme_protocol::vocabulary::Usage;
 
 use crate::excerpt;
 use crate::ledger::{
-    Cancellation, InFlight, LedgerEvent, MAX_MESSAGE, Record, RequestEnd, RequestSummary, WakeUp,
+    Cancellation, ImageCounts, InFlight, LedgerEvent, MAX_MESSAGE, Record, RequestEnd, RequestSummary, WakeUp,
 };
 use crate::outcome::Outcome;
 use crate::registry::Registry;
@@ -40,6 +40,56 @@ impl EarlyReply {
     }
 }
 
+/// Records calls that the gateway makes for a request while its reply is on its way, such as the rounds of a web search. They
+/// follow the calls that the request's guard has recorded.
+#[derive(Clone)]
+pub struct CallRecorder(Arc<InFlight>);
+
+impl CallRecorder {
+    /// A call to this target is sent now.
+    pub fn call_started(&self, provider: &Arc<str>, model: &Arc<str>, key: KeyId) {
+        self.0.call_started(provider, model, key);
+    }
+
+    /// The number of calls so far, the guard's included.
+    pub fn calls(&self) -> u32 {
+        self.0.call_count()
+    }
+
+    /// The head of the call's reply has arrived.
+    pub fn call_replied(&self, status: u16) {
+        self.0.call_replied(status);
+    }
+
+    /// The upstream has this id for the call.
+    pub fn call_identified(&self, id: &str) {
+        self.0.call_identified(id);
+    }
+
+    /// The call has this outcome.
+    pub fn call_ended(&self, outcome: Outcome) {
+        end_call(&self.0, outcome);
+    }
+
+    /// The tokens of the calls so far. They are recorded if the request ends without a usage of its own.
+    pub fn set_usage(&self, usage: Usage) {
+        self.0.set_usage(usage);
+    }
+
+    /// The web searches that the gateway has run for the request so far.
+    pub fn set_web_searches(&self, searches: u32) {
+        self.0.set_web_searches(searches);
+    }
+}
+
+fn end_call(in_flight: &InFlight, outcome: Outcome) {
+    if matches!(outcome, Outcome::Answered | Outcome::Cancelled) {
+        in_flight.call_ended(outcome.label());
+    } else {
+        in_flight.call_failed(outcome.label());
+    }
+}
+
 impl RequestRecorder {
     /// Starts the record of a request, with the end [`RequestEnd::Cancelled`] until another end is set.
     pub fn open(request_id: Arc<str>, registry: Snapshot<Registry>, metrics: Metrics) -> Self {
@@ -47,27 +97,7 @@ impl RequestRecorder {
         if metrics == Metrics::Kept {
             registry.load().event_queue.write(LedgerEvent::Started(request_id.clone(), in_flight.clone()));
         }
-        let record = Record {
-            request_id,
-            request: RequestSummary::default(),
-            provider: None,
-            model: None,
-            upstream_api: None,
-            failed_targets: vec![],
-            calls: vec![],
-            key: None,
-            status: 0,
-            upstream_calls: 0,
-            usage: Usage::default(),
-            reported: Reported::default(),
-            tool_calls: 0,
-            stop_reason: None,
-            reply_size: 0,
-            first_event: None,
-            elapsed: Duration::ZERO,
-            end: RequestEnd::Cancelled,
-        };
-        Self { record, registry, metrics, in_flight }
+        Self { record: begun(request_id), registry, metrics, in_flight }
     }
 
     /// Resolves when an operator cancels the request.
@@ -116,11 +146,12 @@ impl RequestRecorder {
 
     /// The call has this outcome.
     pub fn call_ended(&self, outcome: Outcome) {
-        if matches!(outcome, Outcome::Answered | Outcome::Cancelled) {
-            self.in_flight.call_ended(outcome.label());
-        } else {
-            self.in_flight.call_failed(outcome.label());
-        }
+        end_call(&self.in_flight, outcome);
+    }
+
+    /// Records further calls of the request.
+    pub fn later_calls(&self) -> CallRecorder {
+        CallRecorder(self.in_flight.clone())
     }
 
     /// The client is sent the first event of its reply, or the head of a whole reply.
@@ -136,6 +167,11 @@ impl RequestRecorder {
     /// The client has disconnected before it got this many of those bytes.
     pub(crate) fn not_sent(&self, bytes: usize) {
         self.in_flight.not_sent(bytes as u64);
+    }
+
+    /// The client has its whole reply; the record is completed later.
+    pub fn reply_complete(&mut self) {
+        self.record.elapsed = self.in_flight.elapsed();
     }
 
     /// Sets the target that the request is sent to.
@@ -156,15 +192,56 @@ impl RequestRecorder {
     }
 }
 
+/// The record of a request that has begun.
+fn begun(request_id: Arc<str>) -> Record {
+    Record {
+        request_id,
+        request: RequestSummary::default(),
+        provider: None,
+        model: None,
+        upstream_api: None,
+        failed_targets: vec![],
+        calls: vec![],
+        key: None,
+        status: 0,
+        upstream_calls: 0,
+        usage: Usage::default(),
+        reported: Reported::default(),
+        tool_calls: 0,
+        verdicts: None,
+        stop_reason: None,
+        images: ImageCounts::default(),
+        reply_size: 0,
+        first_event: None,
+        elapsed: Duration::ZERO,
+        end: RequestEnd::Cancelled,
+    }
+}
+
+/// Counts the calls that a [`CallRecorder`] has added, and takes the key of the last one.
+fn add_later_calls(record: &mut Record) {
+    let calls = u32::try_from(record.calls.len()).unwrap_or(u32::MAX);
+    if calls > record.upstream_calls {
+        record.upstream_calls = calls;
+        record.key = record.calls.last().and_then(|call| call.key);
+    }
+}
+
 impl Drop for RequestRecorder {
     fn drop(&mut self) {
         if let RequestEnd::Failed { message, .. } = &mut self.record.end {
             // The record waits in a queue from here on.
             *message = excerpt::cut(std::mem::take(message), MAX_MESSAGE);
         }
-        let mut record = self.record.clone();
-        record.elapsed = self.in_flight.elapsed();
+        let mut record = std::mem::replace(&mut self.record, begun(Arc::default()));
+        if record.elapsed.is_zero() {
+            record.elapsed = self.in_flight.elapsed();
+        }
+        if record.usage == Usage::default() {
+            record.usage = self.in_flight.usage();
+        }
         record.usage = record.usage.plausible();
+        record.reported.web_searches = record.reported.web_searches.max(self.in_flight.web_searches());
         if std::thread::panicking() {
             record.end = RequestEnd::Failed { kind: "api_error", message: "the request panicked".to_owned() };
             if record.status == 0 {
@@ -175,6 +252,7 @@ impl Drop for RequestRecorder {
         // A call without an outcome ended with the request.
         self.in_flight.call_ended(Outcome::Cancelled.label());
         record.calls = self.in_flight.calls();
+        add_later_calls(&mut record);
         record.first_event = self.in_flight.first_event();
         record.reply_size = self.in_flight.reply_size();
         let event = match self.metrics {

@@ -24,7 +24,9 @@ use actix_rt::Arbiter;
 use tokio::sync::oneshot;
 
 use crate::panic_guard;
-use crate::provider::{AffinityHash, Alternatives, Lease, LeaseKey, NoLease, Permits, Provider, Size};
+use crate::provider::{
+    AffinityHash, Alternatives, Lease, LeaseKey, NoLease, Permits, Provider, Size, WhenBusy,
+};
 use crate::registry::Registry;
 use crate::routing::{RecentRoutes, Route, Unroutable};
 use crate::snapshot::Snapshot;
@@ -50,6 +52,7 @@ pub struct Dispatch {
     /// See [`LeaseKey`].
     pub session: Option<AffinityHash>,
     pub size: Size,
+    pub when_busy: WhenBusy,
     pub reply: oneshot::Sender<Result<Routed, Unroutable>>,
 }
 
@@ -113,9 +116,28 @@ pub fn route_at_once(
 ) -> Option<(Arc<Route>, Box<Lease>)> {
     let registry = registry.load();
     let route = RECENT.with_borrow_mut(|recent| recent.known(&registry.routes, model))?;
-    let permits = &registry.handle(&route.provider.name)?.permits;
-    let lease = Box::new(from_fast_path(permits, &route, session, size)?);
+    let lease = fast_lease(&registry, &route, session, size)?;
     Some((route, lease))
+}
+
+/// A lease of a route that the caller has resolved, from the fast path; `None` if the provider must decide.
+pub fn lease_at_once(
+    registry: &Snapshot<Registry>,
+    route: &Route,
+    session: Option<AffinityHash>,
+    size: Size,
+) -> Option<Box<Lease>> {
+    fast_lease(&registry.load(), route, session, size)
+}
+
+fn fast_lease(
+    registry: &Registry,
+    route: &Route,
+    session: Option<AffinityHash>,
+    size: Size,
+) -> Option<Box<Lease>> {
+    let permits = &registry.handle(&route.provider.name)?.permits;
+    from_fast_path(permits, route, session, size).map(Box::new)
 }
 
 fn from_fast_path(
@@ -133,7 +155,7 @@ fn alternatives(route: &Route) -> Alternatives {
 }
 
 impl Router {
-    fn dispatch(&self, Dispatch { destination, session, size, reply }: Dispatch) {
+    fn dispatch(&self, Dispatch { destination, session, size, when_busy, reply }: Dispatch) {
         let registry = self.registry.load();
         let route = match destination {
             Destination::Name(model) => {
@@ -142,7 +164,7 @@ impl Router {
             Destination::Route(route) => Ok(route),
         };
         let routed = route.map(|route| {
-            let lease = request_lease(&registry, &route, session, size);
+            let lease = request_lease(&registry, &route, session, size, when_busy);
             Routed { route, lease }
         });
         // If the client has disconnected, the lease reports itself as cancelled.
@@ -156,6 +178,7 @@ fn request_lease(
     route: &Route,
     session: Option<AffinityHash>,
     size: Size,
+    when_busy: WhenBusy,
 ) -> PendingLease {
     let (reply, answer) = oneshot::channel();
     let Some(handle) = registry.handle(&route.provider.name) else {
@@ -172,6 +195,7 @@ fn request_lease(
         alternatives: alternatives(route),
         tried: vec![],
         held: None,
+        when_busy,
         reply,
     };
     drop(handle.address.try_send(request));

@@ -9,6 +9,7 @@ mod explain;
 mod fallbacks;
 mod recent_routes;
 mod resolver;
+mod role_routes;
 mod routes;
 mod unroutable;
 
@@ -16,7 +17,8 @@ pub use self::aliases::MatchKind;
 pub use self::explain::{AliasSkipped, RoutingStep};
 pub(crate) use self::recent_routes::RecentRoutes;
 use self::resolver::{Resolved, Resolver};
-pub use self::routes::{DISCOVERED, Lists, Route, Routes, Target};
+pub use self::role_routes::RoleDecision;
+pub use self::routes::{DISCOVERED, Lists, RoleRoute, Route, Routes, Target};
 pub use self::unroutable::{SkippedFallback, Unroutable};
 
 impl Routes {
@@ -55,5 +57,7 @@ impl Routes {
     }
 }
 
+#[cfg(test)]
+mod role_tests;
 #[cfg(test)]
 mod tests;

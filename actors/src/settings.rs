@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use actix_http::header::{HeaderName, HeaderValue};
 use vandamme_protocol::compat::FixupRule;
+use vandamme_protocol::web_search::Service;
 
 use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
+use vandamme_protocol::models::text_only::TextOnlyModels;
 
 use crate::certificates::ProviderTls;
 use crate::cost::PriceTable;
+use crate::roles::RoleRules;
 use crate::secret::ApiKey;
 
 /// All settings that the actors start with.
@@ -30,6 +33,8 @@ pub struct Settings {
     pub default_profile: Option<Arc<str>>,
     /// The provider of model names without a prefix: a name out of `providers`, `None` if there are no providers.
     pub default_provider: Option<Arc<str>>,
+    /// `[routing]`
+    pub roles: RoleRules,
     /// Further host names in `Host` that a gateway without a key accepts. Lower case.
     pub allowed_hosts: Vec<String>,
     /// Origins of web pages that may call the gateway (CORS), each as browsers send it.
@@ -47,9 +52,19 @@ pub struct Settings {
     pub history: Option<PathBuf>,
     /// The catalogue of top models; `None` disables it.
     pub top_models: Option<TopModels>,
+    /// Web search that the gateway runs; `None` if it runs none.
+    pub web_search: Option<Arc<WebSearch>>,
     /// The prices of models, from which the ledger computes costs.
     pub prices: Arc<PriceTable>,
     pub limits: Limits,
+}
+
+impl Settings {
+    /// Whether a rule of a role depends on Claude Code's hint headers.
+    pub fn use_hints(&self) -> bool {
+        let of_profiles = self.profiles.iter().map(|profile| &profile.roles);
+        of_profiles.chain([&self.roles]).any(RoleRules::use_hints)
+    }
 }
 
 /// Whether requests are counted, traced and logged.
@@ -84,6 +99,8 @@ pub struct ProviderSettings {
     pub fallbacks: Fallbacks,
     /// The upstream knows the model ids that start with `claude-`; they are sent unchanged.
     pub serves_claude: bool,
+    /// Judges the tool calls of replies for clients in auto mode; not used for a provider that serves Claude.
+    pub judge: Option<Judge>,
     /// The time to the first byte of the reply's head; `None` uses the limit for the kind of request. A zero in the
     /// configuration means no limit and arrives here as a year.
     pub timeout: Option<Duration>,
@@ -99,6 +116,10 @@ pub struct ProviderSettings {
     pub middleware: Chain,
     /// Requests with a session ask the provider why their prompt was not found in its cache.
     pub cache_diagnostics: bool,
+    /// The target whose descriptions take the place of images in requests for text-only models, as `provider:model`.
+    pub describe_images_with: Option<Arc<str>>,
+    /// The models that accept no images.
+    pub text_only_models: TextOnlyModels,
     /// Certificates of this provider alone; `None` uses those of all providers.
     pub tls: Option<ProviderTls>,
     /// The web page that lists this provider's models.
@@ -107,7 +128,30 @@ pub struct ProviderSettings {
     pub model_page: Option<String>,
 }
 
+/// A model that judges tool calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judge {
+    /// A name that a client could use, such as `provider:model`.
+    pub target: Arc<str>,
+    pub mode: JudgeMode,
+}
+
+/// How a judge's verdicts are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JudgeMode {
+    /// Clients get them.
+    Answers,
+    /// They are recorded only.
+    Shadow,
+}
+
 impl ProviderSettings {
+    /// The target that describes images for this model of the provider; `None` if the model gets the images themselves.
+    #[must_use]
+    pub fn image_describer(&self, model: &str) -> Option<&Arc<str>> {
+        self.describe_images_with.as_ref().filter(|_| self.text_only_models.include(model))
+    }
+
     /// The alias that this provider lacks for a name of Claude's; `None` if it has one, or serves Claude itself.
     #[must_use]
     pub fn missing_alias(&self, model: &str) -> Option<&'static str> {
@@ -125,6 +169,8 @@ pub struct Profile {
     /// Alias (lower case) to `provider:model`.
     pub aliases: BTreeMap<String, String>,
     pub fallbacks: Fallbacks,
+    /// The rules for requests through the profile.
+    pub roles: RoleRules,
     /// The reason why the profile cannot be used, if none of its aliases can.
     pub inactive: Option<String>,
     /// The aliases that cannot be used, each with the provider that is missing.
@@ -146,6 +192,51 @@ pub enum ProfileSource {
     Local,
     /// The file passed with `--config`.
     Given,
+}
+
+/// How the gateway searches the web for upstreams that cannot.
+#[derive(Clone, Debug)]
+pub struct WebSearch {
+    /// Who searches, the preferred one first.
+    pub by: Vec<Searcher>,
+    /// The most searches for one request.
+    pub max_searches: u64,
+    /// The most pages of one search.
+    pub max_results: usize,
+    /// The longest wait for one search.
+    pub timeout: Duration,
+}
+
+/// Who runs a search.
+#[derive(Clone, Debug)]
+pub enum Searcher {
+    /// The provider of the model, if it has a search of its own.
+    Provider,
+    Service(Box<SearchService>),
+}
+
+/// A configured search service.
+#[derive(Clone, Debug)]
+pub struct SearchService {
+    pub service: Service,
+    pub key: Option<ApiKey>,
+    /// The service as the HTTP client knows it.
+    pub endpoint: ProviderSettings,
+}
+
+impl WebSearch {
+    /// The services, the preferred one first.
+    pub fn services(&self) -> impl Iterator<Item = &SearchService> {
+        self.by.iter().filter_map(|searcher| match searcher {
+            Searcher::Provider => None,
+            Searcher::Service(service) => Some(&**service),
+        })
+    }
+
+    /// Whether a provider's own search is preferred to every service.
+    pub fn prefers_provider(&self) -> bool {
+        matches!(self.by.first(), Some(Searcher::Provider))
+    }
 }
 
 /// An aggregator's catalogue and the part of it that is shown.

@@ -366,6 +366,7 @@ mod tests {
             destination: Destination::Name(model.into()),
             session: None,
             size: Size::default(),
+            when_busy: crate::provider::WhenBusy::Queue,
             reply,
         });
         let lease = async { answer.await.ok()?.ok()?.lease.answer().await?.ok() };

@@ -21,6 +21,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         aliases: Default::default(),
         fallbacks: Default::default(),
         serves_claude: false,
+        judge: None,
         timeout: None,
         max_retries: 2,
         demo: false,
@@ -30,6 +31,8 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         models_url: None,
         model_page: None,
         cache_diagnostics: false,
+        describe_images_with: None,
+        text_only_models: Default::default(),
         tls: None,
     })
 }
@@ -76,6 +79,7 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         profiles: vec![],
         default_profile: None,
         default_provider,
+        roles: Default::default(),
         allowed_hosts: vec![],
         cors_origins: vec![],
         route_header: false,
@@ -85,6 +89,7 @@ pub(crate) fn settings(providers: Vec<Arc<ProviderSettings>>) -> Settings {
         cache: None,
         history: None,
         top_models: None,
+        web_search: None,
         prices: Default::default(),
         limits: limits(),
     }

@@ -41,7 +41,7 @@ impl Expected {
         let stream =
             |marks| Self { mark: "\"text_delta\"", marks, ending: "message_stop\"}\n\n", shortest: 0 };
         match shape {
-            Shape::Whole => Self { mark: LAST_WORDS, marks: 1, ending: "}", shortest: 1000 },
+            Shape::Whole => Self { mark: LAST_WORDS, marks: 1, ending: "}", shortest: 900 },
             Shape::Burst => stream(BURST_EVENTS),
             Shape::Paced { events, .. } => stream(events),
             Shape::Open => stream(1),

@@ -19,7 +19,7 @@ pub(crate) struct Stage {
     build: Build,
 }
 
-/// The gateway's work for a request. The other contenders always forward it.
+/// The work for a request. nginx always forwards it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Passthrough,
@@ -67,7 +67,7 @@ impl Task {
 
     /// The clients of this task: 16, which repeat it.
     pub(crate) fn load(self, contender: Contender, running: &Running) -> Load {
-        let translated = contender == Contender::Ours && self.way == Way::Translation;
+        let translated = contender != Contender::Nginx && self.way == Way::Translation;
         self.load_of(if translated { "openai" } else { "anthropic" }, running)
     }
 

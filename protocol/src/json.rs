@@ -5,6 +5,7 @@
 //! escape boundaries, without decoding them.
 
 mod members;
+pub(crate) mod plain;
 pub(crate) mod reader;
 mod top_level;
 
@@ -111,6 +112,28 @@ pub(crate) fn characters(inner: &str) -> u64 {
     let plain = |text: &str| text.bytes().filter(|byte| byte & 0xC0 != 0x80).count() as u64;
     // A lone surrogate cannot be decoded; it counts as the six characters of its escape.
     decode_text(inner).map_or_else(|| plain(inner), |text| plain(&text))
+}
+
+/// Splits inner text after this number of decoded characters. `None` if it has fewer. Half a surrogate pair counts as one.
+pub(crate) fn split_after(inner: &str, count: u64) -> Option<(&str, &str)> {
+    let (mut at, mut left) = (0, count);
+    while left > 0 {
+        let rest = inner.get(at..)?;
+        at += match rest.strip_prefix('\\') {
+            None => rest.chars().next()?.len_utf8(),
+            Some(escape) if !escape.starts_with('u') => 2,
+            // Two escapes of a surrogate pair are one character.
+            Some(_) => {
+                let pair = rest.get(..2 * UNICODE_ESCAPE).filter(|pair| {
+                    pair[UNICODE_ESCAPE..].starts_with("\\u")
+                        && decode_text(pair).is_some_and(|text| text.chars().count() == 1)
+                });
+                pair.map_or(UNICODE_ESCAPE, str::len)
+            }
+        };
+        left -= 1;
+    }
+    inner.split_at_checked(at)
 }
 
 /// Returns plain text as inner text.

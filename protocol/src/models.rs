@@ -5,6 +5,7 @@
 
 pub mod cached;
 mod details;
+pub mod text_only;
 pub mod top;
 
 use std::borrow::Cow;

@@ -16,6 +16,8 @@ pub struct Reported {
     pub message_id: Option<Box<str>>,
     /// Why the prompt was not found in the cache; only if the request asks.
     pub cache_miss: Option<CacheMissReason>,
+    /// The web searches of the reply.
+    pub web_searches: u32,
 }
 
 /// `diagnostics.cache_miss_reason` of Messages, as far as it names a cause.
@@ -46,11 +48,25 @@ pub(crate) struct WireDiagnostics {
 }
 
 impl Reported {
+    /// Replaces the number of web searches, if it is reported.
+    pub(crate) fn set_web_searches(&mut self, searches: Option<u64>) {
+        if let Some(searches) = searches {
+            self.web_searches = u32::try_from(searches).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// Keeps the id of a message, unless it is unusually long.
+    pub(crate) fn set_message_id(&mut self, id: &str) {
+        if !id.is_empty() && id.len() <= LONGEST_ID {
+            self.message_id = Some(id.into());
+        }
+    }
+
     /// Adds what a message, or the start of one, reports.
     pub(crate) fn read_message(&mut self, id: Option<&RawValue>, diagnostics: Option<&WireDiagnostics>) {
         let id: Option<String> = id.and_then(|id| serde_json::from_str(id.get()).ok());
-        if let Some(id) = id.filter(|id| !id.is_empty() && id.len() <= LONGEST_ID) {
-            self.message_id = Some(id.into());
+        if let Some(id) = id {
+            self.set_message_id(&id);
         }
         let reason = diagnostics.and_then(|diagnostics| diagnostics.cache_miss_reason.as_ref());
         let word = reason.and_then(|reason| reason.as_str().or_else(|| reason.get("type")?.as_str()));

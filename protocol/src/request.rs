@@ -12,7 +12,9 @@ use cursor::{CursorResult, JsonCursor, decoded};
 
 mod cursor;
 mod diagnostics;
+mod images;
 mod known_prompts;
+mod own_searches;
 mod pieces;
 mod placed;
 mod prefix;
@@ -21,6 +23,7 @@ mod pruned;
 mod replay;
 mod schemas;
 mod session;
+mod signs;
 mod structure;
 mod thinking;
 mod tool_ids;
@@ -29,7 +32,9 @@ mod trimmed;
 mod usage;
 
 pub use diagnostics::with_diagnostics;
+pub use images::{ImageSource, RequestImage, images, may_have_images, with_image_texts};
 pub use known_prompts::{ConversationName, KnownPrompts};
+pub use own_searches::without_own_searches;
 pub use pieces::Pieces;
 pub(crate) use placed::placed;
 pub use prefix::{PrefixChange, PromptPrefix};
@@ -37,6 +42,7 @@ use prompt_spans::FoundSpans;
 pub use replay::Filler;
 pub(crate) use replay::with_reasoning;
 pub(crate) use schemas::with_tool_schemas;
+pub use signs::{Sign, Signs};
 pub use thinking::{OWN_SIGNATURE, without_own_thinking};
 pub use tool_ids::with_tool_ids;
 use tools::RequestHistory;
@@ -56,6 +62,8 @@ pub struct RequestHead<'a> {
     pub messages: u32,
     /// Whether [`without_own_thinking`] can have an effect.
     pub own_thinking: bool,
+    /// Whether [`without_own_searches`] can have an effect.
+    pub own_searches: bool,
     /// Whether [`with_tool_ids`] can have an effect for an upstream that requires Anthropic's form.
     pub odd_tool_ids: bool,
     spans: ModelSpans,
@@ -63,6 +71,8 @@ pub struct RequestHead<'a> {
     stream_options: Option<Range<usize>>,
     /// The value of the last top-level `metadata`.
     metadata: Option<Range<usize>>,
+    /// The value of the last top-level `safeguards`, by which a client asks for verdicts on tool calls.
+    pub safeguards: Option<Range<usize>>,
     /// The token limit, if the client sets one: the last top-level `max_tokens`, `max_completion_tokens` or
     /// `max_output_tokens`.
     pub max_tokens: Option<u64>,
@@ -142,10 +152,12 @@ pub fn head(body: &[u8]) -> Result<RequestHead<'_>, RequestScanError> {
         tools: found.history.tools,
         messages: found.history.messages,
         own_thinking: found.history.own_thinking,
+        own_searches: found.history.own_searches,
         odd_tool_ids: found.history.odd_tool_ids,
         spans,
         stream_options: found.stream_options,
         metadata: found.metadata,
+        safeguards: found.safeguards,
         max_tokens: found.max_tokens.and_then(|span| std::str::from_utf8(&body[span]).ok()?.parse().ok()),
         prompt: found.prompt,
         end: found.end,
@@ -162,10 +174,12 @@ impl RequestHead<'static> {
             tools: ToolHistory::default(),
             messages: 0,
             own_thinking: false,
+            own_searches: false,
             odd_tool_ids: false,
             spans: ModelSpans { earlier: vec![], last: 0..0 },
             stream_options: None,
             metadata: None,
+            safeguards: None,
             max_tokens: None,
             prompt: FoundSpans::default(),
             end: 0,
@@ -206,10 +220,20 @@ impl RequestHead<'_> {
     }
 
     fn model_edits(&self, model: &str) -> Vec<Splice> {
-        let model = serde_json::to_string(model).expect("a string has a JSON form");
+        let model = literal(model);
         let spans = self.spans.earlier.iter().chain([&self.spans.last]);
         spans.map(|span| Splice { span: span.clone(), text: model.clone() }).collect()
     }
+}
+
+/// A text as a JSON string.
+fn literal(text: &str) -> String {
+    let is_plain = !text.bytes().any(|byte| matches!(byte, 0..=0x1F | b'"' | b'\\'));
+    if is_plain {
+        // The name of nearly every model.
+        return ["\"", text, "\""].concat();
+    }
+    serde_json::to_string(text).expect("a string has a JSON form")
 }
 
 /// Who requested the usage of a Chat Completions stream.
@@ -254,6 +278,7 @@ struct Scan {
     stream: Option<Range<usize>>,
     stream_options: Option<Range<usize>>,
     metadata: Option<Range<usize>>,
+    safeguards: Option<Range<usize>>,
     max_tokens: Option<Range<usize>>,
     history: RequestHistory,
     prompt: FoundSpans,
@@ -289,6 +314,7 @@ impl Scan {
             "stream" => self.stream = Some(value),
             "stream_options" => self.stream_options = Some(value),
             "metadata" => self.metadata = Some(value),
+            "safeguards" => self.safeguards = Some(value),
             "max_tokens" | "max_completion_tokens" | "max_output_tokens" => self.max_tokens = Some(value),
             _ => {}
         }

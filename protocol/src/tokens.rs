@@ -60,3 +60,38 @@ pub fn messages(body: &[u8]) -> Result<u64, EstimateError> {
         std::str::from_utf8(body).map_err(|error| EstimateError::NotUtf8 { offset: error.valid_up_to() })?;
     request::tokens(body)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Requirement: requests of Chat Completions are estimated, too: their tools, calls and images. An image in a URL is an image, not
+    /// text.
+    #[test]
+    fn a_request_of_chat_completions_is_estimated_like_one_of_messages() {
+        let estimate = |body: &str| messages(body.as_bytes()).expect("a request");
+        let tool = r#""name":"read","description":"Reads a file from the disk and returns all of its lines""#;
+        let schema = r#"{"type":"object","properties":{"path":{"type":"string"}}}"#;
+        let ask = r#""messages":[{"role":"user","content":"hi"}]"#;
+        let chat = format!(
+            r#"{{{ask},"tools":[{{"type":"function","function":{{{tool},"parameters":{schema}}}}}]}}"#
+        );
+        let same = format!(r#"{{{ask},"tools":[{{{tool},"input_schema":{schema}}}]}}"#);
+        assert!((estimate(&same)..=estimate(&same) + 8).contains(&estimate(&chat)), "{}", estimate(&chat));
+
+        let data = "A".repeat(40_000);
+        let image = |block: String| format!(r#"{{"messages":[{{"role":"user","content":[{block}]}}]}}"#);
+        let url =
+            image(format!(r#"{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{data}"}}}}"#));
+        let source = image(format!(r#"{{"type":"image","source":{{"type":"base64","data":"{data}"}}}}"#));
+        assert_eq!(estimate(&url), estimate(&source));
+
+        let call = |arguments: &str| {
+            let function = format!(r#"{{"name":"f","arguments":"{arguments}"}}"#);
+            estimate(&format!(
+                r#"{{"messages":[{{"role":"assistant","tool_calls":[{{"function":{function}}}]}}]}}"#
+            ))
+        };
+        assert!(call(&"many words ".repeat(100)) > call("") + 150);
+    }
+}

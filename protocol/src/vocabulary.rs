@@ -1,5 +1,7 @@
 //! The words both vendors' APIs have for the same thing, each pair once.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 /// Why a request failed, in the categories of Anthropic's `error.type`.
@@ -106,7 +108,7 @@ impl ErrorKind {
     /// Gemini (for a call it could not spell) and DeepSeek have for a reply that broke off; `None` if it ended for a
     /// [`StopReason`].
     pub fn from_finish_reason(word: &str) -> Option<Self> {
-        match plain_reason(word).as_str() {
+        match &*plain_reason(word) {
             "error" | "abort" | "network_error" => Some(Self::Api),
             "malformed_function_call" | "malformed_response" | "unexpected_tool_call" => Some(Self::Api),
             "function_call_filter" => Some(Self::Api),
@@ -251,7 +253,7 @@ impl StopReason {
     /// OpenAI's words it knows those that compatible vendors let through from below (Gemini's, in capitals or not,
     /// Mistral's `model_length`, Text Generation Inference's `eos_token`).
     pub fn from_finish_reason(word: &str) -> Option<Self> {
-        match plain_reason(word).as_str() {
+        match &*plain_reason(word) {
             "stop" | "eos" | "eos_token" | "end_turn" => Some(Self::EndTurn),
             "length" | "max_tokens" => Some(Self::MaxTokens),
             "stop_sequence" => Some(Self::StopSequence),
@@ -269,8 +271,12 @@ impl StopReason {
 
 /// Gemini writes its reasons in capitals, and some behind what they are an instance of
 /// (`content_filter: PROHIBITED_CONTENT`).
-fn plain_reason(word: &str) -> String {
-    word.rsplit(':').next().unwrap_or(word).trim().to_ascii_lowercase()
+fn plain_reason(word: &str) -> Cow<'_, str> {
+    // OpenAI's words, as nearly all upstreams send them.
+    if word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
+        return Cow::Borrowed(word);
+    }
+    Cow::Owned(word.rsplit(':').next().unwrap_or(word).trim().to_ascii_lowercase())
 }
 
 /// The form of reply that the client asks for.

@@ -81,6 +81,8 @@ struct ActiveRequestRow {
     api: Option<&'static str>,
     session: Option<String>,
     agent: Option<String>,
+    /// The role by which `[routing]` has chosen the model.
+    role: Option<String>,
     first_event_ms: Option<f64>,
     reply_size: u64,
     calls: Vec<CallRow>,
@@ -134,6 +136,7 @@ impl ActiveRequestRow {
             api: active.request.api.map(api_word),
             session: active.request.session.as_deref().map(told),
             agent: active.request.agent.as_deref().map(told),
+            role: active.request.role.as_deref().map(str::to_owned),
             first_event_ms: active.first_event.map(millis),
             reply_size: active.reply_size,
             calls: active.calls.iter().map(|call| CallRow::new(call, secrets)).collect(),

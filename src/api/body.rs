@@ -1,8 +1,11 @@
 //! Reads a request's body, with a maximum size and a minimum rate.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use actix_web::error::PayloadError;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::rt::time::Instant;
 use actix_web::web::Payload;
@@ -40,9 +43,14 @@ pub(crate) async fn read(
     let mut check = started + limits.body_grace;
     let mut single: Option<Bytes> = None;
     let mut joined = BytesMut::new();
+    let mut early = without_timer(payload).await;
     loop {
         let received = joined.len() + single.as_ref().map_or(0, Bytes::len);
-        let Ok(next) = timeout_at(check, payload.next()).await else {
+        let next = match early.take() {
+            Some(next) => Ok(next),
+            None => timeout_at(check, payload.next()).await,
+        };
+        let Ok(next) = next else {
             let due = started.elapsed().saturating_sub(limits.body_grace).as_secs().saturating_add(1);
             if (received as u64) < limits.body_min_rate.saturating_mul(due) {
                 return Err(Unreadable::TooSlow);
@@ -66,6 +74,21 @@ pub(crate) async fn read(
         joined.extend_from_slice(&chunk);
     }
     Ok(single.unwrap_or_else(|| joined.freeze()))
+}
+
+/// The first chunk, if it has arrived together with the head: the HTTP server polls a request once before it reads the body, and
+/// again right after. A small request is read without a timer then, which would take 800 instructions.
+async fn without_timer(payload: &mut Payload) -> Option<Option<Result<Bytes, PayloadError>>> {
+    let mut may_wait = true;
+    poll_fn(|task| match payload.poll_next_unpin(task) {
+        Poll::Ready(chunk) => Poll::Ready(Some(chunk)),
+        Poll::Pending if std::mem::take(&mut may_wait) => {
+            task.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
 }
 
 /// Reads the rest and discards it, because closing a connection with unread data can lose the reply. If the client waits

@@ -6,12 +6,13 @@ use actix_web::http::header;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use vandamme_actors::settings::Api;
+use vandamme_protocol::convert::Dropped;
 
 use super::body;
 use super::endpoint::{self, Admitted, Refused};
 use super::{guarded, shared};
 use crate::gateway::Gateway;
-use crate::proxy::{self, ClientHeaders, Count, ProxyRequest, RouteTrace, Targets, UpstreamCall};
+use crate::proxy::{self, ClientHeaders, Count, Origin, ProxyRequest, RouteTrace, Targets, UpstreamCall};
 use crate::request_id::RequestId;
 
 /// Marks the number as an estimate of the gateway.
@@ -45,11 +46,13 @@ async fn answer(
     }
     let Admitted { admission: _admission, caller } = admitted?;
     let (body, head) = endpoint::read(request, payload, gateway, caller.as_ref()).await?;
+    let role = proxy::role(&gateway.registry.load().routes, request.headers(), &head.model, &body);
     let counted = ProxyRequest {
         id: id.shared(),
         api: Api::Messages,
         upstream_call: UpstreamCall::Count,
         targets: Targets::FirstOnly,
+        role,
         body,
         head,
         headers: ClientHeaders::Received(request.clone()),
@@ -57,6 +60,9 @@ async fn answer(
         peer: request.peer_addr().map(|peer| peer.ip()),
         caller,
         trace: RouteTrace::default(),
+        chat_body: None,
+        replaced: Dropped::default(),
+        origin: Origin::Client,
         span: None,
     };
     Ok(match proxy::count(gateway, counted).await {

@@ -13,6 +13,7 @@ use futures_util::future::{Either, select};
 use vandamme_actors::ledger::{CANCELLED_MESSAGE, RequestEnd};
 use vandamme_actors::recorder::RequestRecorder;
 use vandamme_actors::settings::Api;
+use vandamme_protocol::convert::Dropped;
 use vandamme_protocol::request::{self, RequestHead};
 use vandamme_protocol::vocabulary::ErrorKind;
 
@@ -24,7 +25,7 @@ use crate::caller::{self, Caller};
 use crate::failure::{CANCELLED, busy_wait};
 use crate::gateway::{Admission, Bound, Gateway, LiveConfig};
 use crate::proxy::{
-    self, ClientHeaders, DeferredReply, FailedRun, ProxyReply, ProxyRequest, ReplyForm, RouteSteps,
+    self, ClientHeaders, DeferredReply, FailedRun, Origin, ProxyReply, ProxyRequest, ReplyForm, RouteSteps,
     RouteTrace, RunProgress, Targets, UpstreamCall,
 };
 use crate::request_id::RequestId;
@@ -183,8 +184,10 @@ impl EndpointRequest {
             }
         };
         let (body, head) = read(&self.request, payload, &self.gateway, caller.as_ref()).await?;
+        let registry = self.gateway.registry.load();
+        let role = proxy::role(&registry.routes, self.request.headers(), &head.model, &body);
         let (trace, steps) = match self.gateway.live_config().settings.route_header {
-            true => RouteTrace::new(&self.gateway.registry.load().routes, &head.model),
+            true => RouteTrace::new(&registry.routes, &head.model, role.as_ref()),
             false => (RouteTrace::default(), RouteSteps::default()),
         };
         let request = ProxyRequest {
@@ -192,6 +195,7 @@ impl EndpointRequest {
             api: self.api,
             upstream_call: UpstreamCall::Reply,
             targets: Targets::WithFallbacks,
+            role,
             body,
             head,
             headers: ClientHeaders::Received(self.request.clone()),
@@ -199,6 +203,9 @@ impl EndpointRequest {
             peer: self.request.peer_addr().map(|peer| peer.ip()),
             caller,
             trace,
+            chat_body: None,
+            replaced: Dropped::default(),
+            origin: Origin::Client,
             span: proxy::request_span(&self.gateway, self.request.headers()),
         };
         Ok(Accepted { request: Box::new(request), admission, steps })

@@ -76,6 +76,8 @@ struct LogRow {
     first_event_ms: Option<f64>,
     session: Option<String>,
     agent: Option<String>,
+    /// The role by which `[routing]` has chosen the model.
+    role: Option<String>,
     api: Option<&'static str>,
     upstream_api: Option<&'static str>,
     /// The key's id.
@@ -84,8 +86,22 @@ struct LogRow {
     stop_reason: Option<String>,
     reasoning_tokens: u64,
     cache_creation_1h_tokens: u64,
+    /// The images that were replaced by a description.
+    #[serde(skip_serializing_if = "is_zero")]
+    images_described: u32,
+    /// The images that were replaced by the reason why they have no description.
+    #[serde(skip_serializing_if = "is_zero")]
+    images_not_described: u32,
+    /// The web searches of the reply, whoever has run them.
+    #[serde(skip_serializing_if = "is_zero")]
+    web_searches: u32,
     request_size: usize,
     reply_size: u64,
+}
+
+/// In a form that serde requires.
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// One call to an upstream.
@@ -214,6 +230,7 @@ impl LogRow {
             first_event_ms: trace.first_event.map(millis),
             session: trace.session.as_deref().map(told),
             agent: trace.agent.as_deref().map(told),
+            role: trace.role.as_deref().map(str::to_owned),
             api: trace.api.map(api_word),
             upstream_api: trace.upstream_api.map(api_word),
             key: trace.key.map(|key| key.to_string()),
@@ -221,6 +238,9 @@ impl LogRow {
             stop_reason: trace.stop_reason.as_ref().map(ToString::to_string),
             reasoning_tokens: trace.usage.reasoning,
             cache_creation_1h_tokens: trace.usage.cache_creation_1h,
+            images_described: trace.images.described,
+            images_not_described: trace.images.failed,
+            web_searches: trace.web_searches,
             request_size: trace.request_size,
             reply_size: trace.reply_size,
         }

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::exit_code::Exit;
+use super::import::Import;
 use super::options::ConfigOptions;
 use super::setup::Setup;
 use super::{print_to_stderr, report_errors};
@@ -19,6 +20,9 @@ pub(super) enum Configuration {
     Show(Show),
     /// List the environment variables that the gateway reads.
     Env(Env),
+    /// Make a configuration from that of another program.
+    #[command(subcommand, arg_required_else_help = true)]
+    Import(Import),
     /// Choose providers and enter their keys, interactively or by flags, and save the result.
     Setup(Setup),
 }
@@ -68,6 +72,7 @@ impl Configuration {
             Self::Validate(validate) => validate.run(),
             Self::Show(show) => show.run(),
             Self::Env(env) => env.run(),
+            Self::Import(import) => import.run(),
             Self::Setup(setup) => setup.run(),
         }
     }

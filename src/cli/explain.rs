@@ -1,14 +1,17 @@
-//! `vdm explain MODEL`: how a model name is routed.
+//! `vdm explain MODEL`: how a model name is routed, and a request under it by its role.
+
+mod facts;
 
 use std::io::Write;
 
 use clap::Args;
 use serde::Serialize;
 use vandamme_actors::catalog::store::ModelListStore;
-use vandamme_actors::routing::{Lists, Routes, Unroutable};
+use vandamme_actors::routing::{Lists, RoleDecision, Routes, Unroutable};
 use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 
+use self::facts::RequestFacts;
 use super::exit_code::Exit;
 use super::options::ConfigOptions;
 use super::{configured, print_to_stderr};
@@ -20,6 +23,8 @@ pub(super) struct Explain {
     models: Vec<String>,
     #[command(flatten)]
     options: ConfigOptions,
+    #[command(flatten)]
+    facts: RequestFacts,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -29,6 +34,9 @@ pub(super) struct Explain {
 #[derive(Serialize)]
 struct Explained<'a> {
     model: &'a str,
+    /// The role by which `[routing]` has chosen the target.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
     steps: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<String>,
@@ -51,7 +59,15 @@ impl Explain {
         };
         let settings = config.settings_with_demo();
         let routes = Routes::new(&settings, Snapshot::new(listed(&settings)));
-        let explained: Vec<_> = self.models.iter().map(|model| Explained::new(&routes, model)).collect();
+        let request = match self.facts.read(settings.limits.request_body) {
+            Ok(request) => request,
+            Err(message) => {
+                print_to_stderr(format_args!("vdm: {message}\n"));
+                return Exit::Usage;
+            }
+        };
+        let explain = |model| Explained::new(&routes, model, request.role(&routes, model).as_ref());
+        let explained: Vec<_> = self.models.iter().map(|model| explain(model)).collect();
         // A closed pipe is not an error.
         let _ = if self.json { print_json(&explained) } else { print_words(&explained) };
         match explained.iter().any(|explained| explained.error.is_some()) {
@@ -68,9 +84,9 @@ pub(super) fn listed(settings: &Settings) -> Lists {
 }
 
 impl<'a> Explained<'a> {
-    fn new(routes: &Routes, model: &'a str) -> Self {
+    fn new(routes: &Routes, model: &'a str, role: Option<&RoleDecision>) -> Self {
         let mut steps = vec![];
-        let found = routes.explain(model, &mut |step| steps.push(step.to_string()));
+        let found = routes.explain_decision(model, role, &mut |step| steps.push(step.to_string()));
         let error = found.as_ref().err().map(Unroutable::to_string);
         let route = found.ok();
         let fallbacks = route.iter().flat_map(|route| &route.fallbacks);
@@ -79,6 +95,7 @@ impl<'a> Explained<'a> {
         Self {
             fallbacks,
             model,
+            role: role.map(|decision| decision.rule.name.to_string()),
             steps,
             provider: route.as_ref().map(|route| route.provider.name.to_string()),
             upstream_model: route.as_ref().map(|route| route.model.to_string()),

@@ -3,11 +3,11 @@
 
 mod answers;
 mod choices;
-mod dotenv;
+pub(super) mod dotenv;
 mod flags;
 mod key_check;
 mod questions;
-mod settings_file;
+pub(super) mod settings_file;
 mod toml;
 
 use std::collections::BTreeMap;

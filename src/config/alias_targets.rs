@@ -138,7 +138,7 @@ fn prefix_of(target: &str) -> Option<(String, &str)> {
 }
 
 /// `qwen3:8b`, `mistral:latest`: a model with a tag. No provider's name is known to contain a digit.
-fn is_model_name(prefix: &str, rest: &str) -> bool {
+pub(super) fn is_model_name(prefix: &str, rest: &str) -> bool {
     let tag = rest.to_ascii_lowercase();
     prefix.bytes().any(|byte| byte.is_ascii_digit())
         || tag.starts_with(|first: char| first.is_ascii_digit())

@@ -55,6 +55,15 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Checks every target that a user has written.
+    pub(super) fn check_targets(&mut self) {
+        self.check_fallbacks();
+        self.check_aliases();
+        self.check_describers();
+        self.check_judges();
+        self.check_roles();
+    }
+
     pub(super) fn prices(&self, root: Section<'_>) -> Arc<PriceTable> {
         Arc::new(prices::table(self.registered.iter(), root))
     }

@@ -1,6 +1,8 @@
 //! Reads a provider's `Dialect`: what it accepts beyond the common subset of Chat Completions.
 
-use vandamme_protocol::convert::upstream::chat::{Dialect, ReasoningModels, ReasoningParameter, Replay};
+use vandamme_protocol::convert::upstream::chat::{
+    Dialect, HostedSearch, ReasoningModels, ReasoningParameter, Replay,
+};
 
 use super::base_url;
 use super::layer::Section;
@@ -45,7 +47,9 @@ pub(super) fn read(section: Section<'_>, base_url: &str, root: Section<'_>) -> D
         prompt_cache: section
             .flag("prompt-cache")
             .unwrap_or_else(|| base_url::parse(base_url).is_ok_and(|url| url.host_str() == Some(OPENAI))),
-        web_search: word("web-search").map(str::to_owned),
+        web_search: word("web-search").map(|word| {
+            HostedSearch::from_word(word).unwrap_or_else(|| HostedSearch::Members(word.to_owned()))
+        }),
         min_tokens: tokens("min-tokens-limit"),
         max_tokens: tokens("max-tokens-limit"),
         extras: middleware::remembers_signatures(root.section("defaults")),

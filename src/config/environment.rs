@@ -182,7 +182,12 @@ fn header_name(variable: &str) -> String {
 
 impl<'a> OfProvider<'a> {
     fn parse(name: &'a str) -> Option<Self> {
-        if [PROXY_API_KEY, PROXY_API_KEY_FILE].contains(&name) || name.starts_with(HEADER_FOR_ALL) {
+        let is_service =
+            schema::WEB_SEARCH.iter().any(|setting| setting.variable.is_some_and(|own| own.name == name));
+        if [PROXY_API_KEY, PROXY_API_KEY_FILE].contains(&name)
+            || name.starts_with(HEADER_FOR_ALL)
+            || is_service
+        {
             return None;
         }
         let found = match (name.split_once(HEADER), name.rsplit_once(ALIAS)) {

@@ -10,12 +10,15 @@ use super::error::Diagnostics;
 use super::layer::Layer;
 use super::prices;
 use super::raw::Raw;
+use super::role_rules::{self, SUBAGENT};
+use super::safeguards;
 use super::schema::{self, SettingDeclaration, SettingList};
 use super::source_files::SourceFiles;
 use super::value_type::{self, KeyType, ValueType};
+use super::web_search;
 
 /// The compiled-in file.
-pub(super) const DEFAULTS: &str = include_str!("defaults.toml");
+pub(crate) const DEFAULTS: &str = include_str!("defaults.toml");
 /// The label of the compiled-in file in a place.
 pub(super) const BUILT_IN: &str = "built-in defaults";
 
@@ -137,6 +140,8 @@ impl FileReader<'_> {
             match entry.key.get() {
                 "defaults" => self.table(schema::DEFAULTS, &["defaults"], entry),
                 "limits" => self.table(schema::LIMITS, &["limits"], entry),
+                safeguards::TABLE => self.table(schema::SAFEGUARDS, &[safeguards::TABLE], entry),
+                web_search::TABLE => self.table(schema::WEB_SEARCH, &[web_search::TABLE], entry),
                 client_keys::TABLE => self.client_keys(entry),
                 name if name.starts_with('#') => self.profile(entry),
                 name if lookup(schema::GATEWAY, name).is_some() || entry.item.as_table_like().is_none() => {
@@ -225,6 +230,7 @@ impl FileReader<'_> {
             KeyType::Fallbacks => self.fallbacks(&path, entry),
             KeyType::Headers => self.names(&path, entry, value_type::header),
             KeyType::Prices => self.prices(&path, entry),
+            KeyType::Routing => self.routing(&path, entry),
             KeyType::Value(value) => self.value(&path, entry, |raw| value.check(raw)),
         }
     }
@@ -274,6 +280,39 @@ impl FileReader<'_> {
                 Ok(price) => self.layer.put(&[path, &[&model]].concat(), price.into(), &place),
                 Err(refusal) => self.wrong(&place, refusal),
             }
+        }
+    }
+
+    /// A table of targets by role. `subagent` can be a table of targets by type.
+    fn routing(&mut self, path: &[&str], Entry { key, item }: Entry<'_>) {
+        let Some(table) = item.as_table_like() else {
+            let place = self.key(key, &path[..path.len() - 1]);
+            return self.wrong(
+                &place,
+                "expected a table of roles, each with its target: { background = \"provider:model\" }",
+            );
+        };
+        for entry in entries(table) {
+            match (entry.key.get(), entry.item.as_table_like()) {
+                (SUBAGENT, Some(types)) => {
+                    let path = [path, &[SUBAGENT]].concat();
+                    entries(types).for_each(|of_type| {
+                        let name = role_rules::subagent(of_type.key.get());
+                        self.role(&path, &name, of_type);
+                    });
+                }
+                (name, _) => self.role(path, name, entry),
+            }
+        }
+    }
+
+    /// The target of a role. `path` is the table in which it stands.
+    fn role(&mut self, path: &[&str], name: &str, entry: Entry<'_>) {
+        let place = self.placed(entry.key, entry.value_span(), path);
+        let table = path.strip_suffix(&[SUBAGENT]).unwrap_or(path);
+        match role_rules::entry(name, entry.raw()) {
+            Ok((role, value)) => self.layer.put(&[table, &[&role]].concat(), value, &place),
+            Err(refusal) => self.wrong(&place, refusal),
         }
     }
 

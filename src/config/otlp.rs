@@ -293,7 +293,7 @@ mod tests {
             set.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
         let mut report = Diagnostics::default();
         let variables =
-            Variables::read(&environment, &SourceFiles::on_disk(Path::new("/nonexistent")), &mut report);
+            Variables::read(&environment, &[], &SourceFiles::on_disk(Path::new("/nonexistent")), &mut report);
         let config = read(&variables, &mut report);
         assert_eq!(report.errors, []);
         (config, report.warnings)

@@ -10,6 +10,9 @@ use super::file;
 use super::layer::Layer;
 use super::value_type::ValueType;
 
+/// The name of a file of variables.
+const DOTENV: &str = ".env";
+
 /// Everything outside the compiled-in file that a configuration depends on.
 #[derive(Clone, Default)]
 pub struct Overrides {
@@ -72,9 +75,16 @@ impl Overrides {
 
     /// The files of the configuration and `.env`, whether they exist or not.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
-        let local = [".env", file::NAME].map(|name| self.working_directory.join(name));
+        let local = self.working_directory.join(file::NAME);
         let user = self.home.as_deref().map(file::user_path);
         let given = self.config.as_ref().map(|path| self.working_directory.join(path));
-        local.into_iter().chain(user).chain(given).collect()
+        self.dotenv_files().into_iter().chain([local]).chain(user).chain(given).collect()
+    }
+
+    /// The files of variables; later ones override.
+    pub(super) fn dotenv_files(&self) -> Vec<PathBuf> {
+        let user = self.home.as_deref().map(|home| file::user_path(home).with_file_name(DOTENV));
+        let local = self.working_directory.join(DOTENV);
+        user.into_iter().filter(|user| *user != local).chain([local.clone()]).collect()
     }
 }

@@ -12,6 +12,7 @@ use super::fallbacks;
 use super::file::BUILT_IN;
 use super::layer::Section;
 use super::providers::{aliases, unless_zero};
+use super::role_rules;
 
 fn source(origin: Option<ConfigSource>) -> ProfileSource {
     match origin {
@@ -77,6 +78,7 @@ impl<'a> Builder<'a> {
             timeout: section.seconds("timeout").map(unless_zero),
             max_retries: section.count("max-retries").and_then(|count| u32::try_from(count).ok()),
             fallbacks: fallbacks::read(section),
+            roles: role_rules::read(section),
             inactive: inactive_aliases.values().next().filter(|_| all).map(why),
             inactive_aliases,
             source: ProfileSource::Package,

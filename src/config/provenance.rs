@@ -85,7 +85,9 @@ fn key(path: &[String]) -> String {
 
 fn shown(path: &[String], kind: &ValueKind) -> String {
     const SECRETS: [&str; 4] = ["api-key", "proxy-api-key", "admin-key", "custom-headers"];
-    let is_secret = path.iter().any(|part| SECRETS.contains(&part.as_str()));
+    let is_service_key =
+        |part: &str| part.ends_with("-api-key") && path.first().is_some_and(|table| table == "web-search");
+    let is_secret = path.iter().any(|part| SECRETS.contains(&part.as_str()) || is_service_key(part));
     let is_client_key = path.first().is_some_and(|first| first == client_keys::TABLE);
     match kind {
         ValueKind::String(text) if is_client_key => match KeyHash::parse(text) {

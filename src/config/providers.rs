@@ -12,6 +12,7 @@ use vandamme_protocol::middleware::Chain;
 
 use super::azure;
 use super::builder::Builder;
+use super::describers;
 use super::dialect;
 use super::environment::{self, prefix};
 use super::error::ConfigError;
@@ -26,6 +27,7 @@ use super::model_page;
 use super::near_misses;
 use super::provider_tls;
 use super::provider_urls::BaseUrl;
+use super::safeguards;
 use super::value_type::LONGEST;
 use super::variables::Variables;
 use super::vendor_variables;
@@ -205,6 +207,7 @@ impl<'a> Builder<'a> {
             aliases: self.aliases(section),
             fallbacks: fallbacks::read(section),
             serves_claude: section.flag("serves-claude").unwrap_or(false),
+            judge: safeguards::judge(section, self.merged.root()),
             timeout: self.timeout(section),
             max_retries: self.max_retries(section),
             demo: false,
@@ -212,6 +215,8 @@ impl<'a> Builder<'a> {
             middleware: self.middleware(section),
             tls,
             cache_diagnostics: section.flag("cache-diagnostics").unwrap_or(false),
+            describe_images_with: describers::describer(section, self.merged.root().section("defaults")),
+            text_only_models: describers::text_only_models(section),
             models_url: section.text("models-url").map(|url| url.text.to_owned()),
             model_page: self.model_page(section),
         };

@@ -26,10 +26,11 @@ impl LayerReading<'_> {
     }
 
     pub(super) fn proxies(&mut self) -> Arc<ProxySettings> {
-        let read = ProxySettings::read(|name| self.overrides.environment.get(name).cloned());
+        let variables = &self.variables;
+        let read = ProxySettings::read(|name| variables.find(name).map(|variable| variable.text.clone()));
         Arc::new(read.unwrap_or_else(|wrong| {
-            let error =
-                |name| ConfigError::new(format!("environment variable {name}"), ProxySettings::EXPECTED);
+            let place = |name: String| variables.find(&name).map_or(name, |variable| variable.place.clone());
+            let error = |name| ConfigError::new(place(name), ProxySettings::EXPECTED);
             self.report.errors.extend(wrong.into_iter().map(error));
             ProxySettings::default()
         }))

@@ -6,6 +6,8 @@ mod defaults;
 mod gateway;
 mod profile;
 mod provider;
+mod safeguards;
+mod web_search;
 
 use super::limits;
 use super::setting::VariableScope;
@@ -17,6 +19,8 @@ pub(super) use self::defaults::DEFAULTS;
 pub(super) use self::gateway::{GATEWAY, PROXY_API_KEY, PROXY_API_KEY_FILE};
 pub(super) use self::profile::PROFILE;
 pub(super) use self::provider::{PROVIDER, PROVIDER_VARIABLES_WITHOUT_KEY};
+pub(super) use self::safeguards::SAFEGUARDS;
+pub(super) use self::web_search::WEB_SEARCH;
 
 /// `[limits]`
 pub(super) const LIMITS: SettingList = &limits::SETTINGS;
@@ -49,10 +53,12 @@ pub(super) struct SettingTable {
 }
 
 /// The tables that do not belong to one provider or profile.
-pub(super) static TABLES: [SettingTable; 3] = [
+pub(super) static TABLES: [SettingTable; 5] = [
     SettingTable { name: "", settings: GATEWAY, variables: gateway::VARIABLES },
     SettingTable { name: "defaults", settings: DEFAULTS, variables: defaults::VARIABLES },
     SettingTable { name: "limits", settings: LIMITS, variables: &[] },
+    SettingTable { name: "safeguards", settings: SAFEGUARDS, variables: &[] },
+    SettingTable { name: "web-search", settings: WEB_SEARCH, variables: &[] },
 ];
 
 /// The table of the values that variables set for every provider, above the providers' own.

@@ -131,6 +131,12 @@ fn from_disk(path: &Path, largest: u64) -> std::result::Result<(SavedFile, Metad
 }
 
 impl SavedFiles {
+    /// Files that are not on the disk.
+    pub(crate) fn of(files: impl IntoIterator<Item = (PathBuf, String)>) -> Self {
+        let saved = |text: String| SavedFile { bytes: text.into_bytes(), modified: None };
+        Self(files.into_iter().map(|(path, text)| (path, saved(text))).collect())
+    }
+
     fn find(&self, path: &Path) -> Result<&SavedFile> {
         self.0.get(path).ok_or_else(|| ErrorKind::NotFound.into())
     }

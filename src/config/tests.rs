@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use vandamme_actors::settings::{Api, ProviderSettings};
-use vandamme_protocol::convert::upstream::chat::{Dialect, ReasoningModels, ReasoningParameter, Replay};
+use vandamme_protocol::convert::upstream::chat::{
+    Dialect, HostedSearch, ReasoningModels, ReasoningParameter, Replay,
+};
 
 use super::*;
 
@@ -14,6 +16,7 @@ mod built_in;
 mod client_variables;
 mod clients;
 mod default_provider;
+mod describers;
 mod documents;
 mod errors;
 mod generated;
@@ -23,6 +26,7 @@ mod limits;
 mod listener;
 mod original;
 mod providers;
+mod roles;
 mod routes;
 mod sample;
 mod secrets;

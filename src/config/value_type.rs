@@ -45,8 +45,8 @@ pub(super) enum ValueType {
     Hosts,
     /// Texts in an array, or between commas in one text. The layers carry them with line ends between.
     Parts,
-    /// A JSON object in quotes; the layers carry its members.
-    Object,
+    /// One of these words, or a JSON object in quotes; the layers carry its members.
+    WordOrObject(&'static [&'static str]),
     /// A whole number, this at least.
     Count(u32),
     /// `drop-params`
@@ -73,6 +73,8 @@ pub(super) enum KeyType {
     Headers,
     /// `[prices]` and `[P.prices]`: tables of prices by model.
     Prices,
+    /// `[routing]`: targets by role.
+    Routing,
     /// `auth-mode`: `oauth` is refused if the provider is used.
     AuthMode,
 }
@@ -120,7 +122,9 @@ impl ValueType {
             Self::Hosts => return self.each(raw, client_access::host_name),
             Self::Words => raw.words().map(|words| ValueKind::from(words.join("\n"))),
             Self::Parts => raw.parts().map(|parts| ValueKind::from(parts.join("\n"))),
-            Self::Object => raw.text().and_then(members),
+            Self::WordOrObject(words) => {
+                raw.text().and_then(|text| one_of(words, text).or_else(|| members(text)))
+            }
             Self::Url => return raw.text().ok_or_else(|| self.refusal(raw)).and_then(url),
         };
         checked.ok_or_else(|| self.refusal(raw))
@@ -151,7 +155,7 @@ impl ValueType {
             | Self::Origins
             | Self::Hosts
             | Self::Parts
-            | Self::Object
+            | Self::WordOrObject(_)
             | Self::Bytes
             | Self::Rate => Raw::Text(trimmed),
         };
@@ -217,7 +221,9 @@ impl ValueType {
             Self::Parts => "texts in an array: [\"a\", \"b\"]".to_owned(),
             // Their own checks describe more.
             Self::Params | Self::Settings | Self::Bounds | Self::Betas => "names in an array".to_owned(),
-            Self::Object => "a JSON object in single quotes: '{\"a\": 1}'".to_owned(),
+            Self::WordOrObject(words) => {
+                format!("one of {}, or a JSON object in single quotes: '{{\"a\": 1}}'", words.join(", "))
+            }
             Self::Count(least) => format!("a whole number from {least} to {MOST}"),
         }
     }

@@ -1,8 +1,9 @@
-//! Variables: the environment over `.env`, each with its place.
+//! Variables: the environment over the files `.env`, each with its place.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::error::Diagnostics;
@@ -25,13 +26,15 @@ pub(super) struct EnvironmentVariable {
 }
 
 impl Variables {
-    /// A variable of the environment hides the one of the file, even if it is empty.
+    /// A variable of the environment hides the one of a file, even if it is empty. Of several files the last one counts.
     pub(super) fn read(
         environment: &BTreeMap<String, String>,
+        dotenv_files: &[PathBuf],
         files: &SourceFiles,
         report: &mut Diagnostics,
     ) -> Self {
-        let mut variables = Self { set: read_file(files, report), hidden: BTreeMap::new() };
+        let set = dotenv_files.iter().flat_map(|path| read_file(path, files, report)).collect();
+        let mut variables = Self { set, hidden: BTreeMap::new() };
         for (name, text) in environment {
             let place = format!("environment variable {name}");
             let hidden =
@@ -63,9 +66,12 @@ impl Variables {
     }
 }
 
-fn read_file(files: &SourceFiles, report: &mut Diagnostics) -> BTreeMap<String, EnvironmentVariable> {
-    let path = files.directory().join(".env");
-    match files.text(&path) {
+fn read_file(
+    path: &Path,
+    files: &SourceFiles,
+    report: &mut Diagnostics,
+) -> BTreeMap<String, EnvironmentVariable> {
+    match files.text(path) {
         Ok(text) => parse(&path.display().to_string(), &text, report),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             BTreeMap::new()

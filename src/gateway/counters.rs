@@ -1,7 +1,13 @@
-//! What the gateway counts outside of the ledger: refusals by limits, and reloads.
+//! What the gateway counts outside of the ledger: refusals by limits, reloads, and its web searches.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use vandamme_actors::ledger::VerdictCounts;
+use vandamme_protocol::web_search::Service;
+
+/// The outcomes of a judge.
+pub(crate) const VERDICTS: [&str; 3] = ["not_flagged", "flagged", "unavailable"];
 
 /// A limit that refuses requests or connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +32,10 @@ pub(crate) struct Counters {
     not_reloaded: AtomicU64,
     /// Milliseconds since the Unix epoch.
     last_reload: AtomicU64,
+    /// Those that clients got, then those that were recorded only.
+    verdicts: [[AtomicU64; VERDICTS.len()]; 2],
+    /// In the order of [`Service::ALL`].
+    web_searches: [AtomicU64; Service::ALL.len()],
 }
 
 /// The reloads so far.
@@ -72,6 +82,8 @@ impl Default for Counters {
             reloaded: AtomicU64::new(0),
             not_reloaded: AtomicU64::new(0),
             last_reload: AtomicU64::new(millis(started)),
+            verdicts: Default::default(),
+            web_searches: Default::default(),
         }
     }
 }
@@ -113,6 +125,31 @@ impl Counters {
         } else {
             self.not_reloaded.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    pub(crate) fn count_verdicts(&self, counts: VerdictCounts) {
+        let numbers = [counts.not_flagged, counts.flagged, counts.unavailable];
+        for (counter, number) in self.verdicts[usize::from(counts.shadow)].iter().zip(numbers) {
+            counter.fetch_add(number.into(), Ordering::Relaxed);
+        }
+    }
+
+    /// The verdicts so far in the order of [`VERDICTS`]: those that clients got, then those that were recorded only.
+    pub(crate) fn verdicts(&self) -> [[u64; VERDICTS.len()]; 2] {
+        self.verdicts.each_ref().map(|mode| mode.each_ref().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Counts a search that this service has answered.
+    pub(crate) fn count_web_search(&self, service: Service) {
+        for (counter, _) in self.web_searches.iter().zip(Service::ALL).filter(|(_, of)| *of == service) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The searches so far, of each service with one.
+    pub(crate) fn web_searches(&self) -> impl Iterator<Item = (Service, u64)> {
+        let counts = self.web_searches.iter().map(|count| count.load(Ordering::Relaxed));
+        Service::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0)
     }
 
     pub(crate) fn reloads(&self) -> ReloadCounts {

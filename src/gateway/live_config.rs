@@ -71,7 +71,12 @@ fn credentials(
         .filter_map(|(name, value)| Some(secret::in_header(name.as_str(), value.to_str().ok()?)))
         .flatten();
     let keys = providers.iter().flat_map(|provider| &provider.keys).chain(proxy_key).cloned();
-    keys.chain(in_headers).collect()
+    let services = settings
+        .web_search
+        .iter()
+        .flat_map(|search| search.services())
+        .filter_map(|service| service.key.clone());
+    keys.chain(in_headers).chain(services).collect()
 }
 
 /// The most recent [`MOST_KEYS`], each once, at its last position.

@@ -79,6 +79,10 @@ families! {
         "Requests that moved to another target after this provider failed.";
     REFUSED: Counter "vdm_refused" "" ["limit"]
         "Requests and connections that a limit of docs/limits.md has refused, by the limit's name.";
+    VERDICTS: Counter "vdm_safeguard_verdicts" "" ["outcome", "mode"]
+        "Verdicts on tool calls for auto mode. outcome is not_flagged, flagged or unavailable; mode is answers, or shadow if they were recorded only.";
+    WEB_SEARCHES: Counter "vdm_web_searches" "" ["service"]
+        "Web searches that a search service has answered; the searches that providers run are not counted.";
     IN_FLIGHT: Gauge "vdm_requests_in_flight" "" [] "Requests in progress.";
     CONNECTIONS: Gauge "vdm_client_connections" "" [] "Open client connections.";
     PROVIDER_IN_FLIGHT: Gauge "vdm_provider_requests_in_flight" "" ["provider"] "Requests in progress at a provider.";

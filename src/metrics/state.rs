@@ -8,7 +8,7 @@ use vandamme_actors::provider::ProviderView;
 use super::declared;
 use super::exposition::{Exposition, Sample};
 use super::{PATIENCE, requests};
-use crate::gateway::{Bound, Gateway};
+use crate::gateway::{Bound, Gateway, VERDICTS};
 use crate::telemetry;
 
 /// The states of a key that are always shown, so that an alert sees them fall to 0.
@@ -18,6 +18,13 @@ pub(super) async fn add(gateway: &Gateway, connections: Option<usize>, expositio
     let counters = &gateway.counters;
     let refused = Bound::ALL.map(|bound| Sample::whole(&[bound.limit()], counters.refused(bound)));
     exposition.add(&declared::REFUSED, refused);
+    let verdicts = ["answers", "shadow"].into_iter().zip(counters.verdicts()).flat_map(|(mode, counts)| {
+        let outcomes = VERDICTS.into_iter().zip(counts);
+        outcomes.map(move |(outcome, count)| Sample::whole(&[outcome, mode], count))
+    });
+    exposition.add(&declared::VERDICTS, verdicts);
+    let searches = counters.web_searches().map(|(service, count)| Sample::whole(&[service.name()], count));
+    exposition.add(&declared::WEB_SEARCHES, searches);
     exposition.add(&declared::IN_FLIGHT, [Sample::whole(&[], gateway.in_flight() as u64)]);
     exposition.add(&declared::CONNECTIONS, connections.map(|open| Sample::whole(&[], open as u64)));
     add_providers(&views(gateway).await, exposition);

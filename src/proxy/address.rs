@@ -63,10 +63,10 @@ pub(super) fn credential(
     let is_token = key.starts_with("sk-ant-oat");
     match (provider.api, &provider.azure, form) {
         (Api::Messages, _, None | Some(KeyForm::Plain)) if !is_token => {
-            (HeaderName::from_static("x-api-key"), HeaderValue::from_str(key))
+            (const { HeaderName::from_static("x-api-key") }, HeaderValue::from_str(key))
         }
         (Api::ChatCompletions, Some(_), _) => {
-            (HeaderName::from_static("api-key"), HeaderValue::from_str(key))
+            (const { HeaderName::from_static("api-key") }, HeaderValue::from_str(key))
         }
         (Api::Messages, _, _) | (Api::ChatCompletions, None, _) => {
             (header::AUTHORIZATION, HeaderValue::from_str(&["Bearer ", key].concat()))

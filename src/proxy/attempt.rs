@@ -63,7 +63,7 @@ impl Answered {
     }
 
     /// Names the parts of the request that were left out.
-    fn with_dropped(mut self, dropped: Option<HeaderValue>) -> Self {
+    pub(super) fn with_dropped(mut self, dropped: Option<HeaderValue>) -> Self {
         let (Self::Opened { headers, .. } | Self::Buffered { headers, .. }) = &mut self;
         if let Some(dropped) = dropped {
             headers.insert(DROPPED, dropped);
@@ -100,7 +100,8 @@ impl<'a> Attempt<'a> {
         fixups: &Fixups,
         record: &mut RunRecord<'_>,
     ) -> Result<Box<Answered>, Box<CallFailure>> {
-        self.try_call(sent, fixups, record).await.map_err(|mut failed| {
+        // Five functions above it would each move its future on the way to their first poll.
+        Box::pin(self.try_call(sent, fixups, record)).await.map_err(|mut failed| {
             let fault = remedies::named(&self.lease.provider, failed.answer.fault);
             let fault = self.scrubbed(fault);
             failed.answer.fault = Fault { message: excerpt::cut(fault.message, excerpt::ERROR), ..fault };
@@ -156,7 +157,7 @@ impl<'a> Attempt<'a> {
         let silence = if streamed { whole.min(SILENCE) } else { whole };
         let timer = pin!(sleep(silence));
         let mut deadline = Deadline::new(timer, self.lease, CallTimeouts { silence, whole });
-        let response = deadline.meet(self.send(sent, headers)).await?;
+        let response = deadline.meet(pin!(self.send(sent, headers))).await?;
         let status = response.status().as_u16();
         record.replied(status);
         let answer = match status {
@@ -165,7 +166,7 @@ impl<'a> Attempt<'a> {
                     let answered = self.read_reply(sent, response).await?;
                     Ok(Box::new(answered.with_dropped(sent.dropped.clone())))
                 };
-                deadline.meet(read).await
+                deadline.meet(pin!(read)).await
             }
             300..=399 => Err(Box::new(CallFailure::misbehaved(&format!(
                 "the upstream answered with a redirect ({status}), which is not followed: check its base URL {}",

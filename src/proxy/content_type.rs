@@ -1,6 +1,6 @@
 //! The content of an upstream's body, by its content type and its first bytes: some upstreams send a wrong content type.
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 
 /// The end of the content types that are JSON in another vocabulary (RFC 6838, section 4.2.8).
 const JSON_SUFFIX: &str = "+json";
@@ -31,6 +31,12 @@ impl ContentKind {
     }
 
     pub(super) fn of(headers: &HeaderMap) -> Self {
+        match headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes) {
+            // As most upstreams write them.
+            Some(b"application/json") => return Self::Json,
+            Some(b"text/event-stream" | b"text/event-stream; charset=utf-8") => return Self::Events,
+            Some(_) | None => {}
+        }
         let kind = content_type(headers).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         let is_json = || {
@@ -60,8 +66,6 @@ pub(super) fn is_page(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::HeaderValue;
-
     use super::*;
 
     /// Requirement: names of content types ignore case (RFC 9110, section 8.3.1), and parameters do not matter.

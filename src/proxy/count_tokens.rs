@@ -14,7 +14,7 @@ use vandamme_protocol::tokens;
 use super::attempt::Answered;
 use super::run::{Served, serve_request};
 use super::run_record::RunRecord;
-use super::{ProxyRequest, Targets};
+use super::{ProxyRequest, Targets, images};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 
@@ -31,12 +31,15 @@ pub(crate) enum Count {
     Estimated(u64),
 }
 
-pub(crate) async fn count(gateway: &Gateway, mut request: ProxyRequest) -> Result<Count, Failure> {
-    let route = gateway.registry.load().routes.resolve(&request.head.model).map_err(Failure::Unroutable)?;
+pub(crate) async fn count(gateway: &Arc<Gateway>, mut request: ProxyRequest) -> Result<Count, Failure> {
+    let route = request.route(gateway).map_err(Failure::Unroutable)?;
+    if let Some(described) = images::counted(gateway, &request, &route) {
+        request = *described;
+    }
     if route.provider.api != Api::Messages {
         return estimated(&request);
     }
-    request.targets = Targets::Resolved(Arc::new(route));
+    request.targets = Targets::Resolved(route);
     // The ledger does not record counts.
     let record = RunRecord::new(&request.id, None, &request.trace);
     let Ok(served) = timeout(PATIENCE, serve_request(gateway, &request, record)).await else {

@@ -1,7 +1,7 @@
 //! The deadline of one call, and the report to the provider if the call stays silent.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::time::Duration;
 
 use actix_web::rt::time::{Instant, Sleep};
@@ -34,12 +34,12 @@ impl<'d> Deadline<'d> {
         Self { timer, lease, whole, rest: whole.saturating_sub(silence) }
     }
 
-    /// Polls the timer first, so that an upstream that floods the gateway cannot delay it.
+    /// Polls the timer first, so that an upstream that floods the gateway cannot delay it. The step is pinned by the caller: an
+    /// async function holds what it is given twice, and moves it once more.
     pub(super) async fn meet<T>(
         &mut self,
-        step: impl Future<Output = Result<T, Box<CallFailure>>>,
+        mut step: Pin<&mut impl Future<Output = Result<T, Box<CallFailure>>>>,
     ) -> Result<T, Box<CallFailure>> {
-        let mut step = pin!(step);
         loop {
             match select(self.timer.as_mut(), step.as_mut()).await {
                 Either::Left(((), _)) if self.rest > Duration::ZERO => {

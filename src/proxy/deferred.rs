@@ -10,14 +10,13 @@ use actix_http::body::{BodySize, MessageBody};
 use actix_web::rt::time::Instant;
 use actix_web::rt::time::{Interval, interval_at};
 use bytes::{Bytes, BytesMut};
-use vandamme_actors::converter::ReplyBody;
 use vandamme_actors::recorder::EarlyReply;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::run_record::FailedRun;
 use super::start::RunFuture;
-use super::{ProxyReply, ReplyForm};
+use super::{ProxyReply, ReplyForm, ReplyStream};
 
 /// The status that the client has got.
 const STATUS: u16 = 200;
@@ -30,7 +29,7 @@ pub(crate) struct DeferredReply {
 
 enum DeferredStage {
     Waiting { run: RunFuture, pings: Interval },
-    Streaming(ReplyBody),
+    Streaming(ReplyStream),
     Last(Bytes),
     Over,
 }

@@ -9,6 +9,7 @@ use vandamme_actors::outcome::Outcome;
 use vandamme_actors::routing::Route;
 use vandamme_actors::settings::ProviderSettings;
 use vandamme_actors::upstream::{self, CallHead, CallUrl};
+use vandamme_protocol::convert::Dropped;
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::models::Models;
 use vandamme_protocol::request::RequestHead;
@@ -18,7 +19,7 @@ use super::attempt::Answered;
 use super::run::{Served, serve_request};
 use super::run_record::RunRecord;
 use super::upstream_body::{self, LARGEST_LIST};
-use super::{ClientHeaders, ProxyRequest, RouteTrace, Targets, UpstreamCall, address};
+use super::{ClientHeaders, Origin, ProxyRequest, RouteTrace, Targets, UpstreamCall, address};
 use crate::failure::{Failure, UpstreamError};
 use crate::gateway::Gateway;
 
@@ -40,6 +41,7 @@ pub(crate) async fn fetch_models(
         api: provider.api,
         upstream_call: UpstreamCall::Models,
         targets: Targets::Resolved(Arc::new(route)),
+        role: None,
         body: Bytes::new(),
         head: RequestHead::of_nothing(),
         headers: ClientHeaders::Own(headers.clone()),
@@ -47,6 +49,9 @@ pub(crate) async fn fetch_models(
         peer: None,
         caller: None,
         trace: RouteTrace::default(),
+        chat_body: None,
+        replaced: Dropped::default(),
+        origin: Origin::Client,
         span: None,
     };
     let record = RunRecord::new(&request.id, None, &request.trace);

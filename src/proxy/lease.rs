@@ -9,13 +9,15 @@ use actix_web::rt::time::{sleep, timeout};
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
-use vandamme_actors::provider::{AffinityHash, HeldPermit, Lease, LeaseKey, NoLease, Provider, Size};
+use vandamme_actors::provider::{
+    AffinityHash, HeldPermit, Lease, LeaseKey, NoLease, Provider, Size, WhenBusy,
+};
 use vandamme_actors::router::{self, Destination, Dispatch, PendingLease, Routed};
-use vandamme_actors::routing::Route;
+use vandamme_actors::routing::{RoleRoute, Route, Unroutable};
 use vandamme_actors::secret::KeyId;
 
 use super::target_queue::RunTarget;
-use super::{ProxyRequest, Targets};
+use super::{Origin, ProxyRequest, Targets};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 
@@ -32,6 +34,7 @@ pub(super) struct Leasing<'r> {
     request: &'r ProxyRequest,
     session: Option<AffinityHash>,
     size: Size,
+    when_busy: WhenBusy,
 }
 
 /// A resolved name, and the lease of its first target.
@@ -55,25 +58,41 @@ impl<'r> Leasing<'r> {
     ) -> Self {
         let max_tokens = request.head.max_tokens.unwrap_or_default();
         let size = Size { body: request.body.len(), max_tokens };
-        Self { gateway, request, session, size }
+        let when_busy = match request.origin {
+            Origin::Client => WhenBusy::Queue,
+            Origin::Gateway(_) => WhenBusy::Refuse,
+        };
+        Self { gateway, request, session, size, when_busy }
     }
 
     /// The route and the first lease, if nothing must be decided; see [`router::route_at_once`].
     pub(super) fn at_once(&self) -> Option<RoutedRequest> {
-        let model = match &self.request.targets {
-            Targets::WithFallbacks | Targets::FirstOnly => &self.request.head.model,
-            Targets::Resolved(_) => return None,
+        let (registry, session, size) = (&self.gateway.registry, self.session, self.size);
+        let (route, lease) = match (&self.request.targets, self.role()) {
+            (Targets::Resolved(_), _) => return None,
+            (Targets::WithFallbacks | Targets::FirstOnly, None) => {
+                router::route_at_once(registry, &self.request.head.model, session, size)?
+            }
+            (Targets::WithFallbacks | Targets::FirstOnly, Some(role)) => {
+                let route = role.route.as_ref().ok()?;
+                (route.clone(), router::lease_at_once(registry, route, session, size)?)
+            }
         };
-        let (route, lease) = router::route_at_once(&self.gateway.registry, model, self.session, self.size)?;
         Some(RoutedRequest { route, lease: PendingLease::Ready(lease) })
+    }
+
+    fn role(&self) -> Option<&RoleRoute> {
+        self.request.role.as_ref().map(|decision| &*decision.rule)
     }
 
     /// Resolves the model name, once for the whole request.
     pub(super) async fn route(&self) -> Result<RoutedRequest, Failure> {
         let (session, size) = (self.session, self.size);
+        let destination = self.destination().map_err(Failure::Unroutable)?;
         for _ in 0..TRIES {
             let (reply, answer) = oneshot::channel();
-            let dispatch = Dispatch { destination: self.destination(), session, size, reply };
+            let destination = destination.clone();
+            let dispatch = Dispatch { destination, session, size, when_busy: self.when_busy, reply };
             let sent = router::thread_router(&self.gateway.registry).try_send(dispatch);
             if sent.is_ok()
                 && let Some(routed) = self.awaited(answer, pending()).await
@@ -86,12 +105,15 @@ impl<'r> Leasing<'r> {
         Err(Failure::NoAnswer)
     }
 
-    fn destination(&self) -> Destination {
-        match &self.request.targets {
-            Targets::WithFallbacks | Targets::FirstOnly => {
-                Destination::Name((*self.request.head.model).into())
+    fn destination(&self) -> Result<Destination, Unroutable> {
+        match (&self.request.targets, self.role()) {
+            (Targets::Resolved(route), _) => Ok(Destination::Route(route.clone())),
+            (Targets::WithFallbacks | Targets::FirstOnly, Some(role)) => {
+                role.route.clone().map(Destination::Route)
             }
-            Targets::Resolved(route) => Destination::Route(route.clone()),
+            (Targets::WithFallbacks | Targets::FirstOnly, None) => {
+                Ok(Destination::Name((*self.request.head.model).into()))
+            }
         }
     }
 
@@ -104,13 +126,13 @@ impl<'r> Leasing<'r> {
         let answer = match lease {
             PendingLease::Ready(lease) => return Ok(lease),
             PendingLease::Requested { answer, owner: Some(owner) } => {
-                self.awaited(answer, self.replaced(target, &owner)).await
+                Box::pin(self.awaited(answer, self.replaced(target, &owner))).await
             }
             PendingLease::Requested { owner: None, .. } => None,
         };
         match answer {
             Some(answer) => answer.map(Box::new).map_err(Failure::NoLease),
-            None => self.lease(target, &Earlier { tried: &[], held: None }).await,
+            None => Box::pin(self.lease(target, &Earlier { tried: &[], held: None })).await,
         }
     }
 
@@ -135,6 +157,7 @@ impl<'r> Leasing<'r> {
                 alternatives: target.alternatives,
                 tried: earlier.tried.to_vec(),
                 held: earlier.held.clone(),
+                when_busy: self.when_busy,
                 reply,
             };
             if provider.try_send(request).is_ok()

@@ -6,7 +6,7 @@
 use actix_web::http::header::HeaderValue;
 use tokio::sync::mpsc;
 use vandamme_actors::provider::Lease;
-use vandamme_actors::routing::Routes;
+use vandamme_actors::routing::{RoleDecision, Routes};
 use vandamme_actors::secret::Secrets;
 
 use super::target_queue::RunTarget;
@@ -19,7 +19,7 @@ const MOST: usize = 128;
 const BETWEEN: &str = "; ";
 
 /// Sends the steps of one run; nothing unless `route-header` is on.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct RouteTrace(Option<mpsc::Sender<String>>);
 
 /// Receives the steps of one run.
@@ -27,11 +27,11 @@ pub(crate) struct RouteTrace(Option<mpsc::Sender<String>>);
 pub(crate) struct RouteSteps(Option<mpsc::Receiver<String>>);
 
 impl RouteTrace {
-    /// Begins with the steps that resolve `model`.
-    pub(crate) fn new(routes: &Routes, model: &str) -> (Self, RouteSteps) {
+    /// Begins with the steps that resolve `model`, or the target of the request's role.
+    pub(crate) fn new(routes: &Routes, model: &str, role: Option<&RoleDecision>) -> (Self, RouteSteps) {
         let (trace, steps) = Self::open();
         // If the name leads nowhere, the client gets the reason as its error.
-        drop(routes.explain(model, &mut |step| trace.send(step.to_string())));
+        drop(routes.explain_decision(model, role, &mut |step| trace.send(step.to_string())));
         (trace, steps)
     }
 

@@ -13,19 +13,23 @@ use vandamme_actors::converter;
 use vandamme_actors::ledger::RequestEnd;
 use vandamme_actors::outcome::{Outcome, Retry};
 use vandamme_actors::provider::{Lease, LeaseRefusal, NoLease};
-use vandamme_actors::recorder::RequestRecorder;
+use vandamme_actors::recorder::{CallRecorder, RequestRecorder};
 use vandamme_actors::retry::{Attempts, Fixable, Next};
+use vandamme_actors::router::PendingLease;
+use vandamme_actors::routing::Route;
 use vandamme_actors::secret::KeyId;
+use vandamme_protocol::convert::ReplySummary;
 
 use super::attempt::{Answered, Attempt};
 use super::classify::CallFailure;
 use super::fixups::Fixups;
+use super::images::UnseenImages;
 use super::lease::{Earlier, Leasing, RoutedRequest};
 use super::remedies;
 use super::retry::Retries;
 use super::run_record::{FailedRun, RunRecord};
 use super::target_queue::{RunTarget, TargetQueue};
-use super::{ProxyReply, ProxyRequest, affinity};
+use super::{ProxyReply, ProxyRequest, ReplyStream, RouteTrace, affinity};
 use crate::caller;
 use crate::failure::Failure;
 use crate::gateway::{Bound, Gateway};
@@ -34,6 +38,12 @@ use crate::gateway::{Bound, Gateway};
 pub(super) struct Served {
     pub(super) answered: Box<Answered>,
     pub(super) lease: Box<Lease>,
+}
+
+/// A run that has an answer, and its line in the ledger.
+pub(super) struct Ran {
+    pub(super) served: Served,
+    pub(super) entry: Box<RequestRecorder>,
 }
 
 /// Why a target has not served a request.
@@ -55,16 +65,18 @@ impl Unserved {
     }
 }
 
-/// Serves a client's request. `entry` is its line in the ledger.
+/// Serves a client's request. `entry` is its line in the ledger, and `serve` makes its calls: [`serve_request`], or several rounds
+/// of it.
 pub(super) async fn run(
-    gateway: Arc<Gateway>,
-    request: Box<ProxyRequest>,
+    gateway: &Arc<Gateway>,
+    request: &ProxyRequest,
     mut entry: Box<RequestRecorder>,
-) -> Result<ProxyReply, FailedRun> {
+    serve: impl AsyncFnOnce(&Arc<Gateway>, &ProxyRequest, RunRecord<'_>) -> Result<Served, Failure>,
+) -> Result<Ran, FailedRun> {
     let cancellation = entry.cancellation();
     let outcome = {
         let record = RunRecord::new(&request.id, Some(&mut entry), &request.trace);
-        let served = pin!(serve_request(&gateway, &request, record));
+        let served = pin!(serve(gateway, request, record));
         let drained = pin!(gateway.must_end_replies());
         let cancelled = pin!(cancellation.cancelled());
         match select(served, select(drained, cancelled)).await {
@@ -74,7 +86,7 @@ pub(super) async fn run(
         }
     };
     match outcome {
-        Ok(served) => Ok(reply(&gateway, served, entry)),
+        Ok(served) => Ok(Ran { served, entry }),
         Err(failure) => {
             if let Failure::NoLease(none) = &failure {
                 entry.routed(&none.provider.name, &none.model);
@@ -87,20 +99,39 @@ pub(super) async fn run(
     }
 }
 
+/// Calls the target of this lease for another round of a web search. `calls` records the round's calls.
+pub(super) async fn call_again(
+    gateway: &Arc<Gateway>,
+    request: &ProxyRequest,
+    lease: Box<Lease>,
+    calls: Option<&CallRecorder>,
+) -> Result<Served, Failure> {
+    let (provider, model) = (lease.provider.clone(), lease.model.clone());
+    let route = Route { provider, model, profile: lease.profile.clone(), fallbacks: Vec::new() };
+    let mut targets = TargetQueue::new(&route, &request.targets);
+    let Some(target) = targets.take_next() else { return Err(Failure::NoAnswer) };
+    let run = ProxyRun::new(gateway, request);
+    // The client has its headers, so nothing is traced.
+    let trace = RouteTrace::default();
+    let mut record = RunRecord::of_later_round(&request.id, calls, &trace);
+    // The first round has asked for descriptions; this one holds a permit, for which a describing call might wait.
+    let described = UnseenImages::new(gateway, request, &target).and_then(|images| images.request());
+    let request = described.as_ref().map_or(request, |described| &described.request);
+    let mut attempts = Attempts::default();
+    let called = run.call_target(request, &target, lease, &targets, &mut attempts, &mut record).await;
+    called.map_err(|unserved| match unserved {
+        Unserved::PassedOver => Failure::NoAnswer,
+        Unserved::NextTarget(failure) | Unserved::GiveUp(failure) => failure,
+    })
+}
+
 /// Calls upstreams until one answers or no call is left.
 pub(super) async fn serve_request(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     request: &ProxyRequest,
     mut record: RunRecord<'_>,
 ) -> Result<Served, Failure> {
-    let session = affinity::session(request);
-    let run = ProxyRun {
-        gateway,
-        request,
-        leasing: Leasing::new(gateway, request, session),
-        retries: Retries { gateway, request, session },
-        number: fastrand::u64(..),
-    };
+    let run = ProxyRun::new(gateway, request);
     let served = run.try_targets(&mut record).await;
     if served.is_err() {
         run.retries.note_failure();
@@ -109,33 +140,38 @@ pub(super) async fn serve_request(
 }
 
 /// The last step: hands the answer to the client, and to the converter if more of it will come.
-fn reply(gateway: &Gateway, served: Served, mut entry: Box<RequestRecorder>) -> ProxyReply {
-    let Served { answered, mut lease } = served;
+pub(super) fn reply(gateway: &Gateway, ran: Ran) -> ProxyReply {
+    let Ran { served: Served { answered, mut lease }, mut entry } = ran;
     match *answered {
         Answered::Opened { headers, opened } => {
             entry.record.status = 200;
             lease.reply_started();
             let body = converter::start(*opened, &gateway.live_config().settings.limits, *entry, *lease);
-            ProxyReply::Streaming { headers, body }
+            ProxyReply::Streaming { headers, body: ReplyStream::Plain(body) }
         }
         Answered::Buffered { status, headers, form, body, closing } => {
             lease.finish(Outcome::Answered);
-            entry.call_ended(Outcome::Answered);
-            entry.first_event();
-            entry.sent(body.len());
-            entry.record.status = status;
-            entry.record.stop_reason = closing.stop_reason.map(|reason| reason.anthropic().into());
-            entry.record.usage = closing.usage.unwrap_or_default();
-            entry.record.reported = closing.reported;
-            entry.record.tool_calls = closing.tool_calls;
-            entry.record.end = RequestEnd::Succeeded;
+            record_buffered(&mut entry, closing, status, body.len());
             ProxyReply::Buffered { status, headers, form, body }
         }
     }
 }
 
+/// Completes the record of a reply that the gateway has in full.
+pub(super) fn record_buffered(entry: &mut RequestRecorder, closing: ReplySummary, status: u16, size: usize) {
+    entry.call_ended(Outcome::Answered);
+    entry.first_event();
+    entry.sent(size);
+    entry.record.status = status;
+    entry.record.stop_reason = closing.stop_reason.map(|reason| reason.anthropic().into());
+    entry.record.usage = closing.usage.unwrap_or_default();
+    entry.record.reported = closing.reported;
+    entry.record.tool_calls = closing.tool_calls;
+    entry.record.end = RequestEnd::Succeeded;
+}
+
 struct ProxyRun<'r> {
-    gateway: &'r Gateway,
+    gateway: &'r Arc<Gateway>,
     request: &'r ProxyRequest,
     leasing: Leasing<'r>,
     retries: Retries<'r>,
@@ -143,24 +179,41 @@ struct ProxyRun<'r> {
     number: u64,
 }
 
-impl ProxyRun<'_> {
+impl<'r> ProxyRun<'r> {
+    fn new(gateway: &'r Arc<Gateway>, request: &'r ProxyRequest) -> Self {
+        let session = affinity::session(request);
+        Self {
+            gateway,
+            request,
+            leasing: Leasing::new(gateway, request, session),
+            retries: Retries { gateway, request, session },
+            number: fastrand::u64(..),
+        }
+    }
+
     /// Resolves the name once, and calls its targets one after the other.
     async fn try_targets(&self, record: &mut RunRecord<'_>) -> Result<Served, Failure> {
         let RoutedRequest { route, lease } = match self.leasing.at_once() {
             Some(routed) => routed,
-            None => self.leasing.route().await?,
+            // Boxed, like the other steps that few requests take: every function above moves the largest of its futures.
+            None => Box::pin(self.leasing.route()).await?,
         };
         let mut targets = TargetQueue::new(&route, &self.request.targets);
         let mut attempts = Attempts::default();
         let mut first = Some(lease);
         let mut best: Option<Failure> = None;
         while let Some(target) = targets.take_next() {
+            let described = match UnseenImages::new(self.gateway, self.request, &target) {
+                Some(images) => Box::pin(self.described(images, &mut first, record)).await,
+                None => None,
+            };
+            let request = described.as_deref().unwrap_or(self.request);
             let leased = match first.take() {
                 Some(lease) => self.leasing.first(lease, &target).await,
-                None => self.leasing.lease(&target, &Earlier { tried: &[], held: None }).await,
+                None => Box::pin(self.leasing.lease(&target, &Earlier { tried: &[], held: None })).await,
             };
             let called = match leased {
-                Ok(lease) => self.call_target(&target, lease, &targets, &mut attempts, record).await,
+                Ok(lease) => self.call_target(request, &target, lease, &targets, &mut attempts, record).await,
                 Err(failure) => Err(without_lease(failure, attempts.elsewhere(targets.left()))),
             };
             match called {
@@ -177,9 +230,27 @@ impl ProxyRun<'_> {
         Err(Failure::NoAnswer.or_earlier(best))
     }
 
+    /// The request with descriptions in the place of its images, which the target cannot see. `first` is returned while
+    /// images are described, because the describing model may be the same provider's.
+    async fn described(
+        &self,
+        mut images: UnseenImages<'_>,
+        first: &mut Option<PendingLease>,
+        record: &mut RunRecord<'_>,
+    ) -> Option<Box<ProxyRequest>> {
+        if images.must_wait() {
+            drop(first.take());
+            images.describe(self.gateway).await;
+        }
+        let described = images.request()?;
+        record.described(&described);
+        Some(described.request)
+    }
+
     /// Calls one target until it answers or nothing is left to try there.
     async fn call_target(
         &self,
+        request: &ProxyRequest,
         target: &RunTarget<'_>,
         lease: Box<Lease>,
         targets: &TargetQueue<'_>,
@@ -199,7 +270,7 @@ impl ProxyRun<'_> {
         loop {
             record.target(&lease);
             lease.begin_call(self.number);
-            let attempt = Attempt::new(self.gateway, self.request, &lease, targets.alternatives(&lease));
+            let attempt = Attempt::new(self.gateway, request, &lease, targets.alternatives(&lease));
             let failed = match attempt.call(&mut sent, &fixups, record).await {
                 Ok(answered) => {
                     fixups.prove(&lease);
@@ -225,13 +296,13 @@ impl ProxyRun<'_> {
                     best = Some(failure);
                 }
                 Next::Fixed => {
-                    fixups.learn(named, &refusal, &self.request.body);
+                    fixups.learn(named, &refusal, &request.body);
                     sent = None;
                 }
                 Next::NextTarget | Next::GiveUp => return Err(Unserved::new(next, failure)),
                 Next::NextKey => {
                     tried.push(lease.key.id());
-                    lease = match self.with_another_key(target, lease, &tried).await {
+                    lease = match Box::pin(self.with_another_key(target, lease, &tried)).await {
                         Some(lease) => lease,
                         None => return Err(Unserved::new(attempts.elsewhere(left), failure)),
                     };

@@ -2,66 +2,125 @@
 
 use actix_web::http::header::HeaderMap;
 use vandamme_actors::excerpt;
+use vandamme_actors::ledger::ImageCounts;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::provider::Lease;
-use vandamme_actors::recorder::RequestRecorder;
+use vandamme_actors::recorder::{CallRecorder, RequestRecorder};
 
+use super::images::DescribedRequest;
 use super::route_trace::RouteTrace;
 use super::target_queue::RunTarget;
 use super::upstream_headers::upstream_request_id;
 use crate::failure::Failure;
+use crate::image_descriptions::NotDescribed;
 
-/// The ledger's entry and the client's route trace. Requests that no client waits for have no entry.
+/// The ledger's entry and the client's route trace.
 pub(super) struct RunRecord<'r> {
     id: &'r str,
-    entry: Option<&'r mut RequestRecorder>,
+    entry: LedgerEntry<'r>,
     trace: &'r RouteTrace,
+}
+
+/// What records the calls of a run.
+enum LedgerEntry<'r> {
+    /// Requests that no client waits for have no entry.
+    None,
+    Request(&'r mut RequestRecorder),
+    /// The entry is with the reply, which this run continues.
+    LaterRound(&'r CallRecorder),
 }
 
 impl<'r> RunRecord<'r> {
     pub(super) fn new(id: &'r str, entry: Option<&'r mut RequestRecorder>, trace: &'r RouteTrace) -> Self {
-        Self { id, entry, trace }
+        Self { id, entry: entry.map_or(LedgerEntry::None, LedgerEntry::Request), trace }
+    }
+
+    /// The record of a run that continues a reply.
+    pub(super) fn of_later_round(
+        id: &'r str,
+        calls: Option<&'r CallRecorder>,
+        trace: &'r RouteTrace,
+    ) -> Self {
+        Self { id, entry: calls.map_or(LedgerEntry::None, LedgerEntry::LaterRound), trace }
+    }
+
+    /// Records the calls of later rounds.
+    pub(super) fn later_calls(&self) -> Option<CallRecorder> {
+        match &self.entry {
+            LedgerEntry::None => None,
+            LedgerEntry::Request(entry) => Some(entry.later_calls()),
+            LedgerEntry::LaterRound(calls) => Some((*calls).clone()),
+        }
     }
 
     /// A target is about to be called.
     pub(super) fn target(&mut self, lease: &Lease) {
         self.trace.call(lease);
-        if let Some(entry) = &mut self.entry {
+        if let LedgerEntry::Request(entry) = &mut self.entry {
             entry.routed(&lease.provider.name, &lease.model);
+        }
+    }
+
+    /// Texts take the place of images for this target.
+    pub(super) fn described(
+        &mut self,
+        DescribedRequest { described, failed, failure, .. }: &DescribedRequest,
+    ) {
+        if let Some(NotDescribed(reason)) = failure {
+            let images = described + failed;
+            log::warn!(REQUEST_ID:% = self.id; "{} {failed} of {images} images are not described: {reason}", self.id);
+        }
+        if let LedgerEntry::Request(entry) = &mut self.entry {
+            entry.record.images = ImageCounts { described: *described, failed: *failed };
         }
     }
 
     /// A call is sent now.
     pub(super) fn call(&mut self, lease: &Lease) {
-        if let Some(entry) = &mut self.entry {
-            let provider = &lease.provider;
-            entry.call_started(&provider.name, &lease.model, provider.api, lease.key.id());
+        let (provider, key) = (&lease.provider, lease.key.id());
+        match &mut self.entry {
+            LedgerEntry::None => {}
+            LedgerEntry::Request(entry) => {
+                entry.call_started(&provider.name, &lease.model, provider.api, key);
+            }
+            LedgerEntry::LaterRound(calls) => calls.call_started(&provider.name, &lease.model, key),
         }
     }
 
     /// The calls so far.
     pub(super) fn calls(&self) -> u32 {
-        self.entry.as_ref().map_or(0, |entry| entry.record.upstream_calls)
+        match &self.entry {
+            LedgerEntry::None => 0,
+            LedgerEntry::Request(entry) => entry.record.upstream_calls,
+            LedgerEntry::LaterRound(calls) => calls.calls(),
+        }
     }
 
     /// The head of the call's reply has arrived.
     pub(super) fn replied(&self, status: u16) {
-        if let Some(entry) = &self.entry {
-            entry.call_replied(status);
+        match &self.entry {
+            LedgerEntry::None => {}
+            LedgerEntry::Request(entry) => entry.call_replied(status),
+            LedgerEntry::LaterRound(calls) => calls.call_replied(status),
         }
     }
 
     /// The reply has these headers, which may name the upstream's own id for the call.
     pub(super) fn headers(&self, headers: &HeaderMap) {
-        if let (Some(entry), Some(id)) = (&self.entry, upstream_request_id(headers)) {
-            entry.call_identified(id);
+        let Some(id) = upstream_request_id(headers) else { return };
+        match &self.entry {
+            LedgerEntry::None => {}
+            LedgerEntry::Request(entry) => entry.call_identified(id),
+            LedgerEntry::LaterRound(calls) => calls.call_identified(id),
         }
     }
 
     /// The call has failed.
     pub(super) fn call_failed(&self, outcome: Outcome) {
-        if let Some(entry) = &self.entry {
-            entry.call_ended(outcome);
+        match &self.entry {
+            LedgerEntry::None => {}
+            LedgerEntry::Request(entry) => entry.call_ended(outcome),
+            LedgerEntry::LaterRound(calls) => calls.call_ended(outcome),
         }
     }
 
@@ -78,7 +137,7 @@ impl<'r> RunRecord<'r> {
             excerpt::one_line(&failure.message(), excerpt::LINE),
         );
         self.trace.left(from, failure);
-        if let Some(entry) = &mut self.entry {
+        if let LedgerEntry::Request(entry) = &mut self.entry {
             entry.target_failed(provider, model);
         }
     }

@@ -11,9 +11,10 @@ use actix_web::rt::time::timeout;
 use futures_util::FutureExt as _;
 use vandamme_actors::recorder::{EarlyReply, RequestRecorder};
 
-use super::run::run;
+use super::run::{reply, run};
 use super::run_record::FailedRun;
-use super::{ProxyReply, ProxyRequest, ReplyForm};
+use super::safeguards::Guard;
+use super::{ProxyReply, ProxyRequest, ReplyForm, web_search};
 use crate::gateway::Gateway;
 
 /// A run that has no outcome yet. A panic in it is caught and counts as its failure.
@@ -38,7 +39,14 @@ pub(crate) async fn start(
     let form = request.reply_form();
     let early = entry.early_reply();
     let id = request.id.clone();
-    let run = AssertUnwindSafe(run(gateway, request, entry)).catch_unwind();
+    let run = async move {
+        let ran = run(&gateway, &request, entry, web_search::serve).await?;
+        Ok(match Guard::new(&gateway, &request, &ran.served.lease) {
+            None => reply(&gateway, ran),
+            Some(guard) => guard.reply(ran).await,
+        })
+    };
+    let run = AssertUnwindSafe(run).catch_unwind();
     let mut run = Box::pin(run.map(move |outcome| {
         outcome.unwrap_or_else(|_panic| {
             log::error!(REQUEST_ID:% = id; "{id} panicked; the line before says where");

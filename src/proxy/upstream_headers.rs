@@ -27,30 +27,59 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that is recorded. Vendors' ids have some 40 characters.
 const LONGEST_ID: usize = 128;
 const PASSED_BACK_PREFIXES: [&str; 3] = ["anthropic-", "openai-", "x-ratelimit-"];
-const HOP_BY_HOP: [&str; 8] =
-    ["connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings", "expect"];
-/// Headers that the gateway sets itself, that do not concern the upstream, or that carry a credential for the gateway.
-const WITHHELD: [&str; 17] = [
-    "host",
-    "content-length",
-    "content-encoding",
-    "accept-encoding",
-    "cookie",
-    // A browser's: Anthropic refuses them, and they belong to this hop.
-    "origin",
-    "referer",
-    "forwarded",
-    "x-real-ip",
-    "authorization",
-    "x-api-key",
-    "api-key",
-    "x-goog-api-key",
-    "x-auth-token",
-    "x-amz-security-token",
-    "cf-connecting-ip",
-    "true-client-ip",
-];
-const WITHHELD_PREFIXES: [&str; 4] = ["x-forwarded-", "proxy-", "x-vdm-", "sec-"];
+/// Whether a client's header stays here: a header of its connection, one that the gateway sets itself or that does not concern
+/// the upstream, or one that carries a credential for the gateway. Every header of every request is looked up, so those of
+/// another length are ruled out first.
+fn is_withheld(name: &str) -> bool {
+    let is_named = match name.len() {
+        2 => name == "te",
+        4 => name == "host",
+        // A browser sends `origin` and `referer`: Anthropic refuses them, and they belong to this hop.
+        6 => matches!(name, "cookie" | "expect" | "origin"),
+        7 => matches!(name, "api-key" | "referer" | "trailer" | "upgrade"),
+        9 => matches!(name, "forwarded" | "x-api-key" | "x-real-ip"),
+        10 => matches!(name, "connection" | "keep-alive"),
+        12 => name == "x-auth-token",
+        13 => name == "authorization",
+        14 => matches!(name, "content-length" | "http2-settings" | "true-client-ip" | "x-goog-api-key"),
+        15 => name == "accept-encoding",
+        16 => matches!(name, "cf-connecting-ip" | "content-encoding"),
+        17 => name == "transfer-encoding",
+        20 => name == "x-amz-security-token",
+        _ => false,
+    };
+    let text = name.as_bytes();
+    let has_prefix = match text.first() {
+        Some(b'x') => text.starts_with(b"x-forwarded-") || text.starts_with(b"x-vdm-"),
+        Some(b'p') => text.starts_with(b"proxy-"),
+        Some(b's') => text.starts_with(b"sec-"),
+        Some(_) | None => false,
+    };
+    is_named || has_prefix
+}
+
+/// The same name, as a constant if it is one that Anthropic's clients send: a copy of the parsed name shares its text, which
+/// takes 300 instructions.
+fn shared_name(name: &HeaderName) -> HeaderName {
+    match name.as_str() {
+        "anthropic-beta" => BETAS,
+        "anthropic-dangerous-direct-browser-access" => {
+            const { HeaderName::from_static("anthropic-dangerous-direct-browser-access") }
+        }
+        "anthropic-version" => ANTHROPIC_VERSION,
+        "x-app" => const { HeaderName::from_static("x-app") },
+        "x-claude-code-session-id" => const { HeaderName::from_static("x-claude-code-session-id") },
+        "x-stainless-arch" => const { HeaderName::from_static("x-stainless-arch") },
+        "x-stainless-lang" => const { HeaderName::from_static("x-stainless-lang") },
+        "x-stainless-os" => const { HeaderName::from_static("x-stainless-os") },
+        "x-stainless-package-version" => const { HeaderName::from_static("x-stainless-package-version") },
+        "x-stainless-retry-count" => const { HeaderName::from_static("x-stainless-retry-count") },
+        "x-stainless-runtime" => const { HeaderName::from_static("x-stainless-runtime") },
+        "x-stainless-runtime-version" => const { HeaderName::from_static("x-stainless-runtime-version") },
+        "x-stainless-timeout" => const { HeaderName::from_static("x-stainless-timeout") },
+        _ => name.clone(),
+    }
+}
 
 /// The headers of one call: those that this provider's API takes, the provider's own, and the credential. `betas` replaces
 /// the value of `anthropic-beta`.
@@ -140,15 +169,11 @@ fn passed_on(client: &HeaderMap) -> HeaderMap {
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(',').map(|name| name.trim().to_ascii_lowercase()))
         .collect();
-    let mut headers = HeaderMap::with_capacity(client.len() + 4);
+    let mut headers = HeaderMap::with_capacity(client.len_keys() + 4);
     for (name, value) in client {
         let text = name.as_str();
-        let withheld = HOP_BY_HOP.contains(&text)
-            || WITHHELD.contains(&text)
-            || WITHHELD_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
-            || named.iter().any(|named| named == text);
-        if !withheld {
-            headers.append(name.clone(), value.clone());
+        if !is_withheld(text) && !named.iter().any(|named| named == text) {
+            headers.append(shared_name(name), value.clone());
         }
     }
     if !headers.contains_key(&ANTHROPIC_VERSION) {
@@ -275,6 +300,35 @@ mod tests {
             ["anthropic-beta", "anthropic-version", "content-type", "x-app", "x-claude-code-session-id"];
         assert_eq!(names, expected);
         assert_eq!(passed.get("anthropic-version").unwrap(), "2023-01-01");
+    }
+
+    /// Requirement: no header of the client's connection, of a proxy before the gateway, or with a credential reaches an
+    /// upstream.
+    #[test]
+    fn headers_that_are_not_for_the_upstream_are_withheld() {
+        let of_the_connection =
+            "connection keep-alive te trailer transfer-encoding upgrade http2-settings expect";
+        let own = "host content-length content-encoding accept-encoding x-vdm-hop";
+        let of_proxies =
+            "forwarded x-real-ip x-forwarded-for cf-connecting-ip true-client-ip proxy-authorization";
+        let of_browsers = "cookie origin referer sec-fetch-site";
+        let credentials = "authorization x-api-key api-key x-goog-api-key x-auth-token x-amz-security-token";
+        for names in [of_the_connection, own, of_proxies, of_browsers, credentials] {
+            for name in names.split(' ') {
+                assert!(is_withheld(name), "{name}");
+                assert!(!is_withheld(&format!("a{name}")), "a{name}");
+            }
+        }
+        assert!(!is_withheld("content-type") && !is_withheld("x-app") && !is_withheld("anthropic-beta"));
+    }
+
+    #[test]
+    fn names_known_beforehand_are_the_same_names() {
+        let own = ["anthropic-version", "x-app", "x-stainless-retry-count", "x-other", "accept"];
+        for name in own {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            assert_eq!(shared_name(&name), name);
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::compat::Fixup;
 use vandamme_protocol::convert::{Dropped, client, upstream};
 use vandamme_protocol::request::{self, Pieces, UsageAsked};
+use vandamme_protocol::safeguards;
 use vandamme_protocol::tool_id::Form;
 
 use super::fixups::{Fixed, Fixups};
@@ -120,7 +121,7 @@ impl UpstreamRequest {
             let url = UpstreamUrl::Text(address::models(provider));
             return Ok(Self::new(lease, Method::GET, url, Bytes::new().into(), ReplyPath::Messages));
         }
-        let mut dropped = Dropped::default();
+        let mut dropped = request.replaced.clone();
         let (body, reply_path, url) = match (request.api, provider.api) {
             (Api::Messages, Api::Messages) => {
                 let url = UpstreamUrl::messages(provider, request.upstream_call, query(request, live));
@@ -168,8 +169,15 @@ impl UpstreamRequest {
 /// A Messages request for an upstream of the same API.
 fn for_same_api(request: &ProxyRequest, lease: &Lease) -> Pieces {
     let mut body = request.head.with_model(&request.body, &lease.model);
+    if request.head.safeguards.is_some() && !lease.provider.serves_claude {
+        // Only Anthropic's own models judge; the gateway answers in place of this upstream.
+        body = safeguards::without_safeguards(&body.joined()).into();
+    }
     if request.head.own_thinking {
         body = request::without_own_thinking(&body.joined()).into();
+    }
+    if request.head.own_searches {
+        body = request::without_own_searches(&body.joined()).into();
     }
     // Anthropic would refuse all further requests of the conversation. Another vendor may require its own ids.
     let is_claude = lease.provider.serves_claude || lease.model.contains("claude");
@@ -194,8 +202,18 @@ fn for_chat(
     };
     let translated = upstream::chat::request(&request.body, &target);
     let translated = translated.map_err(|error| error.to_string())?;
-    *dropped = translated.dropped;
-    Ok((translated.body.into(), Translation::ChatToMessages(translated.reply)))
+    let body = match &request.chat_body {
+        Some(own) => upstream::chat::with_members_of(own, translated.body),
+        None => {
+            dropped.append(translated.dropped);
+            translated.body
+        }
+    };
+    let mut reply = translated.reply;
+    if lease.provider.judge.is_some() && request.head.safeguards.is_some() {
+        reply.leave_verdicts_to_the_gateway();
+    }
+    Ok((body.into(), Translation::ChatToMessages(reply)))
 }
 
 fn for_messages(
@@ -210,7 +228,7 @@ fn for_messages(
     };
     let translated = client::chat::request(&request.body, &target);
     let translated = translated.map_err(|error| error.to_string())?;
-    *dropped = translated.dropped;
+    dropped.append(translated.dropped);
     Ok((translated.body.into(), Translation::MessagesToChat(translated.reply)))
 }
 

@@ -10,8 +10,11 @@ use vandamme_actors::upstream::{CallUrl, SendError};
 
 use super::{UpstreamCall, address};
 
-/// The most URLs that a thread keeps. A provider has at most three.
+/// The most URLs that a thread keeps. A provider has at most five.
 const MOST: usize = 64;
+/// The queries whose URLs are kept: none, and that of Anthropic's SDKs in beta methods, which Claude Code uses. Any other
+/// query may be another one each time, or contain a key.
+const KEPT_QUERIES: [&str; 2] = ["", "beta=true"];
 
 thread_local! {
     static PARSED: RefCell<Vec<ParsedUrl>> = const { RefCell::new(Vec::new()) };
@@ -22,6 +25,8 @@ struct ParsedUrl {
     /// The settings that it was made from. A reload makes others, even if they are equal.
     provider: Weak<ProviderSettings>,
     endpoint: UpstreamEndpoint,
+    /// One of [`KEPT_QUERIES`].
+    query: &'static str,
     url: CallUrl,
 }
 
@@ -47,14 +52,19 @@ impl UpstreamUrl {
             UpstreamCall::Reply | UpstreamCall::Models => UpstreamEndpoint::Messages,
             UpstreamCall::Count => UpstreamEndpoint::CountTokens,
         };
-        if query.is_empty() { parsed_once(provider, endpoint, text) } else { Self::Text(text()) }
+        match KEPT_QUERIES.into_iter().find(|kept| *kept == query) {
+            Some(query) => parsed_once(provider, endpoint, query, text),
+            None => Self::Text(text()),
+        }
     }
 
     /// Of a Chat Completions request for `model`.
     pub(super) fn chat_completions(provider: &Arc<ProviderSettings>, model: &str) -> Self {
         let text = || address::chat_completions(provider, model);
         match &provider.azure {
-            None | Some(Azure::V1 { .. }) => parsed_once(provider, UpstreamEndpoint::ChatCompletions, text),
+            None | Some(Azure::V1 { .. }) => {
+                parsed_once(provider, UpstreamEndpoint::ChatCompletions, "", text)
+            }
             Some(Azure::Deployments { .. }) => Self::Text(text()),
         }
     }
@@ -72,12 +82,15 @@ impl UpstreamUrl {
 fn parsed_once(
     provider: &Arc<ProviderSettings>,
     endpoint: UpstreamEndpoint,
+    query: &'static str,
     text: impl FnOnce() -> String,
 ) -> UpstreamUrl {
     PARSED.with_borrow_mut(|known| {
         // While an entry is kept, no other settings can have its address.
         let is_it = |url: &&ParsedUrl| {
-            url.endpoint == endpoint && ptr::eq(url.provider.as_ptr(), Arc::as_ptr(provider))
+            url.endpoint == endpoint
+                && url.query == query
+                && ptr::eq(url.provider.as_ptr(), Arc::as_ptr(provider))
         };
         if let Some(found) = known.iter().find(is_it) {
             return UpstreamUrl::Parsed(found.url.clone());
@@ -88,7 +101,7 @@ fn parsed_once(
         if known.len() >= MOST {
             known.clear();
         }
-        known.push(ParsedUrl { provider: Arc::downgrade(provider), endpoint, url: url.clone() });
+        known.push(ParsedUrl { provider: Arc::downgrade(provider), endpoint, query, url: url.clone() });
         UpstreamUrl::Parsed(url)
     })
 }
@@ -97,11 +110,13 @@ fn parsed_once(
 mod tests {
     use super::*;
 
-    const REQUESTS: [(UpstreamCall, &str); 4] = [
+    const REQUESTS: [(UpstreamCall, &str); 6] = [
         (UpstreamCall::Reply, ""),
+        (UpstreamCall::Reply, "other=1"),
         (UpstreamCall::Reply, "beta=true"),
         (UpstreamCall::Count, ""),
         (UpstreamCall::Count, "beta=true"),
+        (UpstreamCall::Count, "other=1"),
     ];
 
     fn provider(base_url: &str) -> Arc<ProviderSettings> {
@@ -124,7 +139,7 @@ mod tests {
             for _ in 0..2 {
                 for (call, query) in REQUESTS {
                     let url = UpstreamUrl::messages(&provider, call, query);
-                    assert_eq!(matches!(url, UpstreamUrl::Parsed(_)), query.is_empty());
+                    assert_eq!(matches!(url, UpstreamUrl::Parsed(_)), query != "other=1");
                     let (parsed, expected) = both(&url, &address::messages(&provider, call, query));
                     assert_eq!(parsed, expected);
                 }

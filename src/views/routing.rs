@@ -115,7 +115,8 @@ pub(crate) fn read(gateway: &Gateway) -> RoutingReport {
         values.iter().map(|value| (value.key.as_str(), value)).collect();
     let routes = &registry.routes;
     let mistakes = routes.mistakes();
-    let issues = mistakes.iter().map(ToString::to_string).chain(routes.unusable_fallbacks()).collect();
+    let issues = mistakes.iter().map(ToString::to_string).chain(routes.unusable_fallbacks());
+    let issues = issues.chain(routes.unusable_roles()).collect();
     RoutingReport {
         default_provider: settings.default_provider.as_ref().map(ToString::to_string),
         default_profile: settings.default_profile.as_ref().map(ToString::to_string),

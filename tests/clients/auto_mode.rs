@@ -121,6 +121,106 @@ fn without_a_classification_the_client_says_so_and_runs_nothing() {
     }
 }
 
+/// The later requests of a session that ask the server for verdicts, and whether an action has run. The session has two actions,
+/// and both get this answer.
+fn after(status: Option<&Value>) -> Option<(Vec<bool>, bool)> {
+    let claude = installed::client(NEW)?;
+    let home = Home::new();
+    let status = status.cloned();
+    let upstream = Upstream::anthropic().ruled_by(move |seen| {
+        let request = script::body(seen);
+        if !script::offers(&request, "Bash") {
+            return None;
+        }
+        let number = request.to_string().matches("\"tool_result\"").count();
+        let status =
+            status.clone().map(|status| status.to_string().replace(script::CALL_ID, "toolu_9ScriptedCall"));
+        let events = match &status {
+            Some(status) => action().checked_call_events(&serde_json::from_str(status).expect("JSON")),
+            None => action().call_events(),
+        };
+        let own = |event: Vec<u8>| {
+            let text =
+                String::from_utf8(event).expect("text").replace(script::CALL_ID, "toolu_9ScriptedCall");
+            text.replace("9ScriptedCall", &format!("{number}ScriptedCall"))
+                .replace("msg_01ScriptedCall", &format!("msg_{number}ScriptedCall"))
+                .into_bytes()
+        };
+        (number < 2).then(|| Answer::events(events.into_iter().map(own).collect()))
+    });
+    let gateway = Gateway::before(&upstream).start();
+    fetch(&claude, &home, &gateway, &[]);
+    let bodies = upstream.requests().iter().map(script::body).collect::<Vec<_>>();
+    let turns = bodies.iter().filter(|body| script::offers(body, "Bash")).skip(1);
+    Some((turns.map(|body| !script::list(&body["safeguards"]).is_empty()).collect(), has_run(&home)))
+}
+
+/// What follows each answer (docs/auto-mode.md). An unjudged action does not run, and no answer ends the server's check.
+#[test]
+fn after_every_answer_the_session_asks_again() {
+    let call = |verdict: Value| Some(json!({"type": "available", "tool_uses": {script::CALL_ID: verdict}}));
+    let unavailable = |reason: &str| call(json!({"type": "unavailable", "reason": reason}));
+    for (answer, runs) in [
+        (call(json!({"type": "evaluated", "outcome": "not_flagged"})), true),
+        (call(json!({"type": "evaluated", "outcome": "flagged", "explanation": "no"})), false),
+        (unavailable("error"), false),
+        (unavailable("input_too_long"), false),
+        (Some(json!({"type": "unavailable", "reason": "error"})), false),
+        (Some(json!({"type": "unsupported"})), false),
+        (None, false),
+    ] {
+        let Some((asks, has_run)) = after(answer.as_ref()) else { return };
+        assert_eq!(has_run, runs, "{answer:?}");
+        assert!(asks.len() >= 2 && asks.iter().all(|asks| *asks), "{answer:?}: {asks:?}");
+    }
+}
+
+/// A model that gives every call this verdict.
+fn referee(verdict: &'static str, reason: &'static str) -> Upstream {
+    Upstream::openai().ruled_by(move |seen| {
+        let text = script::body(seen)["messages"].to_string().replace("\\\"", "\"");
+        let (_, rest) = text.rsplit_once("\"check\":\"")?;
+        let answer = json!({"check": rest.get(..16)?, "verdict": verdict, "reason": reason});
+        Some(Answer::json(200, canned::openai::whole(&answer.to_string())))
+    })
+}
+
+/// Runs the action over a provider that cannot judge, with a judge at another one.
+fn with_judge(referee: &Upstream) -> Option<(Finished, Home, Upstream)> {
+    let claude = installed::client(NEW)?;
+    let home = Home::new();
+    let upstream = action().played_by(Upstream::openai());
+    let setup = Gateway::before(&upstream).provider("referee", referee);
+    let gateway = setup.toml("[safeguards]\njudge = \"referee:mini\"").start();
+    let finished = fetch(&claude, &home, &gateway, &[]);
+    assert!(
+        upstream.requests().iter().all(|seen| !is_classifier(&script::body(seen))),
+        "no check of its own"
+    );
+    Some((finished, home, upstream))
+}
+
+/// Requirement: over a model that cannot judge, a harmless action runs without a notice and without a classifier of the client's.
+#[test]
+fn an_action_that_the_gateways_judge_allows_runs() {
+    let referee = referee("allow", "");
+    let Some((finished, home, upstream)) = with_judge(&referee) else { return };
+    assert!(finished.status.success() && has_run(&home), "{finished:#?}");
+    assert_eq!((finished.stderr.as_str(), upstream.count(), referee.count()), ("", 2, 1), "{finished:#?}");
+}
+
+/// Requirement: an action that the judge blocks does not run, and the model reads the judge's reason.
+#[test]
+fn an_action_that_the_gateways_judge_blocks_does_not_run() {
+    let reason = "It downloads from a host that nobody named";
+    let referee = referee("block", "It downloads from a host that nobody named.");
+    let Some((finished, home, upstream)) = with_judge(&referee) else { return };
+    assert!(finished.status.success() && !has_run(&home), "{finished:#?}");
+    let bodies = upstream.requests().iter().map(script::body).collect::<Vec<_>>();
+    let result = bodies.iter().find_map(script::result).expect("a second turn");
+    assert!(result["content"].to_string().contains(reason), "{result}");
+}
+
 #[test]
 fn the_clients_own_classifier_gets_its_answer() {
     for upstream in [Upstream::anthropic(), Upstream::openai()] {

@@ -11,6 +11,11 @@ use crate::support::gateway::fresh_directory;
 /// The program at `path` under `target/clients`, or `None` with a notice if it is missing: a machine without
 /// it can run all other tests. In CI a missing program is a failure.
 pub(crate) fn client(path: &str) -> Option<PathBuf> {
+    // `scripts/clients` installs other versions of Claude Code beside the usual one.
+    let path = &match std::env::var("CLAUDE_CODE_FOLDER") {
+        Ok(folder) => path.replacen("claude-new", &folder, 1),
+        Err(_) => path.to_owned(),
+    };
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients").join(path);
     if program.exists() {
         return Some(program);

@@ -5,11 +5,16 @@ mod anthropic_sdks;
 mod auto_mode;
 mod claude_code;
 mod gemini;
+mod hosted_search;
+mod images;
 mod installed;
+mod inventory;
 mod openai_over_anthropic;
 mod openai_sdks;
+mod roles;
 mod script;
 mod sdk;
+mod service_search;
 mod two_calls;
 mod wrapped;
 /// The helpers of the black-box tests. The attribute makes the compiler find the files below them.

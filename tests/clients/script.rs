@@ -75,9 +75,18 @@ impl Conversation {
 
     /// The call, with the result of the server's check of its calls.
     pub(crate) fn judged_call_events(&self, judgement: &Value) -> Vec<Vec<u8>> {
+        self.checked_call_events(&json!({"type": "available", "tool_uses": {CALL_ID: judgement}}))
+    }
+
+    /// The call, without a check of the server.
+    pub(crate) fn call_events(&self) -> Vec<Vec<u8>> {
+        self.messages_call_events()
+    }
+
+    /// The call, with this status of the server's check.
+    pub(crate) fn checked_call_events(&self, status: &Value) -> Vec<Vec<u8>> {
         let mut events = self.messages_call_events();
-        let results = json!([{"type": "dangerous_tool_use", "status":
-            {"type": "available", "tool_uses": {CALL_ID: judgement}}}]);
+        let results = json!([{"type": "dangerous_tool_use", "status": status}]);
         let delta = json!({"stop_reason": "tool_use", "stop_sequence": null, "safeguard_results": results});
         let last = events.len() - 2;
         events[last] = anthropic::event(

@@ -64,10 +64,13 @@ fn every_documented_command_exists_with_its_options() {
             let command: Vec<&str> = names
                 .into_iter()
                 .take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'))
-                .take(2)
+                .take(3)
                 .collect();
             let place = format!("{}: vdm {}", page.display(), words.join(" "));
-            let help = help(&command).unwrap_or_else(|| panic!("{place}: there is no such command"));
+            let shorter = &command[..command.len().min(2)];
+            let help = help(&command)
+                .or_else(|| help(shorter))
+                .unwrap_or_else(|| panic!("{place}: there is no such command"));
             for option in options {
                 let name = option.split('=').next().unwrap_or(option);
                 let is_it = |word: &str| word.trim_matches([',', ' ']) == name;

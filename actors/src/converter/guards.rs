@@ -5,6 +5,7 @@ use std::task::Context;
 use vandamme_protocol::convert::ReplySummary;
 use vandamme_protocol::vocabulary::Usage;
 
+use super::held_record::HeldRecord;
 use crate::ledger::RequestEnd;
 use crate::outcome::Outcome;
 use crate::provider::Lease;
@@ -14,11 +15,18 @@ pub(super) struct ReplyGuards {
     entry: Option<RequestRecorder>,
     lease: Option<Lease>,
     is_cancelled: bool,
+    /// Receives the entry when the reply has ended.
+    held: Option<HeldRecord>,
 }
 
 impl ReplyGuards {
     pub(super) fn new(entry: RequestRecorder, lease: Lease) -> Self {
-        Self { entry: Some(entry), lease: Some(lease), is_cancelled: false }
+        Self { entry: Some(entry), lease: Some(lease), is_cancelled: false, held: None }
+    }
+
+    /// Puts the entry of the ended reply into `held`.
+    pub(super) fn held_in(self, held: HeldRecord) -> Self {
+        Self { held: Some(held), ..self }
     }
 
     /// Whether an operator has cancelled the request. Otherwise a cancellation wakes this task.
@@ -78,6 +86,9 @@ impl ReplyGuards {
         entry.record.tool_calls = summary.tool_calls;
         entry.record.stop_reason = summary.stop_reason.map(|reason| reason.anthropic().into());
         entry.record.end = end;
+        if let Some(held) = &self.held {
+            held.put(entry);
+        }
     }
 
     fn give_back(&mut self, outcome: Outcome, message: &str) {

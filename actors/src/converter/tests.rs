@@ -26,7 +26,13 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 async fn lease(registry: &Snapshot<Registry>) -> Lease {
     let (reply, answer) = oneshot::channel();
     let destination = Destination::Name("p:m".into());
-    let dispatch = Dispatch { destination, session: None, size: Size::default(), reply };
+    let dispatch = Dispatch {
+        destination,
+        session: None,
+        size: Size::default(),
+        when_busy: crate::provider::WhenBusy::Queue,
+        reply,
+    };
     router::thread_router(registry).do_send(dispatch);
     let lease = async { answer.await.ok()?.ok()?.lease.answer().await?.ok() };
     timeout(PATIENCE, lease).await.expect("in time").expect("a lease")

@@ -38,6 +38,7 @@ async fn lease(registry: &Snapshot<Registry>) -> Lease {
         destination,
         session: None,
         size: Size::default(),
+        when_busy: crate::provider::WhenBusy::Queue,
         reply,
     });
     let lease = async { answer.await.ok()?.ok()?.lease.answer().await?.ok() };

@@ -107,5 +107,10 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredRequest> {
         },
         elapsed: duration(row, 36)?,
         cache_loss: unless_empty(37)?.and_then(|loss| serde_json::from_str(&loss).ok()),
+        parent: unless_empty(38)?,
+        purpose: unless_empty(39)?,
+        verdicts: unless_empty(40)?.and_then(|verdicts| serde_json::from_str(&verdicts).ok()),
+        role: unless_empty(41)?,
+        web_searches: small(42)?,
     })
 }

@@ -10,12 +10,12 @@ use super::group::{STREAM, WHOLE};
 use super::numbers::{micros, to_sql};
 use super::stored::{StoredCacheLoss, api_name, end_name};
 use crate::clock::millis;
-use crate::ledger::{CacheLoss, CallRecord, FinishedRequest, RequestEnd};
+use crate::ledger::{CacheLoss, CallRecord, FinishedRequest, RequestEnd, VerdictCounts};
 use crate::secret::KeyId;
 use crate::settings::Api;
 
 /// The columns of `requests` without its id, in the order of [`cells`].
-pub(super) const DETAILS: [&str; 37] = [
+pub(super) const DETAILS: [&str; 42] = [
     "request_id",
     "started",
     "ended",
@@ -53,6 +53,11 @@ pub(super) const DETAILS: [&str; 37] = [
     "first_event_us",
     "elapsed_us",
     "cache_loss",
+    "parent",
+    "purpose",
+    "verdicts",
+    "role",
+    "web_searches",
 ];
 
 /// How texts from outside are changed before they are stored.
@@ -71,6 +76,7 @@ pub(super) enum Cell<'r> {
     Calls(&'r [CallRecord]),
     FailedTargets(&'r [String]),
     CacheLoss(Option<&'r CacheLoss>),
+    Verdicts(Option<VerdictCounts>),
 }
 
 /// One call as it is stored: the fields of [`StoredCall`](super::StoredCall) without its times.
@@ -168,7 +174,8 @@ impl Cell<'_> {
                     targets.iter().map(|target| redactor.redacted(target).to_owned()).collect();
                 json(serde_json::to_string(&targets))
             }
-            Self::CacheLoss(None) => Cow::Borrowed(""),
+            Self::CacheLoss(None) | Self::Verdicts(None) => Cow::Borrowed(""),
+            Self::Verdicts(Some(verdicts)) => json(serde_json::to_string(&verdicts)),
             Self::CacheLoss(Some(loss)) => json(serde_json::to_string(&StoredCacheLoss::from(loss))),
         };
         statement.raw_bind_parameter(at, &*text)
@@ -242,5 +249,10 @@ pub(super) fn cells(finished: &FinishedRequest) -> [Cell<'_>; DETAILS.len()] {
         record.first_event.map_or(Cell::Null, |duration| Cell::Integer(micros(duration))),
         Cell::Integer(micros(record.elapsed)),
         Cell::CacheLoss(cache_loss.as_ref()),
+        Cell::Text(request.origin.as_ref().map_or("", |origin| &origin.parent)),
+        Cell::Text(request.origin.as_ref().map_or("", |origin| origin.purpose)),
+        Cell::Verdicts(record.verdicts),
+        Cell::Text(request.role.as_deref().unwrap_or_default()),
+        integer(record.reported.web_searches.into()),
     ]
 }

@@ -20,8 +20,11 @@ use crate::clock;
 
 /// Each step changes the tables of the version before it. Steps only add: a process of the version before writes to the
 /// same file until its last request has ended.
-pub(super) const MIGRATIONS: [&str; 2] =
-    [include_str!("schema/version_1.sql"), include_str!("schema/version_2.sql")];
+pub(super) const MIGRATIONS: [&str; 3] = [
+    include_str!("schema/version_1.sql"),
+    include_str!("schema/version_2.sql"),
+    include_str!("schema/version_3.sql"),
+];
 
 /// How long a transaction waits for that of another process.
 const LOCK_WAIT: Duration = Duration::from_secs(5);

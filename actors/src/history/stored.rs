@@ -7,7 +7,7 @@ use vandamme_protocol::vocabulary::Usage;
 
 use crate::clock::{Millis, millis};
 use crate::cost::Cost;
-use crate::ledger::{CacheLoss, CallRecord, FinishedRequest, RequestEnd};
+use crate::ledger::{CacheLoss, CallRecord, FinishedRequest, RequestEnd, VerdictCounts};
 use crate::settings::Api;
 
 /// [`StoredRequest::end`] of a request that succeeded.
@@ -36,6 +36,8 @@ pub struct StoredRequest {
     pub client: Option<String>,
     pub session: Option<String>,
     pub agent: Option<String>,
+    /// The role by which `[routing]` has chosen its model.
+    pub role: Option<String>,
     /// 0 if the client disconnected before one was sent.
     pub status: u16,
     /// [`SUCCEEDED`], [`CANCELLED`] or the error's type.
@@ -63,6 +65,14 @@ pub struct StoredRequest {
     pub elapsed: Duration,
     /// The prompt cache that the session lost with this request.
     pub cache_loss: Option<StoredCacheLoss>,
+    /// For a request of the gateway itself: the id of the client's request that it serves.
+    pub parent: Option<String>,
+    /// For a request of the gateway itself: its purpose, such as `judge`.
+    pub purpose: Option<String>,
+    /// The verdicts of a judge on the reply's tool calls.
+    pub verdicts: Option<VerdictCounts>,
+    /// The web searches of the reply, run by the provider or by the gateway.
+    pub web_searches: u32,
 }
 
 /// A cached prompt that was paid for again.
@@ -149,6 +159,7 @@ impl From<&FinishedRequest> for StoredRequest {
             client: text(&request.client),
             session: text(&request.session),
             agent: text(&request.agent),
+            role: text(&request.role),
             status: record.status,
             end: end_name(&record.end).to_owned(),
             error: match &record.end {
@@ -170,6 +181,10 @@ impl From<&FinishedRequest> for StoredRequest {
             first_event: record.first_event,
             elapsed: record.elapsed,
             cache_loss: finished.cache_loss.as_ref().map(StoredCacheLoss::from),
+            parent: request.origin.as_ref().map(|origin| origin.parent.to_string()),
+            purpose: request.origin.as_ref().map(|origin| origin.purpose.to_owned()),
+            verdicts: record.verdicts,
+            web_searches: record.reported.web_searches,
         }
     }
 }

@@ -12,6 +12,7 @@ use vandamme_protocol::vocabulary::Usage;
 
 use super::prune::{self, Counts};
 use super::queue::{self, Next, Queue};
+use super::row::DETAILS;
 use super::schema::{self, HOUR, MIGRATIONS};
 use super::write::{Batch, Merged, Statements};
 use super::{
@@ -66,7 +67,9 @@ fn finished(id: u64, ended: u64) -> FinishedRequest {
         upstream_calls: 1,
         usage: Usage { input: 3, output: 2, ..Usage::default() },
         tool_calls: 0,
+        verdicts: None,
         stop_reason: None,
+        images: Default::default(),
         reply_size: 20,
         first_event: Some(Duration::from_millis(4)),
         elapsed: Duration::from_millis(40),
@@ -273,10 +276,10 @@ fn the_groups_of_an_hour_are_bounded() {
 fn a_database_of_version_1_is_migrated() {
     let directory = Directory::new();
     std::fs::create_dir_all(directory.0.join("state")).unwrap();
-    let mut old = Connection::open(directory.file()).unwrap();
+    let old = Connection::open(directory.file()).unwrap();
     old.execute_batch(MIGRATIONS[0]).unwrap();
     old.pragma_update(None, "user_version", 1).unwrap();
-    write_batch(&mut old, &Batch { requests: vec![Arc::new(finished(1, 5))], merged: Merged::default() });
+    write_as_version_1(&old, "req_1");
 
     let mut new = schema::open(&directory.file()).unwrap();
 
@@ -284,14 +287,25 @@ fn a_database_of_version_1_is_migrated() {
         new.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap() as usize;
     assert_eq!(version, MIGRATIONS.len());
     // A process of the version before may still write.
-    for (connection, id) in [(&mut old, 2), (&mut new, 3)] {
-        write_batch(
-            connection,
-            &Batch { requests: vec![Arc::new(finished(id, 5))], merged: Merged::default() },
-        );
+    write_as_version_1(&old, "req_2");
+    let batch = Batch { requests: vec![Arc::new(finished(3, 5))], merged: Merged::default() };
+    write_batch(&mut new, &batch);
+    assert_eq!(total(&new, &all(&[], None)).requests, 1);
+    for id in ["req_1", "req_2", "req_3"] {
+        let stored = details::request(&new, id).unwrap().expect(id);
+        assert_eq!((stored.role, stored.purpose, stored.web_searches), (None, None, 0), "{id}");
     }
-    assert_eq!(total(&new, &all(&[], None)).requests, 3);
-    assert!(details::request(&new, "req_1").unwrap().is_some());
+}
+
+/// Writes the details of a request with the columns of version 1 only.
+fn write_as_version_1(connection: &Connection, id: &str) {
+    const LATER: [&str; 5] = ["parent", "purpose", "verdicts", "role", "web_searches"];
+    let columns: Vec<_> = DETAILS.into_iter().filter(|column| !LATER.contains(column)).collect();
+    let values =
+        columns.iter().map(|column| if *column == "request_id" { format!("'{id}'") } else { "0".to_owned() });
+    let values: Vec<_> = values.collect();
+    let insert = format!("INSERT INTO requests ({}) VALUES ({})", columns.join(", "), values.join(", "));
+    connection.execute(&insert, []).unwrap();
 }
 
 /// Requirement: what is written of a request is what is read.
@@ -303,6 +317,7 @@ fn a_request_is_read_as_it_was_recorded() {
         RequestEnd::Failed { kind: "overloaded_error", message: "busy sk-secret".to_owned() };
     finished.record.failed_targets = vec!["q:n".to_owned()];
     finished.record.request.session = Some("s".into());
+    finished.record.reported.web_searches = 3;
     finished.cost = Some(Cost { micro_dollars: 7, saved_micro_dollars: -2 });
     finished.cache_loss = Some(CacheLoss {
         cause: CacheLossCause::Tools,
@@ -357,6 +372,7 @@ fn any_detailed() -> impl Strategy<Value = FinishedRequest> {
         let record = &mut finished.record;
         record.model = shared(model);
         record.request.agent = shared(agent);
+        record.request.role = (calls > 1).then(|| "subagent.Explore".into());
         record.request.messages = calls as u32;
         record.stop_reason = shared(stop_reason);
         record.key = key.map(|key| ApiKey::new(key).id());

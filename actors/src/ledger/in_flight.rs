@@ -56,10 +56,35 @@ pub struct RequestSummary {
     pub session: Option<Arc<str>>,
     /// The agent in that session that the client names; `None` for the main one.
     pub agent: Option<Arc<str>>,
+    /// The role by which `[routing]` has chosen its model.
+    pub role: Option<Arc<str>>,
     /// The hashes of its prompt, of requests with a session. Only the ledger needs them.
     pub prefix: Option<Arc<PromptPrefix>>,
     /// The request's span; `None` if no traces are exported.
     pub span: Option<Arc<RequestSpan>>,
+    /// Set if the gateway makes the request itself.
+    pub origin: Option<Arc<SubrequestOrigin>>,
+}
+
+impl RequestSummary {
+    /// The id of the client's request that this one serves.
+    pub fn parent(&self) -> Option<&str> {
+        self.origin.as_ref().map(|origin| &*origin.parent)
+    }
+
+    /// The purpose of a request of the gateway itself.
+    pub fn purpose(&self) -> Option<&'static str> {
+        self.origin.as_ref().map(|origin| origin.purpose)
+    }
+}
+
+/// The client's request that a request of the gateway serves, and its purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubrequestOrigin {
+    /// The id of the client's request.
+    pub parent: Arc<str>,
+    /// One word, such as `judge`.
+    pub purpose: &'static str,
 }
 
 /// The entry of one request.
@@ -71,6 +96,8 @@ pub(crate) struct InFlight {
     first_hop: Hop,
     first_call: Call,
     counters: TokenCounters,
+    /// The web searches that the gateway has run for it.
+    web_searches: AtomicU32,
     /// Microseconds from the start to the first event, plus one; 0 until then.
     first_event: AtomicU64,
     reply_size: AtomicU64,
@@ -93,7 +120,7 @@ struct Hop {
     next: OnceLock<Box<Self>>,
 }
 
-/// One call to an upstream. Only the request itself writes it.
+/// One call to an upstream. Only the request itself writes it: its calls follow one another.
 #[derive(Debug, Default)]
 struct Call {
     target: OnceLock<CallTarget>,
@@ -135,6 +162,7 @@ impl InFlight {
             first_hop: Hop::default(),
             first_call: Call::default(),
             counters: TokenCounters::default(),
+            web_searches: AtomicU32::new(0),
             first_event: AtomicU64::new(0),
             reply_size: AtomicU64::new(0),
             early_status: AtomicU16::new(0),
@@ -213,9 +241,9 @@ impl InFlight {
         call.outcome.get_or_init(|| outcome);
     }
 
-    /// The last call has failed with this outcome. Its time is the time until now.
+    /// The last call has failed with this outcome. Its time is the time until now, unless it has ended before.
     pub(crate) fn call_failed(&self, outcome: &'static str) {
-        if let Some((call, _)) = self.last_call() {
+        if let Some((call, _)) = self.last_call().filter(|(call, _)| call.outcome.get().is_none()) {
             call.elapsed.store(0, Ordering::Relaxed);
         }
         self.call_ended(outcome);
@@ -231,9 +259,18 @@ impl InFlight {
 
     /// The calls so far, in order.
     pub(crate) fn calls(&self) -> Vec<CallRecord> {
-        let chain = std::iter::successors(Some(&self.first_call), |call| call.next.get().map(Box::as_ref));
         let elapsed = self.elapsed();
-        chain.filter_map(|call| call.record(elapsed)).collect()
+        self.chain().filter_map(|call| call.record(elapsed)).collect()
+    }
+
+    /// The number of calls so far.
+    pub(crate) fn call_count(&self) -> u32 {
+        let begun = self.chain().filter(|call| call.target.get().is_some()).count();
+        u32::try_from(begun).unwrap_or(u32::MAX)
+    }
+
+    fn chain(&self) -> impl Iterator<Item = &Call> {
+        std::iter::successors(Some(&self.first_call), |call| call.next.get().map(Box::as_ref))
     }
 
     /// The first event of the reply is sent now. Only the first call has an effect.
@@ -272,6 +309,11 @@ impl InFlight {
     }
 
     pub(crate) fn set_counters(&self, usage: Usage, tool_calls: u32) {
+        self.set_usage(usage);
+        self.counters.tool_calls.store(tool_calls, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_usage(&self, usage: Usage) {
         let counters = &self.counters;
         counters.input.store(usage.input, Ordering::Relaxed);
         counters.output.store(usage.output, Ordering::Relaxed);
@@ -279,7 +321,27 @@ impl InFlight {
         counters.cache_creation.store(usage.cache_creation, Ordering::Relaxed);
         counters.cache_creation_1h.store(usage.cache_creation_1h, Ordering::Relaxed);
         counters.reasoning.store(usage.reasoning, Ordering::Relaxed);
-        counters.tool_calls.store(tool_calls, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_web_searches(&self, searches: u32) {
+        self.web_searches.store(searches, Ordering::Relaxed);
+    }
+
+    pub(crate) fn web_searches(&self) -> u32 {
+        self.web_searches.load(Ordering::Relaxed)
+    }
+
+    /// The usage that the upstream has reported so far.
+    pub(crate) fn usage(&self) -> Usage {
+        let counters = &self.counters;
+        Usage {
+            input: counters.input.load(Ordering::Relaxed),
+            output: counters.output.load(Ordering::Relaxed),
+            cache_read: counters.cache_read.load(Ordering::Relaxed),
+            cache_creation: counters.cache_creation.load(Ordering::Relaxed),
+            cache_creation_1h: counters.cache_creation_1h.load(Ordering::Relaxed),
+            reasoning: counters.reasoning.load(Ordering::Relaxed),
+        }
     }
 
     pub(crate) fn snapshot(&self, request_id: &Arc<str>) -> Active {
@@ -288,7 +350,6 @@ impl InFlight {
             hop = next;
         }
         let (provider, model) = hop.target.get().cloned().unwrap_or_else(|| (UNKNOWN.into(), UNKNOWN.into()));
-        let counters = &self.counters;
         Active {
             request_id: request_id.clone(),
             provider,
@@ -296,15 +357,8 @@ impl InFlight {
             request: self.summary.get().cloned().unwrap_or_default(),
             since: self.since,
             elapsed: self.elapsed(),
-            usage: Usage {
-                input: counters.input.load(Ordering::Relaxed),
-                output: counters.output.load(Ordering::Relaxed),
-                cache_read: counters.cache_read.load(Ordering::Relaxed),
-                cache_creation: counters.cache_creation.load(Ordering::Relaxed),
-                cache_creation_1h: counters.cache_creation_1h.load(Ordering::Relaxed),
-                reasoning: counters.reasoning.load(Ordering::Relaxed),
-            },
-            tool_calls: counters.tool_calls.load(Ordering::Relaxed),
+            usage: self.usage(),
+            tool_calls: self.counters.tool_calls.load(Ordering::Relaxed),
             first_event: self.first_event(),
             reply_size: self.reply_size(),
             calls: self.calls(),

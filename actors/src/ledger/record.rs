@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use vandamme_protocol::reported::Reported;
 use vandamme_protocol::vocabulary::Usage;
 
@@ -56,6 +57,26 @@ pub fn is_client_error(end: &str, upstream_calls: u64) -> bool {
     }
 }
 
+/// Counts the images of a request whose model accepts only text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImageCounts {
+    /// Replaced by a description.
+    pub described: u32,
+    /// Replaced by the reason why they have no description.
+    pub failed: u32,
+}
+
+/// How many tool calls of a reply a judge allowed and blocked, and how many have no verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct VerdictCounts {
+    pub not_flagged: u32,
+    pub flagged: u32,
+    pub unavailable: u32,
+    /// The verdicts were recorded only, and the client got none.
+    pub shadow: bool,
+}
+
 /// Everything that is kept of one request.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -79,8 +100,12 @@ pub struct Record {
     pub reported: Reported,
     /// The tool calls in the reply.
     pub tool_calls: u32,
+    /// The verdicts on those tool calls; `None` if the gateway has not had them judged.
+    pub verdicts: Option<VerdictCounts>,
     /// Why the model stopped, in the words of Anthropic's API.
     pub stop_reason: Option<Arc<str>>,
+    /// The images that were replaced by text.
+    pub images: ImageCounts,
     /// The bytes that the client was sent as the reply's body.
     pub reply_size: u64,
     /// From the request's start to the first event of the reply that is more than a ping, as sent to the client; for a whole reply, to its head.
@@ -91,6 +116,14 @@ pub struct Record {
 }
 
 impl Record {
+    /// The web searches, for the log line; empty if there are none.
+    pub(super) fn searches_of_log_line(&self) -> String {
+        match self.reported.web_searches {
+            0 => String::new(),
+            searches => format!(" searches={searches}"),
+        }
+    }
+
     /// Whether the request failed because of its client's own mistake.
     pub fn is_client_error(&self) -> bool {
         match &self.end {

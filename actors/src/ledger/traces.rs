@@ -8,7 +8,8 @@ use vandamme_protocol::request::ToolHistory;
 use vandamme_protocol::vocabulary::Usage;
 
 use super::{
-    CANCELLED_BY_OPERATOR, CacheLoss, CallRecord, FinishedRequest, Record, RequestEnd, UNKNOWN, printable,
+    CANCELLED_BY_OPERATOR, CacheLoss, CallRecord, FinishedRequest, ImageCounts, Record, RequestEnd, UNKNOWN,
+    printable,
 };
 use crate::clock::Millis;
 use crate::cost::Cost;
@@ -52,12 +53,16 @@ pub struct Trace {
     pub first_event: Option<Duration>,
     pub session: Option<Arc<str>>,
     pub agent: Option<Arc<str>>,
+    /// The role by which `[routing]` has chosen its model.
+    pub role: Option<Arc<str>>,
     /// The API of the client's endpoint.
     pub api: Option<Api>,
     pub upstream_api: Option<Api>,
     pub key: Option<KeyId>,
     pub calls: Vec<CallRecord>,
     pub stop_reason: Option<Arc<str>>,
+    pub images: ImageCounts,
+    pub web_searches: u32,
     pub request_size: usize,
     pub reply_size: u64,
 }
@@ -155,11 +160,14 @@ impl Trace {
             first_event: record.first_event,
             session: record.request.session.clone(),
             agent: record.request.agent.clone(),
+            role: record.request.role.clone(),
             api: record.request.api,
             upstream_api: record.upstream_api,
             key: record.key,
             calls: record.calls.clone(),
             stop_reason: record.stop_reason.clone(),
+            images: record.images,
+            web_searches: record.reported.web_searches,
             request_size: record.request.size,
             reply_size: record.reply_size,
         }

@@ -73,6 +73,8 @@ enum LeaseStage {
     Unreported,
     Reported,
     Finished,
+    /// Another lease reports the call.
+    Elsewhere,
 }
 
 impl Lease {
@@ -199,7 +201,9 @@ impl Lease {
 
     /// Reports an intermediate result and keeps the lease. `message` is the upstream's error, without secrets.
     pub fn report(&mut self, outcome: Outcome, message: &str) {
-        self.ticket.stage = LeaseStage::Reported;
+        if self.ticket.stage != LeaseStage::Elsewhere {
+            self.ticket.stage = LeaseStage::Reported;
+        }
         self.ticket.report(outcome, message);
     }
 
@@ -229,6 +233,19 @@ impl Lease {
         self
     }
 
+    /// A lease of the same key that holds no permit and reports nothing to the provider. A reply that consists of several calls
+    /// keeps it, while the original lease is passed from call to call.
+    #[must_use]
+    pub fn of_the_whole_reply(&self) -> Self {
+        let LeaseSource { owner, incarnation, permits } = &self.ticket.source;
+        let source =
+            LeaseSource { owner: owner.clone(), incarnation: *incarnation, permits: permits.clone() };
+        let size = self.ticket.call.size;
+        let mut lease = Self::new(self.provider.clone(), self.model.clone(), self.key.clone(), size, source);
+        lease.ticket.stage = LeaseStage::Elsewhere;
+        lease
+    }
+
     /// Ends the lease with this outcome.
     pub fn finish(self, outcome: Outcome) {
         self.finish_with(outcome, "");
@@ -242,6 +259,9 @@ impl Lease {
 
 impl Ticket {
     fn report(&self, outcome: Outcome, message: &str) {
+        if self.stage == LeaseStage::Elsewhere {
+            return;
+        }
         let outcome = if self.provider.passthrough { outcome.without_key() } else { outcome };
         let CallInProgress { key, model, began, request, size, lease } = self.call.clone();
         let message =
@@ -253,6 +273,9 @@ impl Ticket {
     }
 
     fn finish(&mut self, outcome: Outcome, message: &str) {
+        if self.stage == LeaseStage::Elsewhere {
+            return;
+        }
         self.stage = LeaseStage::Finished;
         self.report(outcome, message);
         self.free();
@@ -271,7 +294,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         match self.stage {
-            LeaseStage::Finished => {}
+            LeaseStage::Finished | LeaseStage::Elsewhere => {}
             LeaseStage::Unreported => self.finish(Outcome::Cancelled, ""),
             LeaseStage::Reported => self.free(),
         }

@@ -9,7 +9,7 @@ use actix::{AsyncContext as _, Context, Handler};
 use super::health::SessionWait;
 use super::lease::Freed;
 use super::permits::Permit;
-use super::{LeaseKey, LeaseRefusal, Provider};
+use super::{LeaseKey, LeaseRefusal, Provider, WhenBusy};
 use crate::clock::{self, Millis};
 use crate::retry::with_jitter;
 
@@ -77,7 +77,7 @@ impl Provider {
 
     fn queue(&mut self, request: LeaseKey, patience: SessionWait, context: &mut Context<Self>) {
         self.waiting.waiters.retain(|waiter| !waiter.request.reply.is_closed());
-        if self.waiting.waiters.len() >= self.limits.provider_queue {
+        if request.when_busy == WhenBusy::Refuse || self.waiting.waiters.len() >= self.limits.provider_queue {
             let LeaseKey { model, reply, .. } = request;
             drop(reply.send(Err(self.refused(model, LeaseRefusal::Busy))));
             return;

@@ -53,6 +53,7 @@ fn request(provider: &Addr<Provider>, model: &str, set: impl FnOnce(&mut LeaseKe
         alternatives: Alternatives::None,
         tried: vec![],
         held: None,
+        when_busy: WhenBusy::Queue,
         reply,
     };
     set(&mut request);
@@ -128,6 +129,20 @@ async fn a_wait_that_is_too_long_or_a_queue_that_is_full_is_refused_as_busy() {
 
     assert_eq!(first.unwrap_err(), LeaseRefusal::Busy);
     assert_eq!(second.unwrap_err(), LeaseRefusal::Busy);
+}
+
+/// Requirement: a request that serves another one never waits for a permit, which the other one may hold.
+#[actix_rt::test]
+async fn a_request_of_the_gateway_does_not_wait_for_a_permit() {
+    let provider = start(&["a"], Limits { provider_in_flight: 1, ..limits() });
+    let held = lease(&provider, &[]).await.unwrap();
+    let refuse = |request: &mut LeaseKey| request.when_busy = WhenBusy::Refuse;
+
+    let refused = request(&provider, "m", refuse).await.unwrap();
+    assert_eq!(refused.unwrap_err().refusal, LeaseRefusal::Busy);
+
+    drop(held);
+    assert!(request(&provider, "m", refuse).await.unwrap().is_ok());
 }
 
 #[actix_rt::test]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::aliases::MatchKind;
 use super::unroutable::SkippedFallback;
+use crate::roles::RoleReason;
 
 /// One step. Names are spelled as in the request or in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,10 @@ pub enum RoutingStep<'s> {
     Fallback { target: &'s str, provider: &'s str, model: &'s str },
     /// A fallback that is not used.
     SkippedFallback { target: &'s str, why: &'s SkippedFallback },
+    /// The request has a role with a rule, in `[routing]` or of the profile `owner`. `target` is the list as configured.
+    Role { role: &'s str, why: &'s RoleReason, owner: Option<&'s str>, target: &'s str },
+    /// The name selects its model itself, so its role does not matter.
+    RolesSkipped { name: &'s str },
 }
 
 /// Why an alias that a name contains is not used.
@@ -80,6 +85,21 @@ impl fmt::Display for RoutingStep<'_> {
                 write!(f, "if that fails: '{target}', which resolves to {provider}:{model}")
             }
             Self::SkippedFallback { target, why } => write!(f, "fallback '{target}' is not used: {why}"),
+            Self::Role { role, why, owner: None, target } => {
+                write!(f, "the request has the role '{role}' ({why}), which [routing] sends to '{target}'")
+            }
+            Self::Role { role, why, owner: Some(owner), target } => {
+                write!(
+                    f,
+                    "the request has the role '{role}' ({why}), which profile '{owner}' sends to '{target}'"
+                )
+            }
+            Self::RolesSkipped { name } => {
+                write!(
+                    f,
+                    "[routing] does not apply to '{name}', which names its model, provider or profile itself"
+                )
+            }
         }
     }
 }

@@ -14,31 +14,8 @@ impl Routes {
         report: &mut dyn FnMut(RoutingStep<'_>),
     ) {
         for text in targets {
-            match self.fallback(route, text) {
-                Ok(target) => {
-                    let (provider, model) = (&target.provider.name, &target.model);
-                    report(RoutingStep::Fallback { target: text, provider, model });
-                    route.fallbacks.push(target);
-                }
-                Err(why) => report(RoutingStep::SkippedFallback { target: text, why: &why }),
-            }
+            add_fallback(route, text, self.resolve_fallback(text), report);
         }
-    }
-
-    fn fallback(&self, route: &Route, text: &str) -> Result<Target, SkippedFallback> {
-        let target = self.resolve_fallback(text)?;
-        let fallbacks = route.fallbacks.iter().map(|earlier| (&earlier.provider, &earlier.model));
-        let earlier = [(&route.provider, &route.model)].into_iter().chain(fallbacks);
-        for (provider, model) in earlier {
-            let same = provider.name == target.provider.name;
-            if same && *model == target.model {
-                return Err(SkippedFallback::Tried);
-            }
-            if !same && provider.passthrough && target.provider.passthrough {
-                return Err(SkippedFallback::OthersKey(provider.name.to_string()));
-            }
-        }
-        Ok(target)
     }
 
     /// Fallbacks that can never be used, each with why: those of providers and of active profiles.
@@ -66,4 +43,36 @@ impl Routes {
     fn resolve_fallback(&self, text: &str) -> Result<Target, Unroutable> {
         Resolver::new(self, text, &mut |_| {}).target_of_fallback()
     }
+}
+
+/// Appends a target to `route`, if the target can be used.
+pub(super) fn add_fallback(
+    route: &mut Route,
+    text: &str,
+    target: Result<Target, Unroutable>,
+    report: &mut dyn FnMut(RoutingStep<'_>),
+) {
+    match target.map_err(SkippedFallback::from).and_then(|target| admitted(route, target)) {
+        Ok(target) => {
+            let (provider, model) = (&target.provider.name, &target.model);
+            report(RoutingStep::Fallback { target: text, provider, model });
+            route.fallbacks.push(target);
+        }
+        Err(why) => report(RoutingStep::SkippedFallback { target: text, why: &why }),
+    }
+}
+
+fn admitted(route: &Route, target: Target) -> Result<Target, SkippedFallback> {
+    let fallbacks = route.fallbacks.iter().map(|earlier| (&earlier.provider, &earlier.model));
+    let earlier = [(&route.provider, &route.model)].into_iter().chain(fallbacks);
+    for (provider, model) in earlier {
+        let same = provider.name == target.provider.name;
+        if same && *model == target.model {
+            return Err(SkippedFallback::Tried);
+        }
+        if !same && provider.passthrough && target.provider.passthrough {
+            return Err(SkippedFallback::OthersKey(provider.name.to_string()));
+        }
+    }
+    Ok(target)
 }

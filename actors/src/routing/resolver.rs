@@ -82,6 +82,36 @@ impl<'r, 't> Resolver<'r, 't> {
         Ok(at.into())
     }
 
+    /// Where a target of `[routing]` leads: as the target of an alias, but a name without a provider can also be an alias of the
+    /// profile `own`. `owner` is the profile that has the rule.
+    pub(super) fn resolve_for_role(
+        mut self,
+        own: Option<&'r (Arc<Profile>, Aliases)>,
+        owner: Option<&Arc<Profile>>,
+    ) -> Result<Resolved<'r>, Unroutable> {
+        self.profile = owner.cloned();
+        let own = own.filter(|(profile, _)| profile.inactive.is_none());
+        let hit = own.and_then(|(profile, aliases)| Some((profile, aliases, aliases.whole(self.requested)?)));
+        let target = match hit {
+            Some((profile, aliases, hit)) => {
+                self.profile = Some(profile.clone());
+                self.report_alias(&profile.name, aliases, hit);
+                hit.target
+            }
+            None => self.requested,
+        };
+        let at = match target.strip_prefix('!') {
+            Some(literal) => self.literal(literal)?,
+            None => {
+                let Split { owner, name, .. } = self.split(target)?;
+                self.follow(owner, name)?
+            }
+        };
+        let fallbacks = self.fallbacks_at(&at).unwrap_or_default();
+        let Target { provider, model } = at.into();
+        Ok(Resolved { route: Route { provider, model, profile: self.profile, fallbacks: vec![] }, fallbacks })
+    }
+
     /// The fallbacks of the requested name; without any, those of its model, then of the profile, then of the provider.
     fn fallbacks_at(&self, at: &AtProvider<'r>) -> Option<&'r [String]> {
         let AtProvider { owner, model } = at;
@@ -114,11 +144,8 @@ impl<'r, 't> Resolver<'r, 't> {
     /// Takes off what Claude Code puts around a name.
     fn unmarked<'m>(&mut self, model: &'m str) -> (&'m str, NameSource) {
         let (mut model, mut chosen) = (model, NameSource::Not);
-        let end = model.len().checked_sub(MARKER.len()).filter(|&at| model.is_char_boundary(at));
-        if let Some((name, mark)) = end.map(|at| model.split_at(at))
-            && mark.eq_ignore_ascii_case(MARKER)
-        {
-            model = name.trim_end();
+        if let Some((name, mark)) = split_marker(model) {
+            model = name;
             (self.report)(RoutingStep::Unmarked { mark, name: model });
         }
         if let Some(name) = model.strip_prefix(DISCOVERED) {
@@ -334,6 +361,18 @@ impl<'r, 't> Resolver<'r, 't> {
         (self.report)(RoutingStep::Alias { owner, alias, target, kind });
         self.fallbacks = self.fallbacks.or_else(|| aliases.fallbacks(alias));
     }
+}
+
+/// Splits off the mark of a 1M context window.
+fn split_marker(model: &str) -> Option<(&str, &str)> {
+    let end = model.len().checked_sub(MARKER.len()).filter(|&at| model.is_char_boundary(at))?;
+    let (name, mark) = model.split_at(end);
+    mark.eq_ignore_ascii_case(MARKER).then(|| (name.trim_end(), mark))
+}
+
+/// The name without the mark of a 1M context window.
+pub(super) fn without_marker(model: &str) -> &str {
+    split_marker(model).map_or(model, |(name, _)| name)
 }
 
 impl From<AtProvider<'_>> for Target {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::aliases::Aliases;
 use super::unroutable::Unroutable;
+use crate::roles::{Role, RoleRules};
 use crate::settings::{PartialProvider, Profile, ProviderSettings, Settings};
 use crate::snapshot::Snapshot;
 
@@ -24,6 +25,8 @@ pub struct Routes {
     pub(super) default_profile: Option<String>,
     pub(super) chain_limit: usize,
     pub(super) lists: Snapshot<Lists>,
+    /// `None` if no role has a rule.
+    pub(super) roles: Option<Box<RoleTables>>,
 }
 
 pub(super) struct ProviderRoutes {
@@ -51,6 +54,33 @@ pub struct Target {
     pub model: Arc<str>,
 }
 
+/// The rules of all scopes.
+pub(super) struct RoleTables {
+    /// Of bare names.
+    pub(super) bare: RoleTable,
+    /// By the profile's name in lower case.
+    pub(super) profiles: HashMap<String, RoleTable>,
+}
+
+/// The rules of one scope.
+pub(super) struct RoleTable {
+    pub(super) rules: RoleRules,
+    pub(super) routes: BTreeMap<Role, Arc<RoleRoute>>,
+}
+
+/// A rule, and where it leads.
+#[derive(Debug)]
+pub struct RoleRoute {
+    pub role: Role,
+    /// The role as in `[routing]`.
+    pub name: Arc<str>,
+    /// The profile that has the rule; `None` for `[routing]`.
+    pub owner: Option<Arc<Profile>>,
+    /// As configured.
+    pub(super) targets: Vec<String>,
+    pub route: Result<Arc<Route>, Unroutable>,
+}
+
 /// The ids of the models that providers have listed, by provider.
 pub type Lists = BTreeMap<Arc<str>, HashSet<String>>;
 
@@ -71,7 +101,7 @@ impl Routes {
             (profile.name.to_lowercase(), (profile.clone(), aliases))
         };
         let default = settings.default_provider.as_ref().and_then(|name| providers.get(&**name));
-        Self {
+        let mut routes = Self {
             default: default.map(|default| default.settings.clone()),
             names: settings.providers.iter().map(|provider| provider.name.to_string()).collect(),
             profiles: settings.profiles.iter().map(profile).collect(),
@@ -81,7 +111,10 @@ impl Routes {
             chain_limit: settings.limits.alias_chain,
             providers,
             lists,
-        }
+            roles: None,
+        };
+        routes.add_roles(settings);
+        routes
     }
 
     /// The provider of that name in any case, or the default one.

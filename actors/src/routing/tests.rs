@@ -141,6 +141,7 @@ fn profile(name: &str, aliases: &[(&str, &str)]) -> Profile {
     Profile {
         name: name.into(),
         fallbacks: Fallbacks::new(),
+        roles: Default::default(),
         aliases: aliases.iter().map(|&(alias, target)| (alias.into(), target.into())).collect(),
         inactive: None,
         inactive_aliases: BTreeMap::new(),

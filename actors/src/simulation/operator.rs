@@ -281,6 +281,7 @@ impl World {
                 alternatives: Alternatives::None,
                 tried: vec![],
                 held: None,
+                when_busy: crate::provider::WhenBusy::Queue,
                 reply,
             };
             address.try_send(request).is_ok()

@@ -221,9 +221,12 @@ impl ReplyIo {
                 Err(error) => return Err(self.fail(ConnectionFault::Reply(error))),
             }
         }
-        input.clear();
         if self.reply.ended() {
+            input.clear();
             self.finish();
+        } else {
+            // The rest of the body is read directly into awc's buffer, which may take minutes.
+            *input = BytesMut::new();
         }
         Ok(())
     }
@@ -297,6 +300,9 @@ impl AsyncRead for ReplyIo {
         let length = this.output.len().min(buffer.remaining());
         buffer.put_slice(&this.output[..length]);
         this.output.advance(length);
+        if this.output.is_empty() {
+            this.output = BytesMut::new();
+        }
         Poll::Ready(Ok(()))
     }
 }

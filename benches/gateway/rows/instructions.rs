@@ -36,8 +36,8 @@ pub(super) struct Instructions {
     history: f64,
 }
 
-/// A function that only the thread of the history runs, by which its file is recognised.
-const HISTORY: &str = "history::writer::Writer::run";
+/// A type whose functions only the thread of the history runs, by which its file is recognised. Single functions may be inlined.
+const HISTORY: &str = "history::writer::Writer";
 
 pub(crate) struct Counts(Vec<Count>);
 

@@ -1,4 +1,4 @@
-//! Fuzzes the chunks of a Chat Completions upstream, read by hand and by serde.
+//! Fuzzes the chunks of a Chat Completions upstream and whole messages, read by hand and by serde.
 
 #![no_main]
 

@@ -91,20 +91,28 @@ pub struct Citation<'a> {
     pub title: &'a str,
     /// The part of the page that is quoted.
     pub quote: &'a str,
+    /// The `encrypted_index`.
+    pub index: &'a str,
 }
 
 /// A web page, owned; inner texts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebSource {
     pub url: String,
     pub title: String,
     /// The part of the page that is quoted.
     pub quote: String,
+    /// When the page was published or changed, in the vendor's words; empty if unknown.
+    pub age: String,
+    /// `encrypted_content` of the page.
+    pub sealed: String,
+    /// `encrypted_index` of its citations.
+    pub index: String,
 }
 
 impl<'a> From<&'a WebSource> for Citation<'a> {
     fn from(source: &'a WebSource) -> Self {
-        Self { url: &source.url, title: &source.title, quote: &source.quote }
+        Self { url: &source.url, title: &source.title, quote: &source.quote, index: &source.index }
     }
 }
 
@@ -134,6 +142,8 @@ pub struct ReportedUsage {
     pub cache_creation_1h: Option<u64>,
     /// The part of the output that is thinking.
     pub thinking: Option<u64>,
+    /// The web searches that the upstream has run. [`ReplyEnding::searches`] is what a client gets.
+    pub searches: Option<u64>,
 }
 
 impl ReportedUsage {
@@ -159,6 +169,7 @@ impl From<Usage> for ReportedUsage {
             cache_creation: Some(usage.cache_creation),
             cache_creation_1h: None,
             thinking: None,
+            searches: None,
         }
     }
 }

@@ -271,11 +271,14 @@ struct WireCitation<'a> {
     title: Option<&'a RawValue>,
     #[serde(borrow)]
     cited_text: Option<&'a RawValue>,
+    #[serde(borrow)]
+    encrypted_index: Option<&'a RawValue>,
 }
 
 impl<'a> WireCitation<'a> {
     fn citation(&self) -> Citation<'a> {
-        Citation { url: inner(self.url), title: inner(self.title), quote: inner(self.cited_text) }
+        let index = inner(self.encrypted_index);
+        Citation { url: inner(self.url), title: inner(self.title), quote: inner(self.cited_text), index }
     }
 }
 

@@ -146,7 +146,7 @@ pub(crate) struct ToolParam<'a> {
     /// Of a computer.
     pub(crate) display_width_px: Option<u64>,
     pub(crate) display_height_px: Option<u64>,
-    /// Of a web search.
+    /// Of a web search or a web fetch.
     #[serde(borrow)]
     pub(crate) allowed_domains: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -155,6 +155,11 @@ pub(crate) struct ToolParam<'a> {
     pub(crate) max_uses: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(crate) user_location: Option<&'a RawValue>,
+    /// Of a web fetch.
+    #[serde(borrow)]
+    pub(crate) max_content_tokens: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) citations: Option<&'a RawValue>,
 }
 
 /// The client's wish for or against tools.

@@ -131,7 +131,14 @@ fn search_result(id: &str, sources: &[WebSource], out: &mut impl Write) {
         out.quoted(&source.url);
         out.put(b",\"title\":");
         out.quoted(&source.title);
-        out.put(b",\"encrypted_content\":\"\",\"page_age\":null}");
+        out.put(b",\"encrypted_content\":");
+        out.quoted(&source.sealed);
+        out.put(b",\"page_age\":");
+        match &*source.age {
+            "" => out.put(b"null"),
+            age => out.quoted(age),
+        }
+        out.put(b"}");
     }
     out.put(b"]}");
 }
@@ -141,7 +148,9 @@ fn citation(source: Citation<'_>, out: &mut impl Write) {
     out.quoted(source.url);
     out.put(b",\"title\":");
     out.quoted(source.title);
-    out.put(b",\"encrypted_index\":\"\",\"cited_text\":");
+    out.put(b",\"encrypted_index\":");
+    out.quoted(source.index);
+    out.put(b",\"cited_text\":");
     out.quoted(source.quote);
     out.put(b"}");
 }
@@ -335,7 +344,7 @@ mod tests {
 
     /// The events of one reply with every kind of block.
     fn events() -> Vec<MessagesEvent<'static>> {
-        let quote = Citation { url: "https://a", title: "A", quote: "said" };
+        let quote = Citation { url: "https://a", title: "A", quote: "said", index: "i" };
         let call = ContentBlockStart::ToolUse { id: "i", name: "n", input: Some(r#"{"a":1}"#) };
         let refused = ReplyEnding {
             reason: Some(StopReason::Refusal),
@@ -371,7 +380,7 @@ mod tests {
                 {"type": "compaction", "content": "before"},
                 {"type": "text", "text": ""},
                 {"type": "text", "text": "t", "citations": [{"type": "web_search_result_location",
-                    "url": "https://a", "title": "A", "encrypted_index": "", "cited_text": "said"}]},
+                    "url": "https://a", "title": "A", "encrypted_index": "i", "cited_text": "said"}]},
                 {"type": "tool_use", "id": "i", "name": "n", "input": {"a": 1}},
             ])
         );

@@ -3,6 +3,8 @@
 
 use std::fmt::{Display, Write as _};
 
+use super::upstream::chat::is_kept;
+
 /// The number of paths that are named. Further ones are only counted.
 const MOST: usize = 16;
 /// The length at which a name is truncated.
@@ -27,6 +29,30 @@ impl Dropped {
         } else {
             self.more += 1;
         }
+    }
+
+    /// Notes an image whose description was sent instead, by its path.
+    pub fn note_described(&mut self, path: &str) {
+        self.note(format_args!("{path} (image described)"));
+    }
+
+    /// Notes an image in whose place a note was sent that it could not be described, by its path.
+    pub fn note_undescribed(&mut self, path: &str) {
+        self.note(format_args!("{path} (image not described)"));
+    }
+
+    /// Adds the parts that another step removed.
+    pub fn append(&mut self, other: Self) {
+        other.paths.iter().for_each(|path| self.note(path));
+        self.more += other.more;
+    }
+
+    /// Without the members that a request of Chat Completions keeps if it comes back as one
+    /// ([`with_members_of`](super::upstream::chat::with_members_of)).
+    #[must_use]
+    pub fn without_kept_members(mut self) -> Self {
+        self.paths.retain(|path| path.contains(['.', ' ']) || !is_kept(path));
+        self
     }
 
     /// Whether nothing was left out.
@@ -70,6 +96,16 @@ mod tests {
         dropped.note("container");
         dropped.note(format_args!("tools.{} ({})", 3, "web_search_20250305"));
         assert_eq!(dropped.header().as_deref(), Some("container, tools.3 (web_search_20250305)"));
+        let mut described = Dropped::default();
+        described.note_described("messages.0.content.1");
+        described.note_undescribed("messages.0.content.2");
+        described.append(dropped.clone());
+        assert_eq!(
+            described.header().as_deref(),
+            Some(
+                "messages.0.content.1 (image described), messages.0.content.2 (image not described), container, tools.3 (web_search_20250305)"
+            )
+        );
         for number in 0..1000 {
             dropped.note(format_args!("messages.{number}\r\né{}", "x".repeat(10_000)));
         }

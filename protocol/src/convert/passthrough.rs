@@ -4,6 +4,7 @@
 mod chat;
 mod delivery;
 mod messages;
+mod plain_message;
 
 pub use self::chat::{ChatTap, parsed_completion, summary_of_completion};
 pub use self::delivery::{chunks_as_completion, completion_as_chunks, events_as_message, message_as_events};

@@ -98,7 +98,19 @@ impl<'a> JsonReader<'a> {
 pub(crate) fn scalar_length(text: &[u8]) -> Option<usize> {
     let is_end = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n');
     let length = text.iter().position(is_end).unwrap_or(text.len());
+    if is_common_scalar(&text[..length]) {
+        return Some(length);
+    }
     serde_json::from_slice::<IgnoredAny>(&text[..length]).is_ok().then_some(length)
+}
+
+/// Whether this is a literal or a short number that is an integer above 0, as most scalars of a request are.
+fn is_common_scalar(text: &[u8]) -> bool {
+    match text {
+        b"true" | b"false" | b"null" => true,
+        [b'1'..=b'9', rest @ ..] => rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
 }
 
 /// Decodes the inside of a string up to its closing quote, or to the first byte that is invalid in a string. Returns

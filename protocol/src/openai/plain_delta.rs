@@ -6,7 +6,7 @@
 //! The reader knows exactly what it reads. It leaves every other chunk, and everything that may be invalid, to `Chunk`:
 //! escaped names, members that occur twice, values of another type than usual, deep nesting, numbers with an exponent.
 
-use wide::u8x16;
+use crate::json::plain::{PlainReader, Seen, escape, ordinary};
 
 /// A chunk that only adds to the text or to the reasoning of the first choice. Texts are inner texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl PlainDeltas {
             return Some(delta);
         }
         let text = simdutf8::basic::from_utf8(data).ok()?;
-        let delta = PlainReader { text, at: 0 }.chunk()?;
+        let delta = PlainReader::new(text).chunk()?;
         self.remember(text, delta);
         Some(delta)
     }
@@ -94,55 +94,8 @@ fn is_inner_text(bytes: &[u8]) -> bool {
     }
 }
 
-const LANE: usize = 16;
-
-/// The number of bytes before the first quote, backslash or control character.
-fn ordinary(bytes: &[u8]) -> usize {
-    let (lanes, rest) = bytes.as_chunks::<LANE>();
-    for (number, lane) in lanes.iter().enumerate() {
-        let lane = u8x16::new(*lane);
-        let control = lane.min(u8x16::splat(0x1F)).simd_eq(lane);
-        let special = control | lane.simd_eq(u8x16::splat(b'"')) | lane.simd_eq(u8x16::splat(b'\\'));
-        let bits = special.to_bitmask();
-        if bits != 0 {
-            return number * LANE + bits.trailing_zeros() as usize;
-        }
-    }
-    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1F);
-    bytes.len() - rest.len() + rest.iter().position(is_special).unwrap_or(rest.len())
-}
-
-/// The length of the escape at the start of these bytes. Halves of surrogate pairs count, as they do for `RawValue`.
-fn escape(bytes: &[u8]) -> Option<usize> {
-    match bytes.get(1)? {
-        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(2),
-        b'u' => bytes.get(2..6)?.iter().all(u8::is_ascii_hexdigit).then_some(6),
-        _ => None,
-    }
-}
-
 /// The nesting that is skipped in members without a meaning. Azure's filter results have two levels.
 const DEEPEST: u8 = 4;
-
-/// Reads one chunk from start to end. `None` means that it is not plain, or not valid.
-struct PlainReader<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-/// The members with a meaning that an object has had so far, one bit for each.
-#[derive(Default)]
-struct Seen(u16);
-
-impl Seen {
-    /// Notes a member; `None` if it occurs twice, which is invalid.
-    fn note(&mut self, member: u16) -> Option<()> {
-        let bit = 1 << member;
-        let is_new = self.0 & bit == 0;
-        self.0 |= bit;
-        is_new.then_some(())
-    }
-}
 
 impl<'a> PlainReader<'a> {
     fn chunk(mut self) -> Option<PlainDelta<'a>> {
@@ -166,11 +119,15 @@ impl<'a> PlainReader<'a> {
                     seen.note(5)?;
                     return reader.skip(DEEPEST);
                 }
+                b"search_results" => seen.note(6)?,
+                b"citations" => seen.note(7)?,
+                b"web_search" => seen.note(8)?,
                 _ => return reader.skip(DEEPEST),
             }
             reader.null()
         })?;
-        delta.filter(|_| self.at == self.text.len())
+        self.end()?;
+        delta
     }
 
     /// A list with one choice.
@@ -234,149 +191,6 @@ impl<'a> PlainReader<'a> {
         })?;
         let reasoning = [reasoning_content, reasoning].into_iter().flatten().find(|inner| !inner.is_empty());
         Some(PlainDelta { content, reasoning })
-    }
-
-    /// Reads an object. `each` reads the value of each member.
-    fn members(&mut self, mut each: impl FnMut(&mut Self, &[u8]) -> Option<()>) -> Option<()> {
-        self.expect(b'{')?;
-        if self.peek()? == b'}' {
-            self.at += 1;
-            return Some(());
-        }
-        loop {
-            let name = self.string()?;
-            // An escaped name may be one that has a meaning.
-            if memchr::memchr(b'\\', name.as_bytes()).is_some() {
-                return None;
-            }
-            self.expect(b':')?;
-            each(self, name.as_bytes())?;
-            match self.peek()? {
-                b',' => self.at += 1,
-                b'}' => {
-                    self.at += 1;
-                    return Some(());
-                }
-                _ => return None,
-            }
-        }
-    }
-
-    /// Skips a value without a meaning.
-    fn skip(&mut self, depth: u8) -> Option<()> {
-        match self.peek()? {
-            b'"' => self.string().map(|_| ()),
-            b'n' => self.literal("null"),
-            b't' => self.literal("true"),
-            b'f' => self.literal("false"),
-            b'-' | b'0'..=b'9' => self.number(),
-            b'{' => {
-                let depth = depth.checked_sub(1)?;
-                self.members(|reader, _| reader.skip(depth))
-            }
-            b'[' => self.skip_list(depth.checked_sub(1)?),
-            _ => None,
-        }
-    }
-
-    fn skip_list(&mut self, depth: u8) -> Option<()> {
-        self.expect(b'[')?;
-        if self.peek()? == b']' {
-            self.at += 1;
-            return Some(());
-        }
-        loop {
-            self.skip(depth)?;
-            match self.peek()? {
-                b',' => self.at += 1,
-                b']' => {
-                    self.at += 1;
-                    return Some(());
-                }
-                _ => return None,
-            }
-        }
-    }
-
-    /// Reads an integer, or a number with a fraction.
-    fn number(&mut self) -> Option<()> {
-        if self.text.as_bytes().get(self.at) == Some(&b'-') {
-            self.at += 1;
-        }
-        let first = *self.text.as_bytes().get(self.at)?;
-        let digits = self.digits()?;
-        if first == b'0' && digits > 1 {
-            return None;
-        }
-        if self.text.as_bytes().get(self.at) == Some(&b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        // An exponent is left: nothing that may follow a value begins with it.
-        Some(())
-    }
-
-    /// Skips one digit or more, and returns their number.
-    fn digits(&mut self) -> Option<usize> {
-        let rest = &self.text.as_bytes()[self.at..];
-        let digits = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
-        self.at += digits;
-        (digits > 0).then_some(digits)
-    }
-
-    fn zero(&mut self) -> Option<()> {
-        self.expect(b'0')?;
-        let is_longer = matches!(self.text.as_bytes().get(self.at)?, b'0'..=b'9' | b'.' | b'e' | b'E');
-        (!is_longer).then_some(())
-    }
-
-    fn null(&mut self) -> Option<()> {
-        self.peek()?;
-        self.literal("null")
-    }
-
-    fn literal(&mut self, word: &str) -> Option<()> {
-        let rest = &self.text.as_bytes()[self.at..];
-        rest.starts_with(word.as_bytes()).then(|| self.at += word.len())
-    }
-
-    fn string_or_null(&mut self) -> Option<Option<&'a str>> {
-        if self.peek()? == b'n' {
-            return self.literal("null").map(|()| None);
-        }
-        self.string().map(Some)
-    }
-
-    /// Reads a string, and returns its inner text.
-    fn string(&mut self) -> Option<&'a str> {
-        self.expect(b'"')?;
-        let bytes = self.text.as_bytes();
-        let start = self.at;
-        loop {
-            self.at += ordinary(&bytes[self.at..]);
-            match bytes.get(self.at)? {
-                b'"' => break,
-                b'\\' => self.at += escape(&bytes[self.at..])?,
-                _ => return None,
-            }
-        }
-        self.at += 1;
-        Some(&self.text[start..self.at - 1])
-    }
-
-    /// Consumes this byte, and white space before it.
-    fn expect(&mut self, byte: u8) -> Option<()> {
-        (self.peek()? == byte).then(|| self.at += 1)
-    }
-
-    /// Skips white space, and returns the byte that follows.
-    fn peek(&mut self) -> Option<u8> {
-        loop {
-            match *self.text.as_bytes().get(self.at)? {
-                b' ' | b'\t' | b'\r' | b'\n' => self.at += 1,
-                byte => return Some(byte),
-            }
-        }
     }
 }
 

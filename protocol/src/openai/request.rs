@@ -35,6 +35,8 @@ request_body! {
         pub(crate) thinking: Option<&'a RawValue>,
         /// Anthropic's own.
         pub(crate) top_k: Option<&'a RawValue>,
+        /// Requests a web search.
+        pub(crate) web_search_options: Option<&'a RawValue>,
     }
 }
 
@@ -138,6 +140,21 @@ pub(crate) struct ChatTool<'a> {
     /// Anthropic's own.
     #[serde(borrow)]
     pub(crate) cache_control: Option<&'a RawValue>,
+    /// Of a web search.
+    #[serde(borrow)]
+    pub(crate) user_location: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) search_context_size: Option<&'a RawValue>,
+    /// OpenAI's Responses API: the domains of a web search.
+    #[serde(borrow)]
+    pub(crate) filters: Option<&'a RawValue>,
+    /// Of Anthropic's web search.
+    #[serde(borrow)]
+    pub(crate) allowed_domains: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) blocked_domains: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) max_uses: Option<&'a RawValue>,
 }
 
 impl<'a> ChatTool<'a> {

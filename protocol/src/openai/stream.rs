@@ -31,13 +31,22 @@ pub(crate) struct Chunk<'a> {
     object: Option<&'a RawValue>,
     #[serde(borrow, default = "Default::default")]
     x_groq: Object<Groq<'a>>,
+    /// Perplexity: the pages that it has found.
+    #[serde(borrow)]
+    search_results: Option<&'a RawValue>,
+    /// Perplexity: their addresses alone.
+    #[serde(borrow)]
+    citations: Option<&'a RawValue>,
+    /// GLM: the pages that it has found.
+    #[serde(borrow)]
+    web_search: Option<&'a RawValue>,
 }
 
 impl<'a> Chunk<'a> {
     /// Parses one JSON object, or one inside a list (Gemini's errors). Returns `Ok(None)` for JSON that is not an
     /// object.
     pub(crate) fn read(data: &'a [u8]) -> Result<Option<Self>, NotJson> {
-        let text = std::str::from_utf8(data).map_err(|_| NotJson)?;
+        let text = simdutf8::basic::from_utf8(data).map_err(|_| NotJson)?;
         if text.starts_with('[') {
             let list: List<Object<Self>> = serde_json::from_str(text).map_err(|_| NotJson)?;
             return Ok(list.0.into_iter().next().and_then(|chunk| chunk.0));
@@ -67,7 +76,14 @@ impl<'a> Chunk<'a> {
         self.usage.0.as_ref().or_else(inside).or_else(groqs)
     }
 
-    /// Returns the number of web searches that the vendor reports (OpenRouter).
+    /// Returns the list of the pages that the vendor has found, from the location that says most about them. `null` counts as
+    /// absent.
+    pub(crate) fn found_pages(&self) -> Option<&'a RawValue> {
+        let places = [self.search_results, self.web_search, self.citations];
+        places.into_iter().flatten().find(|list| list.get().starts_with('['))
+    }
+
+    /// Returns the number of web searches that the vendor reports (OpenRouter, Perplexity).
     pub(crate) fn searches(&self) -> Option<u64> {
         self.usage.0.as_ref()?.web_searches()
     }

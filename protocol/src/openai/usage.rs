@@ -29,6 +29,9 @@ pub(crate) struct ChatUsage<'a> {
     cached_tokens: Option<&'a RawValue>,
     #[serde(borrow, default = "Default::default")]
     server_tool_use: Object<ServerTools<'a>>,
+    /// Perplexity.
+    #[serde(borrow)]
+    num_search_queries: Option<&'a RawValue>,
     /// OpenRouter: in US dollars.
     #[serde(borrow)]
     cost: Option<&'a RawValue>,
@@ -59,7 +62,9 @@ struct OutputCounts<'a> {
 impl ChatUsage<'_> {
     /// Returns the number of web searches that the vendor has run, if reported.
     pub(super) fn web_searches(&self) -> Option<u64> {
-        json::read_count(self.server_tool_use.0.as_ref()?.web_search_requests)
+        let tools = self.server_tool_use.0.as_ref();
+        let requests = tools.and_then(|tools| json::read_count(tools.web_search_requests));
+        requests.or_else(|| json::read_count(self.num_search_queries))
     }
 
     /// Returns `cost` in millionths of a dollar. Anything but a number of dollars that is 0 or more counts as absent.

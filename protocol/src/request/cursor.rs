@@ -80,6 +80,11 @@ impl<'a> JsonCursor<'a> {
         cursor
     }
 
+    /// Walks this value of a text; offsets are those of the text.
+    pub(super) fn inside(text: &'a [u8], value: &Range<usize>) -> Self {
+        Self { text: &text[..value.end], at: value.start }
+    }
+
     pub(super) fn at(&self) -> usize {
         self.at
     }

@@ -1,6 +1,7 @@
 //! Collects what a request's history contains while the body is scanned.
 
 use super::cursor::{CursorResult, JsonCursor, Watch};
+use super::own_searches;
 use super::thinking::may_be_own;
 use crate::tool_id::are_portable;
 
@@ -20,6 +21,8 @@ pub(super) struct RequestHistory {
     pub(super) messages: u32,
     /// Whether a block can be one of the gateway's own thinking blocks; never `false` if there is one.
     pub(super) own_thinking: bool,
+    /// Whether a block can belong to one of the gateway's own searches; never `false` if there is one.
+    pub(super) own_searches: bool,
     /// Whether the id of a call or a result in a block can be one that Anthropic refuses; never `false` if there is
     /// one.
     pub(super) odd_tool_ids: bool,
@@ -105,6 +108,7 @@ impl HistoryReader {
             // An escaped key can be `content`.
             if self.message == MessageKey::Other && string.contains(&b'\\') {
                 self.history.own_thinking = true;
+                self.history.own_searches = true;
                 self.history.odd_tool_ids = true;
             }
         } else if self.message == MessageKey::Role && string == b"\"tool\"" {
@@ -113,7 +117,7 @@ impl HistoryReader {
     }
 
     fn in_block(&mut self, string: &[u8], rest: &[u8]) {
-        let RequestHistory { tools, own_thinking, odd_tool_ids, .. } = &mut self.history;
+        let RequestHistory { tools, own_thinking, own_searches, odd_tool_ids, .. } = &mut self.history;
         if is_key(rest) {
             self.block = match string {
                 b"\"type\"" => BlockKey::Type,
@@ -124,6 +128,7 @@ impl HistoryReader {
             // An escaped key can be one of these.
             if self.block == BlockKey::Other && string.contains(&b'\\') {
                 *own_thinking = true;
+                *own_searches = true;
                 *odd_tool_ids = true;
             }
             return;
@@ -132,7 +137,10 @@ impl HistoryReader {
             (BlockKey::Type, b"\"tool_use\"") => tools.uses = tools.uses.saturating_add(1),
             (BlockKey::Type, b"\"tool_result\"") => tools.results = tools.results.saturating_add(1),
             (BlockKey::Sealed, value) => *own_thinking |= may_be_own(value),
-            (BlockKey::Id, value) => *odd_tool_ids |= !is_portable_literal(value),
+            (BlockKey::Id, value) => {
+                *odd_tool_ids |= !is_portable_literal(value);
+                *own_searches |= own_searches::may_be_own(value);
+            }
             (BlockKey::Type | BlockKey::Other, _) => {}
         }
     }

@@ -53,6 +53,8 @@ enum ValueRole {
     SourceKind,
     /// The source's data, which counts when the whole block is known.
     Data,
+    /// The same as a URL, which can contain the data.
+    Url,
     /// A value that the model does not see.
     Unseen,
 }
@@ -68,22 +70,25 @@ impl ValueRole {
                 _ => Self::Unseen,
             },
             Self::Messages if key == "content" => Self::Content,
+            Self::Messages if key == "tool_calls" => Self::Tools,
             Self::Tools => match key {
-                "name" | "description" => Self::Text,
-                "input_schema" => Self::Json,
+                "name" | "description" | "arguments" => Self::Text,
+                "input_schema" | "parameters" => Self::Json,
+                // Of Chat Completions.
+                "function" => Self::Tools,
                 _ => Self::Unseen,
             },
             Self::Content => Self::block_member(key),
             Self::Source => match key {
                 "type" => Self::SourceKind,
                 "data" => Self::Data,
+                "url" => Self::Url,
                 "content" => Self::Content,
                 _ => Self::Unseen,
             },
             Self::Text | Self::Json => Self::Json,
-            Self::Messages | Self::Sealed | Self::Kind | Self::SourceKind | Self::Data | Self::Unseen => {
-                Self::Unseen
-            }
+            Self::Messages | Self::Sealed | Self::Kind | Self::SourceKind => Self::Unseen,
+            Self::Data | Self::Url | Self::Unseen => Self::Unseen,
         }
     }
 
@@ -91,7 +96,7 @@ impl ValueRole {
     fn block_member(key: &str) -> Self {
         match key {
             "type" => Self::Kind,
-            "source" => Self::Source,
+            "source" | "image_url" => Self::Source,
             "content" => Self::Content,
             "input" => Self::Json,
             "data" => Self::Sealed,
@@ -313,7 +318,7 @@ impl RequestWalk<'_> {
                 let sealed = self.reader.skip_string()?;
                 self.tokens += (sealed.len() as u64).div_ceil(SEALED_CHARACTERS);
             }
-            ValueRole::Kind | ValueRole::SourceKind | ValueRole::Data => {
+            ValueRole::Kind | ValueRole::SourceKind | ValueRole::Data | ValueRole::Url => {
                 let value = self.reader.skip_string()?;
                 self.record(role, value);
             }
@@ -345,6 +350,9 @@ impl RequestWalk<'_> {
             block.kind = kind(text);
         } else if role == ValueRole::SourceKind {
             block.source = Some(source_kind(text));
+        } else if role == ValueRole::Url {
+            let comma = text.find(',').filter(|_| text.starts_with("data:"));
+            block.data = comma.map(|comma| value.start + comma + 1..value.end);
         } else {
             block.data = Some(value);
         }
@@ -361,7 +369,7 @@ impl RequestWalk<'_> {
 
 fn kind(word: &str) -> BlockKind {
     match word {
-        "image" => BlockKind::Image,
+        "image" | "image_url" => BlockKind::Image,
         "document" => BlockKind::Document,
         // Includes the tools of servers and of MCP.
         _ if word.ends_with("tool_use") => BlockKind::ToolUse,

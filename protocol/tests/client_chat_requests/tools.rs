@@ -93,7 +93,7 @@ fn tools_keep_their_schemas() {
         {"type": "function", "function": {"name": "g", "description": "", "parameters": null, "strict": null}},
         {"function": {"name": "h", "parameters": {}}},
         {"type": "function", "function": {"name": "i", "parameters": {"properties": {}}}},
-        {"type": "web_search"},
+        {"type": "code_interpreter"},
     ]}));
     let empty = json!({"type": "object", "properties": {}});
     assert_eq!(
@@ -218,4 +218,69 @@ fn functions_of_the_older_api_become_tools() {
     let id = sent["messages"][1]["content"][0]["id"].clone();
     assert_eq!(sent["messages"][1]["content"], json!([tool_use(id.as_str().unwrap(), json!({"x": 1}))]));
     assert_eq!(sent["messages"][2]["content"], json!([result(id.as_str().unwrap(), json!("r"))]));
+}
+
+/// Requirement: `web_search_options` and a web search tool become Anthropic's server tool; what it does not have is dropped by name.
+#[test]
+fn a_web_search_becomes_anthropics_server_tool() {
+    let place = json!({"type": "approximate", "city": "Bern", "country": "CH"});
+    let server = |more: Value| {
+        let mut tool = json!({"type": "web_search_20250305", "name": "web_search"});
+        tool.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        tool
+    };
+    for (fields, tools, dropped) in [
+        (json!({"web_search_options": {}}), json!([server(json!({}))]), None),
+        (json!({"web_search_options": null}), Value::Null, None),
+        (
+            json!({"web_search_options": {"search_context_size": "low", "user_location":
+                {"type": "approximate", "approximate": {"city": "Bern", "country": "CH", "region": null}}}}),
+            json!([server(json!({"user_location": place}))]),
+            Some("web_search_options.search_context_size"),
+        ),
+        (
+            json!({"tools": [tool("f"), {"type": "web_search_preview_2025_03_11", "user_location": place,
+                "search_context_size": "high", "filters": {"allowed_domains": ["a.example"]}}], "web_search_options": {}}),
+            json!([{"name": "f", "input_schema": {"type": "object"}},
+                server(json!({"allowed_domains": ["a.example"], "user_location": place}))]),
+            Some("tools.1.search_context_size, web_search_options"),
+        ),
+        (
+            json!({"tools": [{"type": "web_search_20260209", "name": "web_search", "max_uses": 2,
+                "blocked_domains": ["b.example"]}, {"type": "web_search"}, {"type": "code_interpreter"}]}),
+            json!([{"type": "web_search_20260209", "name": "web_search", "max_uses": 2, "blocked_domains": ["b.example"]}]),
+            Some("tools.1 (web_search), tools.2 (code_interpreter)"),
+        ),
+        // Anthropic refuses two tools of one name.
+        (
+            json!({"tools": [tool("web_search")], "web_search_options": {}}),
+            json!([{"name": "web_search", "input_schema": {"type": "object"}}]),
+            Some("web_search_options"),
+        ),
+    ] {
+        let request = translate(&plus(fields.clone()), MODEL);
+        let sent: Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(sent.get("tools").unwrap_or(&Value::Null), &tools, "{fields}");
+        assert_eq!(request.dropped.header().as_deref(), dropped, "{fields}");
+    }
+    let forced =
+        with(json!({"web_search_options": {}, "tool_choice": "required", "parallel_tool_calls": false}));
+    assert_eq!(forced["tool_choice"], json!({"type": "any", "disable_parallel_tool_use": true}));
+    for (fields, message) in [
+        (json!({"web_search_options": true}), "web_search_options: must be an object"),
+        (
+            json!({"web_search_options": {"user_location": "Bern"}}),
+            "web_search_options.user_location: must be an object",
+        ),
+        (
+            json!({"tools": [{"type": "web_search", "filters": {"allowed_domains": "a"}}]}),
+            "tools.0.allowed_domains: must be an array of strings",
+        ),
+        (
+            json!({"tools": [{"type": "web_search", "max_uses": -1}]}),
+            "tools.0.max_uses: must be a whole number",
+        ),
+    ] {
+        assert_eq!(refusal(fields), message);
+    }
 }

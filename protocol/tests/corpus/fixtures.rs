@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use vandamme_protocol::convert::ReplySummary;
-use vandamme_protocol::convert::upstream::chat::{Dialect, Replay};
+use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, Replay};
 
 /// One upstream body, `<vendor>/<kind>-<fact>.<extension>`.
 pub(crate) struct Fixture {
@@ -63,7 +63,8 @@ impl Fixture {
     /// The vendor's dialect, as far as it affects how a reply is read.
     pub(crate) fn dialect(&self) -> Dialect {
         let replay = if self.name.starts_with("openrouter/") { Replay::Details } else { Replay::Content };
-        Dialect { replay, think_tags: self.name.contains("think-tags"), ..Dialect::default() }
+        let web_search = self.name.contains("web-search").then_some(HostedSearch::Perplexity);
+        Dialect { replay, think_tags: self.name.contains("think-tags"), web_search, ..Dialect::default() }
     }
 
     /// Compares the text with the committed one, and returns the difference.

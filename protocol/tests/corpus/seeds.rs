@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::cases::TARGETS;
-use crate::fixtures::of_kind;
+use crate::fixtures::{of_kind, of_messages};
 
 /// All seed files of a target.
 fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -55,6 +55,17 @@ fn every_fixture_satisfies_the_properties_of_framing_and_errors() {
         for status in [200, 400, 413, 429, 500, 503] {
             crate::error::check(status, &fixture.body);
         }
+    }
+}
+
+/// Requirement: every whole reply of the corpus is read by hand as serde reads it, or left to serde; also if it is cut.
+#[test]
+fn every_whole_fixture_is_read_alike() {
+    for fixture in of_messages("whole").into_iter().chain(of_kind("whole")) {
+        let _trying = Trying(fixture.name);
+        let body = &fixture.body;
+        crate::plain::check_message(body);
+        crate::plain::check_message(&body[..body.len() / 2]);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The bytes of a fuzzer, or of a seed file, as cases of the properties.
 
-use vandamme_protocol::convert::upstream::chat::{Dialect, PLAIN};
+use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
 use crate::{calls, chat, coding, compat, error, framing, http1, plain, reply, request, scan, schema};
 
@@ -13,7 +13,7 @@ pub(crate) const TARGETS: [(&str, Check); 12] = [
     ("scan", looked_at),
     ("request", translated),
     ("reply", answered),
-    ("plain", plain::check),
+    ("plain", read_by_hand),
     ("calls", calls::check),
     ("error", failed),
     ("chat", in_front_of_messages),
@@ -42,6 +42,12 @@ fn looked_at(bytes: &[u8]) {
     scan::check(bytes, "m\"é\n");
 }
 
+/// The chunks of a completion, or a whole message.
+fn read_by_hand(bytes: &[u8]) {
+    plain::check(bytes);
+    plain::check_message(bytes);
+}
+
 fn translated(bytes: &[u8]) {
     request::check(bytes);
 }
@@ -65,6 +71,7 @@ fn answered(bytes: &[u8]) {
     let cut = cut(bytes);
     reply::check(bytes, cut, &PLAIN);
     reply::check(bytes, cut, &Dialect { think_tags: true, ..Dialect::default() });
+    reply::check(bytes, cut, &Dialect { web_search: Some(HostedSearch::Perplexity), ..Dialect::default() });
 }
 
 /// A body, after the two bytes of its status.

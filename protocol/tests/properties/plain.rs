@@ -1,8 +1,9 @@
-//! A property of the decoder of Chat Completions: the short way of plain chunks yields what the usual way yields.
+//! The short way of what is plain, chunks of Chat Completions and whole messages, yields what the usual way yields.
 
 use bytes::BytesMut;
 use vandamme_protocol::convert::CodecStep;
-use vandamme_protocol::convert::upstream::chat::PLAIN;
+use vandamme_protocol::convert::passthrough::summary_of_message;
+use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 use vandamme_protocol::request::is_complete_json;
 
 use crate::reply::{Asked, context, transcoder};
@@ -20,8 +21,14 @@ fn for_the_usual_way(data: &[u8]) -> Option<Vec<u8>> {
 
 /// Checks a reply whose chunks are these lines.
 pub(crate) fn check(lines: &[u8]) {
-    for asked in [Asked::ForThinking, Asked::ForTheAnswerAlone] {
-        let context = context(asked, &PLAIN);
+    let searching = Dialect { web_search: Some(HostedSearch::Perplexity), ..Dialect::default() };
+    let cases = [
+        (Asked::ForThinking, &PLAIN),
+        (Asked::ForTheAnswerAlone, &PLAIN),
+        (Asked::ForTheAnswerAlone, &searching),
+    ];
+    for (asked, dialect) in cases {
+        let context = context(asked, dialect);
         let (mut short, mut usual) = (transcoder(context.clone()), transcoder(context));
         let (mut short_out, mut usual_out) = (BytesMut::new(), BytesMut::new());
         for line in lines.split(|&byte| byte == b'\n') {
@@ -44,4 +51,16 @@ pub(crate) fn check(lines: &[u8]) {
             assert!(is_read, "only JSON is read: {}", String::from_utf8_lossy(line));
         }
     }
+}
+
+/// Checks a whole reply of the Messages API: the short way reports what the usual way reports.
+pub(crate) fn check_message(body: &[u8]) {
+    let Some(usual) = for_the_usual_way(body) else { return };
+    let report = |body: &[u8]| {
+        let summary = summary_of_message(body);
+        // Its message can contain the body.
+        let fault = summary.fault.map(|fault| fault.kind);
+        (summary.stop_reason, summary.usage, summary.reported, summary.tool_calls, fault)
+    };
+    assert_eq!(report(body), report(&usual), "{}", String::from_utf8_lossy(body));
 }

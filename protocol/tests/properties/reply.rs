@@ -28,14 +28,17 @@ pub(crate) enum Asked {
     ForTheAnswerAlone,
 }
 
-/// The request's data that a reply needs, with the stop sequence `</answer>`.
+/// The request's data that a reply needs, with the stop sequence `</answer>`. A provider that searches the web is asked to.
 pub(crate) fn context(asked: Asked, dialect: &Dialect) -> ChatReplyContext {
     let thinking = match asked {
         Asked::ForThinking => json!({"type": "adaptive"}),
         Asked::ForTheAnswerAlone => json!({"type": "disabled"}),
     };
-    let body = json!({"max_tokens": 9, "thinking": thinking, "stop_sequences": ["</answer>"],
+    let mut body = json!({"max_tokens": 9, "thinking": thinking, "stop_sequences": ["</answer>"],
         "messages": [{"role": "user", "content": "hi"}]});
+    if dialect.web_search.is_some() {
+        body["tools"] = json!([{"type": "web_search_20250305", "name": "web_search"}]);
+    }
     let target =
         ChatUpstream { provider: "p", model: "up/m", requested_model: "p:m", dialect, session: None };
     request(body.to_string().as_bytes(), &target).expect("a request").reply

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use vandamme_protocol::convert::upstream::chat::{
-    ChatUpstream, Dialect, PLAIN, ReasoningModels, ReasoningParameter, Replay, request,
+    ChatUpstream, Dialect, HostedSearch, PLAIN, ReasoningModels, ReasoningParameter, Replay, request,
 };
 
 use crate::order::check_order;
@@ -33,7 +33,7 @@ fn demanding() -> Dialect {
         plain_tool_names: true,
         user_fields: vec!["user".to_owned()],
         prompt_cache: true,
-        web_search: Some(r#""plugins":[{"id":"web"}]"#.to_owned()),
+        web_search: Some(HostedSearch::OpenRouter),
         min_tokens: Some(16),
         max_tokens: Some(1024),
         extras: true,

@@ -8,6 +8,7 @@ mod grammar;
 mod order;
 
 mod auto_mode;
+mod random_searches;
 mod search;
 mod tools;
 mod turns;
@@ -19,8 +20,8 @@ use vandamme_protocol::convert::{
     CodecStep, ReplyCodec as _, Transcoder, client,
     client::messages::MessagesEncoder,
     upstream::chat::{
-        ChatDecoder, ChatReplyContext, ChatRequest, ChatUpstream, Dialect, PLAIN, ReasoningModels,
-        ReasoningParameter, Replay, request,
+        ChatDecoder, ChatReplyContext, ChatRequest, ChatUpstream, Dialect, HostedSearch, PLAIN,
+        ReasoningModels, ReasoningParameter, Replay, request,
     },
 };
 

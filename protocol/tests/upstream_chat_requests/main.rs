@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use vandamme_protocol::{
     convert::upstream::chat::{
-        ChatRequest, ChatUpstream, Dialect, PLAIN, ReasoningModels, ReasoningParameter, request,
+        ChatRequest, ChatUpstream, Dialect, HostedSearch, PLAIN, ReasoningModels, ReasoningParameter, request,
     },
     signature,
     tool_id::{self, Maker},

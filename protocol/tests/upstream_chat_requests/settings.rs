@@ -114,7 +114,7 @@ fn declared_fields_of_a_provider_are_sent() {
         cache_control: true,
         top_k: true,
         user_fields: vec!["user".into(), "prompt_cache_key".into()],
-        web_search: Some("\"web_search_options\":{}".into()),
+        web_search: Some(HostedSearch::Members("\"web_search_options\":{}".into())),
         min_tokens: Some(16),
         max_tokens: Some(4096),
         ..Dialect::default()

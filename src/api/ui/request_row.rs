@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use vandamme_actors::history::{LEAST_STREAMING, StoredRequest};
+use vandamme_actors::history::{LEAST_STREAMING, StoredCall, StoredRequest};
 use vandamme_actors::secret::Secrets;
 
 use crate::api::report::one_line;
@@ -17,18 +17,6 @@ pub(super) fn row(request: &StoredRequest, secrets: &Secrets) -> Members {
     let text = |text: &Option<String>| text.as_deref().map(clean);
     let usage = request.usage;
     let ms = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1e3;
-    let calls = request.calls.iter().map(|call| {
-        json!({
-            "provider": call.provider,
-            "model": clean(&call.model),
-            "key": call.key,
-            "status": call.status,
-            "outcome": call.outcome,
-            "upstream_request_id": text(&call.upstream_request_id),
-            "started_ms": call.started_ms,
-            "elapsed_ms": call.elapsed_ms,
-        })
-    });
     Members::from([
         ("request_id", json!(request.request_id)),
         ("started", json!(epoch_seconds(request.started))),
@@ -43,6 +31,9 @@ pub(super) fn row(request: &StoredRequest, secrets: &Secrets) -> Members {
         ("client", json!(text(&request.client))),
         ("session", json!(text(&request.session))),
         ("agent", json!(text(&request.agent))),
+        ("parent", json!(request.parent)),
+        ("purpose", json!(request.purpose)),
+        ("role", json!(request.role)),
         ("status", json!(request.status)),
         ("end", json!(request.end)),
         ("error", json!(text(&request.error))),
@@ -58,6 +49,8 @@ pub(super) fn row(request: &StoredRequest, secrets: &Secrets) -> Members {
         ("cache_saved_micro_dollars", json!(request.cost.map(|cost| cost.saved_micro_dollars))),
         ("cache_loss", json!(request.cache_loss)),
         ("tool_calls", json!(request.tool_calls)),
+        ("verdicts", json!(request.verdicts)),
+        ("web_searches", json!(request.web_searches)),
         ("tool_uses", json!(request.tool_uses)),
         ("tool_results", json!(request.tool_results)),
         ("messages", json!(request.messages)),
@@ -68,8 +61,22 @@ pub(super) fn row(request: &StoredRequest, secrets: &Secrets) -> Members {
         ("output_tokens_per_second", json!(speed(request))),
         ("upstream_calls", json!(request.upstream_calls)),
         ("failed_targets", json!(request.failed_targets.iter().map(|it| clean(it)).collect::<Vec<_>>())),
-        ("calls", Value::Array(calls.collect())),
+        ("calls", request.calls.iter().map(|call| call_row(call, secrets)).collect()),
     ])
+}
+
+fn call_row(call: &StoredCall, secrets: &Secrets) -> Value {
+    let clean = |text: &str| one_line(&secrets.scrub(text.to_owned()));
+    json!({
+        "provider": call.provider,
+        "model": clean(&call.model),
+        "key": call.key,
+        "status": call.status,
+        "outcome": call.outcome,
+        "upstream_request_id": call.upstream_request_id.as_deref().map(clean),
+        "started_ms": call.started_ms,
+        "elapsed_ms": call.elapsed_ms,
+    })
 }
 
 /// The output tokens in a second, of a reply that was streamed.

@@ -3,8 +3,13 @@
 use std::ops::Range;
 
 /// The text with this variable set: in its last line, or in a new line at the end.
-pub(super) fn with(text: &str, name: &str, value: &str) -> String {
-    let line = format!("{name}={}", quoted(value));
+pub(in crate::cli) fn with(text: &str, name: &str, value: &str) -> String {
+    with_written(text, name, &quoted(value))
+}
+
+/// The same for a value in the form of the file.
+pub(in crate::cli) fn with_written(text: &str, name: &str, written: &str) -> String {
+    let line = format!("{name}={written}");
     match statements(text).into_iter().rev().find(|span| assigns(&text[span.clone()], name)) {
         Some(span) => {
             let ended = text[span.clone()].ends_with('\n');

@@ -63,21 +63,7 @@ impl SettingsFile {
         if read(&self.path)? != self.before {
             return Err(format!("{} has been changed by somebody else meanwhile", self.path.display()));
         }
-        let failed = |error: std::io::Error| format!("cannot write {}: {error}", self.path.display());
-        if let Some(directory) = self.path.parent() {
-            fs::create_dir_all(directory).map_err(failed)?;
-        }
-        let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{}.new", std::process::id()));
-        let new = PathBuf::from(name);
-        let written = private(&new).and_then(|mut file| {
-            file.write_all(text.as_bytes())?;
-            file.sync_all()
-        });
-        written.and_then(|()| fs::rename(&new, &self.path)).map_err(|error| {
-            drop(fs::remove_file(&new));
-            failed(error)
-        })
+        replace(&self.path, &text)
     }
 
     fn edited(&self, settings: &[Setting]) -> Result<String, String> {
@@ -99,6 +85,28 @@ fn read(path: &Path) -> Result<Option<String>, String> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("cannot read {}: {error}", path.display())),
     }
+}
+
+/// Replaces the file at once, or leaves it unchanged. Only its owner can read it.
+///
+/// # Errors
+/// Why it cannot be written.
+pub(in crate::cli) fn replace(path: &Path, text: &str) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("cannot write {}: {error}", path.display());
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).map_err(failed)?;
+    }
+    let mut name = path.to_owned().into_os_string();
+    name.push(format!(".{}.new", std::process::id()));
+    let new = PathBuf::from(name);
+    let written = private(&new).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(&new, path)).map_err(|error| {
+        drop(fs::remove_file(&new));
+        failed(error)
+    })
 }
 
 /// A new file that only its owner can read.

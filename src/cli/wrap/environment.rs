@@ -17,6 +17,8 @@ pub(super) const URL: &str = "VDM_WRAP_URL";
 const ANY: &str = "vdm";
 /// Makes Claude Code list the gateway's models in `/model`.
 const DISCOVERY: &str = "CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY";
+/// Makes Claude Code say in headers what a request is for (code.claude.com/docs/en/llm-gateway-protocol).
+const HINTS: &str = "CLAUDE_CODE_GATEWAY_HINT_HEADERS";
 /// With one of these, Claude Code ignores the base URL and calls another cloud. (Tested with 2.1.330;
 /// CLAUDE_CODE_USE_GATEWAY has no such effect.)
 const CLOUDS: [&str; 6] = [
@@ -56,6 +58,9 @@ impl Changes {
         changes.unset.extend(CLOUDS);
         if read(DISCOVERY).is_none() {
             changes.set.insert(DISCOVERY, "1".to_owned());
+        }
+        if config.settings.use_hints() && read(HINTS).is_none() {
+            changes.set.insert(HINTS, "1".to_owned());
         }
         changes.credential("ANTHROPIC_AUTH_TOKEN", config, read);
         // If clients use their own keys, this may be one of them. But the gateway reads its provider's keys from it, too.
@@ -139,7 +144,7 @@ impl Changes {
 
     /// The same as settings of Claude Code, in which an empty text means "not set".
     pub(super) fn as_settings(&self) -> Value {
-        let ours = self.set.iter().filter(|(name, _)| ![URL, DISCOVERY].contains(*name));
+        let ours = self.set.iter().filter(|(name, _)| ![URL, DISCOVERY, HINTS].contains(*name));
         let set = ours.map(|(name, value)| ((*name).to_owned(), Value::from(value.clone())));
         let unset = self.unset.iter().map(|name| ((*name).to_owned(), Value::from("")));
         json!({"env": set.chain(unset).collect::<serde_json::Map<_, _>>()})
@@ -147,7 +152,7 @@ impl Changes {
 
     /// The variables that other settings must not change. The others are defaults.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.set.keys().chain(&self.unset).copied().filter(|name| *name != DISCOVERY)
+        self.set.keys().chain(&self.unset).copied().filter(|name| ![DISCOVERY, HINTS].contains(name))
     }
 }
 
@@ -167,6 +172,8 @@ fn is_one_key(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use vandamme_actors::roles::Role;
+
     use super::*;
     use crate::access_keys::{ClientKey, KeyHash};
     use crate::config::Overrides;
@@ -187,6 +194,25 @@ mod tests {
     fn claude_code(pairs: &[(&str, &str)]) -> Changes {
         let environment = variables(pairs);
         Changes::for_claude_code(ADDRESS, &config(&environment), &|name| environment.get(name).cloned())
+    }
+
+    /// Requirement: Claude Code sends its hint headers if a rule of `[routing]` depends on them, unless the user has decided.
+    #[test]
+    fn hint_headers_are_switched_on_for_rules_that_need_them() {
+        let with = |role: &str, environment: &[(&str, &str)]| {
+            let environment = variables(environment);
+            let mut config = config(&environment);
+            let rule = (Role::parse(role).unwrap(), vec!["openai:m".to_owned()]);
+            config.settings.roles.targets.extend([rule]);
+            let changes = Changes::for_claude_code(ADDRESS, &config, &|name| environment.get(name).cloned());
+            changes.set.get(HINTS).cloned()
+        };
+        for role in ["subagent.Explore", "subagent", "auxiliary", "compaction"] {
+            assert_eq!(with(role, &[]).as_deref(), Some("1"), "{role}");
+            assert_eq!(with(role, &[(HINTS, "0")]), None, "{role}");
+        }
+        assert_eq!(with("background", &[]), None);
+        assert!(!claude_code(&[]).set.contains_key(HINTS));
     }
 
     fn openai(pairs: &[(&str, &str)]) -> Changes {

@@ -44,6 +44,15 @@ pub(in crate::config) const DEFAULTS: SettingList = &[
     .with_default("true")
     .with_variable("GEMINI_THOUGHT_SIGNATURES_ENABLED")
     .with_guide("#use-gemini"),
+    SettingDeclaration::new(
+        "describe-images-with",
+        Value(Text),
+        "Model that describes images for models that accept only text, as `provider:model`: its description takes the place of \
+         each image. Each image is described once. Without it, images are sent as they are.",
+    )
+    .with_variable("VDM_DESCRIBE_IMAGES_WITH")
+    .with_example("\"anthropic:claude-haiku-4-5\"")
+    .with_guide("images.md"),
     SettingDeclaration::new("cache-dir", Value(Text), "Directory in which the providers' lists of models are stored between runs.")
         .with_default("\"~/.cache/vandamme-proxy\"")
         .with_variable("CACHE_DIR")

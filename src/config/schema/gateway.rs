@@ -1,7 +1,7 @@
 //! The settings outside every table.
 
 use super::{SettingDeclaration, SettingList, VariableValue, VariableWithoutKey};
-use crate::config::value_type::KeyType::{Prices, Value};
+use crate::config::value_type::KeyType::{Prices, Routing, Value};
 use crate::config::value_type::ValueType::{
     Count, Flag, Host, Hosts, LogLevel, OneOf, Origins, Port, Secret, Text,
 };
@@ -159,6 +159,16 @@ pub(in crate::config) const GATEWAY: SettingList = &[
     )
     .with_example("{ \"llama-*\" = { input = 0, output = 0 } }")
     .with_guide("cost.md#set-your-own-prices"),
+    SettingDeclaration::new(
+        "routing",
+        Routing,
+        "Targets by the role of a request: `web-search`, `classifier`, `compaction`, `subagent`, `subagent.TYPE`, `auxiliary`, \
+         `image`, `long-context` (above `long-context-threshold` estimated tokens, 60000 by default), `think`, `background`. A \
+         target is `provider:model` or an alias. In a list, each target is the fallback of the one before. Requests for a name \
+         with a provider (`openai:gpt-4o`) are not affected.",
+    )
+    .with_example("{ background = \"openai:gpt-6-luna\", \"subagent.Explore\" = [\"haiku\", \"openai:gpt-6-luna\"] }")
+    .with_guide("routing.md"),
     SettingDeclaration::new(
         "active-requests-stream",
         Value(Flag),

@@ -1,7 +1,7 @@
 //! The settings of a profile: `["#NAME"]`.
 
 use super::{SettingDeclaration, SettingList};
-use crate::config::value_type::KeyType::{Fallbacks, Targets, Value};
+use crate::config::value_type::KeyType::{Fallbacks, Routing, Targets, Value};
 use crate::config::value_type::ValueType::{Count, Seconds};
 
 pub(in crate::config) const PROFILE: SettingList = &[
@@ -15,6 +15,14 @@ pub(in crate::config) const PROFILE: SettingList = &[
     )
     .with_example("[\"openrouter:openai/gpt-6.1-sol\"]")
     .with_guide("#fail-over-to-another-provider"),
+    SettingDeclaration::new(
+        "routing",
+        Routing,
+        "Targets by the role of a request through the profile (`NAME:model`), as in `[routing]`, which does not apply to such \
+         requests.",
+    )
+    .with_example("{ background = \"haiku\" }")
+    .with_guide("routing.md"),
     SettingDeclaration::new("aliases", Targets, "Names for targets of any provider.")
         .with_example("haiku = \"openai:gpt-6-luna\"\nopus = \"anthropic:opus\"")
         .with_guide("#group-models-in-a-profile"),

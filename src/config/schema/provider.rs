@@ -1,11 +1,13 @@
 //! The settings of a provider: `[NAME]`.
 
+use vandamme_protocol::convert::upstream::chat::HostedSearch;
+
 use super::gateway::other;
 use super::{SettingDeclaration, SettingList, VariableWithoutKey};
 use crate::config::value_type::KeyType::{Aliases, AuthMode, Fallbacks, Headers, Prices, Value};
 use crate::config::value_type::ValueType::{
-    Betas, Bounds, Count, Flag, Format, Keys, Link, Object, OneOf, Params, Seconds, Settings as BodyMembers,
-    Text, Url, Words,
+    Betas, Bounds, Count, Flag, Format, Keys, Link, OneOf, Params, Seconds, Settings as BodyMembers, Text,
+    Url, WordOrObject, Words,
 };
 
 /// The values of `missing-reasoning`.
@@ -14,6 +16,7 @@ const REPLAYS: &[&str] = &["reasoning_content", "reasoning_content_always", "rea
 
 const PROXY_GUIDE: &str = "#reach-a-provider-through-a-proxy";
 const ADAPT_GUIDE: &str = "#adapt-requests-to-a-provider";
+const SEARCH_GUIDE: &str = "web-search.md#by-the-provider";
 
 /// The settings for OpenAI-format providers alone come last.
 pub(in crate::config) const PROVIDER: SettingList = &[
@@ -82,6 +85,13 @@ pub(in crate::config) const PROVIDER: SettingList = &[
          own models use the aliases `haiku`, `sonnet`, `opus` and `fable`.",
     )
     .with_implied_default("false"),
+    SettingDeclaration::new(
+        "judge",
+        Value(Text),
+        "As in `[safeguards]`, for this provider; `none` for no judge. Not used with `serves-claude`.",
+    )
+    .with_example("\"openai:gpt-5-mini\"")
+    .with_guide("auto-mode.md"),
     SettingDeclaration::new("models-url", Value(Link), "Web page about the provider's models, shown in `/health`.")
         .with_variable("{PROVIDER}_MODELS_URL")
         .with_example("\"https://llm.mycorp.example/models\""),
@@ -225,6 +235,21 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     .with_implied_default("false")
     .with_guide("cost.md#lost-caches"),
     SettingDeclaration::new(
+        "describe-images-with",
+        Value(Text),
+        "As in `[defaults]`, for this provider's models that accept only text.",
+    )
+    .with_example("\"anthropic:claude-haiku-4-5\"")
+    .with_guide("images.md"),
+    SettingDeclaration::new(
+        "text-only-models",
+        Value(Words),
+        "Models (`*` matches any characters) that accept no images. By default these are the models in the table of \
+         docs/images.md; `[]` means none.",
+    )
+    .with_example("[\"mycorp-coder*\"]")
+    .with_guide("images.md#models"),
+    SettingDeclaration::new(
         "reasoning-models",
         Value(Words),
         "Models (`*` matches any characters) that receive the reasoning parameter. By default these are the models in the table of \
@@ -292,10 +317,12 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     .for_openai_format(),
     SettingDeclaration::new(
         "web-search",
-        Value(Object),
-        "JSON object with the members that turn on the provider's own web search, added to requests with Anthropic's web search.",
+        Value(WordOrObject(&HostedSearch::WORDS)),
+        "Format in which the provider's own web search is requested if a client requests Anthropic's: that of `openrouter`, \
+         `openai` (search models only), `perplexity`, `zai` or `bigmodel`, or a JSON object with members of the body.",
     )
-    .with_example("'{\"web_search_options\": {}}'")
+    .with_example("\"perplexity\"")
+    .with_guide(SEARCH_GUIDE)
     .for_openai_format(),
 ];
 

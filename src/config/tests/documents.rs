@@ -29,11 +29,15 @@ fn the_built_in_file_has_the_declared_defaults() {
 /// Requirement: one declaration generates the reference page (house, 5).
 #[test]
 fn the_reference_shows_every_setting_as_declared() {
-    let [gateway, defaults, _] = &schema::TABLES;
+    let [gateway, defaults, _, safeguards, web_search] = &schema::TABLES;
     let part = |start, end| Part { file: REFERENCE, start, end };
     part("\n### The gateway\n", "\n### Keys of clients").compare(&format!("\n{HEAD}{}", rows(gateway)));
-    part("\n### All providers: `[defaults]`\n", "\n### A provider")
+    part("\n### All providers: `[defaults]`\n", "\n### Auto mode: ")
         .compare(&format!("\n{HEAD}{}", rows(defaults)));
+    part("\n### Auto mode: `[safeguards]`\n", "\n### A provider")
+        .compare(&format!("\n{HEAD}{}", rows(safeguards)));
+    part("\n### Web search: `[web-search]`\n", "\n### Limits")
+        .compare(&format!("\n{HEAD}{}", rows(web_search)));
     let all: String = of_format(ProviderScope::All).map(row).collect();
     let variables: String = schema::PROVIDER_VARIABLES_WITHOUT_KEY.iter().map(variable_row).collect();
     let openai: String = of_format(ProviderScope::OpenAiFormat).map(row).collect();
@@ -42,7 +46,7 @@ fn the_reference_shows_every_setting_as_declared() {
     );
     part("is `OPENAI_API_KEY` for `[openai]`.\n\n", "\n### A profile").compare(&provider);
     let profile: String = schema::PROFILE.iter().map(row).collect();
-    part("\n### A profile: `[\"#NAME\"]`\n", "\n### Limits").compare(&format!("\n{HEAD}{profile}"));
+    part("\n### A profile: `[\"#NAME\"]`\n", "\n### Web search").compare(&format!("\n{HEAD}{profile}"));
 }
 
 /// Requirement: one declaration generates the sample file (house, 5).
@@ -56,7 +60,13 @@ fn the_sample_file_shows_every_setting_as_declared() {
     part("# ---- The gateway itself ----\n", "\n\n# ---- Keys of clients").compare(&entries);
     let defaults = SampleSection { table: "defaults", prefix: "" };
     let entries: String = schema::DEFAULTS.iter().map(|setting| defaults.entry(setting)).collect();
-    part("\n#[defaults]\n", "\n\n# ---- A profile").compare(&entries);
+    part("\n#[defaults]\n", "\n\n# ---- Auto mode").compare(&entries);
+    let safeguards = SampleSection { table: "safeguards", prefix: "" };
+    let entries: String = schema::SAFEGUARDS.iter().map(|setting| safeguards.entry(setting)).collect();
+    part("\n#[safeguards]\n", "\n\n# ---- Web search").compare(&entries);
+    let web_search = SampleSection { table: "web-search", prefix: "" };
+    let entries: String = schema::WEB_SEARCH.iter().map(|setting| web_search.entry(setting)).collect();
+    part("\n#[web-search]\n", "\n\n# ---- A profile").compare(&entries);
     let profile = SampleSection { table: "\"#work\"", prefix: "" };
     let entries: String = schema::PROFILE.iter().map(|setting| profile.entry(setting)).collect();
     part("\n#[\"#work\"]\n", "\n\n# ---- A provider").compare(&entries);
@@ -81,7 +91,7 @@ fn at_start(table: &SettingTable) -> Vec<String> {
 /// Requirement: whether a setting applies only after a restart is a property of its declaration (house, 5).
 #[test]
 fn the_page_on_reloading_lists_the_keys_that_need_a_restart() {
-    let [gateway, defaults, limits] = schema::TABLES.each_ref().map(|table| at_start(table).join(", "));
+    let [gateway, defaults, limits, ..] = schema::TABLES.each_ref().map(|table| at_start(table).join(", "));
     let text = format!(
         "These keys need a restart, and `reload` lists them: {gateway}; {defaults} of `[defaults]`; {limits} of `[limits]`."
     );

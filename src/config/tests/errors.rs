@@ -192,7 +192,8 @@ const OF_A_FILE: &[(&str, &str)] = &[
     ),
     (
         "[kimi]\nweb-search = '[]'",
-        "2:14: [kimi] web-search: expected a JSON object in single quotes: '{\"a\": 1}'",
+        "2:14: [kimi] web-search: expected one of openrouter, openai, perplexity, zai, bigmodel, or a JSON object in single quotes: \
+         '{\"a\": 1}'",
     ),
     ("# é\nport = 1 1", "2:8: this is not TOML: "),
     ("port = 1\nport = 2", "2:1: this is not TOML: duplicate key"),

@@ -123,7 +123,7 @@ pub(super) fn is_table(setting: &SettingDeclaration) -> bool {
         KeyType::Aliases | KeyType::Targets | KeyType::Headers => true,
         KeyType::Prices => !setting.documentation.example.is_some_and(|example| example.starts_with('{')),
         KeyType::Fallbacks => !is_list(),
-        KeyType::Value(_) | KeyType::AuthMode => false,
+        KeyType::Routing | KeyType::Value(_) | KeyType::AuthMode => false,
     }
 }
 
@@ -166,7 +166,9 @@ fn link(target: Option<&str>) -> String {
 fn word(key_type: KeyType) -> &'static str {
     match key_type {
         KeyType::Value(value_type) => value_word(value_type),
-        KeyType::Aliases | KeyType::Targets | KeyType::Headers | KeyType::Prices => "table",
+        KeyType::Aliases | KeyType::Targets | KeyType::Headers | KeyType::Prices | KeyType::Routing => {
+            "table"
+        }
         KeyType::Fallbacks => "table or list",
         KeyType::AuthMode => "word",
     }
@@ -195,7 +197,7 @@ fn value_word(value_type: ValueType) -> &'static str {
         | ValueType::Settings
         | ValueType::Bounds
         | ValueType::Betas => "list",
-        ValueType::Object => "JSON",
+        ValueType::WordOrObject(_) => "word or JSON",
         ValueType::Count(0) => "count or 0",
         ValueType::Count(_) => "count",
     }

@@ -74,7 +74,7 @@ fn the_section_of_a_provider_sets_its_dialect() {
         plain_tool_names: true,
         user_fields: vec!["user".to_owned()],
         prompt_cache: true,
-        web_search: Some("\"a\": {}".to_owned()),
+        web_search: Some(HostedSearch::Members("\"a\": {}".to_owned())),
         extras: true,
         min_tokens: Some(16),
         max_tokens: Some(4096),
@@ -83,6 +83,7 @@ fn the_section_of_a_provider_sets_its_dialect() {
     let openrouter = &provider(&config, "openrouter").dialect;
     assert_eq!((openrouter.reasoning, openrouter.replay), (ReasoningParameter::Nested, Replay::Details));
     assert!(!openrouter.prompt_cache);
+    assert_eq!(openrouter.web_search, Some(HostedSearch::OpenRouter));
     let own = |toml: &str| {
         let config = Machine::with(&[("OPENAI_API_KEY", "k")]).toml(toml).load();
         provider(&config, "openai").dialect.prompt_cache

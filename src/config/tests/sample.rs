@@ -50,7 +50,9 @@ fn the_sample_file_has_every_key_and_no_other() {
     assert_eq!(stated(table("limits")), known(schema::LIMITS));
     assert_eq!(stated(table("mycorp")), known(schema::PROVIDER));
     assert_eq!(stated(table("#work")), known(schema::PROFILE));
-    let tables = ["defaults", "limits", "mycorp", "#work", client_keys::TABLE];
+    assert_eq!(stated(table("safeguards")), known(schema::SAFEGUARDS));
+    assert_eq!(stated(table("web-search")), known(schema::WEB_SEARCH));
+    let tables = ["defaults", "limits", "web-search", "mycorp", "#work", "safeguards", client_keys::TABLE];
     let top = stated(document.as_table()).into_iter().filter(|name| !tables.contains(&name.as_str()));
     assert_eq!(top.collect::<Vec<_>>(), known(schema::GATEWAY));
 

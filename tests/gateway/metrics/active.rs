@@ -76,7 +76,7 @@ fn a_request_in_flight_is_reported_with_all_that_is_known() {
         row.remove(name);
     }
     // These are not the original's; the tests of the ledger read them.
-    for name in ["api", "session", "agent", "first_event_ms", "reply_size", "calls"] {
+    for name in ["api", "session", "agent", "role", "first_event_ms", "reply_size", "calls"] {
         assert!(row.remove(name).is_some(), "{name}");
     }
     assert!(row.remove("request_id").is_some_and(|id| id.as_str().is_some_and(|id| id.starts_with("req_"))));

@@ -25,13 +25,14 @@ fn settled(gateway: &Gateway, requests: u64) -> Value {
     }
 }
 
-const OWN_FIELDS: [&str; 15] = [
+const OWN_FIELDS: [&str; 16] = [
     "requested_model",
     "http_status",
     "upstream_status",
     "first_event_ms",
     "session",
     "agent",
+    "role",
     "api",
     "upstream_api",
     "key",

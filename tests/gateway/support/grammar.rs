@@ -117,7 +117,7 @@ impl Machine {
         let fits = match delta {
             "text_delta" | "citations_delta" => kind == "text",
             "thinking_delta" | "signature_delta" => kind == "thinking",
-            "input_json_delta" => kind == "tool_use",
+            "input_json_delta" => matches!(kind.as_str(), "tool_use" | "server_tool_use"),
             _ => false,
         };
         demand!(fits, "{delta} in a {kind} block");

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{Delivery, request};
-use crate::support::canned::openai;
+use crate::support::canned::{anthropic, openai};
 use crate::support::gateway::Gateway;
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Piece, Upstream};
@@ -171,7 +171,10 @@ fn a_search_returns_links_or_an_error_and_never_an_invention() {
         [(Answer::events(streamed), Delivery::Streamed), (Answer::json(200, completion), Delivery::Whole)]
     {
         let (reply, sent) = searched(answer, delivery);
-        assert_eq!(sent["plugins"], json!([{"id": "web"}]));
+        assert_eq!(
+            sent["tools"],
+            json!([{"type": "openrouter:web_search", "parameters": {"engine": "exa", "max_uses": 8}}])
+        );
         let content = reply.content();
         let found = content.iter().find(|block| block["type"] == "web_search_tool_result").expect("results");
         assert_eq!(
@@ -191,8 +194,96 @@ fn a_search_returns_links_or_an_error_and_never_an_invention() {
     let body = request(json!({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}));
     let reply = gateway.messages(&body).reply();
     assert_eq!((reply.status(), reply.error_type().as_str()), (400, "invalid_request_error"), "{reply}");
-    assert!(reply.error_message().contains("provider 'openai' cannot search the web; choose"), "{reply}");
+    let message = "provider 'openai' cannot search the web (only its search models, such as gpt-5-search-api, can); choose";
+    assert!(reply.error_message().contains(message), "{reply}");
     assert_eq!(upstream.count(), 0);
+    let tool = json!({"type": "web_search_20250305", "name": "web_search", "max_uses": 8});
+    let body = request(json!({"model": "openai:gpt-5-search-api", "tools": [tool]}));
+    let reply = gateway.messages(&body).reply();
+    assert_eq!((reply.status(), reply.header(DROPPED)), (200, Some("tools.0.max_uses")), "{reply}");
+    assert_eq!(upstream.only_request().json()["web_search_options"], json!({}));
+}
+
+/// Requirement: a conversation with a search of another provider continues at Anthropic, which refuses pages it has not encrypted.
+#[test]
+fn pages_that_another_provider_has_found_reach_anthropic_as_text() {
+    let annotations =
+        json!([{"type": "url_citation", "url_citation": {"url": "https://rust-lang.org", "title": "Rust"}}]);
+    let completion = openai::completion(
+        &json!({"role": "assistant", "content": "Found.", "annotations": annotations}),
+        "stop",
+    );
+    let (first, _) = searched(Answer::json(200, completion), Delivery::Whole);
+    let upstream = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).start();
+    let user = json!({"role": "user", "content": "hi"});
+    let body = request(json!({"messages": [user, {"role": "assistant", "content": first.content()}, user]}));
+    assert_eq!(gateway.messages(&body).reply().status(), 200);
+    let sent = &upstream.only_request().json()["messages"];
+    let texts = ["[Used web_search: {}]", "[Result of web_search]\nRust\nhttps://rust-lang.org", "Found."];
+    let texts: Vec<Value> = texts.iter().map(|text| json!({"type": "text", "text": text})).collect();
+    assert_eq!(sent[1]["content"], Value::from(texts));
+    assert_eq!((&sent[0], &sent[2]), (&user, &user));
+}
+
+/// Requirement: `web_search_options` → Messages server tool `web_search_20250305`; citations → `annotations`, streamed and whole.
+#[test]
+fn a_chat_client_searches_through_anthropic_and_receives_annotations() {
+    let page = json!({"type": "web_search_result_location", "url": "https://weather.example/bern", "title": "Weather",
+        "cited_text": "Sunny", "encrypted_index": "E"});
+    let search = json!({"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "canary"}});
+    let results = json!({"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [{"type": "web_search_result",
+        "url": "https://weather.example/bern", "title": "Weather", "encrypted_content": "E", "page_age": null}]});
+    let text = json!({"type": "text", "text": "sunny", "citations": [page]});
+    let content = json!([search, results, {"type": "text", "text": "It is "}, text]);
+    let whole = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": content,
+        "stop_reason": "end_turn", "stop_sequence": null, "usage": {"input_tokens": 1, "output_tokens": 1}});
+    let mut events = vec![anthropic::start()];
+    for (index, block) in (0..).zip([&search, &results]) {
+        events.extend([anthropic::block_start(index, block), anthropic::block_stop(index)]);
+    }
+    events.extend([
+        anthropic::block_start(2, &json!({"type": "text", "text": ""})),
+        anthropic::delta(2, &json!({"type": "text_delta", "text": "It is "})),
+        anthropic::block_stop(2),
+        anthropic::block_start(3, &json!({"type": "text", "text": "", "citations": []})),
+        anthropic::delta(3, &json!({"type": "citations_delta", "citation": page})),
+        anthropic::delta(3, &json!({"type": "text_delta", "text": "sunny"})),
+        anthropic::block_stop(3),
+    ]);
+    events.extend(anthropic::end("end_turn"));
+    let cited =
+        json!({"start_index": 6, "end_index": 11, "title": "Weather", "url": "https://weather.example/bern"});
+    for streamed in [false, true] {
+        let answer =
+            if streamed { Answer::events(events.clone()) } else { Answer::json(200, whole.to_string()) };
+        let upstream = Upstream::anthropic().always(answer);
+        let gateway = Gateway::before(&upstream).start();
+        let body = json!({"model": "m", "stream": streamed, "messages": [{"role": "user", "content": "hi"}],
+            "web_search_options": {"search_context_size": "low", "user_location": {"type": "approximate",
+                "approximate": {"city": "Bern", "country": "CH"}}}});
+        let reply = gateway.call("POST", "/v1/chat/completions").json(&body).reply();
+        assert_eq!(
+            (reply.status(), reply.header(DROPPED)),
+            (200, Some("web_search_options.search_context_size")),
+            "{reply}"
+        );
+        let tools = json!([{"type": "web_search_20250305", "name": "web_search",
+            "user_location": {"type": "approximate", "city": "Bern", "country": "CH"}}]);
+        assert_eq!(upstream.only_request().json()["tools"], tools);
+        let raw = reply.raw();
+        assert!(
+            raw.contains(&format!("\"url_citation\":{cited}"))
+                || raw.contains("\"start_index\":6,\"end_index\":11"),
+            "{reply}"
+        );
+        assert!(
+            raw.contains("https://weather.example/bern") && raw.contains("\"finish_reason\":\"stop\""),
+            "{reply}"
+        );
+        assert!(!raw.contains("tool_calls") && !raw.contains("canary"), "{reply}");
+        assert!(!gateway.log().contains("canary"));
+    }
 }
 
 #[test]

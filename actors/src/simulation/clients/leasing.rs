@@ -65,6 +65,7 @@ impl Leasing<'_> {
                 destination: Destination::Name((*self.request.model).into()),
                 session: self.request.session,
                 size: self.request.size,
+                when_busy: crate::provider::WhenBusy::Queue,
                 reply,
             };
             let sent = router::thread_router(registry).try_send(dispatch);
@@ -127,6 +128,7 @@ impl Leasing<'_> {
                 alternatives,
                 tried: earlier.tried.to_vec(),
                 held: earlier.held.clone(),
+                when_busy: crate::provider::WhenBusy::Queue,
                 reply,
             };
             if provider.try_send(request).is_ok()

@@ -28,6 +28,15 @@ pub(crate) struct WireCounts<'a> {
     output_tokens_details: Object<WireOutputCounts<'a>>,
     #[serde(borrow, default = "Default::default")]
     cache_creation: Object<WireCacheWrites<'a>>,
+    #[serde(borrow, default = "Default::default")]
+    server_tool_use: Object<WireServerTools<'a>>,
+}
+
+/// The uses of server tools.
+#[derive(Deserialize)]
+struct WireServerTools<'a> {
+    #[serde(borrow)]
+    web_search_requests: Option<&'a RawValue>,
 }
 
 /// What was written to the cache, by how long it is kept.
@@ -56,6 +65,7 @@ impl WireCounts<'_> {
         ReportedUsage {
             thinking: detail(sum.reasoning, own.thinking),
             cache_creation_1h: detail(sum.cache_creation_1h, own.cache_creation_1h),
+            searches: own.searches,
             ..ReportedUsage::from(sum)
         }
     }
@@ -76,6 +86,7 @@ impl WireCounts<'_> {
                 .0
                 .as_ref()
                 .and_then(|of| json::read_count(of.thinking_tokens)),
+            searches: self.server_tool_use.0.as_ref().and_then(|of| json::read_count(of.web_search_requests)),
         }
     }
 }

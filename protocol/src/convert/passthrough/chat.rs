@@ -150,6 +150,7 @@ impl ChatTap {
     fn note(&mut self, chunk: &TappedChunk, data: &[u8]) {
         if let Ok(Some(said)) = openai::stream::Chunk::read(data.trim_ascii()) {
             self.summary.usage = said.usage().or(self.summary.usage);
+            self.summary.reported.set_web_searches(said.searches());
             self.summary.reported.cost = said.reported_cost().or(self.summary.reported.cost);
             self.summary.fault = said.fault(data).or(self.summary.fault.take());
             if self.summary.fault.is_none() {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use super::plain_message::{self, TOOL_USE, stop_reason};
 use crate::anthropic::error::{self, bounded_message};
 use crate::anthropic::reader::WireCounts;
 use crate::convert::{CodecForm, PassedBlock, Pushed, ReplyCodec, ReplySummary};
@@ -16,7 +17,7 @@ use crate::fault::Fault;
 use crate::json::Object;
 use crate::reported::WireDiagnostics;
 use crate::sse::{Event, events};
-use crate::vocabulary::{self, ErrorKind, StopReason};
+use crate::vocabulary::{self, ErrorKind};
 
 /// Reads one streamed reply. Of deltas, which are nearly all of the events, it reads only the name.
 #[derive(Debug, Default)]
@@ -140,6 +141,11 @@ pub fn summary_of_message(body: &[u8]) -> ReplySummary {
 /// The same summary; `None` if the object cannot be parsed. What can be parsed is complete JSON.
 #[must_use]
 pub fn parsed_message(body: &[u8]) -> Option<ReplySummary> {
+    plain_message::read(body).or_else(|| parsed_by_serde(body))
+}
+
+/// Reads a message of any shape, or an error object.
+pub(super) fn parsed_by_serde(body: &[u8]) -> Option<ReplySummary> {
     let mut summary = ReplySummary::default();
     let reply: TappedMessage<'_> = serde_json::from_slice(body).ok()?;
     if reply.kind == "error" || reply.error.is_some() {
@@ -174,15 +180,12 @@ fn delta(summary: &mut ReplySummary, data: &[u8]) {
     summary.stop_reason = reason.map(|word| stop_reason(&word)).or(summary.stop_reason);
 }
 
-/// An unknown stop reason counts as the end of a turn.
-fn stop_reason(word: &str) -> StopReason {
-    StopReason::from_anthropic(word).unwrap_or(StopReason::EndTurn)
-}
-
 /// Counts are cumulative: each reported count replaces the previous one.
 fn count(summary: &mut ReplySummary, usage: &Object<WireCounts<'_>>) {
     if let Some(usage) = &usage.0 {
-        summary.usage = Some(usage.counts().after(summary.usage.unwrap_or_default()));
+        let counts = usage.counts();
+        summary.usage = Some(counts.after(summary.usage.unwrap_or_default()));
+        summary.reported.set_web_searches(counts.searches);
     }
 }
 
@@ -196,8 +199,6 @@ fn delta_length(block: &[u8]) -> Option<usize> {
     let end = memchr2(b'\r', b'\n', data)?;
     data[end..].starts_with(b"\n\n").then_some(DELTA.len() + end + 2)
 }
-
-const TOOL_USE: &str = "tool_use";
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum EventKind {
@@ -331,6 +332,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::vocabulary::StopReason;
 
     fn tapped(stream: &str) -> MessagesTap {
         let mut tap = MessagesTap::new();

@@ -6,13 +6,16 @@
 
 mod arguments;
 mod calls;
+mod citation_marks;
 mod cut;
 mod decoder;
 mod dialect;
 mod extras;
 mod finish;
 mod halves;
+mod hosted_search;
 mod names;
+mod own_members;
 mod reasoning;
 mod request;
 mod search;
@@ -20,6 +23,9 @@ mod thinking;
 
 pub use decoder::ChatDecoder;
 pub use dialect::{Dialect, PLAIN, ReasoningModels, ReasoningParameter, Replay};
+pub use hosted_search::HostedSearch;
+pub(crate) use own_members::is_kept;
+pub use own_members::with_members_of;
 pub use reasoning::{AS_OF, FAMILIES, Family, Off, StopSupport};
 
 use std::collections::HashMap;
@@ -82,6 +88,11 @@ pub struct ChatReplyContext {
 }
 
 impl ChatReplyContext {
+    /// Leaves `safeguard_results` to the gateway, which has the calls judged.
+    pub fn leave_verdicts_to_the_gateway(&mut self) {
+        self.asks_for_judgement = false;
+    }
+
     /// Cuts the reply at every stop sequence, because the request was changed so that the upstream receives none.
     pub fn cut_at_stop_sequences(&mut self) {
         self.cut_at = self.stop_sequences.iter().filter(|sequence| !sequence.is_empty()).cloned().collect();

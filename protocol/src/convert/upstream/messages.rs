@@ -29,6 +29,7 @@ struct ReplyProgress {
     is_started: bool,
     stop: Option<StopReason>,
     usage: Option<Usage>,
+    reported: Reported,
     calls: u32,
 }
 
@@ -61,6 +62,7 @@ impl ReplyProgress {
     fn count(&mut self, counts: Option<ReportedUsage>) {
         if let Some(counts) = counts {
             self.usage = Some(counts.after(self.usage.unwrap_or_default()));
+            self.reported.set_web_searches(counts.searches);
         }
     }
 }
@@ -141,7 +143,8 @@ impl ReplyDecoder for MessagesDecoder {
                 Some(stop.unwrap_or(StopReason::EndTurn).with_calls(tool_calls))
             }
         };
-        ReplySummary { stop_reason, usage, reported: Reported::default(), tool_calls, fault }
+        let reported = self.progress.reported.clone();
+        ReplySummary { stop_reason, usage, reported, tool_calls, fault }
     }
 
     fn fail(&mut self, fault: Fault, events: &mut impl EventSink) -> ReplySummary {

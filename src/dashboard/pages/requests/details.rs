@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use vandamme_actors::clock::Millis;
 use vandamme_actors::history::{StoredCacheLoss, StoredCall, StoredRequest};
-use vandamme_actors::ledger::Active;
+use vandamme_actors::ledger::{Active, VerdictCounts};
 use vandamme_actors::secret::Secrets;
 
 use super::row::Row;
@@ -19,6 +19,13 @@ pub(super) struct Details {
     pub(super) api: String,
     pub(super) upstream_api: String,
     pub(super) agent: String,
+    /// The id of the client's request that it serves, and its purpose.
+    pub(super) parent: String,
+    pub(super) purpose: String,
+    /// The verdicts of a judge on its tool calls.
+    pub(super) verdicts: String,
+    /// By which `[routing]` has chosen the model; empty without one.
+    pub(super) role: String,
     pub(super) stop_reason: String,
     pub(super) calls: Vec<Call>,
     pub(super) steps: Vec<Step>,
@@ -90,6 +97,10 @@ impl Details {
             api: request.api.clone().unwrap_or_default(),
             upstream_api: request.upstream_api.clone().unwrap_or_default(),
             agent: text(&request.agent),
+            parent: text(&request.parent),
+            purpose: text(&request.purpose),
+            verdicts: request.verdicts.map(judged).unwrap_or_default(),
+            role: request.role.clone().unwrap_or_default(),
             stop_reason: text(&request.stop_reason),
             steps: steps(request),
             calls: request.calls.iter().map(|call| Call::new(call, secrets)).collect(),
@@ -124,6 +135,12 @@ impl Call {
     }
 }
 
+/// The verdicts in words.
+fn judged(VerdictCounts { not_flagged, flagged, unavailable, shadow }: VerdictCounts) -> String {
+    let shadow = if shadow { " (recorded only)" } else { "" };
+    format!("{not_flagged} not flagged, {flagged} flagged, {unavailable} unavailable{shadow}")
+}
+
 /// One sentence about a lost prompt cache.
 fn lost(loss: &StoredCacheLoss) -> String {
     let StoredCacheLoss { explanation, tokens, micro_dollars, .. } = loss;
@@ -140,6 +157,9 @@ fn running(active: &Active) -> StoredRequest {
         ended: active.since.saturating_add(vandamme_actors::clock::millis(active.elapsed)),
         streamed: request.streamed,
         agent: request.agent.as_deref().map(str::to_owned),
+        parent: request.origin.as_ref().map(|origin| origin.parent.to_string()),
+        purpose: request.origin.as_ref().map(|origin| origin.purpose.to_owned()),
+        role: request.role.as_deref().map(str::to_owned),
         api: request.api.map(|api| vandamme_actors::history::api_name(api).to_owned()),
         calls: active.calls.iter().map(StoredCall::from).collect(),
         usage: active.usage,

@@ -6,7 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use actix_codec::Framed;
+use actix_codec::{Framed, FramedParts};
 use actix_http::{
     body::{BodySize, MessageBody},
     error::PayloadError,
@@ -125,8 +125,8 @@ where
         }
     }
 
-    // create Framed and prepare sending request
-    let mut framed = Framed::new(io, client_codec());
+    // create Framed and prepare sending request; its buffers are allocated when they are used
+    let mut framed = Framed::from_parts(FramedParts::new(io, client_codec()));
 
     // Check EXPECT header and enable expect handle flag accordingly.
     // See https://datatracker.ietf.org/doc/html/rfc7231#section-5.1.1
@@ -194,10 +194,19 @@ where
         _ => Ok((
             head,
             Payload::Stream {
-                payload: Box::pin(PlStream::new(framed)),
+                payload: Box::pin(PlStream::new(without_write_buffer(framed))),
             },
         )),
     }
+}
+
+/// Frees the memory of a connection that only reads from now on.
+fn without_write_buffer<Io, Codec>(framed: Framed<Io, Codec>) -> Framed<Io, Codec> {
+    let mut parts = framed.into_parts();
+    if parts.write_buf.is_empty() {
+        parts.write_buf = BytesMut::new();
+    }
+    Framed::from_parts(parts)
 }
 
 pub(crate) async fn open_tunnel<Io>(

@@ -8,6 +8,7 @@ mod messages;
 mod model;
 mod pairing;
 mod reasoning;
+mod search;
 mod system;
 mod tools;
 mod turn;
@@ -60,10 +61,11 @@ pub(super) fn convert(body: &[u8], target: &MessagesUpstream<'_>) -> Result<Mess
     // A hash, and on the way of every request: made once.
     let maker = Maker::new(target.provider, target.model);
     let called = messages::write(&turns, maker, &mut out)?;
-    tools::write(&request, &choice, &called, &mut out)?;
+    let mut dropped = dropped(&request);
+    tools::write(&request, &choice, &called, &mut dropped, &mut out)?;
     out.put(b"}");
     let reply = reply_context(&request, &reasoning, target, maker);
-    Ok(MessagesRequest { body: out, delivery, reply, dropped: dropped(&request) })
+    Ok(MessagesRequest { body: out, delivery, reply, dropped })
 }
 
 /// Members that are converted elsewhere, or mean nothing to a server that stores nothing.

@@ -113,7 +113,8 @@ impl ReplyDecoder for ChatDecoder {
             None => Some(self.complete(events)),
         };
         let &mut Self { usage, reported_cost, .. } = self;
-        let reported = Reported { cost: reported_cost, ..Reported::default() };
+        let mut reported = Reported { cost: reported_cost, ..Reported::default() };
+        reported.set_web_searches(Some(self.search.requests()));
         ReplySummary { stop_reason, usage, reported, tool_calls: self.calls.sent(), fault }
     }
 
@@ -172,6 +173,7 @@ impl ChatDecoder {
         self.usage = chunk.usage().or(self.usage);
         self.reported_cost = chunk.reported_cost().or(self.reported_cost);
         self.search.count(chunk.searches());
+        self.pages(chunk);
         self.thinking = chunk.thinking().or(self.thinking);
         if let Some(fault) = chunk.fault(data) {
             return self.broke(fault);
@@ -207,7 +209,7 @@ impl ChatDecoder {
     }
 
     fn delta<S: EventSink>(&mut self, delta: &ReplyMessage<'_>, sink: &mut S) {
-        self.sources(delta, sink);
+        self.annotations(delta);
         if self.context.signature.is_some() {
             delta.reasoning().for_each(|inner| self.prose(Prose::Thinking, inner, sink));
         }
@@ -286,6 +288,7 @@ impl ChatDecoder {
         }
         self.carry(sink);
         self.close_prose(sink);
+        self.show_search(sink);
         let index = Some(self.blocks.index);
         self.blank.clear();
         let Some(call) = self.calls.next() else { return };
@@ -335,7 +338,7 @@ impl ChatDecoder {
         self.pieces(left, sink);
         self.release(sink);
         self.close_call(sink);
-        self.show_search(sink);
+        self.complete_search(sink);
         while let Some(call) = self.calls.next() {
             if call.name.is_empty() {
                 self.calls.skip();

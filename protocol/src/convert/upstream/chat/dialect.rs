@@ -2,6 +2,7 @@
 //!
 //! The configuration sets every field; the built-in configuration does so for known vendors. No field is guessed from an address.
 
+use super::hosted_search::HostedSearch;
 use crate::wildcard;
 
 /// One provider's variant. [`PLAIN`] is the default.
@@ -27,8 +28,8 @@ pub struct Dialect {
     pub user_fields: Vec<String>,
     /// Whether `cache_control` becomes `prompt_cache_breakpoint` (if the model accepts it) and the session `prompt_cache_key`.
     pub prompt_cache: bool,
-    /// Members of the body (without braces) that make the upstream search the web itself.
-    pub web_search: Option<String>,
+    /// How the upstream is asked to search the web itself.
+    pub web_search: Option<HostedSearch>,
     /// Whether `extra_content` of calls and texts (signatures) is sent back with them, if the client returns it.
     pub extras: bool,
     /// Minimum of `max_tokens`; lower values are raised.
@@ -97,6 +98,11 @@ impl Default for Dialect {
 }
 
 impl Dialect {
+    /// The upstream's own web search, if it can search for this model.
+    pub fn hosted_search(&self, model: &str) -> Option<&HostedSearch> {
+        self.web_search.as_ref().filter(|search| search.serves(model))
+    }
+
     /// Whether the provider's configuration lists this model as one that reasons. Case is ignored, and so is a vendor's prefix
     /// (`openai/`) unless the pattern has one.
     pub(super) fn lists(&self, model: &str) -> bool {

@@ -8,6 +8,7 @@ mod client_tools;
 mod content;
 mod documents;
 mod effort;
+mod hosted;
 mod image;
 mod messages;
 mod pairing;
@@ -36,11 +37,12 @@ use crate::{
 use caching::CacheMarks;
 use content::{System, system};
 use effort::Effort;
+use hosted::HostedTools;
 use messages::{MessageWriter, ThoughtsField};
 use pairing::ToolUsePairing;
 use settings::sequences;
 use tool_list::tool_list;
-use tools::{Toolbox, all_names, is_web_search};
+use tools::{Toolbox, all_names};
 
 /// Members that other files convert.
 const ELSEWHERE: [&str; 1] = ["model"];
@@ -54,6 +56,8 @@ struct Context<'r, 'a> {
     names: &'r Names,
     /// The target, which determines the ids of its calls.
     maker: Maker,
+    /// Whether the provider searches the web for this request.
+    searches: bool,
 }
 
 /// `size` is the length of the request as JSON.
@@ -87,9 +91,12 @@ pub(super) fn convert(
     let alphabet = if target.dialect.plain_tool_names { Alphabet::Plain } else { Alphabet::Usual };
     let names = Names::of(all_names(&tools, &turns), alphabet);
     let choice = request.tool_choice.as_ref();
-    Toolbox { tools: &tools, choice, turns: &turns, names: &names, target }.write(&mut dropped, &mut out)?;
+    let hosted = HostedTools::new(&tools, choice, target);
+    Toolbox { tools: &tools, choice, turns: &turns, names: &names, target, hosted: &hosted }
+        .write(&mut dropped, &mut out)?;
     out.put(b",\"messages\":[");
-    let context = Context { request, turns: &turns, effort: &effort, target, names: &names, maker };
+    let searches = hosted.searches();
+    let context = Context { request, turns: &turns, effort: &effort, target, names: &names, maker, searches };
     write_messages(&context, &mut dropped, &mut out)?;
     out.put(b"]}");
     Ok(ChatRequest { body: out, delivery, reply: reply_context(&context), dropped })
@@ -116,7 +123,7 @@ fn hide_cleared(messages: &[MessageParam<'_>], turns: &mut [ChatTurn<'_>]) {
 }
 
 fn reply_context(context: &Context<'_, '_>) -> ChatReplyContext {
-    let Context { request, effort, target, names, maker, .. } = *context;
+    let Context { request, effort, target, names, maker, searches, .. } = *context;
     let thinks = request
         .thinking
         .as_ref()
@@ -124,7 +131,6 @@ fn reply_context(context: &Context<'_, '_>) -> ChatReplyContext {
         .is_some_and(|kind| kind.as_str() != "disabled");
     let keeps_details = target.dialect.replay == Replay::Details;
     let (stop_sequences, cut_at) = sequences(request, effort.stop());
-    let searches = request.tools.iter().flatten().any(is_web_search) && target.dialect.web_search.is_some();
     ChatReplyContext {
         requested_model: target.requested_model.to_owned(),
         signature: thinks.then(|| signature::mint(target.provider, target.model)),
@@ -160,7 +166,7 @@ fn write_messages(
     dropped: &mut Dropped,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
-    let Context { request, turns, effort, target, names, maker } = *context;
+    let Context { request, turns, effort, target, names, maker, .. } = *context;
     let marks = CacheMarks::new(target);
     let start = out.len();
     if let Some(raw) = request.system {

@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
+use super::search::SearchRequest;
 use crate::{
-    convert::client::chat::custom::PROPERTY,
+    convert::{Dropped, client::chat::custom::PROPERTY},
     fault::RequestError,
     json::{JsonWord, Literal, Write, trim},
     openai::request::{
@@ -133,6 +134,7 @@ pub(super) fn write(
     request: &ChatRequestBody<'_>,
     choice: &ToolSelection<'_>,
     called: &[&str],
+    dropped: &mut Dropped,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let mut list = ToolWriter { out, choice, names: Vec::new(), written: 0 };
@@ -150,16 +152,21 @@ pub(super) fn write(
                     custom.ok_or_else(|| RequestError::new(format!("tools.{at}.custom: field required")))?;
                 list.custom(custom, tool.cache_control, &format_args!("tools.{at}.custom"))?;
             }
-            // The upstream does not have it.
+            // A web search, or a tool that the upstream does not have.
             ToolKind::Other => {}
         }
     }
     for (at, function) in request.functions.iter().flatten().enumerate() {
         list.function(function, None, &format_args!("functions.{at}"))?;
     }
-    if list.names.is_empty() {
+    let search = SearchRequest::read(request, &list.names, dropped)?;
+    if list.names.is_empty() && search.is_none() {
         stand_ins(called, out);
         return Ok(());
+    }
+    if let Some(search) = search {
+        list.separate();
+        search.write(list.out);
     }
     choice.named().iter().try_for_each(|name| list.has(*name))?;
     out.put(b"]");
@@ -264,14 +271,20 @@ impl<'a> ToolWriter<'_, 'a> {
         if !self.choice.allows(name) {
             return Ok(false);
         }
-        self.out.raw(if self.written == 0 { ",\"tools\":[{\"name\":" } else { ",{\"name\":" });
-        self.written += 1;
+        self.separate();
+        self.out.put(b"{\"name\":");
         self.out.quoted(name.inner());
         if let Some(description) = description.filter(|text| !text.inner().is_empty()) {
             self.out.put(b",\"description\":");
             self.out.quoted(description.inner());
         }
         Ok(true)
+    }
+
+    /// Appends what is before an entry.
+    fn separate(&mut self) {
+        self.out.raw(if self.written == 0 { ",\"tools\":[" } else { "," });
+        self.written += 1;
     }
 
     fn has(&self, name: Literal<'_>) -> Result<(), RequestError> {

@@ -9,6 +9,13 @@ use crate::{
 
 impl ChatDecoder {
     pub(super) fn text<S: EventSink>(&mut self, inner: &str, sink: &mut S) {
+        if self.context.searches {
+            return self.citing_text(inner, sink);
+        }
+        self.plain_text(inner, sink);
+    }
+
+    pub(super) fn plain_text<S: EventSink>(&mut self, inner: &str, sink: &mut S) {
         if let Tags::Over = self.tags {
             return self.prose(Prose::Text, inner, sink);
         }
@@ -68,6 +75,9 @@ impl ChatDecoder {
                 self.carry(sink);
             }
             self.close_prose(sink);
+            if prose == Prose::Text {
+                self.show_search(sink);
+            }
             self.open_prose(prose, sink);
             if prose == Prose::Text {
                 self.blocks.prose(prose, &blank, sink);

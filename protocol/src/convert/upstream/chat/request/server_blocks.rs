@@ -6,6 +6,7 @@ use serde_json::{Map, Value, value::RawValue};
 use crate::{
     anthropic::request::ContentBlock,
     json::{self, Literal},
+    web_search::sealed_text,
 };
 
 /// Maximum length of one result, in characters; the rest is cut off.
@@ -106,6 +107,13 @@ fn read_members(members: &Map<String, Value>, out: &mut String) {
         return read(&Value::from("[a file, which cannot be read here]"), out);
     }
     READABLE.iter().filter_map(|name| members.get(*name)).for_each(|value| read(value, out));
+    let text = |name: &str| members.get(name).and_then(Value::as_str);
+    // What the gateway's own search has found on a page. Anthropic's contents cannot be read.
+    if let Some(found) =
+        text("encrypted_content").zip(text("url")).and_then(|(own, url)| sealed_text(own, url))
+    {
+        read(&Value::from(found), out);
+    }
     if let Some(code) = members.get("return_code").filter(|code| **code != 0) {
         read(&Value::from(format!("exit code {code}")), out);
     }

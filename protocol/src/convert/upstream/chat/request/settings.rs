@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::{ChatUpstream, RequestError, caching, effort::Effort, strict, tools::is_web_search};
+use super::{ChatUpstream, RequestError, caching, effort::Effort, strict};
 use crate::{
     anthropic::request::MessagesRequestBody,
     convert::{
@@ -45,11 +45,6 @@ pub(super) fn write(
     write_format(request, out)?;
     write_user(request, dialect, out);
     caching::write_key(request, target, out);
-    let searches = request.tools.iter().flatten().any(is_web_search);
-    if let Some(members) = dialect.web_search.as_deref().filter(|_| searches) {
-        out.put(b",");
-        out.raw(members);
-    }
     Ok(())
 }
 

@@ -4,10 +4,19 @@ use std::collections::HashSet;
 
 use serde_json::value::RawValue;
 
-use super::{ChatTurn, ChatUpstream, TurnRole, client_tools::ClientTool, strict, tool_list::ToolEntry};
+use super::{
+    ChatTurn, ChatUpstream, TurnRole,
+    client_tools::ClientTool,
+    hosted::{HostedTools, is_web_fetch, is_web_search},
+    strict,
+    tool_list::ToolEntry,
+};
 use crate::{
     anthropic::request::{ContentBlock, MessagesContent, ToolChoiceParam, ToolParam},
-    convert::{Dropped, upstream::chat::names::Names},
+    convert::{
+        Dropped,
+        upstream::chat::{HostedSearch, names::Names},
+    },
     fault::RequestError,
     json::{JsonWord, Literal, Write, trim},
     schema_fit,
@@ -20,6 +29,7 @@ pub(super) struct Toolbox<'r, 'a> {
     pub(super) turns: &'r [ChatTurn<'a>],
     pub(super) names: &'r Names,
     pub(super) target: &'r ChatUpstream<'r>,
+    pub(super) hosted: &'r HostedTools<'r, 'a>,
 }
 
 /// Whether and how a tool is sent to the upstream.
@@ -63,30 +73,24 @@ fn blocks<'r, 'a>(
     })
 }
 
-/// Whether a tool of this type (`web_search_20250305`) searches the web at Anthropic.
-pub(super) fn is_web_search(tool: &ToolParam<'_>) -> bool {
-    tool.r#type.as_ref().is_some_and(|kind| kind.as_str().starts_with("web_search_"))
-}
-
-/// Whether a tool of this type reads a web page at Anthropic.
-fn is_web_fetch(tool: &ToolParam<'_>) -> bool {
-    tool.r#type.as_ref().is_some_and(|kind| kind.as_str().starts_with("web_fetch_"))
-}
-
 impl<'a> Toolbox<'_, 'a> {
-    /// Appends `tools`, `tool_choice` and `parallel_tool_calls`, if there are tools that the upstream can call. Tools that run at
-    /// Anthropic are omitted, and so is a choice that names one. A request for web tools only is refused if the upstream has no access
-    /// to the web.
+    /// Appends `tools`, `tool_choice` and `parallel_tool_calls`, if there are tools that the upstream can call or runs itself. Other
+    /// tools that run at Anthropic are omitted, and so is a choice that names one. A request for web tools only is refused if the
+    /// upstream has no access to the web.
     pub(super) fn write(&self, dropped: &mut Dropped, out: &mut Vec<u8>) -> Result<(), RequestError> {
         self.refuse_web()?;
+        self.hosted.write_members(dropped, out)?;
         let deferred = self.deferred();
-        let mut kept = 0;
+        let (mut listed, mut functions) = (0, 0);
         for entry in self.tools {
             let tool = entry.tool();
             let support = ToolSupport::from_tool(tool);
             let name = match (&support, tool.name) {
                 (ToolSupport::Unsupported, _) => {
-                    self.note(entry, dropped);
+                    if let Some(hosted) = self.hosted.entry(entry, dropped)? {
+                        begin_entry(&mut listed, out);
+                        out.put(&hosted);
+                    }
                     continue;
                 }
                 (ToolSupport::Function, None) => {
@@ -102,8 +106,8 @@ impl<'a> Toolbox<'_, 'a> {
             if !entry.is_added && tool.name.is_some_and(|name| deferred.contains(name.inner())) {
                 continue;
             }
-            out.raw(if kept == 0 { ",\"tools\":[" } else { "," });
-            kept += 1;
+            begin_entry(&mut listed, out);
+            functions += 1;
             out.put(b"{\"type\":\"function\",\"function\":{\"name\":");
             out.quoted(name);
             match support {
@@ -112,12 +116,14 @@ impl<'a> Toolbox<'_, 'a> {
             }
             out.put(b"}}");
         }
-        if kept == 0 {
+        if listed == 0 {
             self.write_stubs(out);
             return Ok(());
         }
         out.put(b"]");
-        self.choice.map_or(Ok(()), |choice| self.write_choice(choice, out))
+        // A choice among hosted tools alone is left to the model.
+        let choice = self.choice.filter(|_| functions > 0);
+        choice.map_or(Ok(()), |choice| self.write_choice(choice, out))
     }
 
     /// Refuses a request for web tools only, if the upstream has no access to the web: the model would invent results, and the client
@@ -134,37 +140,26 @@ impl<'a> Toolbox<'_, 'a> {
             "tool" => tool.name.is_some_and(|own| chosen.is_some_and(|name| own.inner() == name.inner())),
             _ => is_alone,
         };
-        let searches = self.target.dialect.web_search.is_some();
-        let is_refused =
-            |tool: &ToolParam<'_>| (is_web_search(tool) && !searches) || (is_web_fetch(tool) && is_alone);
+        let (searches, fetches) = (self.hosted.can_search(), self.hosted.can_fetch());
+        let is_refused = |tool: &ToolParam<'_>| {
+            (is_web_search(tool) && !searches) || (is_web_fetch(tool) && is_alone && !fetches)
+        };
         let serves = searches && self.tools.iter().any(|entry| is_web_search(entry.tool()));
         let refused = self.tools.iter().find(|entry| is_refused(entry.tool()) && is_requested(entry.tool()));
         let Some(entry) = refused.filter(|_| !serves) else { return Ok(()) };
         let provider = self.target.provider;
-        let does = if is_web_search(entry.tool()) { "search the web" } else { "fetch web pages" };
+        let form = self.target.dialect.web_search.as_ref();
+        let (does, advice, service) = if is_web_search(entry.tool()) {
+            let service = ", or name a search service in `by` of [web-search]";
+            ("search the web", form.map_or("", HostedSearch::advice), service)
+        } else {
+            ("fetch web pages", "", "")
+        };
         Err(RequestError::new(format!(
-            "{}: provider '{provider}' cannot {does}; choose a model of a provider that can (anthropic, openrouter), or set \
-             web-search in [{provider}] if it searches by itself",
+            "{}: provider '{provider}' cannot {does}{advice}; choose a model of a provider that can (anthropic, openrouter), or set \
+             web-search in [{provider}] if it searches by itself{service}",
             entry.path(),
         )))
-    }
-
-    /// Records a tool that is omitted, and the parameters of a search that are.
-    fn note(&self, entry: &ToolEntry<'_, '_>, dropped: &mut Dropped) {
-        let tool = entry.tool();
-        let path = entry.path();
-        if !is_web_search(tool) || self.target.dialect.web_search.is_none() {
-            dropped.note(format_args!("{path} ({})", tool.r#type.as_ref().map_or("", JsonWord::as_str)));
-            return;
-        }
-        let limits = [
-            ("allowed_domains", tool.allowed_domains),
-            ("blocked_domains", tool.blocked_domains),
-            ("max_uses", tool.max_uses),
-            ("user_location", tool.user_location),
-        ];
-        let set = limits.into_iter().filter(|(_, value)| value.is_some_and(|value| value.get() != "null"));
-        set.for_each(|(name, _)| dropped.note(format_args!("{path}.{name}")));
     }
 
     /// The names (inner texts) of deferred tools that no tool search has found. With a tool search that runs at Anthropic, none is
@@ -248,6 +243,12 @@ impl<'a> Toolbox<'_, 'a> {
         out.put(b"}}");
         Ok(())
     }
+}
+
+/// Appends what separates an entry of `tools` from the one before.
+fn begin_entry(listed: &mut usize, out: &mut Vec<u8>) {
+    out.raw(if *listed == 0 { ",\"tools\":[" } else { "," });
+    *listed += 1;
 }
 
 /// The names of the tools that a search result contains.
