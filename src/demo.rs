@@ -73,6 +73,7 @@ pub fn provider(base_url: &str) -> ProviderSettings {
     ProviderSettings {
         name: Arc::from("demo"),
         api: Api::ChatCompletions,
+        has_responses: false,
         base_url: base_url.to_owned(),
         azure: None,
         // The upstream requires no key, but every provider needs one.

@@ -11,7 +11,7 @@ impl Api {
     pub fn keep_alive(self) -> &'static [u8] {
         match self {
             Self::Messages => anthropic::error::PING,
-            Self::ChatCompletions => openai::error::KEEP_ALIVE,
+            Self::ChatCompletions | Self::Responses => openai::error::KEEP_ALIVE,
         }
     }
 
@@ -20,22 +20,23 @@ impl Api {
         match self {
             Self::Messages => anthropic::error::event(kind, message, out),
             Self::ChatCompletions => openai::error::event(kind, message, out),
+            Self::Responses => openai::error::response_failed(kind, message, out),
         }
     }
 
-    /// The body of an error reply. Chat Completions has no field for the request's id.
+    /// The body of an error reply. OpenAI's APIs have no field for the request's id.
     pub fn error_body(self, kind: ErrorKind, message: &str, request_id: &str) -> Vec<u8> {
         match self {
             Self::Messages => anthropic::error::body(kind, message, request_id),
-            Self::ChatCompletions => openai::error::body(kind, message),
+            Self::ChatCompletions | Self::Responses => openai::error::body(kind, message),
         }
     }
 
     /// Maps a status to one that this API defines: only Anthropic uses 529.
     pub fn status(self, status: u16) -> u16 {
         match (self, status) {
-            (Self::ChatCompletions, 529) => 503,
-            (Self::Messages | Self::ChatCompletions, _) => status,
+            (Self::ChatCompletions | Self::Responses, 529) => 503,
+            (Self::Messages | Self::ChatCompletions | Self::Responses, _) => status,
         }
     }
 }

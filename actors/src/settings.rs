@@ -13,6 +13,7 @@ use vandamme_protocol::web_search::Service;
 use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
 use vandamme_protocol::models::text_only::TextOnlyModels;
+use vandamme_protocol::openai::responses_models::{self, ResponsesAdvice};
 
 use crate::certificates::ProviderTls;
 use crate::cost::PriceTable;
@@ -74,6 +75,23 @@ pub enum Metrics {
     Off,
 }
 
+impl ProviderSettings {
+    /// The API in which a request for `model` by a client of `client` is sent.
+    pub fn api_for(&self, client: Api, model: &str) -> Api {
+        if self.api != Api::ChatCompletions || !self.has_responses {
+            return self.api;
+        }
+        match (client, responses_models::advice(model)) {
+            (Api::Responses, _)
+            | (_, ResponsesAdvice::Required)
+            | (Api::Messages, ResponsesAdvice::Preferred) => Api::Responses,
+            (Api::ChatCompletions, ResponsesAdvice::Preferred) | (_, ResponsesAdvice::None) => {
+                Api::ChatCompletions
+            }
+        }
+    }
+}
+
 /// The families of Claude's models, by which clients name them.
 const CLAUDE_FAMILIES: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
 
@@ -83,6 +101,8 @@ pub struct ProviderSettings {
     /// Lower case.
     pub name: Arc<str>,
     pub api: Api,
+    /// The vendor's host has the Responses API beside Chat Completions. [`Self::api_for`] decides which one a request uses.
+    pub has_responses: bool,
     /// Scheme, authority and path prefix, without a trailing slash.
     pub base_url: String,
     /// Set if this is an Azure OpenAI resource, which has its own URLs and its own credential header.
@@ -282,6 +302,8 @@ pub enum Api {
     Messages,
     /// OpenAI's Chat Completions API: `{base}/chat/completions`. In the configuration: `openai`.
     ChatCompletions,
+    /// OpenAI's Responses API: `{base}/responses`. In the configuration: `responses`.
+    Responses,
 }
 
 impl Api {
@@ -290,6 +312,7 @@ impl Api {
         match self {
             Self::Messages => "anthropic",
             Self::ChatCompletions => "openai",
+            Self::Responses => "responses",
         }
     }
 }

@@ -13,6 +13,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
     ProviderBuilder(ProviderSettings {
         name: name.into(),
         api: Api::ChatCompletions,
+        has_responses: false,
         base_url: "http://127.0.0.1:1/v1".into(),
         azure: None,
         keys: vec![ApiKey::new(format!("{name}-key"))],

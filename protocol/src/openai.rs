@@ -2,7 +2,9 @@
 
 pub(crate) mod chunk;
 pub mod error;
+pub mod members;
 pub(crate) mod plain_delta;
 pub(crate) mod request;
+pub mod responses_models;
 pub(crate) mod stream;
 mod usage;

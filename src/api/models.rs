@@ -145,7 +145,9 @@ impl ListCall<'_> {
             let listed = profiles::models_of(&profile);
             let models = read(&listed)?;
             let body = match query.format {
-                ListFormat::Raw | ListFormat::Of(Api::ChatCompletions) => models.chat("").into(),
+                ListFormat::Raw | ListFormat::Of(Api::ChatCompletions | Api::Responses) => {
+                    models.chat("").into()
+                }
                 ListFormat::Of(Api::Messages) => query.paged(&models)?,
             };
             return Ok(endpoint::whole(200, in_json(), body, id));
@@ -154,7 +156,7 @@ impl ListCall<'_> {
         let ListReply { body, headers } = self.listed(provider, query.remembered).await?;
         let body = match query.format {
             ListFormat::Raw => body,
-            ListFormat::Of(Api::ChatCompletions) => read(&body)?.chat(&provider.name).into(),
+            ListFormat::Of(Api::ChatCompletions | Api::Responses) => read(&body)?.chat(&provider.name).into(),
             ListFormat::Of(Api::Messages) => query.paged(&read(&body)?)?,
         };
         Ok(endpoint::whole(200, headers, body, id))
@@ -186,7 +188,7 @@ impl ListCall<'_> {
         };
         let written = match query.format {
             ListFormat::Raw => found.raw(),
-            ListFormat::Of(Api::ChatCompletions) => found.chat(&provider.name),
+            ListFormat::Of(Api::ChatCompletions | Api::Responses) => found.chat(&provider.name),
             ListFormat::Of(Api::Messages) => found.messages(),
         };
         Ok(endpoint::whole(200, headers, written.into(), id))

@@ -46,6 +46,7 @@ const fn endpoint(methods: &'static str, path: &'static str, access: Access) -> 
 pub(super) const MESSAGES: Endpoint = endpoint("POST", "/v1/messages", Access::Serve);
 pub(super) const COUNT_TOKENS: Endpoint = endpoint("POST", "/v1/messages/count_tokens", Access::Serve);
 pub(super) const CHAT_COMPLETIONS: Endpoint = endpoint("POST", "/v1/chat/completions", Access::Serve);
+pub(super) const RESPONSES: Endpoint = endpoint("POST", "/v1/responses", Access::Serve);
 pub(super) const MODELS: Endpoint = endpoint("GET, HEAD", "/v1/models", Access::Serve);
 pub(super) const MODEL: Endpoint = endpoint("GET, HEAD", "/v1/models/{id:.+}", Access::Serve);
 pub(super) const ALIASES: Endpoint = endpoint("GET, HEAD", "/v1/aliases", Access::Serve);
@@ -100,10 +101,11 @@ pub(super) const HELLO: Endpoint = endpoint("HEAD", "/api/hello", Access::Open);
 mod tests {
     use super::*;
 
-    const ALL: [Endpoint; 45] = [
+    const ALL: [Endpoint; 46] = [
         MESSAGES,
         COUNT_TOKENS,
         CHAT_COMPLETIONS,
+        RESPONSES,
         MODELS,
         MODEL,
         ALIASES,

@@ -10,7 +10,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 use super::connection::{self, Security};
 use super::{
     RequestId, chat_completions, client_api, count_tokens, messages, models, printable, render_error,
-    wrong_method,
+    responses, wrong_method,
 };
 use crate::gateway::Gateway;
 
@@ -20,6 +20,7 @@ enum Meant {
     Messages,
     CountTokens,
     ChatCompletions,
+    Responses,
     Models,
     Model(String),
 }
@@ -31,6 +32,7 @@ impl Meant {
             ["messages"] => Some(Self::Messages),
             ["messages", "count_tokens"] => Some(Self::CountTokens),
             ["chat", "completions"] => Some(Self::ChatCompletions),
+            ["responses"] => Some(Self::Responses),
             ["models"] => Some(Self::Models),
             ["models", id @ ..] => {
                 let id = id.join("/");
@@ -58,12 +60,15 @@ pub(super) async fn serve(
         Meant::Models if reads => models::list(request, gateway).await,
         Meant::Model(id) if reads => models::one(request, gateway, id.into()).await,
         Meant::Models | Meant::Model(_) => wrong_method(request, "GET, HEAD").await,
-        Meant::Messages | Meant::CountTokens | Meant::ChatCompletions if *method != Method::POST => {
+        Meant::Messages | Meant::CountTokens | Meant::ChatCompletions | Meant::Responses
+            if *method != Method::POST =>
+        {
             wrong_method(request, "POST").await
         }
         Meant::Messages => messages::create(request, payload, gateway).await,
         Meant::CountTokens => count_tokens::count(request, payload, gateway).await,
         Meant::ChatCompletions => chat_completions::create(request, payload, gateway).await,
+        Meant::Responses => responses::create(request, payload, gateway).await,
     }
 }
 
@@ -73,17 +78,12 @@ fn not_found(request: &HttpRequest) -> HttpResponse {
     // In OpenAI's API the kind for 404 says that a model is unknown.
     let kind = match api {
         Api::Messages => ErrorKind::NotFound,
-        Api::ChatCompletions => ErrorKind::InvalidRequest,
+        Api::ChatCompletions | Api::Responses => ErrorKind::InvalidRequest,
     };
     let (method, path) = (request.method(), printable(request.path()));
     let base = base_url(request.headers(), connection::security(request));
-    let unserved = if client_api::endpoint_name(request.path()) == Some("responses") {
-        "; the Responses API is not available here, use Chat Completions"
-    } else {
-        ""
-    };
     let message = format!(
-        "no endpoint at {method} {path}{unserved}; the base URL is {base} for Anthropic clients and {base}/v1 for OpenAI clients"
+        "no endpoint at {method} {path}; the base URL is {base} for Anthropic clients and {base}/v1 for OpenAI clients"
     );
     let mut response = render_error::shaped(api, (404, kind), &message, id.as_str());
     render_error::final_refusal(&mut response);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_actors::settings::ProviderSettings;
 
 use super::embedded::{self, Selection};
 use super::exit_code::Exit;
@@ -264,10 +264,7 @@ impl From<&ProviderSettings> for Configured {
             provider: provider.name.to_string(),
             default: false,
             status: if provider.passthrough { "passthrough" } else { "ready" },
-            api_format: Some(match provider.api {
-                Api::Messages => "anthropic",
-                Api::ChatCompletions => "openai",
-            }),
+            api_format: Some(provider.api.name()),
             base_url: Some(provider.base_url.clone()),
             keys: provider.keys.iter().map(|key| key.id().to_string()).collect(),
             missing: None,

@@ -195,6 +195,7 @@ impl<'a> Builder<'a> {
         let settings = ProviderSettings {
             name: name.into(),
             api,
+            has_responses: false,
             base_url,
             azure: azure.unwrap_or_else(|error| {
                 self.errors.push(error);
@@ -231,8 +232,9 @@ impl<'a> Builder<'a> {
         match text.to_ascii_lowercase().as_str() {
             "openai" => Api::ChatCompletions,
             "anthropic" => Api::Messages,
+            "responses" => Api::Responses,
             _ => {
-                let text = format!("expected \"openai\" or \"anthropic\", found {text:?}");
+                let text = format!("expected \"openai\", \"responses\" or \"anthropic\", found {text:?}");
                 self.errors.push(ConfigError::new(place, text));
                 Api::ChatCompletions
             }

@@ -62,6 +62,7 @@ impl RequestSpans<'_> {
         let Record { request_id, request, status, failed_targets, upstream_calls, end, .. } = self.record();
         let path = match request.api {
             Some(Api::ChatCompletions) => "/v1/chat/completions",
+            Some(Api::Responses) => "/v1/responses",
             Some(Api::Messages) | None => "/v1/messages",
         };
         let mut attributes = Attributes::default();

@@ -37,16 +37,30 @@ pub(super) fn chat_completions(provider: &ProviderSettings, model: &str) -> Stri
     }
 }
 
+/// The URL of a Responses request.
+pub(super) fn responses(provider: &ProviderSettings) -> String {
+    let base = &provider.base_url;
+    match &provider.azure {
+        None | Some(Azure::V1 { api_version: None }) => format!("{base}/responses"),
+        Some(Azure::V1 { api_version: Some(version) }) => format!("{base}/responses?api-version={version}"),
+        Some(Azure::Deployments { api_version }) => {
+            format!("{}/openai/responses?api-version={api_version}", azure_base(base))
+        }
+    }
+}
+
 /// The URL of the list of models: 1000 is the most that Anthropic's API lists, whose default is 20.
 pub(super) fn models(provider: &ProviderSettings) -> String {
     let base = &provider.base_url;
     match (provider.api, &provider.azure) {
         (Api::Messages, _) => format!("{}/v1/models?limit=1000", anthropic_base(provider)),
-        (Api::ChatCompletions, None | Some(Azure::V1 { api_version: None })) => format!("{base}/models"),
-        (Api::ChatCompletions, Some(Azure::V1 { api_version: Some(version) })) => {
+        (Api::ChatCompletions | Api::Responses, None | Some(Azure::V1 { api_version: None })) => {
+            format!("{base}/models")
+        }
+        (Api::ChatCompletions | Api::Responses, Some(Azure::V1 { api_version: Some(version) })) => {
             format!("{base}/models?api-version={version}")
         }
-        (Api::ChatCompletions, Some(Azure::Deployments { api_version })) => {
+        (Api::ChatCompletions | Api::Responses, Some(Azure::Deployments { api_version })) => {
             format!("{}/openai/models?api-version={api_version}", azure_base(base))
         }
     }
@@ -65,10 +79,10 @@ pub(super) fn credential(
         (Api::Messages, _, None | Some(KeyForm::Plain)) if !is_token => {
             (const { HeaderName::from_static("x-api-key") }, HeaderValue::from_str(key))
         }
-        (Api::ChatCompletions, Some(_), _) => {
+        (Api::ChatCompletions | Api::Responses, Some(_), _) => {
             (const { HeaderName::from_static("api-key") }, HeaderValue::from_str(key))
         }
-        (Api::Messages, _, _) | (Api::ChatCompletions, None, _) => {
+        (Api::Messages, _, _) | (Api::ChatCompletions | Api::Responses, None, _) => {
             (header::AUTHORIZATION, HeaderValue::from_str(&["Bearer ", key].concat()))
         }
     }

@@ -15,8 +15,9 @@ use vandamme_actors::converter::{Batch, Flow, FlowProgress, Opened, ReplyHooks, 
 use vandamme_actors::excerpt;
 use vandamme_actors::provider::{Alternatives, Lease};
 use vandamme_actors::secret::Secrets;
+use vandamme_actors::settings::Api;
 use vandamme_actors::upstream::{self, CallHead, SendError};
-use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap};
+use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap, ResponsesTap};
 use vandamme_protocol::convert::{ReplyCodec, ReplySummary};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::Streaming;
@@ -128,7 +129,7 @@ impl<'a> Attempt<'a> {
         };
         let mut headers = self.headers(sent).map_err(refused)?;
         trace_headers::add(&mut headers, self.request, &self.gateway.live_config(), record.calls());
-        record.call(self.lease);
+        record.call(self.lease, self.upstream_api());
         let mut failed = match self.call_in_time(sent, headers, record).await {
             Ok(answered) => return Ok(answered),
             Err(failed) => failed,
@@ -226,19 +227,26 @@ impl<'a> Attempt<'a> {
             | (ContentKind::Events, ReplyPath::Translated(back), ReplyForm::Whole) => {
                 self.translate_whole(reply, reply_hooks, headers, back.clone()).await
             }
-            (ContentKind::Events, ReplyPath::Messages | ReplyPath::Chat(_), ReplyForm::Whole)
-                if self.request.upstream_call == UpstreamCall::Reply =>
-            {
+            (
+                ContentKind::Events,
+                ReplyPath::Messages | ReplyPath::Chat(_) | ReplyPath::Responses,
+                ReplyForm::Whole,
+            ) if self.request.upstream_call == UpstreamCall::Reply => {
                 self.collect(reply, reply_hooks, headers).await
             }
             (ContentKind::Events, path, _) => self.open(reply, headers, path.clone(), reply_hooks).await,
-            (ContentKind::Json | ContentKind::Other, ReplyPath::Messages, _) => {
+            (ContentKind::Json | ContentKind::Other, ReplyPath::Messages | ReplyPath::Responses, _) => {
                 self.pass_whole(reply, reply_hooks, headers, None).await
             }
             (ContentKind::Json | ContentKind::Other, ReplyPath::Chat(asked), _) => {
                 self.pass_whole(reply, reply_hooks, headers, Some(*asked)).await
             }
         }
+    }
+
+    /// The API that the upstream speaks for this request.
+    pub(super) fn upstream_api(&self) -> Api {
+        self.lease.provider.api_for(self.request.api, &self.lease.model)
     }
 
     /// Reads a stream until its first event other than a ping.
@@ -258,6 +266,7 @@ impl<'a> Attempt<'a> {
         let codec: Box<dyn ReplyCodec> = match path {
             ReplyPath::Messages => Box::new(MessagesTap::new()),
             ReplyPath::Chat(asked) => Box::new(ChatTap::new(asked)),
+            ReplyPath::Responses => Box::new(ResponsesTap::new()),
             ReplyPath::Translated(back) => back.codec(),
         };
         let (event, kept) = {
@@ -356,7 +365,7 @@ fn patience(
 #[expect(clippy::result_large_err, reason = "the async functions around it return the same")]
 fn no_content(path: &ReplyPath, headers: HeaderMap) -> Result<Answered, CallFailure> {
     match path {
-        ReplyPath::Messages | ReplyPath::Chat(_) => Ok(Answered::Buffered {
+        ReplyPath::Messages | ReplyPath::Chat(_) | ReplyPath::Responses => Ok(Answered::Buffered {
             status: 204,
             headers,
             form: ReplyForm::Whole,

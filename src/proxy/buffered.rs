@@ -45,6 +45,7 @@ impl Attempt<'_> {
         let body = match self.request.api {
             Api::Messages => passthrough::events_as_message(&stream),
             Api::ChatCompletions => passthrough::chunks_as_completion(&stream),
+            Api::Responses => passthrough::events_as_response(&stream),
         };
         let body = body.map_err(|fault| CallFailure::reported(self.scrubbed(fault), &self.lease.model))?;
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
@@ -97,9 +98,12 @@ impl Attempt<'_> {
         if form == ReplyForm::Whole {
             return Ok(Answered::Buffered { status, headers, form, body, closing });
         }
-        let events = match asked {
-            None => passthrough::message_as_events(&body),
-            Some(asked) => passthrough::completion_as_chunks(&body, asked),
+        let events = match (self.request.api, asked) {
+            (Api::Responses, _) => passthrough::response_as_events(&body),
+            (Api::Messages | Api::ChatCompletions, None) => passthrough::message_as_events(&body),
+            (Api::Messages | Api::ChatCompletions, Some(asked)) => {
+                passthrough::completion_as_chunks(&body, asked)
+            }
         };
         let body = events.map_err(|fault| CallFailure::reported(self.scrubbed(fault), &self.lease.model))?;
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(EVENTS));
@@ -187,5 +191,6 @@ fn read_along(api: Api, body: &[u8]) -> Option<ReplySummary> {
     match api {
         Api::Messages => passthrough::parsed_message(body),
         Api::ChatCompletions => passthrough::parsed_completion(body),
+        Api::Responses => passthrough::parsed_response(body),
     }
 }

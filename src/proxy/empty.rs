@@ -22,9 +22,10 @@ impl Attempt<'_> {
         headers: HeaderMap,
     ) -> Result<Answered, CallFailure> {
         let model = &self.lease.model;
-        let body = Bytes::from(match self.lease.provider.api {
+        let body = Bytes::from(match self.upstream_api() {
             Api::Messages => message(model),
             Api::ChatCompletions => completion(model),
+            Api::Responses => response(model),
         });
         let received = BufferedReply { status: 200, headers, body };
         let reply_hooks = sent.reply_hooks();
@@ -32,7 +33,7 @@ impl Attempt<'_> {
             ReplyPath::Translated(back) => {
                 self.translate_body(received, ContentKind::Json, reply_hooks, back.clone())
             }
-            ReplyPath::Messages => self.pass_body(received, reply_hooks, None),
+            ReplyPath::Messages | ReplyPath::Responses => self.pass_body(received, reply_hooks, None),
             ReplyPath::Chat(asked) => self.pass_body(received, reply_hooks, Some(*asked)),
         }
     }
@@ -44,6 +45,15 @@ fn message(model: &str) -> String {
         "id": format!("msg_{:032x}", fastrand::u128(..)), "type": "message", "role": "assistant", "model": model,
         "content": [{"type": "text", "text": ""}], "stop_reason": "max_tokens", "stop_sequence": null,
         "usage": {"input_tokens": 0, "output_tokens": 0},
+    })
+    .to_string()
+}
+
+fn response(model: &str) -> String {
+    json!({
+        "id": format!("resp_{:032x}", fastrand::u128(..)), "object": "response", "created_at": now(), "model": model,
+        "status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}, "error": null, "output": [],
+        "usage": {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0},
     })
     .to_string()
 }

@@ -38,7 +38,7 @@ impl Attempt<'_> {
         let named = compat::recognise(status, &body);
         let refusal = body.clone();
         let is_out_of_tokens = openai::error::is_out_of_tokens(status, &body);
-        let apis = Apis { upstream: lease.provider.api, client: self.request.api };
+        let apis = Apis { upstream: self.upstream_api(), client: self.request.api };
         let reworded = openai::error::reworded_overflow(status, &body);
         let reworded = reworded.filter(|_| apis == Apis { upstream: Api::Messages, client: Api::Messages });
         let is_reworded = reworded.is_some();
@@ -98,7 +98,8 @@ struct Apis {
 fn fault(status: u16, body: &[u8], apis: Apis) -> Fault {
     let read = openai::error::read(status, body);
     match (apis.upstream, apis.client) {
-        (Api::ChatCompletions, _) | (Api::Messages, Api::ChatCompletions) => read,
+        (Api::ChatCompletions | Api::Responses, _)
+        | (Api::Messages, Api::ChatCompletions | Api::Responses) => read,
         (Api::Messages, Api::Messages) => match anthropic::error::read(body) {
             Some((kind, message)) => Fault { kind, status, message },
             None => Fault { status, ..read },

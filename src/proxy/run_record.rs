@@ -6,6 +6,7 @@ use vandamme_actors::ledger::ImageCounts;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::recorder::{CallRecorder, RequestRecorder};
+use vandamme_actors::settings::Api;
 
 use super::images::DescribedRequest;
 use super::route_trace::RouteTrace;
@@ -76,12 +77,12 @@ impl<'r> RunRecord<'r> {
     }
 
     /// A call is sent now.
-    pub(super) fn call(&mut self, lease: &Lease) {
+    pub(super) fn call(&mut self, lease: &Lease, upstream_api: Api) {
         let (provider, key) = (&lease.provider, lease.key.id());
         match &mut self.entry {
             LedgerEntry::None => {}
             LedgerEntry::Request(entry) => {
-                entry.call_started(&provider.name, &lease.model, provider.api, key);
+                entry.call_started(&provider.name, &lease.model, upstream_api, key);
             }
             LedgerEntry::LaterRound(calls) => calls.call_started(&provider.name, &lease.model, key),
         }

@@ -93,12 +93,17 @@ pub(super) fn for_call(
     betas: Option<&str>,
 ) -> Result<HeaderMap, String> {
     let provider = &lease.provider;
-    let mut headers = match (request.upstream_call, request.api, provider.api) {
+    let mut headers = match (request.upstream_call, request.api, provider.api_for(request.api, &lease.model))
+    {
         (UpstreamCall::Models, _, _) => for_models(provider),
         (_, Api::Messages, Api::Messages) => passed_on(&presentable(request, live)),
-        (_, Api::Messages, Api::ChatCompletions) => own_headers(),
-        (_, Api::ChatCompletions, Api::ChatCompletions) => allowed(&presentable(request, live)),
-        (_, Api::ChatCompletions, Api::Messages) => anthropic_headers(&presentable(request, live)),
+        (_, Api::Messages, Api::ChatCompletions | Api::Responses) => own_headers(),
+        (_, Api::ChatCompletions | Api::Responses, Api::ChatCompletions | Api::Responses) => {
+            allowed(&presentable(request, live))
+        }
+        (_, Api::ChatCompletions | Api::Responses, Api::Messages) => {
+            anthropic_headers(&presentable(request, live))
+        }
     };
     for (name, value) in &provider.custom_headers {
         headers.insert(name.clone(), value.clone());
@@ -130,6 +135,11 @@ pub(super) fn presentable<'r>(request: &'r ProxyRequest, live: &LiveConfig) -> C
         presentable.append(name.clone(), value.clone());
     }
     Cow::Owned(presentable)
+}
+
+/// Whether the value of a header carries no key of the gateway.
+pub(super) fn is_presentable(value: &HeaderValue, request: &ProxyRequest, live: &LiveConfig) -> bool {
+    live.gateway_keys.is_empty() || !live.gateway_keys.are_in(value.as_bytes(), request.caller.as_ref())
 }
 
 /// The client's query, unless a key of the gateway is in it.

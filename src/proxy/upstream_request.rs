@@ -7,21 +7,22 @@ use std::task::{Context, Poll};
 
 use actix_http::body::{BodySize, MessageBody};
 use actix_web::http::Method;
-use actix_web::http::header::HeaderValue;
+use actix_web::http::header::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use vandamme_actors::converter::ReplyHooks;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::compat::Fixup;
 use vandamme_protocol::convert::{Dropped, client, upstream};
+use vandamme_protocol::openai::members::OpenAiMembers;
 use vandamme_protocol::request::{self, Pieces, UsageAsked};
 use vandamme_protocol::safeguards;
 use vandamme_protocol::tool_id::Form;
 
 use super::fixups::{Fixed, Fixups};
 use super::middleware::AppliedMiddleware;
-use super::translation::Translation;
-use super::upstream_headers::{presentable, query};
+use super::translation::{ClientReplyApi, Translation, UpstreamReplyApi};
+use super::upstream_headers::{is_presentable, query};
 use super::upstream_url::UpstreamUrl;
 use super::{ProxyRequest, UpstreamCall, address, affinity, cache_diagnostics};
 use crate::gateway::{Gateway, LiveConfig};
@@ -53,6 +54,8 @@ pub(super) enum ReplyPath {
     Messages,
     /// Unchanged Chat Completions, except for a usage that the client did not ask for.
     Chat(UsageAsked),
+    /// Unchanged Responses.
+    Responses,
     /// Translated, with what the translation must know of the request.
     Translated(Translation),
 }
@@ -73,7 +76,7 @@ impl UpstreamRequest {
         if let Some(fixed) = fixups.apply(request, lease, &live, &built.body)? {
             built.set_fixed(fixed);
         }
-        if let ReplyPath::Chat(_) | ReplyPath::Translated(_) = built.reply_path {
+        if let ReplyPath::Chat(_) | ReplyPath::Responses | ReplyPath::Translated(_) = built.reply_path {
             built.middleware = AppliedMiddleware::apply(gateway, request, lease, &mut built.body).await;
         }
         if let ReplyPath::Messages = built.reply_path {
@@ -122,28 +125,29 @@ impl UpstreamRequest {
             return Ok(Self::new(lease, Method::GET, url, Bytes::new().into(), ReplyPath::Messages));
         }
         let mut dropped = request.replaced.clone();
-        let (body, reply_path, url) = match (request.api, provider.api) {
-            (Api::Messages, Api::Messages) => {
-                let url = UpstreamUrl::messages(provider, request.upstream_call, query(request, live));
-                (for_same_api(request, lease), ReplyPath::Messages, url)
+        let upstream_api = provider.api_for(request.api, &lease.model);
+        let url = match upstream_api {
+            Api::Messages => {
+                // Its query means nothing to another API.
+                let query = if request.api == Api::Messages { query(request, live) } else { "" };
+                UpstreamUrl::messages(provider, request.upstream_call, query)
             }
-            (Api::Messages, Api::ChatCompletions) => {
-                let headers = presentable(request, live);
-                let session = headers.get(&affinity::SESSION_ID).and_then(|value| value.to_str().ok());
-                let session = session.map(str::trim).filter(|session| !session.is_empty());
-                let (body, back) = for_chat(request, lease, session, &mut dropped)?;
-                let url = UpstreamUrl::chat_completions(provider, &lease.model);
-                (body.into(), ReplyPath::Translated(back), url)
-            }
+            Api::ChatCompletions => UpstreamUrl::chat_completions(provider, &lease.model),
+            Api::Responses => UpstreamUrl::responses(provider),
+        };
+        let (body, reply_path) = match (request.api, upstream_api) {
+            (Api::Messages, Api::Messages) => (for_same_api(request, lease), ReplyPath::Messages),
             (Api::ChatCompletions, Api::ChatCompletions) => {
                 let (body, asked) = request.head.with_model_and_usage(&request.body, &lease.model);
-                let url = UpstreamUrl::chat_completions(provider, &lease.model);
-                (body, ReplyPath::Chat(asked), url)
+                (body, ReplyPath::Chat(asked))
             }
-            (Api::ChatCompletions, Api::Messages) => {
-                let (body, back) = for_messages(request, lease, &mut dropped)?;
-                let url = UpstreamUrl::messages(provider, UpstreamCall::Reply, "");
-                (body.into(), ReplyPath::Translated(back), url)
+            (Api::Responses, Api::Responses) => {
+                (request.head.with_model(&request.body, &lease.model), ReplyPath::Responses)
+            }
+            (_, upstream_api) => {
+                let parts = Parts { request, lease, live, upstream_api };
+                let (body, back) = parts.translated(&mut dropped)?;
+                (body.into(), ReplyPath::Translated(back))
             }
         };
         let dropped = dropped.header().and_then(|names| HeaderValue::from_str(&names).ok());
@@ -187,49 +191,131 @@ fn for_same_api(request: &ProxyRequest, lease: &Lease) -> Pieces {
     body
 }
 
-fn for_chat(
-    request: &ProxyRequest,
-    lease: &Lease,
-    session: Option<&str>,
-    dropped: &mut Dropped,
-) -> Result<(Bytes, Translation), String> {
-    let target = upstream::chat::ChatUpstream {
-        provider: &lease.provider.name,
-        model: &lease.model,
-        requested_model: &request.head.model,
-        dialect: &lease.provider.dialect,
-        session,
-    };
-    let translated = upstream::chat::request(&request.body, &target);
-    let translated = translated.map_err(|error| error.to_string())?;
-    let body = match &request.chat_body {
-        Some(own) => upstream::chat::with_members_of(own, translated.body),
-        None => {
-            dropped.append(translated.dropped);
-            translated.body
-        }
-    };
-    let mut reply = translated.reply;
-    if lease.provider.judge.is_some() && request.head.safeguards.is_some() {
-        reply.leave_verdicts_to_the_gateway();
-    }
-    Ok((body.into(), Translation::ChatToMessages(reply)))
+/// A request that is translated.
+struct Parts<'r> {
+    request: &'r ProxyRequest,
+    lease: &'r Lease,
+    live: &'r LiveConfig,
+    upstream_api: Api,
 }
 
-fn for_messages(
-    request: &ProxyRequest,
-    lease: &Lease,
-    dropped: &mut Dropped,
-) -> Result<(Bytes, Translation), String> {
-    let target = client::chat::MessagesUpstream {
-        provider: &lease.provider.name,
-        model: &lease.model,
-        requested_model: &request.head.model,
-    };
-    let translated = client::chat::request(&request.body, &target);
-    let translated = translated.map_err(|error| error.to_string())?;
-    dropped.append(translated.dropped);
-    Ok((translated.body.into(), Translation::MessagesToChat(translated.reply)))
+impl Parts<'_> {
+    fn translated(&self, dropped: &mut Dropped) -> Result<(Bytes, Translation), String> {
+        let Self { request, .. } = *self;
+        let (body, client, members) = match request.api {
+            Api::Messages => (request.body.clone(), ClientReplyApi::Messages, None),
+            Api::ChatCompletions => self.messages_of_chat(dropped)?,
+            Api::Responses => self.messages_of_responses(dropped)?,
+        };
+        let (body, upstream) = match self.upstream_api {
+            Api::Messages => (body, UpstreamReplyApi::Messages),
+            Api::ChatCompletions => self.chat_of_messages(&body, members.as_ref(), dropped)?,
+            Api::Responses => self.responses_of_messages(&body, members.as_ref(), dropped)?,
+        };
+        Ok((body, Translation { upstream, client }))
+    }
+
+    fn messages_of_chat(
+        &self,
+        dropped: &mut Dropped,
+    ) -> Result<(Bytes, ClientReplyApi, Option<OpenAiMembers>), String> {
+        let Self { request, lease, .. } = *self;
+        let target = client::chat::MessagesUpstream {
+            provider: &lease.provider.name,
+            model: &lease.model,
+            requested_model: &request.head.model,
+        };
+        let translated = client::chat::request(&request.body, &target);
+        let translated = translated.map_err(|error| error.to_string())?;
+        dropped.append(translated.dropped);
+        // SLICE: members of the chat request for a Responses upstream.
+        Ok((translated.body.into(), ClientReplyApi::Chat(translated.reply), None))
+    }
+
+    fn messages_of_responses(
+        &self,
+        dropped: &mut Dropped,
+    ) -> Result<(Bytes, ClientReplyApi, Option<OpenAiMembers>), String> {
+        let Self { request, lease, upstream_api, .. } = *self;
+        let target = client::responses::MessagesTarget {
+            provider: &lease.provider.name,
+            model: &lease.model,
+            requested_model: &request.head.model,
+            upstream: match upstream_api {
+                Api::Messages => client::responses::UpstreamKind::Messages,
+                Api::ChatCompletions | Api::Responses => client::responses::UpstreamKind::ChatCompletions,
+            },
+        };
+        let translated = client::responses::request(&request.body, &target);
+        let translated = translated.map_err(|error| error.to_string())?;
+        dropped.append(translated.dropped);
+        let client = ClientReplyApi::Responses(Box::new(translated.reply));
+        Ok((translated.body.into(), client, Some(translated.members)))
+    }
+
+    fn chat_of_messages(
+        &self,
+        body: &[u8],
+        members: Option<&OpenAiMembers>,
+        dropped: &mut Dropped,
+    ) -> Result<(Bytes, UpstreamReplyApi), String> {
+        let Self { request, lease, .. } = *self;
+        let target = upstream::chat::ChatUpstream {
+            provider: &lease.provider.name,
+            model: &lease.model,
+            requested_model: &request.head.model,
+            dialect: &lease.provider.dialect,
+            session: self.session(),
+        };
+        let translated = upstream::chat::request(body, &target);
+        let translated = translated.map_err(|error| error.to_string())?;
+        // SLICE: members of a Responses request.
+        let _ = members;
+        let body = match &request.chat_body {
+            Some(own) => upstream::chat::with_members_of(own, translated.body),
+            None => {
+                dropped.append(translated.dropped);
+                translated.body
+            }
+        };
+        let mut reply = translated.reply;
+        if lease.provider.judge.is_some() && request.head.safeguards.is_some() {
+            reply.leave_verdicts_to_the_gateway();
+        }
+        Ok((body.into(), UpstreamReplyApi::Chat(reply)))
+    }
+
+    fn responses_of_messages(
+        &self,
+        body: &[u8],
+        members: Option<&OpenAiMembers>,
+        dropped: &mut Dropped,
+    ) -> Result<(Bytes, UpstreamReplyApi), String> {
+        let Self { request, lease, .. } = *self;
+        let target = upstream::responses::ResponsesUpstream {
+            provider: &lease.provider.name,
+            model: &lease.model,
+            requested_model: &request.head.model,
+            session: self.session(),
+            members,
+        };
+        let translated = upstream::responses::request(body, &target);
+        let translated = translated.map_err(|error| error.to_string())?;
+        dropped.append(translated.dropped);
+        Ok((translated.body.into(), UpstreamReplyApi::Responses(translated.reply)))
+    }
+
+    /// The session that a client of Messages names in a header.
+    fn session(&self) -> Option<&str> {
+        let Self { request, live, .. } = *self;
+        if request.api != Api::Messages {
+            return None;
+        }
+        let headers: &HeaderMap = &request.headers;
+        let session =
+            headers.get(&affinity::SESSION_ID).filter(|value| is_presentable(value, request, live))?;
+        Some(session.to_str().ok()?.trim()).filter(|session| !session.is_empty())
+    }
 }
 
 /// A body that is sent in slices.

@@ -35,6 +35,7 @@ enum UpstreamEndpoint {
     Messages,
     CountTokens,
     ChatCompletions,
+    Responses,
 }
 
 /// The URL of one request.
@@ -67,6 +68,11 @@ impl UpstreamUrl {
             }
             Some(Azure::Deployments { .. }) => Self::Text(text()),
         }
+    }
+
+    /// Of a Responses request.
+    pub(super) fn responses(provider: &Arc<ProviderSettings>) -> Self {
+        parsed_once(provider, UpstreamEndpoint::Responses, "", || address::responses(provider))
     }
 
     /// # Errors

@@ -25,7 +25,7 @@ use self::spent::CountingRounds;
 use super::attempt::{Answered, EVENTS};
 use super::run::{Served, serve_request};
 use super::run_record::RunRecord;
-use super::translation::Translation;
+use super::translation::{ClientReplyApi, Translation, UpstreamReplyApi};
 use super::{Origin, ProxyRequest, ReplyForm, RouteTrace, Targets, UpstreamCall};
 use crate::failure::{Failure, UpstreamError};
 use crate::gateway::Gateway;
@@ -61,6 +61,8 @@ impl SearchPlan {
             && match request.api {
                 Api::Messages => is_mentioned(&request.body),
                 Api::ChatCompletions => is_mentioned_in_chat(&request.body),
+                // SLICE: searches of Responses clients
+                Api::Responses => false,
             };
         if !is_searchable || search.services().next().is_none() {
             return Ok(None);
@@ -73,6 +75,7 @@ impl SearchPlan {
         match request.api {
             Api::Messages => Self::read(&request.body, search, None),
             Api::ChatCompletions => Self::of_chat(request, &route, search),
+            Api::Responses => Ok(None),
         }
     }
 
@@ -88,12 +91,16 @@ impl SearchPlan {
         };
         // A request that cannot be translated may still pass through, without a search.
         let Ok(translated) = client::chat::request(&request.body, &target) else { return Ok(None) };
-        let dropped = match route.provider.api {
+        let dropped = match route.provider.api_for(Api::Messages, &route.model) {
             Api::ChatCompletions => translated.dropped.without_kept_members(),
-            Api::Messages => translated.dropped,
+            Api::Messages | Api::Responses => translated.dropped,
         };
         let dropped = dropped.header().and_then(|names| HeaderValue::from_str(&names).ok());
-        let back = (Translation::MessagesToChat(translated.reply), dropped);
+        let back = Translation {
+            upstream: UpstreamReplyApi::Messages,
+            client: ClientReplyApi::Chat(translated.reply),
+        };
+        let back = (back, dropped);
         let mut plan = Self::read(&translated.body, search, Some(back))?;
         if let Some(plan) = &mut plan {
             plan.conversation.set_model(&request.head.model);
@@ -139,9 +146,9 @@ impl SearchPlan {
 /// Whether the upstream gets the client's search as it is. Claude's own search is never replaced.
 fn searches_itself(route: &Route, search: &WebSearch) -> bool {
     let provider = &route.provider;
-    let has_search = match provider.api {
+    let has_search = match provider.api_for(Api::Messages, &route.model) {
         Api::Messages => provider.serves_claude,
-        Api::ChatCompletions => {
+        Api::ChatCompletions | Api::Responses => {
             search.prefers_provider() && provider.dialect.hosted_search(&route.model).is_some()
         }
     };
@@ -154,7 +161,7 @@ fn round_request(request: &ProxyRequest, body: Vec<u8>, targets: Targets) -> Res
     let round = round.ok_or_else(|| Failure::Malformed("the request of a round is no request".to_owned()))?;
     let chat_body = match request.api {
         Api::ChatCompletions => Some(request.body.clone()),
-        Api::Messages => round.chat_body.clone(),
+        Api::Messages | Api::Responses => round.chat_body.clone(),
     };
     Ok(ProxyRequest { api: Api::Messages, targets, chat_body, trace: RouteTrace::default(), ..round })
 }

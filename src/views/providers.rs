@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use vandamme_actors::observe::Observe;
 use vandamme_actors::provider::{ConditionView, KeyView, LearnedRuleView, ModelView, ProviderView};
-use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_actors::settings::ProviderSettings;
 
 use crate::gateway::Gateway;
 use crate::timestamp::rfc3339;
@@ -98,10 +98,7 @@ impl ProviderReport {
         let rules = view.as_ref().map(|view| &view.learned_rules).into_iter().flatten();
         Self {
             name: settings.name.to_string(),
-            api_format: match settings.api {
-                Api::Messages => "anthropic",
-                Api::ChatCompletions => "openai",
-            },
+            api_format: settings.api.name(),
             base_url: settings.base_url.clone(),
             auth_mode: if settings.passthrough { "passthrough" } else { "api_key" },
             models_url: settings.models_url.clone(),

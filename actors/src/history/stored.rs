@@ -108,11 +108,12 @@ pub struct StoredCall {
     pub elapsed_ms: u64,
 }
 
-/// `messages` or `chat-completions`.
+/// `messages`, `chat-completions` or `responses`.
 pub fn api_name(api: Api) -> &'static str {
     match api {
         Api::Messages => "messages",
         Api::ChatCompletions => "chat-completions",
+        Api::Responses => "responses",
     }
 }
 

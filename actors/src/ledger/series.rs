@@ -266,6 +266,7 @@ pub fn api_word(api: Api) -> &'static str {
     match api {
         Api::Messages => "messages",
         Api::ChatCompletions => "chat-completions",
+        Api::Responses => "responses",
     }
 }
 

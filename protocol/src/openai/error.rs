@@ -37,6 +37,11 @@ pub fn event(kind: ErrorKind, message: &str, out: &mut BytesMut) {
     out.put(b"\n\n");
 }
 
+/// Appends the event that ends a failed stream of the Responses API.
+pub fn response_failed(kind: ErrorKind, message: &str, out: &mut BytesMut) {
+    event(kind, message, out);
+}
+
 fn write(kind: ErrorKind, message: &str, out: &mut impl Write) {
     let (r#type, code) = kind.openai();
     let overflows = kind == ErrorKind::InvalidRequest && context::is_anthropic_wording(message);

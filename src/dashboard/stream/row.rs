@@ -104,6 +104,7 @@ impl RequestRow {
             api: request.api.map(|api| match api {
                 Api::Messages => "messages",
                 Api::ChatCompletions => "chat-completions",
+                Api::Responses => "responses",
             }),
             stream: request.streamed,
             requested_model: shown(&request.model, secrets),

@@ -1,0 +1,35 @@
+//! What a reply to a Responses client must know of its request.
+
+/// The facts of a request that its reply needs.
+#[derive(Clone, Debug)]
+pub struct ResponsesClientContext {
+    pub(super) requested_model: String,
+    /// The upstream that the reply is from. Its reasoning can be sent back to it only.
+    pub(super) provider: String,
+    pub(super) model: String,
+    /// The tools whose calls are not plain functions, by the name that the upstream knows.
+    pub(super) tools: Vec<(String, ToolKind)>,
+    /// Whether the client takes `encrypted_content` of reasoning items (`include`).
+    pub(super) includes_reasoning: bool,
+    /// Whether the client asked for summaries of the reasoning.
+    pub(super) shows_summary: bool,
+    /// Members of the request that the response object repeats, as JSON: `"instructions":…,"tools":…`, without braces.
+    pub(super) echo: String,
+}
+
+/// What the client calls a tool that is a function for the upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ToolKind {
+    /// `custom`: its input is plain text, which the function has in one property.
+    Custom,
+    /// A function inside of a `namespace`.
+    Namespaced { namespace: String, name: String },
+    /// `tool_search` that the client runs.
+    ToolSearch,
+    /// `local_shell`.
+    LocalShell,
+    /// `shell`.
+    Shell,
+    /// `apply_patch`.
+    ApplyPatch,
+}
