@@ -40,6 +40,44 @@ pub fn read(signature: &str) -> Option<SignatureOrigin> {
     Some(SignatureOrigin { provider: decode(provider)?, model: decode(model)?, carried })
 }
 
+/// The prefix of reasoning that was sealed for a client of the Responses API.
+const SEALED: &str = "vdm1r.";
+
+/// Reasoning of an upstream, as a client of the Responses API keeps it in `encrypted_content`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedReasoning {
+    pub provider: String,
+    pub model: String,
+    /// The signature of a thinking block, or the data of a redacted one.
+    pub signature: String,
+    pub is_redacted: bool,
+}
+
+impl SealedReasoning {
+    /// The value of `encrypted_content`.
+    pub fn seal(&self) -> String {
+        let Self { provider, model, signature, is_redacted } = self;
+        let kind = if *is_redacted { "r" } else { "t" };
+        let mut sealed = format!("{SEALED}{}~{}~{kind}~", encode(provider), encode(model));
+        URL_SAFE_NO_PAD.encode_string(signature, &mut sealed);
+        sealed
+    }
+
+    /// What was sealed; `None` for anything else.
+    pub fn open(sealed: &str) -> Option<Self> {
+        let mut parts = sealed.strip_prefix(SEALED)?.split('~');
+        let (provider, model, kind, load) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let signature = String::from_utf8(URL_SAFE_NO_PAD.decode(load).ok()?).ok()?;
+        let (provider, model) = (decode(provider)?, decode(model)?);
+        (parts.next().is_none() && matches!(kind, "r" | "t")).then(|| Self {
+            provider,
+            model,
+            signature,
+            is_redacted: kind == "r",
+        })
+    }
+}
+
 fn encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
 }

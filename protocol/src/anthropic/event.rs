@@ -65,7 +65,11 @@ pub enum ContentBlockStart<'a> {
         id: &'a str,
         sources: &'a [WebSource],
     },
-    /// Other calls that an upstream runs itself, hidden thoughts, files, and kinds that are new to the API.
+    /// Hidden thoughts; `data` is inner text.
+    RedactedThinking {
+        data: &'a str,
+    },
+    /// Other calls that an upstream runs itself, files, and kinds that are new to the API.
     Other,
 }
 

@@ -216,6 +216,9 @@ struct WireBlock<'a> {
     /// Of a compaction: the summary.
     #[serde(borrow)]
     content: Option<&'a RawValue>,
+    /// Of hidden thoughts.
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
 }
 
 impl<'a> WireBlock<'a> {
@@ -229,6 +232,9 @@ impl<'a> WireBlock<'a> {
             Some("tool_use") => {
                 let (id, name) = (inner(self.id), inner(self.name));
                 (ContentBlockStart::ToolUse { id, name, input: self.input() }, BlockDelta::Other)
+            }
+            Some("redacted_thinking") => {
+                (ContentBlockStart::RedactedThinking { data: inner(self.data) }, BlockDelta::Other)
             }
             Some(_) | None => (ContentBlockStart::Other, BlockDelta::Other),
         };

@@ -110,6 +110,11 @@ fn block_start(block: ContentBlockStart<'_>, out: &mut impl Write) {
             out.put(b"}");
         }
         ContentBlockStart::ServerToolUse { id } => server_tool_use(id, out),
+        ContentBlockStart::RedactedThinking { data } => {
+            out.put(b"{\"type\":\"redacted_thinking\",\"data\":");
+            out.quoted(data);
+            out.put(b"}");
+        }
         ContentBlockStart::SearchResult { id, sources } => search_result(id, sources, out),
     }
 }
@@ -254,7 +259,9 @@ impl WholeMessage {
                 tool_head(id, name, &mut self.body);
                 OpenBlock::Arguments(input.map(json::escape_text).unwrap_or_default())
             }
-            ContentBlockStart::ServerToolUse { .. } | ContentBlockStart::SearchResult { .. } => {
+            ContentBlockStart::ServerToolUse { .. }
+            | ContentBlockStart::SearchResult { .. }
+            | ContentBlockStart::RedactedThinking { .. } => {
                 block_start(block, &mut self.body);
                 OpenBlock::Complete
             }

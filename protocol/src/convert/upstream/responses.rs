@@ -5,7 +5,12 @@ mod request;
 
 pub use decoder::ResponsesDecoder;
 
-use crate::{convert::Dropped, fault::RequestError, openai::members::OpenAiMembers, vocabulary::Delivery};
+use std::collections::HashMap;
+
+use crate::{
+    convert::Dropped, fault::RequestError, openai::members::OpenAiMembers, tool_id::Maker,
+    vocabulary::Delivery,
+};
 
 /// The upstream that a request is converted for.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +39,27 @@ pub struct ResponsesRequest {
 /// The facts of a request that its reply needs.
 #[derive(Clone, Debug)]
 pub struct ResponsesReplyContext {
-    pub(crate) requested_model: String,
+    pub(super) requested_model: String,
+    /// Signs thinking blocks; absent if the client did not ask for thinking. What is carried behind it is a JSON object with `id`
+    /// and `encrypted_content` of the reasoning item, which goes back to the same provider and model.
+    pub(super) signature: Option<String>,
+    /// The API has no stop sequences: the reply is cut where one of them begins.
+    pub(super) stop_sequences: Vec<String>,
+    /// Whether the client requested a web search that the upstream performs.
+    pub(super) searches: bool,
+    /// Whether the client requested that the server judge tool calls (`safeguards`). The reply reports `unsupported`.
+    pub(super) asks_for_judgement: bool,
+    /// Makes the ids of the calls.
+    pub(super) maker: Maker,
+    /// Maps upstream tool names to client tool names (escaped JSON text).
+    pub(super) names: HashMap<String, String>,
+}
+
+impl ResponsesReplyContext {
+    /// Leaves `safeguard_results` to the gateway, which has the calls judged.
+    pub fn leave_verdicts_to_the_gateway(&mut self) {
+        self.asks_for_judgement = false;
+    }
 }
 
 /// Converts a whole Messages request.

@@ -129,6 +129,7 @@ impl EncodedReply {
                 sink.emit(&self.stamp, ChatEvent::Call { number, callee, id: &id, name });
             }
             ContentBlockStart::Thinking
+            | ContentBlockStart::RedactedThinking { .. }
             | ContentBlockStart::ServerToolUse { .. }
             | ContentBlockStart::SearchResult { .. }
             | ContentBlockStart::Other => {}
