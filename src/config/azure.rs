@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn the_base_url_decides_which_of_the_two_forms_is_used() {
-        let chat = |base_url, stated| read_as(Api::ChatCompletions | Api::Responses, base_url, stated).0;
+        let chat = |base_url, stated| read_as(Api::ChatCompletions, base_url, stated).0;
         let deployments = Some(Azure::Deployments { api_version: "2024-10-21".into() });
 
         assert_eq!(chat(CLASSIC, Some(" 2024-10-21 ")), deployments);
@@ -134,11 +134,11 @@ mod tests {
         let (azure, warnings) = read_as(Api::Messages, CLASSIC, Some("2024-10-21"));
         assert!(azure.is_none() && warnings[0].starts_with("here: an api-version means nothing"));
 
-        let (azure, warnings) = read_as(Api::ChatCompletions | Api::Responses, CLASSIC, None);
+        let (azure, warnings) = read_as(Api::ChatCompletions, CLASSIC, None);
         assert!(azure.is_none() && warnings[0].contains("needs an api-version"), "{warnings:?}");
 
         let (azure, warnings) =
-            read_as(Api::ChatCompletions | Api::Responses, "https://m.eastus.models.ai.azure.com/v1", None);
+            read_as(Api::ChatCompletions, "https://m.eastus.models.ai.azure.com/v1", None);
         assert!(azure.is_none() && warnings.is_empty(), "{warnings:?}");
     }
 
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn openais_own_api_has_no_versions() {
         let (azure, warnings) =
-            read_as(Api::ChatCompletions | Api::Responses, "https://api.openai.com/v1", Some("2024-10-21"));
+            read_as(Api::ChatCompletions, "https://api.openai.com/v1", Some("2024-10-21"));
 
         assert_eq!(azure, None);
         assert_eq!(
@@ -162,7 +162,7 @@ mod tests {
         let version = Some(LocatedText { text: "2024&x=1", place: "here" });
         let stated = Stated { name: "az", base_url: CLASSIC, version };
 
-        let error = read(Api::ChatCompletions | Api::Responses, stated, &mut vec![]).unwrap_err();
+        let error = read(Api::ChatCompletions, stated, &mut vec![]).unwrap_err();
 
         assert_eq!(error.to_string(), "here: expected an API version such as \"2024-10-21\" or \"preview\"");
     }

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use vandamme_protocol::convert::client::{chat::ChatEncoder, messages::MessagesEncoder};
-use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap};
+use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap, ResponsesTap};
 use vandamme_protocol::convert::upstream::{chat::ChatDecoder, messages::MessagesDecoder};
 use vandamme_protocol::convert::{Transcoder, client, upstream};
 use vandamme_protocol::request::UsageAsked;
@@ -45,6 +45,9 @@ fn flow((client, upstream): Way, integrity: Integrity) -> Flow {
             let identity = client::chat::ReplyIdentity { seed: 7, created: 1 };
             Box::new(Transcoder::new(MessagesDecoder::new(), ChatEncoder::new(context, identity)))
         }
+        (Api::Responses, Api::Responses) => Box::new(ResponsesTap::new()),
+        // SLICE: the other pairs with Responses, which also belong into WAYS.
+        (Api::Responses, _) | (_, Api::Responses) => unimplemented!(),
     };
     let secrets = Secrets::new(vec![]);
     Flow::new(codec, client, 1 << 20, secrets).with_integrity(integrity)
@@ -107,6 +110,10 @@ fn text(upstream: Api, text: &str) -> String {
         Api::ChatCompletions => {
             chunk(&format!("\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":null"))
         }
+        Api::Responses => event(
+            "response.output_text.delta",
+            &format!(",\"output_index\":0,\"content_index\":0,\"item_id\":\"msg_1\",\"delta\":\"{text}\""),
+        ),
     }
 }
 
@@ -120,6 +127,13 @@ fn begun(upstream: Api) -> String {
                 )
         }
         Api::ChatCompletions => String::new(),
+        Api::Responses => {
+            event("response.created", ",\"response\":{\"id\":\"resp_1\",\"output\":[]}")
+                + &event(
+                    "response.output_item.added",
+                    ",\"output_index\":0,\"item\":{\"type\":\"message\",\"id\":\"msg_1\",\"role\":\"assistant\",\"content\":[]}",
+                )
+        }
     };
     format!(": hello\n\n{start}{}", text(upstream, "é"))
 }
@@ -138,6 +152,10 @@ fn ended(upstream: Api) -> String {
             let usage = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}\n\n";
             chunk("\"delta\":{},\"finish_reason\":\"stop\"") + usage + "data: [DONE]\n\n"
         }
+        Api::Responses => event(
+            "response.completed",
+            ",\"response\":{\"id\":\"resp_1\",\"status\":\"completed\",\"output\":[],\"usage\":{\"input_tokens\":1,\"output_tokens\":2}}",
+        ),
     }
 }
 
@@ -148,6 +166,10 @@ fn failed(upstream: Api) -> String {
             "data: {\"error\":{\"message\":\"Busy\",\"code\":529},\"choices\":[],\"usage\":null}\n\n"
                 .to_owned()
         }
+        Api::Responses => event(
+            "response.failed",
+            ",\"response\":{\"id\":\"resp_1\",\"status\":\"failed\",\"error\":{\"code\":\"server_is_overloaded\",\"message\":\"Busy\"}}",
+        ),
     }
 }
 
