@@ -49,10 +49,7 @@ impl Extract {
     }
 
     fn objection(&self, alias: &str, model: &str, api: Api) -> Option<String> {
-        let word = match api {
-            Api::ChatCompletions => "chat_completions",
-            Api::Messages => "messages",
-        };
+        let word = api.name();
         let Some(apis) = self.models.get(model) else {
             return Some("the vendor does not list it".to_owned());
         };
