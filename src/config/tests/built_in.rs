@@ -49,7 +49,11 @@ impl Extract {
     }
 
     fn objection(&self, alias: &str, model: &str, api: Api) -> Option<String> {
-        let word = api.name();
+        let word = match api {
+            Api::ChatCompletions => "chat_completions",
+            Api::Messages => "messages",
+            Api::Responses => "responses",
+        };
         let Some(apis) = self.models.get(model) else {
             return Some("the vendor does not list it".to_owned());
         };
