@@ -49,6 +49,8 @@ pub(super) enum ValueType {
     WordOrObject(&'static [&'static str]),
     /// A whole number, this at least.
     Count(u32),
+    /// A whole number from 1 to this.
+    CountTo(u32),
     /// `drop-params`
     Params,
     /// `set-params`
@@ -113,6 +115,9 @@ impl ValueType {
             Self::Count(least) => {
                 raw.whole().filter(|n| (i64::from(least)..=MOST).contains(n)).map(ValueKind::from)
             }
+            Self::CountTo(most) => {
+                raw.whole().filter(|n| (1..=i64::from(most)).contains(n)).map(ValueKind::from)
+            }
             Self::Params => return fixups::params(raw),
             Self::Settings => return fixups::values(raw),
             Self::Bounds => return fixups::bounds(raw),
@@ -134,7 +139,7 @@ impl ValueType {
     pub(super) fn check_variable(self, text: &str) -> Result<ValueKind, String> {
         let trimmed = text.trim();
         let raw = match self {
-            Self::Port | Self::Count(_) | Self::Seconds | Self::Pause | Self::Hours => {
+            Self::Port | Self::Count(_) | Self::CountTo(_) | Self::Seconds | Self::Pause | Self::Hours => {
                 Raw::parse_number(trimmed).unwrap_or(Raw::Text(text))
             }
             Self::Flag => Raw::parse_truth(trimmed).unwrap_or(Raw::Text(text)),
@@ -194,7 +199,8 @@ impl ValueType {
     fn may_be_repeated(self) -> bool {
         matches!(self, Self::Host | Self::Port | Self::LogLevel | Self::Format | Self::Flag)
             || matches!(self, Self::OneOf(_) | Self::Rate)
-            || matches!(self, Self::Seconds | Self::Pause | Self::Hours | Self::Bytes | Self::Count(_))
+            || matches!(self, Self::Seconds | Self::Pause | Self::Hours | Self::Bytes)
+            || matches!(self, Self::Count(_) | Self::CountTo(_))
     }
 
     /// What a value of this type looks like.
@@ -225,6 +231,7 @@ impl ValueType {
                 format!("one of {}, or a JSON object in single quotes: '{{\"a\": 1}}'", words.join(", "))
             }
             Self::Count(least) => format!("a whole number from {least} to {MOST}"),
+            Self::CountTo(most) => format!("a whole number from 1 to {most}"),
         }
     }
 }

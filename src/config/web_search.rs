@@ -18,7 +18,6 @@ use crate::demo;
 pub(super) const TABLE: &str = "web-search";
 /// The provider of the model.
 const PROVIDER: &str = "provider";
-const MOST_RESULTS: i64 = 20;
 
 impl Builder<'_> {
     /// `None` without `by`: the gateway then searches nothing itself.
@@ -32,15 +31,10 @@ impl Builder<'_> {
                 Err(error) => self.errors.push(error),
             }
         }
-        let results = section.count("max-results").unwrap_or(8);
-        if results > MOST_RESULTS {
-            let text = format!("max-results: at most {MOST_RESULTS}, found {results}");
-            self.errors.push(ConfigError::new(format!("[{TABLE}]"), text));
-        }
         Some(Arc::new(WebSearch {
             by: searchers,
             max_searches: section.count("max-searches").and_then(|count| count.try_into().ok()).unwrap_or(8),
-            max_results: usize::try_from(results.min(MOST_RESULTS)).unwrap_or(8),
+            max_results: section.count("max-results").and_then(|count| count.try_into().ok()).unwrap_or(8),
             timeout: Duration::from_secs_f64(section.seconds("timeout").unwrap_or(10.0)),
         }))
     }

@@ -2,7 +2,7 @@
 
 use super::{SettingDeclaration, SettingList};
 use crate::config::value_type::KeyType::Value;
-use crate::config::value_type::ValueType::{Count, Pause, Secret, Url, Words};
+use crate::config::value_type::ValueType::{Count, CountTo, Pause, Secret, Url, Words};
 
 const GUIDE: &str = "web-search.md";
 
@@ -24,7 +24,7 @@ pub(in crate::config) const WEB_SEARCH: SettingList = &[
         "Most searches for one request. A client's `max_uses` can lower it.",
     )
     .with_implied_default("8"),
-    SettingDeclaration::new("max-results", Value(Count(1)), "Most pages of one search, 20 at most.")
+    SettingDeclaration::new("max-results", Value(CountTo(20)), "Most pages of one search, 20 at most.")
         .with_implied_default("8"),
     SettingDeclaration::new("timeout", Value(Pause), "Longest wait for one search at one service.")
         .with_implied_default("10"),

@@ -107,6 +107,10 @@ fn mistakes_in_the_configuration_are_named() {
         ("by = ['tavily']", "tavily has no key; set TAVILY_API_KEY"),
         ("by = ['searxng']", "searxng has no address; set searxng-base-url or SEARXNG_BASE_URL"),
         ("max-uses = 3", "max-uses"),
+        (
+            "by = ['provider']\nmax-results = 21",
+            ":15: [web-search] max-results: expected a whole number from 1 to 20, found 21",
+        ),
     ] {
         let upstream = Upstream::openai();
         let failed = Gateway::before(&upstream).toml(&format!("[web-search]\n{lines}")).run_to_end();
