@@ -199,6 +199,6 @@ fn value_word(value_type: ValueType) -> &'static str {
         | ValueType::Betas => "list",
         ValueType::WordOrObject(_) => "word or JSON",
         ValueType::Count(0) => "count or 0",
-        ValueType::Count(_) => "count",
+        ValueType::Count(_) | ValueType::CountTo(_) => "count",
     }
 }
