@@ -157,7 +157,16 @@ fn start_gateway(
 ) -> Result<Running, Trouble> {
     let (port, directory) = (free_port()?, directory()?);
     let file = directory.join("bench.toml");
-    fs::write(&file, if limits == Limits::High { HIGH_LIMITS } else { "" })?;
+    let limits = if limits == Limits::High { HIGH_LIMITS } else { "" };
+    let responses = format!(
+        "[responses]\napi-format = 'responses'\napi-key = 'sk-bench'\nbase-url = 'http://{upstream}/v1'\n"
+    );
+    fs::write(&file, format!("{limits}{responses}"))?;
+    // Builds before the Responses API are compared without its rows.
+    let check = Command::new(&build.binary).args(["config", "validate", "--config"]).arg(&file).output()?;
+    if !check.status.success() {
+        fs::write(&file, limits)?;
+    }
     command.args(["server", "start", "--port", &port.to_string(), "--config"]).arg(&file).args(options);
     command.env("HOME", &directory);
     if let Some(library) = &build.preload {

@@ -121,6 +121,56 @@ impl Replies {
         Self::new(&opening, &word, (&ending, &whole))
     }
 
+    pub(crate) fn responses() -> Self {
+        let event = |name: &str, rest: &str| {
+            format!(
+                "event: response.{name}\ndata: {{\"type\":\"response.{name}\",\"sequence_number\":7,{rest}}}\n\n"
+            )
+        };
+        let response = |status: &str, output: &str, usage: &str| {
+            format!(
+                r#"{{"id":"resp_68af4030baa48193b0b43b4c2a176a1a0e6967589f080e78","object":"response","created_at":1756315696,"status":"{status}","background":false,"error":null,"incomplete_details":null,"instructions":null,"max_output_tokens":1024,"model":"gpt-5-2025-08-07","output":{output},"parallel_tool_calls":true,"previous_response_id":null,"reasoning":{{"effort":"medium","summary":null}},"store":false,"temperature":1.0,"text":{{"format":{{"type":"text"}},"verbosity":"medium"}},"tool_choice":"auto","tools":[],"top_p":1.0,"truncation":"disabled","usage":{usage},"metadata":{{}}}}"#
+            )
+        };
+        let usage = r#"{"input_tokens":2095,"input_tokens_details":{"cached_tokens":1024},"output_tokens":403,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":2498}"#;
+        let place = r#""item_id":"msg_68af40337e58819392e935fb404414d00e6967589f080e78","output_index":0"#;
+        let item = |status: &str, content: &str| {
+            format!(
+                r#"{{"id":"msg_68af40337e58819392e935fb404414d00e6967589f080e78","type":"message","status":"{status}","content":{content},"role":"assistant"}}"#
+            )
+        };
+        let part = |text: &str| {
+            format!(r#"{{"type":"output_text","annotations":[],"logprobs":[],"text":"{text}"}}"#)
+        };
+        let begun = response("in_progress", "[]", "null");
+        let opening = [
+            event("created", &format!(r#""response":{begun}"#)),
+            event("in_progress", &format!(r#""response":{begun}"#)),
+            event("output_item.added", &format!(r#""output_index":0,"item":{}"#, item("in_progress", "[]"))),
+            event("content_part.added", &format!(r#"{place},"content_index":0,"part":{}"#, part(""))),
+        ];
+        let word = event(
+            "output_text.delta",
+            &format!(
+                r#"{place},"content_index":0,"delta":" a few words","logprobs":[],"obfuscation":"a1b2c3d4""#
+            ),
+        );
+        let text = " a few words".repeat(BURST_EVENTS);
+        let done = item("completed", &format!("[{}]", part(&text)));
+        let ending = [
+            event("output_text.done", &format!(r#"{place},"content_index":0,"text":"{text}","logprobs":[]"#)),
+            event("content_part.done", &format!(r#"{place},"content_index":0,"part":{}"#, part(&text))),
+            event("output_item.done", &format!(r#""output_index":0,"item":{done}"#)),
+            event(
+                "completed",
+                &format!(r#""response":{}"#, response("completed", &format!("[{done}]"), usage)),
+            ),
+        ];
+        let story = item("completed", &format!("[{}]", part(&story())));
+        let whole = response("completed", &format!("[{story}]"), usage);
+        Self::new(&opening, &word, (&ending, &whole))
+    }
+
     fn new(opening: &[String], word: &str, (ending, whole): (&[String], &str)) -> Self {
         let first: String = opening.iter().map(|event| framed(event)).collect();
         let word = framed(word);

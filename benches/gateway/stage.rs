@@ -23,7 +23,10 @@ pub(crate) struct Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Passthrough,
+    /// Messages over Chat Completions.
     Translation,
+    /// Messages over the Responses API; the bare proxy forwards it.
+    OverResponses,
 }
 
 /// The request, and the form of its reply.
@@ -67,8 +70,12 @@ impl Task {
 
     /// The clients of this task: 16, which repeat it.
     pub(crate) fn load(self, contender: Contender, running: &Running) -> Load {
-        let translated = contender != Contender::Nginx && self.way == Way::Translation;
-        self.load_of(if translated { "openai" } else { "anthropic" }, running)
+        let provider = match (contender, self.way) {
+            (Contender::Bare | Contender::Ours, Way::Translation) => "openai",
+            (Contender::Ours, Way::OverResponses) => "responses",
+            (Contender::Nginx | Contender::Bare | Contender::Ours, _) => "anthropic",
+        };
+        self.load_of(provider, running)
     }
 
     /// Directly, without a contender.

@@ -19,10 +19,11 @@ use crate::replies::{Replies, Shape};
 const LANES: usize = 2;
 const READY: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// The replies in both APIs.
+/// The replies in all APIs.
 struct Scripts {
     anthropic: Replies,
     openai: Replies,
+    responses: Replies,
 }
 
 /// What a request selects.
@@ -30,11 +31,16 @@ enum Asked {
     Health,
     Chat(Shape),
     Messages(Shape),
+    Responses(Shape),
 }
 
 pub(crate) fn serve(port: u16) -> Result<(), Trouble> {
     let listener = listen(port)?;
-    let scripts = Arc::new(Scripts { anthropic: Replies::anthropic(), openai: Replies::openai() });
+    let scripts = Arc::new(Scripts {
+        anthropic: Replies::anthropic(),
+        openai: Replies::openai(),
+        responses: Replies::responses(),
+    });
     let lanes: Vec<_> = (0..LANES).map(|_| lane(&scripts)).collect();
     for (socket, lane) in listener.incoming().zip(lanes.iter().cycle()) {
         lane.send(socket?)?;
@@ -72,6 +78,7 @@ async fn answer_all(socket: StdStream, scripts: &Scripts) -> io::Result<()> {
             Asked::Health => stream.write_all(READY).await?,
             Asked::Chat(shape) => say(&mut stream, &scripts.openai, shape).await?,
             Asked::Messages(shape) => say(&mut stream, &scripts.anthropic, shape).await?,
+            Asked::Responses(shape) => say(&mut stream, &scripts.responses, shape).await?,
         }
     }
 }
@@ -84,6 +91,7 @@ async fn request(stream: &mut TcpStream, read: &mut BytesMut) -> io::Result<Aske
         fill(stream, read).await?;
     };
     let is_chat = memmem::find(&read[..head], b"/chat/completions HTTP").is_some();
+    let is_responses = memmem::find(&read[..head], b"/responses HTTP").is_some();
     let is_get = read.starts_with(b"GET ");
     let length = content_length(&read[..head]).or(is_get.then_some(0)).ok_or(io::ErrorKind::InvalidData)?;
     read.reserve((head + length).saturating_sub(read.len()));
@@ -95,6 +103,7 @@ async fn request(stream: &mut TcpStream, read: &mut BytesMut) -> io::Result<Aske
     match (is_get, shape) {
         (true, _) => Ok(Asked::Health),
         (false, Some(shape)) if is_chat => Ok(Asked::Chat(shape)),
+        (false, Some(shape)) if is_responses => Ok(Asked::Responses(shape)),
         (false, Some(shape)) => Ok(Asked::Messages(shape)),
         (false, None) => Err(io::ErrorKind::InvalidData.into()),
     }
