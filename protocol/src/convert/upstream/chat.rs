@@ -4,21 +4,16 @@
 //! *Inner text* is the text of a JSON string without its quotes and with its escapes. The codec copies it from body to body without
 //! decoding it.
 
-mod arguments;
 mod calls;
-mod citation_marks;
-mod cut;
 mod decoder;
 mod dialect;
 mod extras;
 mod finish;
-mod halves;
 mod hosted_search;
 mod names;
 mod own_members;
 mod reasoning;
 mod request;
-mod search;
 mod thinking;
 
 pub use decoder::ChatDecoder;
