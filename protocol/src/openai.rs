@@ -7,5 +7,6 @@ pub mod members;
 pub(crate) mod plain_delta;
 pub(crate) mod request;
 pub mod responses_models;
+pub(crate) mod responses_request;
 pub(crate) mod stream;
 mod usage;
