@@ -2,13 +2,15 @@
 
 use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
-use crate::{calls, chat, coding, compat, error, framing, http1, plain, reply, request, scan, schema};
+use crate::{
+    calls, chat, coding, compat, error, framing, http1, plain, reply, request, responses_client, scan, schema,
+};
 
 /// Checks any bytes, and panics if a property is violated.
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its check.
-pub(crate) const TARGETS: [(&str, Check); 12] = [
+pub(crate) const TARGETS: [(&str, Check); 13] = [
     ("framing", in_chunks),
     ("scan", looked_at),
     ("request", translated),
@@ -21,6 +23,7 @@ pub(crate) const TARGETS: [(&str, Check); 12] = [
     ("compat", compat::check),
     ("http1", upstream_reply),
     ("coding", compressed),
+    ("responses_client_request", responses_client::check),
 ];
 
 /// A stream, after the size of its chunks.
