@@ -28,6 +28,8 @@ mod plain;
 mod reply;
 #[path = "../../tests/properties/request.rs"]
 mod request;
+#[path = "../../tests/properties/responses_client.rs"]
+mod responses_client;
 #[path = "../../tests/properties/responses_request.rs"]
 mod responses_request;
 #[path = "../../tests/properties/schema.rs"]

@@ -32,6 +32,8 @@ mod plain;
 mod reply;
 #[path = "../properties/request.rs"]
 mod request;
+#[path = "../properties/responses_client.rs"]
+mod responses_client;
 #[path = "../properties/responses_request.rs"]
 mod responses_request;
 #[path = "../properties/scan.rs"]

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{
     anthropic::request::MessagesRequestBody,
-    json::{JsonWord, Write},
+    json::{JsonWord, Literal, Write},
+    openai::members::OpenAiMembers,
 };
 
 /// The efforts that every model with efforts accepts.
@@ -23,7 +24,7 @@ const HEAD_ROOM: u64 = 2048;
 pub(crate) enum RequestedThinking {
     Unsaid,
     Off,
-    /// One of Anthropic's efforts.
+    /// One of Anthropic's efforts, or `minimal`.
     Level(&'static str),
 }
 
@@ -49,6 +50,17 @@ impl RequestedThinking {
     }
 }
 
+/// The thinking that a client of OpenAI's other API requests, in OpenAI's words.
+fn own_effort(members: &OpenAiMembers) -> RequestedThinking {
+    let word = members.effort.as_deref().and_then(Literal::of).and_then(Literal::decode);
+    match word.as_deref() {
+        None | Some("" | "default" | "auto" | "adaptive") => RequestedThinking::Unsaid,
+        Some("none" | "off" | "disabled") => RequestedThinking::Off,
+        Some("minimal") => RequestedThinking::Level("minimal"),
+        Some(word) => RequestedThinking::Level(effort_level(word)),
+    }
+}
+
 /// The thinking parameters of one request for one model.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
@@ -67,9 +79,13 @@ impl Effort {
         turns: &[RequestTurn<'_>],
         model: &str,
         dialect: &Dialect,
+        members: Option<&OpenAiMembers>,
     ) -> Self {
         Self {
-            thinking: RequestedThinking::new(request, turns),
+            thinking: match members {
+                Some(members) => own_effort(members),
+                None => RequestedThinking::new(request, turns),
+            },
             parameter: dialect.reasoning,
             family: family(model),
             is_listed: dialect.lists(model),
@@ -84,7 +100,7 @@ impl Effort {
         model: &str,
         dialect: &Dialect,
     ) -> Self {
-        Self { parameter: ReasoningParameter::Effort, ..Self::new(request, turns, model, dialect) }
+        Self { parameter: ReasoningParameter::Effort, ..Self::new(request, turns, model, dialect, None) }
     }
 
     /// The effort that is sent, if one is.
@@ -252,7 +268,7 @@ mod tests {
         let dialect = Dialect { reasoning, reasoning_models, ..Dialect::default() };
         let body = format!("{{{fields}}}");
         let request: MessagesRequestBody<'_> = serde_json::from_str(&body).unwrap();
-        let effort = Effort::new(&request, &[], model, &dialect);
+        let effort = Effort::new(&request, &[], model, &dialect, None);
         let mut out = vec![];
         effort.write(&mut out);
         (String::from_utf8(out).unwrap(), effort.with_head_room(64))
@@ -323,7 +339,7 @@ mod tests {
             let dialect = Dialect::default();
             let body = format!("{{{OFF}}}");
             let request: MessagesRequestBody<'_> = serde_json::from_str(&body).unwrap();
-            assert_eq!(Effort::new(&request, &[], "o3", &dialect).with_head_room(asked), sent);
+            assert_eq!(Effort::new(&request, &[], "o3", &dialect, None).with_head_room(asked), sent);
         }
     }
 }

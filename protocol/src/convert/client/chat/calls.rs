@@ -2,8 +2,7 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use super::custom::CustomInput;
-use crate::openai::chunk::Callee;
+use crate::{convert::client::custom::CustomInput, openai::chunk::Callee};
 
 /// A content block that is a tool call.
 struct OpenCall {
