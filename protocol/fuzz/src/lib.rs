@@ -26,6 +26,10 @@ mod plain;
 mod reply;
 #[path = "../../tests/properties/request.rs"]
 mod request;
+#[path = "../../tests/properties/responses_client.rs"]
+mod responses_client;
+#[path = "../../tests/grammar/responses.rs"]
+mod responses_grammar;
 #[path = "../../tests/properties/schema.rs"]
 mod schema;
 #[path = "../../tests/properties/scan.rs"]

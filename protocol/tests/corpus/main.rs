@@ -30,6 +30,10 @@ mod plain;
 mod reply;
 #[path = "../properties/request.rs"]
 mod request;
+#[path = "../properties/responses_client.rs"]
+mod responses_client;
+#[path = "../grammar/responses.rs"]
+mod responses_grammar;
 #[path = "../properties/scan.rs"]
 mod scan;
 #[path = "../properties/schema.rs"]
@@ -42,6 +46,7 @@ mod complaints;
 mod composition;
 mod errors;
 mod fixtures;
+mod responses_clients;
 mod seeds;
 mod streams;
 mod whole_replies;
