@@ -30,8 +30,8 @@ mod plain;
 mod reply;
 #[path = "../properties/request.rs"]
 mod request;
-#[path = "../properties/responses_client.rs"]
-mod responses_client;
+#[path = "../properties/responses_client_request.rs"]
+mod responses_client_request;
 #[path = "../properties/scan.rs"]
 mod scan;
 #[path = "../properties/schema.rs"]

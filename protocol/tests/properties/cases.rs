@@ -3,7 +3,8 @@
 use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
 use crate::{
-    calls, chat, coding, compat, error, framing, http1, plain, reply, request, responses_client, scan, schema,
+    calls, chat, coding, compat, error, framing, http1, plain, reply, request, responses_client_request,
+    scan, schema,
 };
 
 /// Checks any bytes, and panics if a property is violated.
@@ -23,7 +24,7 @@ pub(crate) const TARGETS: [(&str, Check); 13] = [
     ("compat", compat::check),
     ("http1", upstream_reply),
     ("coding", compressed),
-    ("responses_client_request", responses_client::check),
+    ("responses_client_request", responses_client_request::check),
 ];
 
 /// A stream, after the size of its chunks.
