@@ -28,6 +28,10 @@ mod reply;
 mod request;
 #[path = "../../tests/properties/responses_client_request.rs"]
 mod responses_client_request;
+#[path = "../../tests/properties/responses_client.rs"]
+mod responses_client;
+#[path = "../../tests/grammar/responses.rs"]
+mod responses_grammar;
 #[path = "../../tests/properties/schema.rs"]
 mod schema;
 #[path = "../../tests/properties/scan.rs"]

@@ -30,8 +30,12 @@ mod plain;
 mod reply;
 #[path = "../properties/request.rs"]
 mod request;
+#[path = "../properties/responses_client.rs"]
+mod responses_client;
 #[path = "../properties/responses_client_request.rs"]
 mod responses_client_request;
+#[path = "../grammar/responses.rs"]
+mod responses_grammar;
 #[path = "../properties/scan.rs"]
 mod scan;
 #[path = "../properties/schema.rs"]
@@ -44,6 +48,7 @@ mod complaints;
 mod composition;
 mod errors;
 mod fixtures;
+mod responses_clients;
 mod seeds;
 mod streams;
 mod whole_replies;
