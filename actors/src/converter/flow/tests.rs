@@ -59,6 +59,7 @@ fn chat_decoder() -> ChatDecoder {
         requested_model: "m",
         dialect: &upstream::chat::PLAIN,
         session: None,
+        members: None,
     };
     let body = br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}"#;
     ChatDecoder::new(upstream::chat::request(body, &target).unwrap().reply, 7)

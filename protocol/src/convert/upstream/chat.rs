@@ -31,8 +31,8 @@ pub use reasoning::{AS_OF, FAMILIES, Family, Off, StopSupport};
 use std::collections::HashMap;
 
 use crate::{
-    anthropic::request::MessagesRequestBody, convert::Dropped, fault::RequestError, tool_id::Maker,
-    vocabulary::Delivery,
+    anthropic::request::MessagesRequestBody, convert::Dropped, fault::RequestError,
+    openai::members::OpenAiMembers, tool_id::Maker, vocabulary::Delivery,
 };
 use thinking::Tag;
 
@@ -47,6 +47,9 @@ pub struct ChatUpstream<'a> {
     pub dialect: &'a Dialect,
     /// The session that the client names in a header.
     pub session: Option<&'a str>,
+    /// The settings of a client of OpenAI's other API. They replace those of the Messages request, and nothing is set that
+    /// this client left open.
+    pub members: Option<&'a OpenAiMembers>,
 }
 
 /// A converted request, and the facts that its reply needs.

@@ -18,6 +18,7 @@ fn context() -> ResponsesClientContext {
     let tools = [
         ("patch", ToolKind::Custom),
         ("crm__find", namespaced),
+        ("crm__run", ToolKind::NamespacedCustom { namespace: "crm".into(), name: "run".into() }),
         ("tool_search", ToolKind::ToolSearch),
         ("local_shell", ToolKind::LocalShell),
         ("shell", ToolKind::Shell),
@@ -116,6 +117,10 @@ fn a_call_is_of_the_kind_that_its_tool_has() {
         (&done["type"], &done["name"], &done["namespace"]),
         (&json!("function_call"), &json!("find"), &json!("crm"))
     );
+
+    let done = called("crm__run", &["{\"input\":\"x\"}"]).1;
+    assert_eq!((&done["type"], &done["name"]), (&json!("custom_tool_call"), &json!("run")));
+    assert_eq!((&done["namespace"], &done["input"]), (&json!("crm"), &json!("x")));
 
     let (added, done, events) = called("tool_search", &["{\"query\":\"x\"}"]);
     assert_eq!((&added["execution"], &added["arguments"]), (&json!("client"), &json!({})));

@@ -7,7 +7,8 @@ use crate::{
         ReasoningModels, ReasoningParameter,
         reasoning::{Family, Off, StopSupport, family, nearest_effort},
     },
-    json::{JsonWord, Write},
+    json::{JsonWord, Literal, Write},
+    openai::members::OpenAiMembers,
 };
 
 /// The efforts that every model with efforts accepts.
@@ -23,7 +24,7 @@ const HEAD_ROOM: u64 = 2048;
 pub(super) enum RequestedThinking {
     Unsaid,
     Off,
-    /// One of Anthropic's efforts.
+    /// One of Anthropic's efforts, or `minimal`.
     Level(&'static str),
 }
 
@@ -46,6 +47,17 @@ impl RequestedThinking {
             (Some(_), None, _) => Self::Level("medium"),
             (None, None, _) => Self::Unsaid,
         }
+    }
+}
+
+/// The thinking that a client of OpenAI's other API requests, in OpenAI's words.
+fn own_effort(members: &OpenAiMembers) -> RequestedThinking {
+    let word = members.effort.as_deref().and_then(Literal::of).and_then(Literal::decode);
+    match word.as_deref() {
+        None | Some("" | "default" | "auto" | "adaptive") => RequestedThinking::Unsaid,
+        Some("none" | "off" | "disabled") => RequestedThinking::Off,
+        Some("minimal") => RequestedThinking::Level("minimal"),
+        Some(word) => RequestedThinking::Level(level(word)),
     }
 }
 
@@ -79,7 +91,10 @@ impl Effort {
         target: &ChatUpstream<'_>,
     ) -> Self {
         Self {
-            thinking: RequestedThinking::new(request, turns),
+            thinking: match target.members {
+                Some(members) => own_effort(members),
+                None => RequestedThinking::new(request, turns),
+            },
             parameter: target.dialect.reasoning,
             family: family(target.model),
             is_listed: target.dialect.lists(target.model),
@@ -236,8 +251,14 @@ mod tests {
             [..] => ReasoningModels::Listed(models.iter().map(|&model| model.to_owned()).collect()),
         };
         let dialect = Dialect { reasoning, reasoning_models, ..Dialect::default() };
-        let target =
-            ChatUpstream { provider: "p", model, requested_model: model, dialect: &dialect, session: None };
+        let target = ChatUpstream {
+            provider: "p",
+            model,
+            requested_model: model,
+            dialect: &dialect,
+            session: None,
+            members: None,
+        };
         let body = format!("{{{fields}}}");
         let request: MessagesRequestBody<'_> = serde_json::from_str(&body).unwrap();
         let effort = Effort::new(&request, &[], &target);
@@ -315,6 +336,7 @@ mod tests {
                 requested_model: "o3",
                 dialect: &dialect,
                 session: None,
+                members: None,
             };
             let body = format!("{{{OFF}}}");
             let request: MessagesRequestBody<'_> = serde_json::from_str(&body).unwrap();
