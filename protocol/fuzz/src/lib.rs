@@ -28,10 +28,14 @@ mod plain;
 mod reply;
 #[path = "../../tests/properties/request.rs"]
 mod request;
+#[path = "../../tests/properties/responses_client_request.rs"]
+mod responses_client_request;
 #[path = "../../tests/properties/responses_client.rs"]
 mod responses_client;
 #[path = "../../tests/properties/responses_request.rs"]
 mod responses_request;
+#[path = "../../tests/grammar/responses.rs"]
+mod responses_grammar;
 #[path = "../../tests/properties/schema.rs"]
 mod schema;
 #[path = "../../tests/properties/scan.rs"]

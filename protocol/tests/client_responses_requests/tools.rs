@@ -44,6 +44,10 @@ fn a_namespace_becomes_names() {
     assert!(names[1].starts_with("mcp__docs__ask_") && names[2] == "mcp__docs__run", "{names:?}");
     let reply = reply_of(fields);
     assert!(reply.contains(r#"Namespaced { namespace: "mcp__docs", name: "ask" }"#), "{reply}");
+    assert!(
+        reply.contains(r#"("mcp__docs__run", NamespacedCustom { namespace: "mcp__docs", name: "run" })"#),
+        "{reply}"
+    );
 }
 
 #[test]

@@ -34,6 +34,10 @@ mod reply;
 mod request;
 #[path = "../properties/responses_client.rs"]
 mod responses_client;
+#[path = "../properties/responses_client_request.rs"]
+mod responses_client_request;
+#[path = "../grammar/responses.rs"]
+mod responses_grammar;
 #[path = "../properties/responses_request.rs"]
 mod responses_request;
 #[path = "../properties/scan.rs"]
@@ -48,6 +52,7 @@ mod complaints;
 mod composition;
 mod errors;
 mod fixtures;
+mod responses_clients;
 mod seeds;
 mod streams;
 mod whole_replies;

@@ -4,14 +4,14 @@ use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
 use crate::{
     calls, chat, coding, compat, error, framing, http1, plain, reply, request, responses_client,
-    responses_request, scan, schema,
+    responses_client_request, responses_request, scan, schema,
 };
 
 /// Checks any bytes, and panics if a property is violated.
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its check.
-pub(crate) const TARGETS: [(&str, Check); 14] = [
+pub(crate) const TARGETS: [(&str, Check); 15] = [
     ("framing", in_chunks),
     ("scan", looked_at),
     ("request", translated),
@@ -21,11 +21,12 @@ pub(crate) const TARGETS: [(&str, Check); 14] = [
     ("calls", calls::check),
     ("error", failed),
     ("chat", in_front_of_messages),
+    ("responses_client", for_a_responses_client),
     ("schema", schema::check_any),
     ("compat", compat::check),
     ("http1", upstream_reply),
     ("coding", compressed),
-    ("responses_client_request", responses_client::check),
+    ("responses_client_request", responses_client_request::check),
 ];
 
 /// A stream, after the size of its chunks.
@@ -65,6 +66,10 @@ fn cut(bytes: &[u8]) -> usize {
 
 fn in_front_of_messages(bytes: &[u8]) {
     chat::check(bytes, cut(bytes));
+}
+
+fn for_a_responses_client(bytes: &[u8]) {
+    responses_client::check(bytes, cut(bytes));
 }
 
 fn compressed(bytes: &[u8]) {
