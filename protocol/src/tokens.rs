@@ -28,7 +28,7 @@ pub enum EstimateError {
     /// Valid JSON of another type.
     #[error("the body must be a JSON object")]
     NotAnObject,
-    /// No top-level `messages`.
+    /// No top-level `messages` or `input`.
     #[error("messages: field required")]
     NoMessages,
     /// `messages` is of another type.
@@ -46,7 +46,8 @@ pub fn text(text: &str) -> u64 {
     shape.tokens()
 }
 
-/// Returns the input tokens of the body of a Messages request, which is also the body of `count_tokens`; at least 1.
+/// Returns the input tokens of the body of a Messages request, which is also the body of `count_tokens`, or of a request of
+/// OpenAI's APIs; at least 1.
 ///
 /// Everything that a model sees is counted: system, messages with every type of block, tools, the required form of the
 /// answer, and a small amount for the framing of each. Members of unknown blocks count as text, so that a new type of

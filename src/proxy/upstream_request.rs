@@ -41,6 +41,8 @@ pub(super) struct UpstreamRequest {
     pub(super) reply_path: ReplyPath,
     /// The value of `x-vdm-dropped`: what the upstream's API cannot take, for the client.
     pub(super) dropped: Option<HeaderValue>,
+    /// The API in which it is sent.
+    pub(super) api: Api,
     middleware: Option<AppliedMiddleware>,
     /// What the request was built for.
     provider: Arc<ProviderSettings>,
@@ -72,11 +74,12 @@ impl UpstreamRequest {
         fixups: &Fixups,
     ) -> Result<Self, String> {
         let live = gateway.live_config();
-        let mut built = Self::translate(request, lease, &live)?;
-        if let Some(fixed) = fixups.apply(request, lease, &live, &built.body)? {
+        let api = fixups.upstream_api(request, lease);
+        let mut built = Self::translate(request, lease, &live, api)?;
+        if let Some(fixed) = fixups.apply(request, lease, &live, api, &built.body)? {
             built.set_fixed(fixed);
         }
-        if let ReplyPath::Chat(_) | ReplyPath::Responses | ReplyPath::Translated(_) = built.reply_path {
+        if api == Api::ChatCompletions {
             built.middleware = AppliedMiddleware::apply(gateway, request, lease, &mut built.body).await;
         }
         if let ReplyPath::Messages = built.reply_path {
@@ -118,14 +121,19 @@ impl UpstreamRequest {
         self.betas = betas;
     }
 
-    fn translate(request: &ProxyRequest, lease: &Lease, live: &LiveConfig) -> Result<Self, String> {
+    fn translate(
+        request: &ProxyRequest,
+        lease: &Lease,
+        live: &LiveConfig,
+        upstream_api: Api,
+    ) -> Result<Self, String> {
         let provider = &lease.provider;
         if request.upstream_call == UpstreamCall::Models {
             let url = UpstreamUrl::Text(address::models(provider));
-            return Ok(Self::new(lease, Method::GET, url, Bytes::new().into(), ReplyPath::Messages));
+            let call = UpstreamTarget { method: Method::GET, url, api: upstream_api };
+            return Ok(Self::new(lease, call, Bytes::new().into(), ReplyPath::Messages));
         }
         let mut dropped = request.replaced.clone();
-        let upstream_api = provider.api_for(request.api, &lease.model);
         let url = match upstream_api {
             Api::Messages => {
                 // Its query means nothing to another API.
@@ -141,9 +149,7 @@ impl UpstreamRequest {
                 let (body, asked) = request.head.with_model_and_usage(&request.body, &lease.model);
                 (body, ReplyPath::Chat(asked))
             }
-            (Api::Responses, Api::Responses) => {
-                (request.head.with_model(&request.body, &lease.model), ReplyPath::Responses)
-            }
+            (Api::Responses, Api::Responses) => (for_responses(request, lease), ReplyPath::Responses),
             (_, upstream_api) => {
                 let parts = Parts { request, lease, live, upstream_api };
                 let (body, back) = parts.translated(&mut dropped)?;
@@ -151,10 +157,16 @@ impl UpstreamRequest {
             }
         };
         let dropped = dropped.header().and_then(|names| HeaderValue::from_str(&names).ok());
-        Ok(Self { dropped, ..Self::new(lease, Method::POST, url, body, reply_path) })
+        let call = UpstreamTarget { method: Method::POST, url, api: upstream_api };
+        Ok(Self { dropped, ..Self::new(lease, call, body, reply_path) })
     }
 
-    fn new(lease: &Lease, method: Method, url: UpstreamUrl, body: Pieces, reply_path: ReplyPath) -> Self {
+    fn new(
+        lease: &Lease,
+        UpstreamTarget { method, url, api }: UpstreamTarget,
+        body: Pieces,
+        reply_path: ReplyPath,
+    ) -> Self {
         let (provider, learned_rules) = (lease.provider.clone(), lease.learned_rules.clone());
         Self {
             method,
@@ -163,11 +175,19 @@ impl UpstreamRequest {
             betas: None,
             reply_path,
             dropped: None,
+            api,
             middleware: None,
             provider,
             learned_rules,
         }
     }
+}
+
+/// Where a request is sent.
+struct UpstreamTarget {
+    method: Method,
+    url: UpstreamUrl,
+    api: Api,
 }
 
 /// A Messages request for an upstream of the same API.
@@ -189,6 +209,15 @@ fn for_same_api(request: &ProxyRequest, lease: &Lease) -> Pieces {
         body = request::with_tool_ids(&body.joined(), Form::Anthropic).into();
     }
     body
+}
+
+/// A Responses request for an upstream of the same API.
+fn for_responses(request: &ProxyRequest, lease: &Lease) -> Pieces {
+    let body = request.head.with_model(&request.body, &lease.model);
+    if !request.head.own_reasoning {
+        return body;
+    }
+    request::without_own_reasoning(&body.joined()).into()
 }
 
 /// A request that is translated.
@@ -302,7 +331,11 @@ impl Parts<'_> {
         let translated = upstream::responses::request(body, &target);
         let translated = translated.map_err(|error| error.to_string())?;
         dropped.append(translated.dropped);
-        Ok((translated.body.into(), UpstreamReplyApi::Responses(translated.reply)))
+        let mut reply = translated.reply;
+        if lease.provider.judge.is_some() && request.head.safeguards.is_some() {
+            reply.leave_verdicts_to_the_gateway();
+        }
+        Ok((translated.body.into(), UpstreamReplyApi::Responses(reply)))
     }
 
     /// The session that a client of Messages names in a header.

@@ -8,7 +8,16 @@ pub(super) const LONGEST: usize = 64;
 const DEEPEST: usize = 6;
 
 /// Members that hold the conversation. They are never removed, whatever the upstream refuses.
-const CONVERSATION: [&str; 5] = ["messages", "contents", "content", "prompt", "input"];
+const CONVERSATION: [&str; 8] = [
+    "messages",
+    "contents",
+    "content",
+    "prompt",
+    "input",
+    "instructions",
+    "previous_response_id",
+    "conversation",
+];
 /// Members without which a request has another meaning.
 const REQUIRED: [&str; 8] =
     ["model", "stream", "tools", "system", "functions", "max_tokens", "max_completion_tokens", "schema"];
@@ -110,7 +119,7 @@ fn member(steps: &[PathStep<'_>]) -> Option<Fixup> {
 fn holds_schemas(names: &[&str]) -> bool {
     matches!(
         names.first(),
-        Some(&("tools" | "response_format" | "output_format" | "output_config" | "schema"))
+        Some(&("tools" | "response_format" | "output_format" | "output_config" | "text" | "schema"))
     )
 }
 

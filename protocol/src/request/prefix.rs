@@ -11,10 +11,10 @@ pub(super) const ATTRIBUTION: &[u8] = b"\"x-anthropic-billing-header:";
 /// `cache_control` marks are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PromptPrefix {
-    /// The system prompt; in Chat Completions, a first message of that role.
+    /// The system prompt; in OpenAI's APIs `instructions`, or a first message of that role.
     pub system: u32,
     pub tools: u32,
-    /// The other messages, in order.
+    /// The other messages or items, in order.
     pub messages: Vec<u32>,
 }
 
@@ -35,9 +35,9 @@ impl PromptPrefix {
         let mut cursor = JsonCursor::new(body);
         let walked = cursor.members(|cursor, key| {
             match key {
-                "system" => prefix.system = part(cursor, Keys::Ignored)?,
+                "system" | "instructions" => prefix.system = part(cursor, Keys::Ignored)?,
                 "tools" => prefix.tools = part(cursor, Keys::Hashed)?,
-                "messages" => prefix.read_messages(cursor)?,
+                "messages" | "input" => prefix.read_messages(cursor)?,
                 _ => {
                     cursor.value()?;
                 }

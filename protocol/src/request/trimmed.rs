@@ -97,8 +97,10 @@ impl ObjectKind {
     fn member(self, key: &str) -> Self {
         match (self, key) {
             (Self::Top, "tools") => Self::Tools,
-            (Self::Top, "messages") => Self::Messages,
-            (Self::Top, "response_format" | "output_format" | "output_config") => Self::Format,
+            (Self::Top, "messages" | "input") => Self::Messages,
+            (Self::Top, "response_format" | "output_format" | "output_config" | "text") => Self::Format,
+            // A namespace of the Responses API.
+            (Self::Tools, "tools") => Self::Tools,
             (Self::Tools, "function") => Self::Function,
             (Self::Tools | Self::Function, "parameters" | "input_schema") => Self::Schema,
             (Self::Format, "schema") => Self::Schema,
