@@ -36,7 +36,8 @@ pub(super) fn header(api: Api, headers: &HeaderMap) -> Option<&[u8]> {
         Api::Responses => &CODEX_SESSIONS[..],
         Api::Messages | Api::ChatCompletions => &[],
     };
-    let values = std::iter::once(&SESSION_ID).chain(codex).filter_map(|name| headers.get(name));
+    let first = headers.get(&SESSION_ID).into_iter();
+    let values = first.chain(codex.iter().filter_map(|name| headers.get(name)));
     values.map(|value| value.as_bytes().trim_ascii()).find(|id| !id.is_empty())
 }
 
