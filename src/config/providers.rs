@@ -29,7 +29,7 @@ use super::provider_tls;
 use super::provider_urls::BaseUrl;
 use super::responses_support;
 use super::safeguards;
-use super::value_type::{FORMATS, LONGEST};
+use super::value_type::{LONGEST, ValueType};
 use super::variables::Variables;
 use super::vendor_variables;
 
@@ -231,16 +231,13 @@ impl<'a> Builder<'a> {
         let Some(LocatedText { text, place }) = section.text("api-format") else {
             return Api::ChatCompletions;
         };
-        match text.to_ascii_lowercase().as_str() {
-            "openai" => Api::ChatCompletions,
-            "anthropic" => Api::Messages,
-            "responses" => Api::Responses,
-            _ => {
-                let text = format!("expected one of {}, found {text:?}", FORMATS.join(", "));
-                self.errors.push(ConfigError::new(place, text));
-                Api::ChatCompletions
-            }
+        // A variable's value is checked here only.
+        if let Err(text) = ValueType::Format.check_variable(text) {
+            self.errors.push(ConfigError::new(place, text));
         }
+        let apis = [Api::ChatCompletions, Api::Responses, Api::Messages];
+        let named = apis.into_iter().find(|api| api.name().eq_ignore_ascii_case(text.trim()));
+        named.unwrap_or(Api::ChatCompletions)
     }
 
     /// A file's and a variable's value alike are checked here.

@@ -334,6 +334,25 @@ mod tests {
     }
 
     #[test]
+    fn the_items_of_responses_continue_or_change_a_prompt() {
+        let user = |text: &str| {
+            format!(
+                r#"{{"type":"message","role":"user","content":[{{"type":"input_text","text":"{text}"}}]}}"#
+            )
+        };
+        let body = |instructions: &str, items: &[String]| {
+            prefix(&format!(r#"{{"instructions":"{instructions}","input":[{}]}}"#, items.join(",")))
+        };
+        let first = body("a", &[user("u")]);
+        assert_eq!(first.change(&body("a", &[user("u"), user("v")])), None);
+        assert_eq!(first.change(&body("b", &[user("u")])), Some(PrefixChange::System));
+        assert_eq!(first.change(&body("a", &[user("w")])), Some(PrefixChange::Message(1)));
+        let developer = user("x").replace("user", "developer");
+        let led = prefix(&format!(r#"{{"input":[{developer},{}]}}"#, user("u")));
+        assert_eq!((led.messages.len(), led.system != 0), (1, true));
+    }
+
+    #[test]
     fn the_number_of_messages_is_bounded() {
         let messages = vec![r#"{"role":"user","content":"x"}"#; MOST_MESSAGES + 10].join(",");
         assert_eq!(prefix(&format!(r#"{{"messages":[{messages}]}}"#)).messages.len(), MOST_MESSAGES);

@@ -291,6 +291,17 @@ mod tests {
             )
         };
         assert_eq!(trim(&body(schema), &[], &["title"]), body(left));
+        let responses = |schema: &str| {
+            format!(
+                r#"{{"input":[{{"parameters":{{"title":0}}}}],"tools":[{{"title":2,"parameters":{schema}}},{{"type":"namespace","title":2,"tools":[{{"parameters":{schema}}}]}}],"text":{{"format":{{"title":3,"schema":{schema}}}}}}}"#
+            )
+        };
+        assert_eq!(trim(&responses(schema), &[], &["title"]), responses(left));
+        let items = r#"{"input":[{"reasoning":1}],"reasoning":{"effort":"low","summary":"auto"}}"#;
+        assert_eq!(
+            trim(items, &["reasoning.effort", "input.reasoning"], &[]),
+            r#"{"input":[{"reasoning":1}],"reasoning":{"summary":"auto"}}"#
+        );
     }
 
     #[test]
