@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     anthropic::writer::tool_input,
-    convert::client::chat::custom,
+    convert::client::custom,
     fault::RequestError,
     json::{self, Literal, Write, trim_end},
     openai::request::{ChatContent, ContentPart},

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::search::SearchRequest;
 use crate::{
-    convert::{Dropped, client::chat::custom::PROPERTY},
+    convert::{Dropped, client::custom::PROPERTY},
     fault::RequestError,
     json::{JsonWord, Literal, Write, trim},
     openai::request::{

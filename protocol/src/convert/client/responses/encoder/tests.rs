@@ -1,0 +1,1 @@
+//! Replies with every kind of block, as streams and as whole replies.
