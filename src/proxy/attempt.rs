@@ -27,10 +27,11 @@ use super::deadline::{CallTimeouts, Deadline};
 use super::fixups::Fixups;
 use super::remedies;
 use super::run_record::RunRecord;
+use super::slices::Slices;
 use super::trace_headers;
 use super::upstream_body::{LARGEST_LIST, UpstreamReply, read_up_to};
 use super::upstream_headers::{for_call, passed_back};
-use super::upstream_request::{ReplyPath, Slices, UpstreamRequest};
+use super::upstream_request::{ReplyPath, UpstreamRequest};
 use super::{ProxyRequest, ReplyForm, UpstreamCall};
 use crate::gateway::Gateway;
 

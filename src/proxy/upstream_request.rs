@@ -1,18 +1,14 @@
 //! The request to an upstream: address, body, and how its reply becomes the client's.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use actix_http::body::{BodySize, MessageBody};
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use vandamme_actors::converter::ReplyHooks;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::{Api, ProviderSettings};
-use vandamme_protocol::compat::Fixup;
+use vandamme_protocol::compat::{self, Fixup};
 use vandamme_protocol::convert::{Dropped, client, upstream};
 use vandamme_protocol::openai::members::OpenAiMembers;
 use vandamme_protocol::request::{self, Pieces, UsageAsked};
@@ -26,10 +22,6 @@ use super::upstream_headers::{is_presentable, query};
 use super::upstream_url::UpstreamUrl;
 use super::{ProxyRequest, UpstreamCall, address, affinity, cache_diagnostics};
 use crate::gateway::{Gateway, LiveConfig};
-
-/// The largest slice of a body. awc copies each slice into its write buffer and writes it with one system call. Most
-/// requests of agents fit into one slice; glibc maps and unmaps a buffer from 128 KiB on.
-const SLICE: usize = 120 << 10;
 
 /// The request for one target, the same for all its keys. Headers are made for each call, since they carry the key.
 pub(super) struct UpstreamRequest {
@@ -233,8 +225,8 @@ impl Parts<'_> {
         let Self { request, .. } = *self;
         let (body, client, members) = match request.api {
             Api::Messages => {
-                let own = request.chat_body.as_ref().and_then(|own| self.members_of_chat(own));
-                (request.body.clone(), ClientReplyApi::Messages, own)
+                let members = request.chat_body.as_ref().and_then(|own| self.members_of(own));
+                (request.body.clone(), ClientReplyApi::Messages, members)
             }
             Api::ChatCompletions => self.messages_of_chat(dropped)?,
             Api::Responses => self.messages_of_responses(dropped)?,
@@ -245,6 +237,14 @@ impl Parts<'_> {
             Api::Responses => self.responses_of_messages(&body, members.as_ref(), dropped)?,
         };
         Ok((body, Translation { upstream, client }))
+    }
+
+    /// The settings that Messages does not have, of the client whose request has become one of Messages.
+    fn members_of(&self, own: &Bytes) -> Option<OpenAiMembers> {
+        if !compat::has_member(own, "input") {
+            return self.members_of_chat(own);
+        }
+        client::responses::request(own, &self.responses_target()).ok().map(|translated| translated.members)
     }
 
     /// The settings of a client of Chat Completions that Messages does not have, for an upstream of the Responses API.
@@ -276,8 +276,16 @@ impl Parts<'_> {
         &self,
         dropped: &mut Dropped,
     ) -> Result<(Bytes, ClientReplyApi, Option<OpenAiMembers>), String> {
+        let translated = client::responses::request(&self.request.body, &self.responses_target());
+        let translated = translated.map_err(|error| error.to_string())?;
+        dropped.append(translated.dropped);
+        let client = ClientReplyApi::Responses(Box::new(translated.reply));
+        Ok((translated.body.into(), client, Some(translated.members)))
+    }
+
+    fn responses_target(&self) -> client::responses::MessagesTarget<'_> {
         let Self { request, lease, upstream_api, .. } = *self;
-        let target = client::responses::MessagesTarget {
+        client::responses::MessagesTarget {
             provider: &lease.provider.name,
             model: &lease.model,
             requested_model: &request.head.model,
@@ -285,12 +293,7 @@ impl Parts<'_> {
                 Api::Messages => client::responses::UpstreamKind::Messages,
                 Api::ChatCompletions | Api::Responses => client::responses::UpstreamKind::ChatCompletions,
             },
-        };
-        let translated = client::responses::request(&request.body, &target);
-        let translated = translated.map_err(|error| error.to_string())?;
-        dropped.append(translated.dropped);
-        let client = ClientReplyApi::Responses(Box::new(translated.reply));
-        Ok((translated.body.into(), client, Some(translated.members)))
+        }
     }
 
     fn chat_of_messages(
@@ -360,62 +363,5 @@ impl Parts<'_> {
         let session =
             headers.get(&affinity::SESSION_ID).filter(|value| is_presentable(value, request, live))?;
         Some(session.to_str().ok()?.trim()).filter(|session| !session.is_empty())
-    }
-}
-
-/// A body that is sent in slices.
-pub(super) struct Slices {
-    length: usize,
-    pieces: std::vec::IntoIter<Bytes>,
-    /// The rest of the current piece.
-    rest: Bytes,
-}
-
-impl Slices {
-    pub(super) fn new(body: Pieces) -> Self {
-        Self { length: body.length(), pieces: body.into_iter(), rest: Bytes::new() }
-    }
-}
-
-impl MessageBody for Slices {
-    type Error = Infallible;
-
-    fn size(&self) -> BodySize {
-        if self.length == 0 { BodySize::None } else { BodySize::Sized(self.length as u64) }
-    }
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        let this = self.get_mut();
-        while this.rest.is_empty() {
-            let Some(piece) = this.pieces.next() else { return Poll::Ready(None) };
-            this.rest = piece;
-        }
-        let slice = this.rest.split_to(this.rest.len().min(SLICE));
-        Poll::Ready(Some(Ok(slice)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_body_is_sent_whole_in_slices() {
-        let body = Bytes::from(format!("{{\"model\":\"m\",\"a\":\"{}\"}}", "a".repeat(SLICE)));
-        let edited = request::head(&body).unwrap().with_model(&body, "other");
-        let expected = edited.clone().joined();
-        let mut slices = Slices::new(edited);
-        assert_eq!(slices.size(), BodySize::Sized(expected.len() as u64));
-        let mut sent = vec![];
-        let waker = futures_util::task::noop_waker();
-
-        while let Poll::Ready(Some(Ok(slice))) =
-            Pin::new(&mut slices).poll_next(&mut Context::from_waker(&waker))
-        {
-            assert!(!slice.is_empty() && slice.len() <= SLICE);
-            sent.extend_from_slice(&slice);
-        }
-
-        assert_eq!(sent, expected);
     }
 }
