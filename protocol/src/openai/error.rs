@@ -212,15 +212,27 @@ impl ErrorContents {
 
     /// Returns the status of its code or type.
     fn status(&self) -> Option<u16> {
-        const WORDS: [(&str, u16); 9] = [
+        const WORDS: [(&str, u16); 20] = [
+            // The Responses API has a code for everything that can be wrong with an image.
+            ("image", 400),
+            ("invalid_prompt", 400),
+            ("content_filter", 400),
             ("rate_limit", 429),
+            ("usage_limit", 429),
+            ("usage_not_included", 429),
             ("insufficient_quota", 429),
+            ("billing", 402),
+            ("slow_down", 503),
+            ("invalid_api_key", 401),
+            ("model_not_found", 404),
             ("resource_exhausted", 429),
             ("overloaded", 529),
             ("unavailable", 503),
             ("timeout", 504),
             ("invalid_request", 400),
             ("context_length", 400),
+            ("policy", 400),
+            ("residency", 400),
             ("authentication", 401),
         ];
         self.code.or_else(|| {

@@ -4,17 +4,12 @@
 //! *Inner text* is the text of a JSON string without its quotes and with its escapes. The codec copies it from body to body without
 //! decoding it.
 
-mod arguments;
 mod calls;
-mod citation_marks;
-mod cut;
 mod decoder;
 mod extras;
 mod finish;
-mod halves;
 mod own_members;
 mod request;
-mod search;
 mod thinking;
 
 pub use super::{

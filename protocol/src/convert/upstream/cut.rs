@@ -73,6 +73,26 @@ fn overlap(text: &str, sequence: &str) -> usize {
     (1..=longest).rev().find(begins).unwrap_or(0)
 }
 
+/// Maximum number of events and bytes that are read after the cut to find the usage. The reader of the stream limits the time.
+const CHUNKS: u32 = 4096;
+const BYTES: usize = 1 << 20;
+
+/// The amount of data received after the cut.
+#[derive(Debug, Default)]
+pub(super) struct Behind {
+    chunks: u32,
+    bytes: usize,
+}
+
+impl Behind {
+    /// Counts a chunk. Returns whether another one may be read.
+    pub(super) fn has_room(&mut self, size: usize) -> bool {
+        self.chunks += 1;
+        self.bytes = self.bytes.saturating_add(size);
+        self.chunks <= CHUNKS && self.bytes <= BYTES
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

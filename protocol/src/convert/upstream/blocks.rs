@@ -1,12 +1,17 @@
 //! The content blocks of a reply, and the deltas in them.
 
-use crate::{
-    anthropic::event::{BlockDelta, EventSink, MessagesEvent},
-    convert::upstream::chat::{halves::Halves, thinking::Prose},
-};
+use super::halves::Halves;
+use crate::anthropic::event::{BlockDelta, EventSink, MessagesEvent};
+
+/// A piece of a reply: text or thoughts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Prose {
+    Text,
+    Thinking,
+}
 
 /// The content blocks that were sent.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct SentBlocks {
     /// The index of the open block, or of the next one.
     pub(super) index: u64,

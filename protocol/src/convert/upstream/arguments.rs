@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 
+use super::fingerprint::Fingerprint;
 use crate::json;
 
 const EMPTY: &str = "{}";
 
 /// Scans argument text for the end of the JSON object and for repetitions.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct ArgumentsObject {
     phase: ArgumentsPhase,
     depth: usize,
@@ -24,33 +25,7 @@ pub(super) struct ArgumentsObject {
     is_cumulative: bool,
 }
 
-/// A hash (FNV-1a) of all bytes so far, however they were cut into pieces. It distinguishes a repeated call from a different
-/// one of the same length. It needs no protection against forged collisions: only the upstream, which sends both calls, could
-/// forge one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Fingerprint(u64);
-
-impl Default for Fingerprint {
-    fn default() -> Self {
-        Self(0xCBF2_9CE4_8422_2325)
-    }
-}
-
-impl Fingerprint {
-    fn from_text(text: &str) -> Self {
-        let mut print = Self::default();
-        print.take(text);
-        print
-    }
-
-    fn take(&mut self, text: &str) {
-        for byte in text.bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
-        }
-    }
-}
-
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 enum ArgumentsPhase {
     #[default]
     Empty,
@@ -108,6 +83,19 @@ impl ArgumentsObject {
             return self.grow(&inner[self.length..]);
         }
         self.grow(inner)
+    }
+
+    /// Takes the whole arguments, which may have come in pieces before. Returns the part that is missing. Arguments that are not
+    /// those of the pieces are dropped.
+    pub(super) fn take_whole<'t>(&mut self, inner: &'t str) -> Cow<'t, str> {
+        let is_placeholder = self.is_withheld();
+        if !self.has_begun() || is_placeholder {
+            return self.grow(inner);
+        }
+        match inner.split_at_checked(self.length) {
+            Some((before, rest)) if Fingerprint::from_text(before) == self.print => self.grow(rest),
+            Some(_) | None => Cow::Borrowed(""),
+        }
     }
 
     /// Whether a piece begins with all earlier text. The answer is no if the piece can continue that text: a nested object may begin in

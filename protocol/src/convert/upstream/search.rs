@@ -134,19 +134,37 @@ fn web_source(url: &str, quote: &str) -> Option<WebSource> {
 }
 
 impl Search {
-    /// Adds a list of annotations.
-    pub(super) fn take_annotations(&mut self, annotations: &RawValue) {
-        let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(annotations.get()) else { return };
+    /// Adds a list of annotations. They count characters from this position of the text.
+    pub(super) fn take_annotations(&mut self, annotations: &str, from: u64) {
+        let Ok(list) = serde_json::from_str::<Vec<&RawValue>>(annotations) else { return };
         for raw in list {
-            let inside = serde_json::from_str::<Object<Annotation<'_>>>(raw.get()).ok();
-            let inside = inside.and_then(|annotation| annotation.0?.url_citation.0);
-            let beside = || serde_json::from_str::<Object<FoundPage<'_>>>(raw.get()).ok()?.0;
-            let Some(page) = inside.or_else(beside) else { continue };
-            let Some(source) = page.source().and_then(|source| self.add(source)) else { continue };
-            let start = json::read_count(page.start_index).unwrap_or(0);
-            let end = json::read_count(page.end_index).unwrap_or(0);
-            self.cite(PageCitation { source, start, end, is_sent: false });
+            self.take_annotation(raw.get(), from);
         }
+    }
+
+    /// Adds one annotation.
+    pub(super) fn take_annotation(&mut self, annotation: &str, from: u64) {
+        let inside = serde_json::from_str::<Object<Annotation<'_>>>(annotation).ok();
+        let inside = inside.and_then(|annotation| annotation.0?.url_citation.0);
+        let beside = || serde_json::from_str::<Object<FoundPage<'_>>>(annotation).ok()?.0;
+        let Some(page) = inside.or_else(beside) else { return };
+        let Some(source) = page.source().and_then(|source| self.add(source)) else { return };
+        let [start, end] = [page.start_index, page.end_index].map(|at| json::read_count(at).unwrap_or(0));
+        let shift = |at: u64| if start < end { at.saturating_add(from) } else { at };
+        self.cite(PageCitation { source, start: shift(start), end: shift(end), is_sent: false });
+    }
+
+    /// Adds a list of pages that the text does not cite by number.
+    pub(super) fn take_sources(&mut self, list: &RawValue) {
+        let Ok(pages) = serde_json::from_str::<List<Object<FoundPage<'_>>>>(list.get()) else { return };
+        for source in pages.0.iter().filter_map(|page| page.0.as_ref()?.source()).take(MOST) {
+            self.add(source);
+        }
+    }
+
+    /// The number of characters of the text so far.
+    pub(super) fn position(&self) -> u64 {
+        self.position
     }
 
     /// Adds a list of found pages, or of their addresses. The text cites them by their position.
@@ -248,6 +266,11 @@ impl Search {
         self.is_over = true;
     }
 
+    /// Another text follows after all.
+    pub(super) fn resume(&mut self) {
+        self.is_over = false;
+    }
+
     /// The pages that the text cites which ends here.
     pub(super) fn cited(&mut self) -> Vec<&WebSource> {
         self.is_boundary = false;
@@ -287,11 +310,12 @@ mod tests {
     #[test]
     fn pages_are_read_from_both_forms_and_once() {
         let mut search = Search::default();
-        search.take_annotations(&raw(
+        search.take_annotations(
             r#"[{"type":"url_citation","url_citation":{"url":"https://a","title":"A \"q\"","content":"said"}},
                 {"type":"url_citation","url":"https://b","title":"B"}, 7, {"url_citation":{"url":"javascript:x"}},
                 {"url_citation":{"url":"https://a"}}, {"type":"file_citation"}]"#,
-        ));
+            0,
+        );
         let said: Vec<_> = search.unshown().iter().map(|s| (&*s.url, &*s.title, &*s.quote)).collect();
         assert_eq!(said, [("https://a", r#"A \"q\""#, "said"), ("https://b", "B", "")]);
         assert_eq!((search.requests(), urls(&mut search).len(), urls(&mut search).len()), (1, 2, 0));
@@ -303,11 +327,12 @@ mod tests {
     #[test]
     fn text_is_split_where_citations_begin_and_end() {
         let mut search = Search::default();
-        search.take_annotations(&raw(
+        search.take_annotations(
             r#"[{"url_citation":{"url":"https://a","start_index":2,"end_index":4}},
                 {"url_citation":{"url":"https://b","start_index":4,"end_index":6}},
                 {"url_citation":{"url":"https://a","start_index":2,"end_index":4}}]"#,
-        ));
+            0,
+        );
         let mut rest = r"01\u00e93\ud83d\ude00\n67";
         let mut parts = vec![];
         while let Some((front, back)) = search.split(rest) {
@@ -348,13 +373,13 @@ mod tests {
         let mut search = Search::default();
         for number in 0..1000 {
             let page = format!(r#"{{"url":"https://{number}","start_index":1,"end_index":{number}}}"#);
-            search.take_annotations(&raw(&format!("[{page}]")));
+            search.take_annotations(&format!("[{page}]"), 0);
             search.take_pages(&raw(&format!("[{page}]")));
         }
         assert_eq!((search.sources.len(), search.citations.len()), (MOST, MOST));
         for number in 0..1000 {
             let page = format!(r#"{{"url":"https://1","start_index":1,"end_index":{number}}}"#);
-            search.take_annotations(&raw(&format!("[{page}]")));
+            search.take_annotations(&format!("[{page}]"), 0);
         }
         assert_eq!(search.citations.len(), MOST_CITATIONS);
     }
