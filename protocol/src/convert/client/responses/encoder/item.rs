@@ -231,8 +231,7 @@ impl Reasoning {
 impl Search {
     fn write(&self, status: &str, out: &mut impl Write) {
         out.put(b"\",\"type\":\"web_search_call\",\"status\":\"");
-        // A search has another word for it.
-        out.raw(if status == "incomplete" { "failed" } else { status });
+        out.raw(status);
         // What was searched for is not known.
         out.put(b"\",\"action\":{\"type\":\"search\",\"query\":\"\"");
         if let Some(found) = &self.found {
