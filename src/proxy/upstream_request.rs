@@ -309,11 +309,10 @@ impl Parts<'_> {
             requested_model: &request.head.model,
             dialect: &lease.provider.dialect,
             session: self.session(),
+            members,
         };
         let translated = upstream::chat::request(body, &target);
         let translated = translated.map_err(|error| error.to_string())?;
-        // SLICE: members of a Responses request.
-        let _ = members;
         let body = match &request.chat_body {
             Some(own) => upstream::chat::with_members_of(own, translated.body),
             None => {

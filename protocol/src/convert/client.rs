@@ -4,4 +4,5 @@ mod call_ids;
 pub mod chat;
 mod custom;
 pub mod messages;
+mod request;
 pub mod responses;

@@ -24,8 +24,8 @@ pub use own_members::with_members_of;
 use std::collections::HashMap;
 
 use crate::{
-    anthropic::request::MessagesRequestBody, convert::Dropped, fault::RequestError, tool_id::Maker,
-    vocabulary::Delivery,
+    anthropic::request::MessagesRequestBody, convert::Dropped, fault::RequestError,
+    openai::members::OpenAiMembers, tool_id::Maker, vocabulary::Delivery,
 };
 use thinking::Tag;
 
@@ -40,6 +40,9 @@ pub struct ChatUpstream<'a> {
     pub dialect: &'a Dialect,
     /// The session that the client names in a header.
     pub session: Option<&'a str>,
+    /// The settings of a client of OpenAI's other API. They replace those of the Messages request, and nothing is set that
+    /// this client left open.
+    pub members: Option<&'a OpenAiMembers>,
 }
 
 /// A converted request, and the facts that its reply needs.

@@ -7,7 +7,8 @@ use super::{
 };
 use crate::{
     anthropic::request::MessagesRequestBody,
-    json::{JsonWord, Write},
+    json::{JsonWord, Literal, Write},
+    openai::members::OpenAiMembers,
 };
 
 /// The efforts that every model with efforts accepts.
@@ -23,7 +24,7 @@ const HEAD_ROOM: u64 = 2048;
 pub(crate) enum RequestedThinking {
     Unsaid,
     Off,
-    /// One of Anthropic's efforts.
+    /// One of Anthropic's efforts, or `minimal`.
     Level(&'static str),
 }
 
@@ -46,6 +47,17 @@ impl RequestedThinking {
             (Some(_), None, _) => Self::Level("medium"),
             (None, None, _) => Self::Unsaid,
         }
+    }
+}
+
+/// The thinking that a client of OpenAI's other API requests, in OpenAI's words.
+fn own_effort(members: &OpenAiMembers) -> RequestedThinking {
+    let word = members.effort.as_deref().and_then(Literal::of).and_then(Literal::decode);
+    match word.as_deref() {
+        None | Some("" | "default" | "auto" | "adaptive") => RequestedThinking::Unsaid,
+        Some("none" | "off" | "disabled") => RequestedThinking::Off,
+        Some("minimal") => RequestedThinking::Level("minimal"),
+        Some(word) => RequestedThinking::Level(effort_level(word)),
     }
 }
 
@@ -75,6 +87,11 @@ impl Effort {
             is_listed: dialect.lists(model),
             has_list: dialect.reasoning_models != ReasoningModels::ByFamily,
         }
+    }
+
+    /// The same with the thinking that a client of OpenAI's other API requests.
+    pub(crate) fn requested_by(self, members: Option<&OpenAiMembers>) -> Self {
+        Self { thinking: members.map_or(self.thinking, own_effort), ..self }
     }
 
     /// For the Responses API, which has one parameter for all vendors.

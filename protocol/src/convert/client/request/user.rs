@@ -5,19 +5,17 @@ use std::borrow::Cow;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::{
-    json::{Literal, Write, trim},
-    openai::request::ChatRequestBody,
-};
+use crate::json::{Literal, Write, trim};
 
 /// The longest user id that Anthropic takes, in characters.
 const LONGEST: usize = 256;
 /// How many digits a telephone number has, with its country code (ITU-T E.164) and without its area code.
 const TELEPHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 
-/// Appends `metadata`. An id that Anthropic refuses becomes its hash: still the same for every request of one user.
-pub(super) fn write(request: &ChatRequestBody<'_>, out: &mut Vec<u8>) {
-    let named = [request.safety_identifier, request.user].into_iter().flatten();
+/// Appends `metadata` with the first of these that says something. An id that Anthropic refuses becomes its hash: still the
+/// same for every request of one user.
+pub(crate) fn write<'a>(named: [Option<Literal<'a>>; 2], out: &mut Vec<u8>) {
+    let named = named.into_iter().flatten();
     let Some(user) = named.map(Literal::inner).find(|inner| !trim(inner).is_empty()) else { return };
     out.put(b",\"metadata\":{\"user_id\":");
     match crate::json::decode_text(user) {

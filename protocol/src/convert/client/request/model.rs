@@ -2,7 +2,7 @@
 
 /// A model by its generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ModelGeneration {
+pub(crate) enum ModelGeneration {
     /// Major and minor version of a Claude; one without a version in its name is taken for a new one.
     Claude(u32, u32),
     /// Another vendor's behind Anthropic's API.
@@ -11,7 +11,7 @@ pub(super) enum ModelGeneration {
 
 /// How a model's thinking is turned on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ThinkingMode {
+pub(crate) enum ThinkingMode {
     Never,
     /// `enabled`, with a budget.
     Budgeted,
@@ -21,7 +21,7 @@ pub(super) enum ThinkingMode {
 
 impl ModelGeneration {
     /// Reads ids like `claude-opus-4-5-20251101`, `claude-3-7-sonnet-latest`, `anthropic/claude-sonnet-4.6`.
-    pub(super) fn from_name(name: &str) -> Self {
+    pub(crate) fn from_name(name: &str) -> Self {
         let name = name.to_ascii_lowercase();
         let Some(at) = name.rfind("claude") else { return Self::Other };
         let mut words = name[at..].split(|letter: char| !letter.is_ascii_alphanumeric());
@@ -31,9 +31,9 @@ impl ModelGeneration {
         Self::Claude(major, words.next().and_then(version).unwrap_or(0))
     }
 
-    /// What is asked for if the client leaves it open, which Chat Completions allows and the Messages API does not: what
-    /// all models of the generation grant.
-    pub(super) fn max_tokens(self) -> u64 {
+    /// What is asked for if the client leaves it open, which OpenAI's APIs allow and the Messages API does not: what all
+    /// models of the generation grant.
+    pub(crate) fn max_tokens(self) -> u64 {
         match self {
             Self::Claude(4.., _) | Self::Claude(3, 7..) => 32_000,
             Self::Claude(3, 5..) => 8192,
@@ -41,7 +41,7 @@ impl ModelGeneration {
         }
     }
 
-    pub(super) fn thinking(self) -> ThinkingMode {
+    pub(crate) fn thinking(self) -> ThinkingMode {
         match self {
             Self::Claude(5.., _) | Self::Claude(4, 6..) => ThinkingMode::Adaptive,
             Self::Claude(4, _) | Self::Claude(3, 7..) | Self::Other => ThinkingMode::Budgeted,
@@ -51,18 +51,28 @@ impl ModelGeneration {
 
     /// Whether it takes `temperature` and its like; from Opus 4.7 on they are refused.
     /// platform.claude.com/docs/en/about-claude/models/migration-guide
-    pub(super) fn takes_sampling(self) -> bool {
+    pub(crate) fn takes_sampling(self) -> bool {
         !matches!(self, Self::Claude(5.., _) | Self::Claude(4, 7..))
     }
 
     /// Whether it can be told not to think; from Opus 5.5 on that is refused, and no name tells for the rest of the
     /// fifth generation, so that none of it is told.
-    pub(super) fn can_stop_thinking(self) -> bool {
+    pub(crate) fn can_stop_thinking(self) -> bool {
         !matches!(self, Self::Claude(5.., _)) && self.thinking() != ThinkingMode::Never
     }
 
+    /// Whether its thinking is left out of replies unless the request asks for a summary (`display`).
+    pub(crate) fn hides_thinking(self) -> bool {
+        matches!(self, Self::Claude(5.., _) | Self::Claude(4, 7..))
+    }
+
+    /// Whether it is one of Anthropic's.
+    pub(crate) fn is_claude(self) -> bool {
+        matches!(self, Self::Claude(..))
+    }
+
     /// Whether it knows the effort `xhigh`.
-    pub(super) fn has_xhigh(self) -> bool {
+    pub(crate) fn has_xhigh(self) -> bool {
         matches!(self, Self::Claude(5.., _) | Self::Claude(4, 7..))
     }
 }

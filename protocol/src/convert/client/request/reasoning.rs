@@ -1,22 +1,21 @@
-//! How much the model is to think: `reasoning_effort` in Anthropic's words.
-
-use serde_json::value::RawValue;
+//! How much the model is to think: OpenAI's effort in Anthropic's words.
 
 use super::model::{ModelGeneration, ThinkingMode};
 use crate::{
     fault::RequestError,
     json::{JsonWord, Write},
-    openai::request::ChatRequestBody,
 };
 
 /// The least that Anthropic takes for a budget, and what an answer must have beside it.
 const LEAST: u64 = 1024;
 
 /// The client's wish, in the parameters that the model accepts.
-pub(super) struct ReasoningRequest<'a> {
+pub(crate) struct ReasoningRequest<'a> {
     thinking: Option<ThinkingParam<'a>>,
     effort: Option<&'static str>,
     is_requested: bool,
+    /// Whether the model must be asked for a summary.
+    has_summary: bool,
 }
 
 /// The value of `thinking`.
@@ -31,8 +30,10 @@ enum ThinkingParam<'a> {
 }
 
 /// OpenAI's scale, and that of Claude.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Wish {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// As much as the model finds right.
+    Open,
     None,
     Low,
     Medium,
@@ -42,8 +43,8 @@ enum Wish {
 }
 
 impl Wish {
-    /// `None` if the word leaves it to the model.
-    fn read(word: &str) -> Result<Option<Self>, RequestError> {
+    /// `None` if the word, the value of the member `field`, leaves it to the model.
+    pub(crate) fn read(field: &str, word: &str) -> Result<Option<Self>, RequestError> {
         let wish = match word.to_ascii_lowercase().as_str() {
             // Groq's word, and what other vendors say for it.
             "" | "default" | "auto" | "adaptive" => return Ok(None),
@@ -54,53 +55,47 @@ impl Wish {
             "xhigh" => Self::XHigh,
             "max" => Self::Max,
             _ => {
-                return Err(RequestError::new(
-                    "reasoning_effort: must be default, none, minimal, low, medium, high, xhigh or max",
-                ));
+                return Err(RequestError::new(format!(
+                    "{field}: must be default, none, minimal, low, medium, high, xhigh or max"
+                )));
             }
         };
         Ok(Some(wish))
     }
 
-    fn effort(self, model: ModelGeneration) -> &'static str {
-        match self {
+    fn effort(self, model: ModelGeneration) -> Option<&'static str> {
+        Some(match self {
+            Self::Open => return None,
             Self::None | Self::Low => "low",
             Self::Medium => "medium",
             Self::High => "high",
             Self::XHigh if !model.has_xhigh() => "high",
             Self::XHigh => "xhigh",
             Self::Max => "max",
-        }
+        })
     }
 
     fn budget(self) -> u64 {
         match self {
             Self::None | Self::Low => LEAST,
-            Self::Medium => 8000,
+            Self::Open | Self::Medium => 8000,
             Self::High | Self::XHigh | Self::Max => 24_000,
         }
     }
 }
 
 impl<'a> ReasoningRequest<'a> {
+    /// The client leaves it to the model.
+    pub(crate) const UNSAID: Self =
+        Self { thinking: None, effort: None, is_requested: false, has_summary: false };
+
+    /// The client's own `thinking`, in Anthropic's notation.
+    pub(crate) fn own(thinking: &'a str) -> Self {
+        Self { thinking: Some(ThinkingParam::Own(thinking)), is_requested: !is_off(thinking), ..Self::UNSAID }
+    }
+
     /// The client's wish, as far as the model accepts it.
-    pub(super) fn new(
-        request: &ChatRequestBody<'a>,
-        model: ModelGeneration,
-        max_tokens: u64,
-        hindrance: Hindrance,
-    ) -> Result<Self, RequestError> {
-        if let Some(own) = request.thinking.map(RawValue::get).filter(|own| own.starts_with('{')) {
-            return Ok(Self {
-                thinking: Some(ThinkingParam::Own(own)),
-                effort: None,
-                is_requested: !is_off(own),
-            });
-        }
-        let wish = request.reasoning_effort.as_ref().map(|word| Wish::read(word.as_str())).transpose()?;
-        let Some(wish) = wish.flatten() else {
-            return Ok(Self { thinking: None, effort: None, is_requested: false });
-        };
+    pub(crate) fn new(wish: Wish, model: ModelGeneration, max_tokens: u64, hindrance: Hindrance) -> Self {
         let is_requested = wish != Wish::None;
         let thinks = is_requested && !hindrance.stops(model);
         let thinking = match model.thinking() {
@@ -114,16 +109,22 @@ impl<'a> ReasoningRequest<'a> {
         };
         let has_effort =
             model.thinking() == ThinkingMode::Adaptive && (is_requested || !model.can_stop_thinking());
-        Ok(Self { thinking, effort: has_effort.then(|| wish.effort(model)), is_requested })
+        let effort = has_effort.then(|| wish.effort(model)).flatten();
+        Self { thinking, effort, is_requested, has_summary: false }
+    }
+
+    /// With a summary of the thinking, from models that send it on request only.
+    pub(crate) fn with_summary(self, model: ModelGeneration) -> Self {
+        Self { has_summary: model.hides_thinking(), ..self }
     }
 
     /// Whether the client asked for it, and so sees it.
-    pub(super) fn is_requested(&self) -> bool {
+    pub(crate) fn is_requested(&self) -> bool {
         self.is_requested
     }
 
     /// Whether thinking is on, which fixes the temperature.
-    pub(super) fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         match &self.thinking {
             Some(ThinkingParam::Enabled { .. } | ThinkingParam::Adaptive) => true,
             Some(ThinkingParam::Own(own)) => !is_off(own),
@@ -132,12 +133,12 @@ impl<'a> ReasoningRequest<'a> {
     }
 
     /// The value of `output_config.effort`.
-    pub(super) fn effort(&self) -> Option<&'static str> {
+    pub(crate) fn effort(&self) -> Option<&'static str> {
         self.effort
     }
 
     /// Appends `thinking`.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let Some(thinking) = &self.thinking else { return };
         out.put(b",\"thinking\":");
         match thinking {
@@ -145,6 +146,9 @@ impl<'a> ReasoningRequest<'a> {
                 out.put(b"{\"type\":\"enabled\",\"budget_tokens\":");
                 out.number(*budget);
                 out.put(b"}");
+            }
+            ThinkingParam::Adaptive if self.has_summary => {
+                out.put(b"{\"type\":\"adaptive\",\"display\":\"summarized\"}");
             }
             ThinkingParam::Adaptive => out.put(b"{\"type\":\"adaptive\"}"),
             ThinkingParam::Disabled => out.put(b"{\"type\":\"disabled\"}"),
@@ -155,12 +159,12 @@ impl<'a> ReasoningRequest<'a> {
 
 /// Why thinking is not possible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hindrance {
+pub(crate) enum Hindrance {
     None,
     /// A tool must be called.
     ForcedCall,
-    /// Results have just come. A model with a budget wants its thoughts back that led to the calls, signed, and this API
-    /// has no place for signatures.
+    /// Results have just come without the thoughts that led to the calls. A model with a budget requires them, signed.
+    /// Chat Completions has no place for signatures.
     Results,
 }
 
