@@ -191,9 +191,13 @@ impl<'a> ResponsesEvent<'a> {
         }
     }
 
-    /// Whether an event that ends the reply says by its type that the reply is incomplete.
-    pub(crate) fn is_incomplete(&self) -> bool {
-        literal(self.r#type).is_some_and(|word| word.is("response.incomplete"))
+    /// Returns why the reply that this event ends is incomplete; `None` if it is complete. The status of the object counts, or the
+    /// type of the event.
+    pub(crate) fn incomplete(&self) -> Option<StopReason> {
+        let response = self.response.0.as_ref();
+        let by_type = literal(self.r#type).is_some_and(|word| word.is("response.incomplete"));
+        let reason = || response.map_or(StopReason::MaxTokens, ResponseObject::incomplete_reason);
+        response.and_then(ResponseObject::incomplete).or_else(|| by_type.then(reason))
     }
 }
 
@@ -270,7 +274,7 @@ impl<'a> ResponseObject<'a> {
     }
 
     /// Returns why an incomplete reply ended. Without a known reason, it counts as cut at a limit.
-    pub(crate) fn incomplete_reason(&self) -> StopReason {
+    fn incomplete_reason(&self) -> StopReason {
         let details = self.incomplete_details.0.as_ref();
         let reason = details.and_then(|details| literal(details.reason)).and_then(Literal::decode);
         match reason.as_deref() {
@@ -283,6 +287,16 @@ impl<'a> ResponseObject<'a> {
                 .unwrap_or(StopReason::MaxTokens),
             None => StopReason::MaxTokens,
         }
+    }
+}
+
+/// Returns the reason of a reply: `tool_use` exactly if there are calls, unless the reply is incomplete.
+pub(crate) fn stop_reason(incomplete: Option<StopReason>, is_refused: bool, calls: u32) -> StopReason {
+    match incomplete {
+        Some(reason) => reason.with_calls(calls),
+        None if calls > 0 => StopReason::ToolUse,
+        None if is_refused => StopReason::Refusal,
+        None => StopReason::EndTurn,
     }
 }
 

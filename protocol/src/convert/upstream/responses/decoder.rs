@@ -32,8 +32,10 @@ pub struct ResponsesDecoder {
     writer: BlockWriter,
     items: Items,
     is_refused: bool,
-    /// Why the reply ends, once its last event has come.
-    end: Option<StopReason>,
+    /// Whether the last event has come.
+    is_over: bool,
+    /// Why the reply is incomplete, if it is.
+    incomplete: Option<StopReason>,
     counts: Counts,
     behind: Behind,
     broken: Option<Fault>,
@@ -47,7 +49,8 @@ impl ResponsesDecoder {
             writer: BlockWriter::new(context, seed),
             items: Items::default(),
             is_refused: false,
-            end: None,
+            is_over: false,
+            incomplete: None,
             counts: Counts::default(),
             behind: Behind::default(),
             broken: None,
@@ -60,7 +63,7 @@ impl ResponsesDecoder {
         }
         let kind = event.kind();
         if kind == EventKind::Over {
-            self.over(event.response.0.as_ref(), event.is_incomplete(), sink);
+            self.over(event.response.0.as_ref(), event.incomplete(), sink);
             return CodecStep::End;
         }
         if self.writer.is_cut_off() {
@@ -132,7 +135,7 @@ impl ReplyDecoder for ResponsesDecoder {
         if response.is_unfinished() {
             return Err(Fault::bad_gateway("the upstream answered before its reply was complete"));
         }
-        self.over(Some(&response), false, events);
+        self.over(Some(&response), response.incomplete(), events);
         Ok(())
     }
 
@@ -159,7 +162,7 @@ impl ReplyDecoder for ResponsesDecoder {
     }
 
     fn finishing(&self) -> bool {
-        self.end.is_some() || self.writer.is_cut_off()
+        self.is_over || self.writer.is_cut_off()
     }
 
     fn counted(&self) -> (Usage, u32) {

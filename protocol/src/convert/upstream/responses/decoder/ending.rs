@@ -6,7 +6,7 @@ use crate::{
     anthropic::event::{EventSink, ReportedUsage},
     convert::ReplySummary,
     fault::Fault,
-    openai::responses_stream::ResponseObject,
+    openai::responses_stream::{ResponseObject, stop_reason},
     reported::Reported,
     vocabulary::{StopReason, Usage},
 };
@@ -43,15 +43,11 @@ impl ResponsesDecoder {
     pub(super) fn over<S: EventSink>(
         &mut self,
         response: Option<&ResponseObject<'_>>,
-        is_incomplete: bool,
+        incomplete: Option<StopReason>,
         sink: &mut S,
     ) {
-        let by_status = response.and_then(ResponseObject::incomplete);
-        let by_type = || {
-            let reason = response.map_or(StopReason::MaxTokens, ResponseObject::incomplete_reason);
-            is_incomplete.then_some(reason)
-        };
-        self.end = Some(by_status.or_else(by_type).unwrap_or(StopReason::EndTurn));
+        self.is_over = true;
+        self.incomplete = incomplete;
         let Some(response) = response else { return };
         self.counts.take(response);
         if !self.writer.is_cut_off() {
@@ -78,20 +74,9 @@ impl ResponsesDecoder {
         self.advance(sink);
         let searches = Some(self.counts.searches).filter(|searches| *searches > 0);
         self.writer.search.count(self.counts.reported_searches.or(searches));
-        let reason = self.reason();
+        let reason = stop_reason(self.incomplete, self.is_refused, self.writer.calls());
         let counts = self.counts.reported();
         self.writer.complete(reason, counts, sink)
-    }
-
-    /// The reason for the client: `tool_use` exactly if there are calls, unless the reply is incomplete.
-    fn reason(&self) -> StopReason {
-        let end = self.end.unwrap_or(StopReason::EndTurn);
-        let end = if end == StopReason::EndTurn && self.is_refused { StopReason::Refusal } else { end };
-        match end {
-            // A refusal in a text beside calls does not keep the client from running them.
-            StopReason::Refusal if self.is_refused && self.writer.calls() > 0 => StopReason::ToolUse,
-            end => end.with_calls(self.writer.calls()),
-        }
     }
 
     pub(super) fn summary(&self, stop_reason: Option<StopReason>, fault: Option<Fault>) -> ReplySummary {
