@@ -22,6 +22,8 @@ mod framing;
 mod grammar;
 #[path = "../properties/http1.rs"]
 mod http1;
+#[path = "../properties/items.rs"]
+mod items;
 #[path = "../properties/order.rs"]
 mod order;
 #[path = "../properties/plain.rs"]
@@ -30,6 +32,8 @@ mod plain;
 mod reply;
 #[path = "../properties/request.rs"]
 mod request;
+#[path = "../properties/responses_request.rs"]
+mod responses_request;
 #[path = "../properties/scan.rs"]
 mod scan;
 #[path = "../properties/schema.rs"]

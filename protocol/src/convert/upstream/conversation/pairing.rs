@@ -76,20 +76,28 @@ impl<'r, 'a> ToolUsePairing<'r, 'a> {
     /// their ids alone. An id stays the same as the conversation goes on.
     pub(crate) fn make_ids_unique(&mut self, maker: Maker) {
         let mut taken: HashSet<String> = HashSet::with_capacity(self.calls.len());
+        // The next number behind an id that repeats, so that very many repetitions take linear time.
+        let mut numbers: HashMap<String, usize> = HashMap::new();
         for call in &mut self.calls {
-            let given = decode_text(&call.id).unwrap_or(Cow::Borrowed(&call.id)).into_owned();
-            let mut ids =
-                std::iter::once(given.clone()).chain((2..).map(|number| format!("{given}_{number}")));
-            let fitted = ids.find_map(|id| {
-                let id = if (1..=LONGEST_ID).contains(&id.chars().count()) {
-                    id
-                } else {
-                    portable(&id, maker).into_owned()
-                };
-                taken.insert(id.clone()).then_some(id)
-            });
-            if let Some(fitted) = fitted.filter(|fitted| *fitted != given) {
-                call.id = Cow::Owned(escape_text(&fitted));
+            // An id that is no text is not accepted either.
+            let decoded = decode_text(&call.id).filter(|id| (1..=LONGEST_ID).contains(&id.chars().count()));
+            let is_fit = decoded.is_some();
+            let given = decoded.unwrap_or_else(|| portable(&call.id, maker)).into_owned();
+            if taken.insert(given.clone()) {
+                if !is_fit {
+                    call.id = Cow::Owned(given);
+                }
+                continue;
+            }
+            let number = numbers.entry(given.clone()).or_insert(2);
+            while let Some(next) = number.checked_add(1) {
+                let id = format!("{given}_{number}");
+                *number = next;
+                let id = if id.chars().count() > LONGEST_ID { portable(&id, maker).into_owned() } else { id };
+                if taken.insert(id.clone()) {
+                    call.id = Cow::Owned(escape_text(&id));
+                    break;
+                }
             }
         }
     }
