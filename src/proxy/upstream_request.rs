@@ -313,9 +313,9 @@ impl Parts<'_> {
         };
         let translated = upstream::chat::request(body, &target);
         let translated = translated.map_err(|error| error.to_string())?;
-        let body = match &request.chat_body {
-            Some(own) => upstream::chat::with_members_of(own, translated.body),
-            None => {
+        let body = match (&request.chat_body, members) {
+            (Some(own), None) => upstream::chat::with_members_of(own, translated.body),
+            (None, _) | (Some(_), Some(_)) => {
                 dropped.append(translated.dropped);
                 translated.body
             }

@@ -28,6 +28,10 @@ mod plain;
 mod reply;
 #[path = "../../tests/properties/request.rs"]
 mod request;
+#[path = "../../tests/properties/responses_client.rs"]
+mod responses_client;
+#[path = "../../tests/grammar/responses.rs"]
+mod responses_grammar;
 #[path = "../../tests/properties/responses_request.rs"]
 mod responses_request;
 #[path = "../../tests/properties/schema.rs"]

@@ -32,6 +32,10 @@ mod plain;
 mod reply;
 #[path = "../properties/request.rs"]
 mod request;
+#[path = "../properties/responses_client.rs"]
+mod responses_client;
+#[path = "../grammar/responses.rs"]
+mod responses_grammar;
 #[path = "../properties/responses_request.rs"]
 mod responses_request;
 #[path = "../properties/scan.rs"]
@@ -46,6 +50,7 @@ mod complaints;
 mod composition;
 mod errors;
 mod fixtures;
+mod responses_clients;
 mod seeds;
 mod streams;
 mod whole_replies;

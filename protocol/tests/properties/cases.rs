@@ -3,8 +3,8 @@
 use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
 use crate::{
-    calls, chat, coding, compat, error, framing, http1, plain, reply, request, responses_request, scan,
-    schema,
+    calls, chat, coding, compat, error, framing, http1, plain, reply, request, responses_client,
+    responses_request, scan, schema,
 };
 
 /// Checks any bytes, and panics if a property is violated.
@@ -21,6 +21,7 @@ pub(crate) const TARGETS: [(&str, Check); 13] = [
     ("calls", calls::check),
     ("error", failed),
     ("chat", in_front_of_messages),
+    ("responses_client", for_a_responses_client),
     ("schema", schema::check_any),
     ("compat", compat::check),
     ("http1", upstream_reply),
@@ -64,6 +65,10 @@ fn cut(bytes: &[u8]) -> usize {
 
 fn in_front_of_messages(bytes: &[u8]) {
     chat::check(bytes, cut(bytes));
+}
+
+fn for_a_responses_client(bytes: &[u8]) {
+    responses_client::check(bytes, cut(bytes));
 }
 
 fn compressed(bytes: &[u8]) {

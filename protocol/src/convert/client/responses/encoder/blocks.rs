@@ -34,7 +34,7 @@ impl EncodedReply {
             self.text(block, SUMMARY_SEPARATOR, sink);
         }
         if let Some(at) = self.last_message() {
-            self.continue_message(at, block);
+            self.continue_message(at, block, sink);
         }
     }
 
@@ -46,7 +46,8 @@ impl EncodedReply {
         (is_message(&item.content) && !matches!(item.stage, ItemStage::Done(_))).then_some(at)
     }
 
-    fn continue_message(&mut self, at: usize, block: Option<u64>) {
+    fn continue_message<S: Sink>(&mut self, at: usize, block: Option<u64>, sink: &mut S) {
+        self.close(at, sink);
         let item = &mut self.items[at];
         item.block = block;
         item.stage = ItemStage::Open;
@@ -73,7 +74,7 @@ impl EncodedReply {
             return at;
         }
         if let Some(at) = self.last_message() {
-            self.continue_message(at, block);
+            self.continue_message(at, block, sink);
             return at;
         }
         let at = self.add(block, ItemContent::Message(Message::default()), sink);

@@ -153,7 +153,6 @@ pub(super) fn write_summary(summary: &str, out: &mut impl Write) {
 impl TextPart {
     /// A block of text begins.
     pub(super) fn begin_block(&mut self) {
-        self.end_block();
         self.block_start = self.text.len();
     }
 

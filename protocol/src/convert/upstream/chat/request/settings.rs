@@ -34,7 +34,11 @@ pub(super) fn write(
     let dialect = target.dialect;
     if target.members.is_none_or(|members| members.max_tokens.is_some()) {
         let tokens = within(dialect, effort.with_head_room(max_tokens(request)?));
-        out.put(if is_newer_openai(target.model) { b",\"max_completion_tokens\":" } else { b",\"max_tokens\":" });
+        out.put(if is_newer_openai(target.model) {
+            b",\"max_completion_tokens\":"
+        } else {
+            b",\"max_tokens\":"
+        });
         out.number(tokens);
     }
     write_sampling(request, dialect, out)?;
