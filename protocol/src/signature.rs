@@ -41,7 +41,7 @@ pub fn read(signature: &str) -> Option<SignatureOrigin> {
 }
 
 /// The prefix of reasoning that was sealed for a client of the Responses API.
-const SEALED: &str = "vdm1r.";
+pub(crate) const SEALED: &str = "vdm1r.";
 
 /// Reasoning of an upstream, as a client of the Responses API keeps it in `encrypted_content`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -32,10 +32,10 @@ mod request;
 mod responses_client_request;
 #[path = "../../tests/properties/responses_client.rs"]
 mod responses_client;
-#[path = "../../tests/properties/responses_request.rs"]
-mod responses_request;
 #[path = "../../tests/grammar/responses.rs"]
 mod responses_grammar;
+#[path = "../../tests/properties/responses_request.rs"]
+mod responses_request;
 #[path = "../../tests/properties/schema.rs"]
 mod schema;
 #[path = "../../tests/properties/scan.rs"]

@@ -79,18 +79,19 @@ impl Effort {
         turns: &[RequestTurn<'_>],
         model: &str,
         dialect: &Dialect,
-        members: Option<&OpenAiMembers>,
     ) -> Self {
         Self {
-            thinking: match members {
-                Some(members) => own_effort(members),
-                None => RequestedThinking::new(request, turns),
-            },
+            thinking: RequestedThinking::new(request, turns),
             parameter: dialect.reasoning,
             family: family(model),
             is_listed: dialect.lists(model),
             has_list: dialect.reasoning_models != ReasoningModels::ByFamily,
         }
+    }
+
+    /// The same with the thinking that a client of OpenAI's other API requests.
+    pub(crate) fn requested_by(self, members: Option<&OpenAiMembers>) -> Self {
+        Self { thinking: members.map_or(self.thinking, own_effort), ..self }
     }
 
     /// For the Responses API, which has one parameter for all vendors.
@@ -100,7 +101,7 @@ impl Effort {
         model: &str,
         dialect: &Dialect,
     ) -> Self {
-        Self { parameter: ReasoningParameter::Effort, ..Self::new(request, turns, model, dialect, None) }
+        Self { parameter: ReasoningParameter::Effort, ..Self::new(request, turns, model, dialect) }
     }
 
     /// The effort that is sent, if one is.
@@ -268,7 +269,7 @@ mod tests {
         let dialect = Dialect { reasoning, reasoning_models, ..Dialect::default() };
         let body = format!("{{{fields}}}");
         let request: MessagesRequestBody<'_> = serde_json::from_str(&body).unwrap();
-        let effort = Effort::new(&request, &[], model, &dialect, None);
+        let effort = Effort::new(&request, &[], model, &dialect);
         let mut out = vec![];
         effort.write(&mut out);
         (String::from_utf8(out).unwrap(), effort.with_head_room(64))
@@ -339,7 +340,7 @@ mod tests {
             let dialect = Dialect::default();
             let body = format!("{{{OFF}}}");
             let request: MessagesRequestBody<'_> = serde_json::from_str(&body).unwrap();
-            assert_eq!(Effort::new(&request, &[], "o3", &dialect, None).with_head_room(asked), sent);
+            assert_eq!(Effort::new(&request, &[], "o3", &dialect).with_head_room(asked), sent);
         }
     }
 }

@@ -15,9 +15,14 @@ pub fn responses_body(kind: ErrorKind, message: &str) -> Vec<u8> {
 
 /// Appends the event that ends a failed stream of which nothing is known. It is the last event.
 pub fn response_failed(kind: ErrorKind, message: &str, out: &mut BytesMut) {
-    out.put(
-        b"event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":0,\"response\":{",
-    );
+    response_failed_at(0, kind, message, out);
+}
+
+/// The same for a stream whose next event has this number.
+pub(crate) fn response_failed_at(number: u64, kind: ErrorKind, message: &str, out: &mut BytesMut) {
+    out.put(b"event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":");
+    out.number(number);
+    out.put(b",\"response\":{");
     out.put(
         b"\"id\":\"resp_failed\",\"object\":\"response\",\"created_at\":0,\"status\":\"failed\",\"error\":",
     );

@@ -73,7 +73,7 @@ pub(super) fn convert(
     let mut out = Vec::with_capacity(size + size / 8 + 512);
     out.put(b"{\"model\":");
     out.string(target.model);
-    let effort = Effort::new(request, &turns, target.model, target.dialect, target.members);
+    let effort = Effort::new(request, &turns, target.model, target.dialect).requested_by(target.members);
     // The maker is a hash that every request needs, so it is computed once.
     let maker = Maker::new(target.provider, target.model);
     settings::write(request, &effort, target, &mut dropped, &mut out)?;

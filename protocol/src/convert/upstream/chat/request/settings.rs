@@ -32,8 +32,8 @@ pub(super) fn write(
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let dialect = target.dialect;
-    let tokens = within(dialect, effort.with_head_room(max_tokens(request)?));
     if target.members.is_none_or(|members| members.max_tokens.is_some()) {
+        let tokens = within(dialect, effort.with_head_room(max_tokens(request)?));
         out.put(if is_newer_openai(target.model) {
             b",\"max_completion_tokens\":"
         } else {
