@@ -361,6 +361,12 @@ pub struct Limits {
     /// `connections-per-address`: Open connections of one client address (of one /64 network for IPv6). Beyond that:
     /// 503 and closed. 0 for no limit. Clients behind one NAT or reverse proxy share an address. Default: 8_000.
     pub connections_per_address: Option<usize>,
+    /// `websockets`:
+    pub websockets: usize,
+    /// `websocket-idle`:
+    pub websocket_idle: Option<Duration>,
+    /// `websocket-items`:
+    pub websocket_items: usize,
     /// `in-flight`: Requests in progress, over all providers. Beyond that: 503. Default: 4_096.
     pub in_flight: usize,
     /// `provider-in-flight`: Requests in progress for one provider. Further requests wait. Default: 4_096.
