@@ -11,7 +11,7 @@ mod error_frame;
 mod reply_frames;
 mod warm_up;
 
-pub use self::client_event::{ClientEvent, CreateFrame, Generation};
+pub use self::client_event::{ClientEvent, CreateFrame, Generation, SteerFrame};
 pub use self::conversation::{Conversation, Turn};
 pub use self::error_frame::{FrameError, error_frame};
 pub use self::reply_frames::{EventFrame, ReplyFrames};

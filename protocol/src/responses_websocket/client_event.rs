@@ -15,8 +15,16 @@ const OWN_MEMBERS: [&str; 5] = ["type", "generate", "input", "previous_response_
 pub enum ClientEvent<'f> {
     /// A response.
     Create(CreateFrame<'f>),
+    /// More input for a response that is in progress, which no upstream of the gateway takes.
+    Steer(SteerFrame<'f>),
     /// Nothing: `response.processed` reports that the client has handled a response.
     Processed,
+}
+
+/// A `response.steer` frame.
+#[derive(Debug)]
+pub struct SteerFrame<'f> {
+    members: RawMembers<'f>,
 }
 
 /// A `response.create` frame.
@@ -63,12 +71,29 @@ impl<'f> ClientEvent<'f> {
             .ok_or_else(|| FrameError::new(Some("type"), "type: field required; send response.create"))?;
         match &*kind {
             "response.create" => CreateFrame::read(members).map(Self::Create),
+            "response.steer" => Ok(Self::Steer(SteerFrame { members })),
             "response.processed" => Ok(Self::Processed),
             _ => Err(FrameError::new(
                 Some("type"),
                 "type: this gateway serves response.create only; close the connection to cancel a response",
             )),
         }
+    }
+}
+
+impl SteerFrame<'_> {
+    /// The text of the answer, which returns the input to the client.
+    #[must_use]
+    pub fn failed(&self) -> Vec<u8> {
+        let mut out = b"{\"type\":\"response.steer.failed\",\"sequence_number\":0,\"error\":{".to_vec();
+        out.put(b"\"type\":\"invalid_request_error\",\"code\":\"steering_not_supported\",\"message\":");
+        out.string("this gateway does not steer responses: send the input with the next response.create");
+        out.put(b"},\"steer\":{\"previous_response_id\":");
+        out.raw(self.members.value("previous_response_id").map_or("null", RawValue::get));
+        out.put(b",\"input\":");
+        out.raw(self.members.value("input").map_or("[]", RawValue::get));
+        out.put(b"}}");
+        out
     }
 }
 
@@ -186,6 +211,23 @@ mod tests {
         assert!(frame.previous.is_none() && frame.is_stored());
         assert_eq!(frame.generation, Generation::Reply);
         assert!(!create(r#"{"type":"response.create","store":false}"#).is_stored());
+    }
+
+    #[test]
+    fn input_for_a_running_response_is_returned() {
+        for (frame, steer) in [
+            (
+                r#"{"type":"response.steer","previous_response_id":"r","input":"x\u0041"}"#,
+                r#"{"previous_response_id":"r","input":"x\u0041"}"#,
+            ),
+            (r#"{"type":"response.steer"}"#, r#"{"previous_response_id":null,"input":[]}"#),
+        ] {
+            let Ok(ClientEvent::Steer(frame)) = ClientEvent::read(frame) else { panic!("{frame}") };
+            let answer = String::from_utf8(frame.failed()).unwrap();
+            assert!(answer.ends_with(&format!(r#","steer":{steer}}}"#)), "{answer}");
+            let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+            assert_eq!(answer["error"]["code"], "steering_not_supported");
+        }
     }
 
     #[test]

@@ -126,7 +126,7 @@ mod tests {
     fn turn(conversation: &Conversation, frame: &Value) -> Result<Turn, FrameError> {
         match ClientEvent::read(&frame.to_string()).unwrap() {
             ClientEvent::Create(create) => conversation.turn(&create),
-            ClientEvent::Processed => panic!("not a request"),
+            other => panic!("not a request: {other:?}"),
         }
     }
 

@@ -135,6 +135,10 @@ impl Session {
         let text = std::str::from_utf8(frame).map_err(|_| SocketEnd::NotUtf8)?;
         let turn = match ClientEvent::read(text) {
             Ok(ClientEvent::Create(create)) => self.conversation.turn(&create).map(|turn| (create, turn)),
+            Ok(ClientEvent::Steer(steer)) => {
+                self.outbox.text(&steer.failed());
+                return Ok(());
+            }
             Ok(ClientEvent::Processed) => return Ok(()),
             Err(error) => Err(error),
         };
