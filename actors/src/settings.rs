@@ -385,6 +385,16 @@ pub struct Limits {
     /// `connections-per-address`: Open connections of one client address (of one /64 network for IPv6). Beyond that:
     /// 503 and closed. 0 for no limit. Clients behind one NAT or reverse proxy share an address. Default: 8_000.
     pub connections_per_address: Option<usize>,
+    /// `websockets`: Open WebSockets on /v1/responses. Beyond that, and with 0, an upgrade gets 426, and the client
+    /// uses HTTP. Default: 1_000.
+    pub websockets: usize,
+    /// `websocket-idle`: Time after which a WebSocket without a response in progress is closed. 0 for no limit.
+    /// Default: 1_800 s.
+    pub websocket_idle: Option<Duration>,
+    /// `websocket-items`: Memory for the items that vdm keeps for the conversations of all WebSockets; those of one
+    /// conversation have at most request-body. Beyond that, the client is told to send all items again. Default:
+    /// 256MiB.
+    pub websocket_items: usize,
     /// `in-flight`: Requests in progress, over all providers. Beyond that: 503. Default: 4_096.
     pub in_flight: usize,
     /// `provider-in-flight`: Requests in progress for one provider. Further requests wait. Default: 4_096.

@@ -6,6 +6,7 @@ mod auto_mode;
 mod claude_code;
 mod claude_over_responses;
 mod codex;
+mod codex_websocket;
 mod gemini;
 mod hosted_search;
 mod images;

@@ -13,6 +13,7 @@ pub(crate) mod responses;
 pub(crate) mod tls;
 pub(crate) mod tls_client;
 pub(crate) mod upstream;
+pub(crate) mod websocket;
 pub(crate) mod wire;
 
 use std::thread;

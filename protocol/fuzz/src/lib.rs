@@ -42,6 +42,8 @@ mod schema;
 mod scan;
 #[path = "../../tests/properties/turns.rs"]
 mod turns;
+#[path = "../../tests/properties/websocket.rs"]
+mod websocket;
 
 /// Checks these bytes with the target of this name.
 pub fn run(target: &str, bytes: &[u8]) {

@@ -46,6 +46,8 @@ mod scan;
 mod schema;
 #[path = "../properties/turns.rs"]
 mod turns;
+#[path = "../properties/websocket.rs"]
+mod websocket;
 
 mod chat_clients;
 mod complaints;

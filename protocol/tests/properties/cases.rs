@@ -4,14 +4,14 @@ use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
 use crate::{
     calls, chat, coding, compat, error, framing, http1, plain, reply, request, responses_client,
-    responses_client_request, responses_request, scan, schema,
+    responses_client_request, responses_request, scan, schema, websocket,
 };
 
 /// Checks any bytes, and panics if a property is violated.
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its check.
-pub(crate) const TARGETS: [(&str, Check); 14] = [
+pub(crate) const TARGETS: [(&str, Check); 16] = [
     ("framing", in_chunks),
     ("scan", looked_at),
     ("request", translated),
@@ -22,6 +22,7 @@ pub(crate) const TARGETS: [(&str, Check); 14] = [
     ("error", failed),
     ("chat", in_front_of_messages),
     ("responses_client", for_a_responses_client),
+    ("websocket", websocket::check),
     ("schema", schema::check_any),
     ("compat", compat::check),
     ("http1", upstream_reply),
