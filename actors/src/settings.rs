@@ -76,9 +76,22 @@ pub enum Metrics {
 }
 
 impl ProviderSettings {
+    /// The APIs that its requests can use.
+    pub fn apis(&self) -> Vec<Api> {
+        match (self.api, self.responses) {
+            (Api::ChatCompletions, ResponsesSupport::Known) => vec![Api::ChatCompletions, Api::Responses],
+            (api, _) => vec![api],
+        }
+    }
+
+    /// The words of these APIs, for people.
+    pub fn api_names(&self) -> String {
+        self.apis().into_iter().map(Api::name).collect::<Vec<_>>().join(", ")
+    }
+
     /// The API in which a request for `model` by a client of `client` is sent.
     pub fn api_for(&self, client: Api, model: &str) -> Api {
-        if self.api != Api::ChatCompletions || !self.has_responses {
+        if self.api != Api::ChatCompletions || self.responses != ResponsesSupport::Known {
             return self.api;
         }
         match (client, responses_models::advice(model)) {
@@ -92,6 +105,17 @@ impl ProviderSettings {
     }
 }
 
+/// Whether a provider of Chat Completions has the Responses API, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponsesSupport {
+    /// The vendor's host has it.
+    Known,
+    /// Nothing is known of the host. A model that it refuses over Chat Completions may be served over Responses.
+    Unknown,
+    /// `api-format` names the only API.
+    Excluded,
+}
+
 /// The families of Claude's models, by which clients name them.
 const CLAUDE_FAMILIES: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
 
@@ -101,8 +125,8 @@ pub struct ProviderSettings {
     /// Lower case.
     pub name: Arc<str>,
     pub api: Api,
-    /// The vendor's host has the Responses API beside Chat Completions. [`Self::api_for`] decides which one a request uses.
-    pub has_responses: bool,
+    /// Whether Chat Completions are not its only API. [`Self::api_for`] decides which one a request uses.
+    pub responses: ResponsesSupport,
     /// Scheme, authority and path prefix, without a trailing slash.
     pub base_url: String,
     /// Set if this is an Azure OpenAI resource, which has its own URLs and its own credential header.

@@ -56,6 +56,7 @@ mod prometheus;
 mod provider_commands;
 mod python_original;
 mod recording;
+mod responses;
 mod roles;
 mod routing;
 mod running_totals;
