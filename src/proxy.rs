@@ -11,6 +11,8 @@ mod count_tokens;
 mod deadline;
 mod deferred;
 mod empty;
+mod endpoint_call;
+mod endpoint_reply;
 mod error_reply;
 mod fetch_models;
 mod fixups;
@@ -49,7 +51,9 @@ use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use vandamme_actors::converter::RawBody;
 use vandamme_actors::ledger::RequestSummary;
+use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::recorder::RequestRecorder;
 use vandamme_actors::routing::{RoleDecision, Route, Unroutable};
@@ -140,6 +144,7 @@ impl ProxyRequest {
             size: self.body.len(),
             client: self.caller.as_ref().and_then(|caller| caller.name.clone()),
             api: Some(self.api),
+            endpoint: self.upstream_call.endpoint(),
             prefix: session
                 .as_deref()
                 .filter(|_| keeps_metrics)
@@ -212,9 +217,9 @@ impl ProxyRequest {
     fn reply_form(&self) -> ReplyForm {
         match (&self.upstream_call, self.head.delivery) {
             (UpstreamCall::Reply, Streaming::Yes) => ReplyForm::Stream,
-            (UpstreamCall::Reply, Streaming::No) | (UpstreamCall::Count | UpstreamCall::Models, _) => {
-                ReplyForm::Whole
-            }
+            // The replies of other endpoints come as they are, streams, too: nothing may precede them.
+            (UpstreamCall::Reply, Streaming::No)
+            | (UpstreamCall::Count | UpstreamCall::Models | UpstreamCall::Endpoint(_), _) => ReplyForm::Whole,
         }
     }
 }
@@ -239,6 +244,8 @@ pub(crate) enum UpstreamCall {
     Count,
     /// The provider's list of models.
     Models,
+    /// The reply of another endpoint of OpenAI's.
+    Endpoint(OpenAiEndpoint),
 }
 
 impl UpstreamCall {
@@ -248,7 +255,18 @@ impl UpstreamCall {
     fn reported(self, outcome: Outcome) -> Outcome {
         match (self, outcome) {
             (Self::Reply, _) | (_, Outcome::Answered | Outcome::KeyRejected) => outcome,
-            (Self::Count | Self::Models, _) => Outcome::NotCounted,
+            (Self::Endpoint(OpenAiEndpoint::ResponsesInputTokens) | Self::Count | Self::Models, _) => {
+                Outcome::NotCounted
+            }
+            (Self::Endpoint(_), _) => outcome,
+        }
+    }
+
+    /// The endpoint, if it is none for conversations.
+    pub(crate) fn endpoint(self) -> Option<OpenAiEndpoint> {
+        match self {
+            Self::Endpoint(endpoint) => Some(endpoint),
+            Self::Reply | Self::Count | Self::Models => None,
         }
     }
 }
@@ -264,6 +282,8 @@ pub(crate) enum ReplyForm {
 pub(crate) enum ProxyReply {
     /// Events that are still arriving.
     Streaming { headers: HeaderMap, body: ReplyStream },
+    /// Bytes that are still arriving and are no events.
+    Raw { status: u16, headers: HeaderMap, body: RawBody },
     /// A body that the gateway has in full.
     Buffered { status: u16, headers: HeaderMap, form: ReplyForm, body: Bytes },
 }

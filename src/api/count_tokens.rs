@@ -45,7 +45,8 @@ async fn answer(
         body::drain(request, payload, &gateway.live_config().settings.limits).await;
     }
     let Admitted { admission: _admission, caller } = admitted?;
-    let (body, head) = endpoint::read(request, payload, gateway, caller.as_ref()).await?;
+    let (body, head) =
+        endpoint::read(request, payload, gateway, caller.as_ref(), UpstreamCall::Count).await?;
     let role = proxy::role(&gateway.registry.load().routes, request.headers(), &head.model, &body);
     let counted = ProxyRequest {
         id: id.shared(),

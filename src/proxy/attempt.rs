@@ -11,7 +11,7 @@ use actix_web::rt::time::sleep;
 use awc::ClientResponse;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use vandamme_actors::converter::{Batch, Flow, FlowProgress, Opened, ReplyHooks, UpstreamBody};
+use vandamme_actors::converter::{Batch, Flow, FlowProgress, Opened, RawReply, ReplyHooks, UpstreamBody};
 use vandamme_actors::excerpt;
 use vandamme_actors::provider::{Alternatives, Lease};
 use vandamme_actors::secret::Secrets;
@@ -32,7 +32,7 @@ use super::trace_headers;
 use super::upstream_body::{LARGEST_LIST, UpstreamReply, read_up_to};
 use super::upstream_headers::{for_call, passed_back};
 use super::upstream_request::{ReplyPath, Slices, UpstreamRequest};
-use super::{ProxyRequest, ReplyForm, UpstreamCall};
+use super::{ProxyRequest, ReplyForm, UpstreamCall, endpoint_reply};
 use crate::gateway::Gateway;
 
 pub(super) const EVENTS: &str = "text/event-stream; charset=utf-8";
@@ -53,19 +53,23 @@ const LISTING_TIME: Duration = Duration::from_secs(30);
 pub(super) enum Answered {
     /// A stream whose first event has arrived.
     Opened { headers: HeaderMap, opened: Box<Opened> },
+    /// A reply that is no stream of events, whose first bytes have arrived.
+    Raw { status: u16, headers: HeaderMap, reply: Box<RawReply> },
     /// A reply that has arrived in full.
     Buffered { status: u16, headers: HeaderMap, form: ReplyForm, body: Bytes, closing: ReplySummary },
 }
 
 impl Answered {
     fn headers(&self) -> &HeaderMap {
-        let (Self::Opened { headers, .. } | Self::Buffered { headers, .. }) = self;
+        let (Self::Opened { headers, .. } | Self::Raw { headers, .. } | Self::Buffered { headers, .. }) =
+            self;
         headers
     }
 
     /// Names the parts of the request that were left out.
     pub(super) fn with_dropped(mut self, dropped: Option<HeaderValue>) -> Self {
-        let (Self::Opened { headers, .. } | Self::Buffered { headers, .. }) = &mut self;
+        let (Self::Opened { headers, .. } | Self::Raw { headers, .. } | Self::Buffered { headers, .. }) =
+            &mut self;
         if let Some(dropped) = dropped {
             headers.insert(DROPPED, dropped);
         }
@@ -217,6 +221,9 @@ impl<'a> Attempt<'a> {
         if self.lease.provider.demo {
             headers.insert(HeaderName::from_static("x-vdm-demo"), HeaderValue::from_static("1"));
         }
+        if let ReplyPath::Endpoint(_) = sent.reply_path {
+            return self.read_endpoint_reply(sent, response, headers).await;
+        }
         if response.status() == StatusCode::NO_CONTENT {
             return no_content(&sent.reply_path, headers);
         }
@@ -235,9 +242,11 @@ impl<'a> Attempt<'a> {
                 self.collect(reply, reply_hooks, headers).await
             }
             (ContentKind::Events, path, _) => self.open(reply, headers, path.clone(), reply_hooks).await,
-            (ContentKind::Json | ContentKind::Other, ReplyPath::Messages | ReplyPath::Responses, _) => {
-                self.pass_whole(reply, reply_hooks, headers, None).await
-            }
+            (
+                ContentKind::Json | ContentKind::Other,
+                ReplyPath::Messages | ReplyPath::Responses | ReplyPath::Endpoint(_),
+                _,
+            ) => self.pass_whole(reply, reply_hooks, headers, None).await,
             (ContentKind::Json | ContentKind::Other, ReplyPath::Chat(asked), _) => {
                 self.pass_whole(reply, reply_hooks, headers, Some(*asked)).await
             }
@@ -250,7 +259,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Reads a stream until its first event other than a ping.
-    async fn open(
+    pub(super) async fn open(
         &self,
         reply: UpstreamReply,
         mut headers: HeaderMap,
@@ -267,6 +276,7 @@ impl<'a> Attempt<'a> {
             ReplyPath::Messages => Box::new(MessagesTap::new()),
             ReplyPath::Chat(asked) => Box::new(ChatTap::new(asked)),
             ReplyPath::Responses => Box::new(ResponsesTap::new()),
+            ReplyPath::Endpoint(endpoint) => endpoint_reply::tap(endpoint),
             ReplyPath::Translated(back) => back.codec(),
         };
         let (event, kept) = {
@@ -313,7 +323,7 @@ impl<'a> Attempt<'a> {
         let limit = self.gateway.live_config().settings.limits.whole_reply;
         let limit = match self.request.upstream_call {
             UpstreamCall::Models => limit.min(LARGEST_LIST),
-            UpstreamCall::Reply | UpstreamCall::Count => limit,
+            UpstreamCall::Reply | UpstreamCall::Count | UpstreamCall::Endpoint(_) => limit,
         };
         match read_up_to(reply.first, reply.rest, limit).await {
             Ok(Some(body)) => Ok(body),
@@ -357,21 +367,23 @@ fn patience(
     };
     match request.upstream_call {
         UpstreamCall::Models => Some(patience.map_or(LISTING_TIME, |patience| patience.min(LISTING_TIME))),
-        UpstreamCall::Reply | UpstreamCall::Count => patience,
+        UpstreamCall::Reply | UpstreamCall::Count | UpstreamCall::Endpoint(_) => patience,
     }
 }
 
 /// A client of the same API gets the reply unchanged. Nothing can be made of it for a client of another API.
 #[expect(clippy::result_large_err, reason = "the async functions around it return the same")]
-fn no_content(path: &ReplyPath, headers: HeaderMap) -> Result<Answered, CallFailure> {
+pub(super) fn no_content(path: &ReplyPath, headers: HeaderMap) -> Result<Answered, CallFailure> {
     match path {
-        ReplyPath::Messages | ReplyPath::Chat(_) | ReplyPath::Responses => Ok(Answered::Buffered {
-            status: 204,
-            headers,
-            form: ReplyForm::Whole,
-            body: Bytes::new(),
-            closing: ReplySummary::default(),
-        }),
+        ReplyPath::Messages | ReplyPath::Chat(_) | ReplyPath::Responses | ReplyPath::Endpoint(_) => {
+            Ok(Answered::Buffered {
+                status: 204,
+                headers,
+                form: ReplyForm::Whole,
+                body: Bytes::new(),
+                closing: ReplySummary::default(),
+            })
+        }
         ReplyPath::Translated(_) => {
             let message = "the upstream answered with status 204 (no content) instead of a reply";
             Err(CallFailure::misbehaved(message))

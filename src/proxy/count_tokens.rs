@@ -62,7 +62,7 @@ pub(crate) async fn count(gateway: &Arc<Gateway>, mut request: ProxyRequest) -> 
                     );
                     estimated(&request)
                 }
-                Answered::Opened { .. } => estimated(&request),
+                Answered::Opened { .. } | Answered::Raw { .. } => estimated(&request),
             }
         }
         Err(failure) if is_the_requests_own(failure.status()) => Err(failure),

@@ -96,6 +96,9 @@ pub(super) fn for_call(
     let mut headers = match (request.upstream_call, request.api, provider.api_for(request.api, &lease.model))
     {
         (UpstreamCall::Models, _, _) => for_models(provider),
+        (UpstreamCall::Endpoint(_), _, Api::ChatCompletions | Api::Responses) => {
+            for_endpoint(&presentable(request, live))
+        }
         (_, Api::Messages, Api::Messages) => passed_on(&presentable(request, live)),
         (_, Api::Messages, Api::ChatCompletions | Api::Responses) => own_headers(),
         (_, Api::ChatCompletions | Api::Responses, Api::ChatCompletions | Api::Responses) => {
@@ -218,6 +221,14 @@ fn allowed(client: &HeaderMap) -> HeaderMap {
     const ALLOWED: [&str; 4] = ["idempotency-key", "traceparent", "tracestate", "user-agent"];
     let mut headers = own_headers();
     take_over(&mut headers, client, |name| ALLOWED.contains(&name));
+    headers
+}
+
+/// For another endpoint of OpenAI's: the content type has the boundary of a form, and the reply may be audio.
+fn for_endpoint(client: &HeaderMap) -> HeaderMap {
+    let mut headers = allowed(client);
+    headers.remove(header::ACCEPT);
+    take_over(&mut headers, client, |name| matches!(name, "content-type" | "accept"));
     headers
 }
 

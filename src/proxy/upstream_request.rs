@@ -10,6 +10,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use vandamme_actors::converter::ReplyHooks;
+use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::compat::Fixup;
@@ -24,7 +25,7 @@ use super::middleware::AppliedMiddleware;
 use super::translation::{ClientReplyApi, Translation, UpstreamReplyApi};
 use super::upstream_headers::{is_presentable, query};
 use super::upstream_url::UpstreamUrl;
-use super::{ProxyRequest, UpstreamCall, address, affinity, cache_diagnostics};
+use super::{ProxyRequest, UpstreamCall, address, affinity, cache_diagnostics, endpoint_call};
 use crate::gateway::{Gateway, LiveConfig};
 
 /// The largest slice of a body. awc copies each slice into its write buffer and writes it with one system call. Most
@@ -56,6 +57,8 @@ pub(super) enum ReplyPath {
     Chat(UsageAsked),
     /// Unchanged Responses.
     Responses,
+    /// Unchanged, of another endpoint.
+    Endpoint(OpenAiEndpoint),
     /// Translated, with what the translation must know of the request.
     Translated(Translation),
 }
@@ -72,6 +75,9 @@ impl UpstreamRequest {
         fixups: &Fixups,
     ) -> Result<Self, String> {
         let live = gateway.live_config();
+        if let UpstreamCall::Endpoint(endpoint) = request.upstream_call {
+            return endpoint_call::build(request, lease, endpoint);
+        }
         let mut built = Self::translate(request, lease, &live)?;
         if let Some(fixed) = fixups.apply(request, lease, &live, &built.body)? {
             built.set_fixed(fixed);
@@ -118,7 +124,11 @@ impl UpstreamRequest {
         self.betas = betas;
     }
 
-    fn translate(request: &ProxyRequest, lease: &Lease, live: &LiveConfig) -> Result<Self, String> {
+    pub(super) fn translate(
+        request: &ProxyRequest,
+        lease: &Lease,
+        live: &LiveConfig,
+    ) -> Result<Self, String> {
         let provider = &lease.provider;
         if request.upstream_call == UpstreamCall::Models {
             let url = UpstreamUrl::Text(address::models(provider));
@@ -154,7 +164,13 @@ impl UpstreamRequest {
         Ok(Self { dropped, ..Self::new(lease, Method::POST, url, body, reply_path) })
     }
 
-    fn new(lease: &Lease, method: Method, url: UpstreamUrl, body: Pieces, reply_path: ReplyPath) -> Self {
+    pub(super) fn new(
+        lease: &Lease,
+        method: Method,
+        url: UpstreamUrl,
+        body: Pieces,
+        reply_path: ReplyPath,
+    ) -> Self {
         let (provider, learned_rules) = (lease.provider.clone(), lease.learned_rules.clone());
         Self {
             method,

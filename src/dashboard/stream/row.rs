@@ -101,11 +101,7 @@ impl RequestRow {
             status: None,
             client: request.client.as_ref().map(ToString::to_string),
             session: request.session.as_ref().map(|session| shown(session, secrets)),
-            api: request.api.map(|api| match api {
-                Api::Messages => "messages",
-                Api::ChatCompletions => "chat-completions",
-                Api::Responses => "responses",
-            }),
+            api: request.api_word(),
             stream: request.streamed,
             requested_model: shown(&request.model, secrets),
             provider: None,

@@ -26,7 +26,7 @@ pub use dialect::{Dialect, PLAIN, ReasoningModels, ReasoningParameter, Replay};
 pub use hosted_search::HostedSearch;
 pub(crate) use own_members::is_kept;
 pub use own_members::with_members_of;
-pub use reasoning::{AS_OF, FAMILIES, Family, Off, StopSupport};
+pub use reasoning::{AS_OF, FAMILIES, Family, Off, StopSupport, efforts};
 
 use std::collections::HashMap;
 

@@ -1,0 +1,96 @@
+//! Replies of OpenAI's other endpoints: JSON is read completely, events and everything else go to the client as they come.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
+use awc::ClientResponse;
+use vandamme_actors::converter::{Integrity, RawReply};
+use vandamme_actors::openai_endpoint::OpenAiEndpoint;
+use vandamme_protocol::convert::ReplyCodec;
+use vandamme_protocol::convert::passthrough::{ChatTap, EndpointTap, parsed_endpoint_reply};
+use vandamme_protocol::fault::Fault;
+use vandamme_protocol::request::UsageAsked;
+
+use super::ReplyForm;
+use super::attempt::{Answered, Attempt, no_content};
+use super::classify::CallFailure;
+use super::content_type::ContentKind;
+use super::upstream_body::{UpstreamReply, broken_json};
+use super::upstream_request::UpstreamRequest;
+
+/// The codec that reads a streamed reply of this endpoint. Legacy completions have the chunks of Chat Completions.
+pub(super) fn tap(endpoint: OpenAiEndpoint) -> Box<dyn ReplyCodec> {
+    match endpoint {
+        OpenAiEndpoint::Completions => Box::new(ChatTap::new(UsageAsked::ByClient)),
+        OpenAiEndpoint::Embeddings
+        | OpenAiEndpoint::Moderations
+        | OpenAiEndpoint::ImageGenerations
+        | OpenAiEndpoint::ImageEdits
+        | OpenAiEndpoint::ImageVariations
+        | OpenAiEndpoint::Speech
+        | OpenAiEndpoint::Transcriptions
+        | OpenAiEndpoint::Translations
+        | OpenAiEndpoint::Rerank
+        | OpenAiEndpoint::ResponsesCompact
+        | OpenAiEndpoint::ResponsesInputTokens => Box::new(EndpointTap::new()),
+    }
+}
+
+impl Attempt<'_> {
+    pub(super) async fn read_endpoint_reply(
+        &self,
+        sent: &UpstreamRequest,
+        response: ClientResponse,
+        headers: HeaderMap,
+    ) -> Result<Answered, CallFailure> {
+        if response.status() == StatusCode::NO_CONTENT {
+            return no_content(&sent.reply_path, headers);
+        }
+        let length = content_length(response.headers());
+        let reply = UpstreamReply::open_labelled(response, self.lease).await?;
+        match reply.content {
+            ContentKind::Events => self.open(reply, headers, sent.reply_path.clone(), None).await,
+            ContentKind::Json => self.pass_json(reply, headers).await,
+            ContentKind::Other => Ok(self.pass_bytes(reply, headers, length)),
+        }
+    }
+
+    /// A whole reply, unchanged. An error inside it is one of the call.
+    async fn pass_json(&self, reply: UpstreamReply, mut headers: HeaderMap) -> Result<Answered, CallFailure> {
+        let status = reply.status;
+        let own = HeaderValue::from_static("application/json");
+        headers.insert(header::CONTENT_TYPE, self.label(&reply).unwrap_or(own));
+        let body = self.read_whole(reply).await?;
+        let closing = match parsed_endpoint_reply(&body) {
+            Some(closing) => closing,
+            None => match broken_json(self.lease, &body) {
+                Some(broken) => return Err(broken),
+                None => Default::default(),
+            },
+        };
+        if let Some(Fault { kind, message, .. }) = closing.fault {
+            let fault = self.scrubbed(Fault::reported(kind, message));
+            return Err(CallFailure::reported(fault, &self.lease.model));
+        }
+        let body = self.without_echo(&self.secrets(), body);
+        Ok(Answered::Buffered { status, headers, form: ReplyForm::Whole, body, closing })
+    }
+
+    fn pass_bytes(&self, reply: UpstreamReply, mut headers: HeaderMap, length: Option<u64>) -> Answered {
+        if let Some(label) = self.label(&reply) {
+            headers.insert(header::CONTENT_TYPE, label);
+        }
+        // The length of a compressed body is not that of its content.
+        let length = length.filter(|_| reply.integrity == Integrity::Events);
+        let UpstreamReply { status, first, rest, .. } = reply;
+        Answered::Raw { status, headers, reply: Box::new(RawReply { first, rest, length }) }
+    }
+
+    /// The upstream's content type, unless a key is in it.
+    fn label(&self, reply: &UpstreamReply) -> Option<HeaderValue> {
+        reply.label.clone().filter(|label| !self.secrets().found_in_header(label.as_bytes()))
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
