@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use vandamme_actors::ledger::series::api_word;
 use vandamme_actors::ledger::{Active, ActiveView};
 use vandamme_actors::observe::Observe;
 use vandamme_actors::secret::Secrets;

@@ -6,9 +6,9 @@ use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::Api;
 
+use super::ProxyRequest;
 use super::upstream_request::{ReplyPath, UpstreamRequest};
 use super::upstream_url::UpstreamUrl;
-use super::{ProxyRequest, address};
 
 /// Builds the request for one target.
 ///

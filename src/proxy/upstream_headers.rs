@@ -6,6 +6,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use vandamme_actors::provider::Lease;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_protocol::request;
 
 use super::{ProxyRequest, UpstreamCall, address};
 use crate::caller::{self, KeyForm};
@@ -224,11 +225,14 @@ fn allowed(client: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// For another endpoint of OpenAI's: the content type has the boundary of a form, and the reply may be audio.
+/// For another endpoint of OpenAI's: the reply may be audio, and a form's content type has its boundary. What is no form is JSON,
+/// whatever its label.
 fn for_endpoint(client: &HeaderMap) -> HeaderMap {
     let mut headers = allowed(client);
     headers.remove(header::ACCEPT);
-    take_over(&mut headers, client, |name| matches!(name, "content-type" | "accept"));
+    let content_type = client.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_form = content_type.is_some_and(|value| request::form_boundary(value).is_some());
+    take_over(&mut headers, client, |name| name == "accept" || (is_form && name == "content-type"));
     headers
 }
 

@@ -4,7 +4,6 @@ use serde::Serialize;
 use vandamme_actors::clock::{self, Millis};
 use vandamme_actors::ledger::{Active, FinishedRequest, RequestEnd, RequestSummary};
 use vandamme_actors::secret::Secrets;
-use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::Usage;
 
 use crate::dashboard::gather::shown;
