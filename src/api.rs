@@ -66,6 +66,10 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::COUNT_TOKENS, || [web::post().to(count_tokens::count)]);
         register(app, &routes::CHAT_COMPLETIONS, || [web::post().to(chat_completions::create)]);
         register(app, &routes::RESPONSES, || [web::post().to(responses::create)]);
+        register(app, &routes::RESPONSES_COMPACT, || {
+            openai_endpoints::route(OpenAiEndpoint::ResponsesCompact)
+        });
+        register(app, &routes::RESPONSES_INPUT_TOKENS, || [web::post().to(count_tokens::count_input)]);
         register(app, &routes::EMBEDDINGS, || openai_endpoints::route(OpenAiEndpoint::Embeddings));
         register(app, &routes::COMPLETIONS, || openai_endpoints::route(OpenAiEndpoint::Completions));
         register(app, &routes::MODERATIONS, || openai_endpoints::route(OpenAiEndpoint::Moderations));

@@ -67,7 +67,7 @@ use vandamme_protocol::trace_context::RequestSpan;
 use crate::caller::Caller;
 use crate::gateway::{Gateway, LiveConfig};
 
-pub(crate) use self::count_tokens::{Count, count};
+pub(crate) use self::count_tokens::{Count, count, count_input};
 pub(crate) use self::deferred::DeferredReply;
 pub(crate) use self::fetch_models::fetch_models;
 pub(crate) use self::origin::Origin;

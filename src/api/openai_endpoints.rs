@@ -23,7 +23,19 @@ pub(super) async fn serve(
     payload: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
-    // Their errors have the shape of Chat Completions.
-    endpoint::serve_call(Api::ChatCompletions, UpstreamCall::Endpoint(endpoint), request, payload, gateway)
-        .await
+    // Errors have the same shape in both of OpenAI's APIs.
+    let api = match endpoint {
+        OpenAiEndpoint::ResponsesCompact | OpenAiEndpoint::ResponsesInputTokens => Api::Responses,
+        OpenAiEndpoint::Embeddings
+        | OpenAiEndpoint::Completions
+        | OpenAiEndpoint::Moderations
+        | OpenAiEndpoint::ImageGenerations
+        | OpenAiEndpoint::ImageEdits
+        | OpenAiEndpoint::ImageVariations
+        | OpenAiEndpoint::Speech
+        | OpenAiEndpoint::Transcriptions
+        | OpenAiEndpoint::Translations
+        | OpenAiEndpoint::Rerank => Api::ChatCompletions,
+    };
+    endpoint::serve_call(api, UpstreamCall::Endpoint(endpoint), request, payload, gateway).await
 }

@@ -47,6 +47,9 @@ pub(super) const MESSAGES: Endpoint = endpoint("POST", "/v1/messages", Access::S
 pub(super) const COUNT_TOKENS: Endpoint = endpoint("POST", "/v1/messages/count_tokens", Access::Serve);
 pub(super) const CHAT_COMPLETIONS: Endpoint = endpoint("POST", "/v1/chat/completions", Access::Serve);
 pub(super) const RESPONSES: Endpoint = endpoint("POST", "/v1/responses", Access::Serve);
+pub(super) const RESPONSES_COMPACT: Endpoint = endpoint("POST", "/v1/responses/compact", Access::Serve);
+pub(super) const RESPONSES_INPUT_TOKENS: Endpoint =
+    endpoint("POST", "/v1/responses/input_tokens", Access::Serve);
 pub(super) const EMBEDDINGS: Endpoint = endpoint("POST", "/v1/embeddings", Access::Serve);
 pub(super) const COMPLETIONS: Endpoint = endpoint("POST", "/v1/completions", Access::Serve);
 pub(super) const MODERATIONS: Endpoint = endpoint("POST", "/v1/moderations", Access::Serve);
@@ -111,11 +114,13 @@ pub(super) const HELLO: Endpoint = endpoint("HEAD", "/api/hello", Access::Open);
 mod tests {
     use super::*;
 
-    const ALL: [Endpoint; 56] = [
+    const ALL: [Endpoint; 58] = [
         MESSAGES,
         COUNT_TOKENS,
         CHAT_COMPLETIONS,
         RESPONSES,
+        RESPONSES_COMPACT,
+        RESPONSES_INPUT_TOKENS,
         EMBEDDINGS,
         COMPLETIONS,
         MODERATIONS,

@@ -75,8 +75,16 @@ pub(super) async fn serve(
         Meant::CountTokens => count_tokens::count(request, payload, gateway).await,
         Meant::ChatCompletions => chat_completions::create(request, payload, gateway).await,
         Meant::Responses => responses::create(request, payload, gateway).await,
+        Meant::Endpoint(OpenAiEndpoint::ResponsesInputTokens) => {
+            count_tokens::count_input(request, payload, gateway).await
+        }
         Meant::Endpoint(endpoint) => openai_endpoints::serve(endpoint, request, payload, gateway).await,
     }
+}
+
+/// Whether the path is that of a kept response or conversation in OpenAI's API.
+fn keeps_state(path: &str) -> bool {
+    matches!(segments(path)[..], ["responses", _, ..] | ["conversations", ..])
 }
 
 fn not_found(request: &HttpRequest) -> HttpResponse {
@@ -89,9 +97,15 @@ fn not_found(request: &HttpRequest) -> HttpResponse {
     };
     let (method, path) = (request.method(), printable(request.path()));
     let base = base_url(request.headers(), connection::security(request));
-    let message = format!(
-        "no endpoint at {method} {path}; the base URL is {base} for Anthropic clients and {base}/v1 for OpenAI clients"
-    );
+    let message = if keeps_state(request.path()) {
+        format!(
+            "no endpoint at {method} {path}: this gateway keeps no responses and no conversations; send the whole conversation with each POST /v1/responses"
+        )
+    } else {
+        format!(
+            "no endpoint at {method} {path}; the base URL is {base} for Anthropic clients and {base}/v1 for OpenAI clients"
+        )
+    };
     let mut response = render_error::shaped(api, (404, kind), &message, id.as_str());
     render_error::final_refusal(&mut response);
     if *method == Method::HEAD {

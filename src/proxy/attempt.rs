@@ -169,6 +169,7 @@ impl<'a> Attempt<'a> {
             200..=299 => {
                 let read = async {
                     let answered = self.read_reply(sent, response).await?;
+                    let answered = self.compacted(sent, answered)?;
                     Ok(Box::new(answered.with_dropped(sent.dropped.clone())))
                 };
                 deadline.meet(pin!(read)).await

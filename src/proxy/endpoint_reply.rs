@@ -8,14 +8,16 @@ use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_protocol::convert::ReplyCodec;
 use vandamme_protocol::convert::passthrough::{ChatTap, EndpointTap, parsed_endpoint_reply};
 use vandamme_protocol::fault::Fault;
+use vandamme_protocol::openai::compact::{self, CompactionIdentity};
 use vandamme_protocol::request::UsageAsked;
 
-use super::ReplyForm;
 use super::attempt::{Answered, Attempt, no_content};
 use super::classify::CallFailure;
 use super::content_type::ContentKind;
+use super::translation::now;
 use super::upstream_body::{UpstreamReply, broken_json};
-use super::upstream_request::UpstreamRequest;
+use super::upstream_request::{ReplyPath, UpstreamRequest};
+use super::{ReplyForm, UpstreamCall};
 
 /// The codec that reads a streamed reply of this endpoint. Legacy completions have the chunks of Chat Completions.
 pub(super) fn tap(endpoint: OpenAiEndpoint) -> Box<dyn ReplyCodec> {
@@ -51,6 +53,28 @@ impl Attempt<'_> {
             ContentKind::Events => self.open(reply, headers, sent.reply_path.clone(), None).await,
             ContentKind::Json => self.pass_json(reply, headers).await,
             ContentKind::Other => Ok(self.pass_bytes(reply, headers, length)),
+        }
+    }
+
+    /// The reply to a client that asked to compact its conversation, of an upstream that wrote a summary.
+    #[expect(clippy::result_large_err, reason = "the async functions around it return the same")]
+    pub(super) fn compacted(
+        &self,
+        sent: &UpstreamRequest,
+        answered: Answered,
+    ) -> Result<Answered, CallFailure> {
+        let is_compaction =
+            self.request.upstream_call == UpstreamCall::Endpoint(OpenAiEndpoint::ResponsesCompact);
+        match (answered, &sent.reply_path) {
+            (Answered::Buffered { status, headers, form, body, closing }, ReplyPath::Translated(_))
+                if is_compaction =>
+            {
+                let identity = CompactionIdentity { seed: fastrand::u128(..), created: now() };
+                let body = compact::compaction_of(&self.request.body, &body, identity);
+                let body = body.map_err(|fault| CallFailure::reported(fault, &self.lease.model))?;
+                Ok(Answered::Buffered { status, headers, form, body: body.into(), closing })
+            }
+            (answered, _) => Ok(answered),
         }
     }
 

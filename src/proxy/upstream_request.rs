@@ -20,6 +20,7 @@ use vandamme_protocol::request::{self, Pieces, UsageAsked};
 use vandamme_protocol::safeguards;
 use vandamme_protocol::tool_id::Form;
 
+use super::endpoint_call::EndpointCall;
 use super::fixups::{Fixed, Fixups};
 use super::middleware::AppliedMiddleware;
 use super::translation::{ClientReplyApi, Translation, UpstreamReplyApi};
@@ -75,9 +76,17 @@ impl UpstreamRequest {
         fixups: &Fixups,
     ) -> Result<Self, String> {
         let live = gateway.live_config();
-        if let UpstreamCall::Endpoint(endpoint) = request.upstream_call {
-            return endpoint_call::build(request, lease, endpoint);
-        }
+        let summary;
+        let request = match request.upstream_call {
+            UpstreamCall::Endpoint(endpoint) => match endpoint_call::build(request, lease, endpoint)? {
+                EndpointCall::Forwarded(call) => return Ok(*call),
+                EndpointCall::Summary(own) => {
+                    summary = own;
+                    &*summary
+                }
+            },
+            UpstreamCall::Reply | UpstreamCall::Count | UpstreamCall::Models => request,
+        };
         let mut built = Self::translate(request, lease, &live)?;
         if let Some(fixed) = fixups.apply(request, lease, &live, &built.body)? {
             built.set_fixed(fixed);
