@@ -2,13 +2,13 @@
 
 use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
-use crate::{calls, chat, coding, compat, error, framing, http1, plain, reply, request, scan, schema};
+use crate::{calls, chat, coding, compat, error, form, framing, http1, plain, reply, request, scan, schema};
 
 /// Checks any bytes, and panics if a property is violated.
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its check.
-pub(crate) const TARGETS: [(&str, Check); 12] = [
+pub(crate) const TARGETS: [(&str, Check); 13] = [
     ("framing", in_chunks),
     ("scan", looked_at),
     ("request", translated),
@@ -21,6 +21,7 @@ pub(crate) const TARGETS: [(&str, Check); 12] = [
     ("compat", compat::check),
     ("http1", upstream_reply),
     ("coding", compressed),
+    ("form", multipart),
 ];
 
 /// A stream, after the size of its chunks.
@@ -60,6 +61,11 @@ fn cut(bytes: &[u8]) -> usize {
 
 fn in_front_of_messages(bytes: &[u8]) {
     chat::check(bytes, cut(bytes));
+}
+
+/// A form, after the size of its boundary and the boundary.
+fn multipart(bytes: &[u8]) {
+    form::check_any(bytes, cut(bytes));
 }
 
 fn compressed(bytes: &[u8]) {

@@ -1,0 +1,36 @@
+//! OpenAI's endpoints beside those for conversations: embeddings, images, audio and others, passed through by the model.
+
+mod codex_models;
+mod compact;
+mod forms;
+mod input_tokens;
+mod replies;
+mod requests;
+mod state;
+
+use serde_json::{Value, json};
+
+use crate::support::client::Call;
+use crate::support::gateway::Gateway;
+use crate::support::reply::Reply;
+
+/// Every endpoint that takes JSON, behind the base URL.
+const JSON: [&str; 6] =
+    ["embeddings", "completions", "moderations", "images/generations", "audio/speech", "rerank"];
+/// Every endpoint that takes a form.
+const FORMS: [&str; 4] = ["images/edits", "images/variations", "audio/transcriptions", "audio/translations"];
+const EMBEDDED: &str = r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":"AACAPw=="}],"model":"m","usage":{"prompt_tokens":8,"total_tokens":8}}"#;
+
+fn post(gateway: &Gateway, path: &str) -> Call {
+    gateway.call("POST", &format!("/v1/{path}"))
+}
+
+fn embed(gateway: &Gateway, model: &str) -> Reply {
+    post(gateway, "embeddings").json(&json!({"model": model, "input": "hi"})).reply()
+}
+
+/// The trace of the last request.
+fn last_trace(gateway: &Gateway) -> Value {
+    let traces = gateway.get("/metrics/logs").json();
+    traces["traces"].as_array().and_then(|traces| traces.last().cloned()).unwrap_or_default()
+}
