@@ -20,6 +20,7 @@ mod images;
 mod lease;
 mod middleware;
 mod origin;
+mod patience;
 mod remedies;
 mod reply_stream;
 mod retry;

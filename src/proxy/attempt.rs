@@ -13,26 +13,28 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use vandamme_actors::converter::{Batch, Flow, FlowProgress, Opened, RawReply, ReplyHooks, UpstreamBody};
 use vandamme_actors::excerpt;
+use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::provider::{Alternatives, Lease};
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
 use vandamme_actors::upstream::{self, CallHead, SendError};
-use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap, ResponsesTap};
+use vandamme_protocol::convert::passthrough::{ChatTap, EndpointTap, MessagesTap, ResponsesTap};
 use vandamme_protocol::convert::{ReplyCodec, ReplySummary};
 use vandamme_protocol::fault::Fault;
-use vandamme_protocol::request::Streaming;
+use vandamme_protocol::request::{Streaming, UsageAsked};
 
 use super::classify::CallFailure;
 use super::content_type::ContentKind;
 use super::deadline::{CallTimeouts, Deadline};
 use super::fixups::Fixups;
+use super::patience::patience;
 use super::remedies;
 use super::run_record::RunRecord;
 use super::trace_headers;
 use super::upstream_body::{LARGEST_LIST, UpstreamReply, read_up_to};
 use super::upstream_headers::{for_call, passed_back};
 use super::upstream_request::{ReplyPath, Slices, UpstreamRequest};
-use super::{ProxyRequest, ReplyForm, UpstreamCall, endpoint_reply};
+use super::{ProxyRequest, ReplyForm, UpstreamCall};
 use crate::gateway::Gateway;
 
 pub(super) const EVENTS: &str = "text/event-stream; charset=utf-8";
@@ -44,10 +46,6 @@ const PIECE: usize = 1 << 10;
 pub(super) const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// After this time the provider learns that a streamed call has been silent.
 const SILENCE: Duration = Duration::from_secs(30);
-/// The longest wait for a streamed reply's first byte while another target is left.
-const WITH_ALTERNATIVE: Duration = Duration::from_secs(60);
-/// The longest wait for a list of models.
-const LISTING_TIME: Duration = Duration::from_secs(30);
 
 /// A reply that is safe to hand on.
 pub(super) enum Answered {
@@ -277,7 +275,9 @@ impl<'a> Attempt<'a> {
             ReplyPath::Messages => Box::new(MessagesTap::new()),
             ReplyPath::Chat(asked) => Box::new(ChatTap::new(asked)),
             ReplyPath::Responses => Box::new(ResponsesTap::new()),
-            ReplyPath::Endpoint(endpoint) => endpoint_reply::tap(endpoint),
+            // Legacy completions have the chunks of Chat Completions.
+            ReplyPath::Endpoint(OpenAiEndpoint::Completions) => Box::new(ChatTap::new(UsageAsked::ByClient)),
+            ReplyPath::Endpoint(_) => Box::new(EndpointTap::new()),
             ReplyPath::Translated(back) => back.codec(),
         };
         let (event, kept) = {
@@ -345,30 +345,6 @@ impl<'a> Attempt<'a> {
     /// configured.
     pub(super) fn secrets(&self) -> Secrets {
         self.gateway.live_config().secrets.with(&self.lease.key)
-    }
-}
-
-fn patience(
-    gateway: &Gateway,
-    request: &ProxyRequest,
-    lease: &Lease,
-    alternatives: Alternatives,
-) -> Option<Duration> {
-    let live = gateway.live_config();
-    let limits = &live.settings.limits;
-    let patience = lease.timeout().or(match request.head.delivery {
-        Streaming::Yes => limits.first_byte_timeout,
-        Streaming::No => limits.whole_timeout,
-    });
-    let patience = match (alternatives, request.head.delivery) {
-        (Alternatives::Left, Streaming::Yes) => {
-            Some(patience.map_or(WITH_ALTERNATIVE, |own| own.min(WITH_ALTERNATIVE)))
-        }
-        (Alternatives::Left, Streaming::No) | (Alternatives::None, _) => patience,
-    };
-    match request.upstream_call {
-        UpstreamCall::Models => Some(patience.map_or(LISTING_TIME, |patience| patience.min(LISTING_TIME))),
-        UpstreamCall::Reply | UpstreamCall::Count | UpstreamCall::Endpoint(_) => patience,
     }
 }
 

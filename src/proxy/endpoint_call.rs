@@ -1,20 +1,19 @@
 //! Requests for OpenAI's other endpoints, such as embeddings, images and audio: the client's bytes, with the model that the route
 //! names.
 
-use actix_web::http::Method;
 use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::openai::compact;
+use vandamme_protocol::request::Pieces;
 
 use super::ProxyRequest;
-use super::upstream_request::{ReplyPath, UpstreamRequest};
 use super::upstream_url::UpstreamUrl;
 
 /// What is sent to one target.
 pub(super) enum EndpointCall {
-    /// The client's request.
-    Forwarded(Box<UpstreamRequest>),
+    /// The client's request, to this URL.
+    Forwarded(UpstreamUrl, Pieces),
     /// A request of the Responses API in its place, which is translated.
     Summary(Box<ProxyRequest>),
 }
@@ -50,9 +49,7 @@ pub(super) fn build(
         (_, true) => {
             let url = UpstreamUrl::endpoint(provider, endpoint, model);
             let body = request.head.with_model(&request.body, model);
-            let path = ReplyPath::Endpoint(endpoint);
-            let call = UpstreamRequest::new(lease, Method::POST, url, body, path);
-            Ok(EndpointCall::Forwarded(Box::new(call)))
+            Ok(EndpointCall::Forwarded(url, body))
         }
     }
 }

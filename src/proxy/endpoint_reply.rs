@@ -3,13 +3,11 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use awc::ClientResponse;
-use vandamme_actors::converter::{Integrity, RawReply};
+use vandamme_actors::converter::RawReply;
 use vandamme_actors::openai_endpoint::OpenAiEndpoint;
-use vandamme_protocol::convert::ReplyCodec;
-use vandamme_protocol::convert::passthrough::{ChatTap, EndpointTap, parsed_endpoint_reply};
+use vandamme_protocol::convert::passthrough::parsed_endpoint_reply;
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::openai::compact::{self, CompactionIdentity};
-use vandamme_protocol::request::UsageAsked;
 
 use super::attempt::{Answered, Attempt, no_content};
 use super::classify::CallFailure;
@@ -18,24 +16,6 @@ use super::translation::now;
 use super::upstream_body::{UpstreamReply, broken_json};
 use super::upstream_request::{ReplyPath, UpstreamRequest};
 use super::{ReplyForm, UpstreamCall};
-
-/// The codec that reads a streamed reply of this endpoint. Legacy completions have the chunks of Chat Completions.
-pub(super) fn tap(endpoint: OpenAiEndpoint) -> Box<dyn ReplyCodec> {
-    match endpoint {
-        OpenAiEndpoint::Completions => Box::new(ChatTap::new(UsageAsked::ByClient)),
-        OpenAiEndpoint::Embeddings
-        | OpenAiEndpoint::Moderations
-        | OpenAiEndpoint::ImageGenerations
-        | OpenAiEndpoint::ImageEdits
-        | OpenAiEndpoint::ImageVariations
-        | OpenAiEndpoint::Speech
-        | OpenAiEndpoint::Transcriptions
-        | OpenAiEndpoint::Translations
-        | OpenAiEndpoint::Rerank
-        | OpenAiEndpoint::ResponsesCompact
-        | OpenAiEndpoint::ResponsesInputTokens => Box::new(EndpointTap::new()),
-    }
-}
 
 impl Attempt<'_> {
     pub(super) async fn read_endpoint_reply(
@@ -47,12 +27,11 @@ impl Attempt<'_> {
         if response.status() == StatusCode::NO_CONTENT {
             return no_content(&sent.reply_path, headers);
         }
-        let length = content_length(response.headers());
         let reply = UpstreamReply::open_labelled(response, self.lease).await?;
         match reply.content {
             ContentKind::Events => self.open(reply, headers, sent.reply_path.clone(), None).await,
             ContentKind::Json => self.pass_json(reply, headers).await,
-            ContentKind::Other => Ok(self.pass_bytes(reply, headers, length)),
+            ContentKind::Other => Ok(self.pass_bytes(reply, headers)),
         }
     }
 
@@ -99,22 +78,16 @@ impl Attempt<'_> {
         Ok(Answered::Buffered { status, headers, form: ReplyForm::Whole, body, closing })
     }
 
-    fn pass_bytes(&self, reply: UpstreamReply, mut headers: HeaderMap, length: Option<u64>) -> Answered {
+    fn pass_bytes(&self, reply: UpstreamReply, mut headers: HeaderMap) -> Answered {
         if let Some(label) = self.label(&reply) {
             headers.insert(header::CONTENT_TYPE, label);
         }
-        // The length of a compressed body is not that of its content.
-        let length = length.filter(|_| reply.integrity == Integrity::Events);
         let UpstreamReply { status, first, rest, .. } = reply;
-        Answered::Raw { status, headers, reply: Box::new(RawReply { first, rest, length }) }
+        Answered::Raw { status, headers, reply: Box::new(RawReply { first, rest }) }
     }
 
     /// The upstream's content type, unless a key is in it.
     fn label(&self, reply: &UpstreamReply) -> Option<HeaderValue> {
         reply.label.clone().filter(|label| !self.secrets().found_in_header(label.as_bytes()))
     }
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }

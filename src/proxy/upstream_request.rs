@@ -79,7 +79,10 @@ impl UpstreamRequest {
         let summary;
         let request = match request.upstream_call {
             UpstreamCall::Endpoint(endpoint) => match endpoint_call::build(request, lease, endpoint)? {
-                EndpointCall::Forwarded(call) => return Ok(*call),
+                EndpointCall::Forwarded(url, body) => {
+                    let path = ReplyPath::Endpoint(endpoint);
+                    return Ok(Self::new(lease, Method::POST, url, body, path));
+                }
                 EndpointCall::Summary(own) => {
                     summary = own;
                     &*summary
@@ -133,11 +136,7 @@ impl UpstreamRequest {
         self.betas = betas;
     }
 
-    pub(super) fn translate(
-        request: &ProxyRequest,
-        lease: &Lease,
-        live: &LiveConfig,
-    ) -> Result<Self, String> {
+    fn translate(request: &ProxyRequest, lease: &Lease, live: &LiveConfig) -> Result<Self, String> {
         let provider = &lease.provider;
         if request.upstream_call == UpstreamCall::Models {
             let url = UpstreamUrl::Text(address::models(provider));
@@ -173,13 +172,7 @@ impl UpstreamRequest {
         Ok(Self { dropped, ..Self::new(lease, Method::POST, url, body, reply_path) })
     }
 
-    pub(super) fn new(
-        lease: &Lease,
-        method: Method,
-        url: UpstreamUrl,
-        body: Pieces,
-        reply_path: ReplyPath,
-    ) -> Self {
+    fn new(lease: &Lease, method: Method, url: UpstreamUrl, body: Pieces, reply_path: ReplyPath) -> Self {
         let (provider, learned_rules) = (lease.provider.clone(), lease.learned_rules.clone());
         Self {
             method,

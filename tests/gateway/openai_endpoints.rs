@@ -10,6 +10,7 @@ mod state;
 
 use serde_json::{Value, json};
 
+use crate::support::await_that;
 use crate::support::client::Call;
 use crate::support::gateway::Gateway;
 use crate::support::reply::Reply;
@@ -29,8 +30,14 @@ fn embed(gateway: &Gateway, model: &str) -> Reply {
     post(gateway, "embeddings").json(&json!({"model": model, "input": "hi"})).reply()
 }
 
-/// The trace of the last request.
-fn last_trace(gateway: &Gateway) -> Value {
-    let traces = gateway.get("/metrics/logs").json();
-    traces["traces"].as_array().and_then(|traces| traces.last().cloned()).unwrap_or_default()
+/// The trace of the last request to this endpoint. It is written in the background.
+fn trace(gateway: &Gateway, api: &str) -> Value {
+    let mut found = None;
+    await_that("the request has a trace", || {
+        let traces = gateway.get("/metrics/logs").json();
+        let traces = traces["traces"].as_array().cloned().unwrap_or_default();
+        found = traces.into_iter().find(|trace| trace["api"] == api);
+        found.is_some()
+    });
+    found.unwrap_or_default()
 }

@@ -27,8 +27,6 @@ use crate::settings::Limits;
 pub struct RawReply {
     pub first: Bytes,
     pub rest: UpstreamBody,
-    /// The length that the upstream announced for the whole body.
-    pub length: Option<u64>,
 }
 
 /// Resolves when all replies must end because the gateway shuts down.
@@ -43,13 +41,18 @@ pub struct BrokenOff;
 pub struct RawBody {
     first: Bytes,
     rest: UpstreamBody,
-    length: Option<u64>,
-    received: u64,
     must_end: MustEnd,
-    /// Whether the reply has ended, in whatever way.
-    is_over: bool,
+    state: RawState,
     guards: ReplyGuards,
     deadlines: Deadlines,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RawState {
+    Running,
+    /// The reply has failed, and the client has not been told.
+    Failed,
+    Over,
 }
 
 /// The bounds on the upstream's silence and on the whole reply.
@@ -71,39 +74,40 @@ impl RawBody {
         must_end: MustEnd,
     ) -> Self {
         entry.first_event();
-        let RawReply { first, rest, length } = reply;
+        let RawReply { first, rest } = reply;
         Self {
             first,
             rest,
-            length,
-            received: 0,
             must_end,
-            is_over: false,
+            state: RawState::Running,
             guards: ReplyGuards::new(entry, lease),
             deadlines: Deadlines::new(limits),
         }
     }
 
     fn pass(&mut self, chunk: Bytes) -> Poll<Option<Result<Bytes, BrokenOff>>> {
-        self.received += chunk.len() as u64;
         self.deadlines.waiting_since = None;
         self.guards.sent(chunk.len(), (Usage::default(), 0));
         Poll::Ready(Some(Ok(chunk)))
     }
 
     fn complete(&mut self) -> Poll<Option<Result<Bytes, BrokenOff>>> {
-        if self.length.is_some_and(|length| length != self.received) {
-            return self.fail(Fault::cut(), Outcome::BrokenReply);
-        }
-        self.is_over = true;
+        self.state = RawState::Over;
         self.guards.ended(ReplySummary::default(), Outcome::Answered, 0);
         Poll::Ready(None)
     }
 
-    fn fail(&mut self, fault: Fault, outcome: Outcome) -> Poll<Option<Result<Bytes, BrokenOff>>> {
-        self.is_over = true;
+    /// Ends the reply. The HTTP server drops what it has not written when a body fails, so it gets one more turn.
+    fn fail(
+        &mut self,
+        fault: Fault,
+        outcome: Outcome,
+        task: &Task<'_>,
+    ) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        self.state = RawState::Failed;
         self.guards.ended(ReplySummary { fault: Some(fault), ..ReplySummary::default() }, outcome, 0);
-        Poll::Ready(Some(Err(BrokenOff)))
+        task.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Ends the reply if an operator or the end of the gateway requires it.
@@ -122,14 +126,16 @@ impl RawBody {
             match self.rest.as_mut().poll_next(task) {
                 Poll::Ready(Some(Ok(chunk))) if chunk.is_empty() => {}
                 Poll::Ready(Some(Ok(chunk))) => return self.pass(chunk),
-                Poll::Ready(Some(Err(_broken))) => return self.fail(Fault::cut(), Outcome::BrokenReply),
+                Poll::Ready(Some(Err(_broken))) => {
+                    return self.fail(Fault::cut(), Outcome::BrokenReply, task);
+                }
                 Poll::Ready(None) => return self.complete(),
                 Poll::Pending => break,
             }
         }
         match self.deadlines.poll(task) {
             None => Poll::Pending,
-            Some((fault, outcome)) => self.fail(fault, outcome),
+            Some((fault, outcome)) => self.fail(fault, outcome, task),
         }
     }
 }
@@ -170,16 +176,21 @@ impl MessageBody for RawBody {
     type Error = BrokenOff;
 
     fn size(&self) -> BodySize {
-        self.length.map_or(BodySize::Stream, BodySize::Sized)
+        BodySize::Stream
     }
 
     fn poll_next(self: Pin<&mut Self>, task: &mut Task<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         let this = self.get_mut();
-        if this.is_over {
-            return Poll::Ready(None);
+        match this.state {
+            RawState::Running => {}
+            RawState::Failed => {
+                this.state = RawState::Over;
+                return Poll::Ready(Some(Err(BrokenOff)));
+            }
+            RawState::Over => return Poll::Ready(None),
         }
         if let Some(fault) = this.poll_ended(task) {
-            return this.fail(fault, Outcome::Cancelled);
+            return this.fail(fault, Outcome::Cancelled, task);
         }
         if !this.first.is_empty() {
             let first = std::mem::take(&mut this.first);
@@ -191,7 +202,7 @@ impl MessageBody for RawBody {
 
 impl Drop for RawBody {
     fn drop(&mut self) {
-        if !self.is_over {
+        if self.state == RawState::Running {
             self.guards.cancelled(&ReplySummary::default(), 0);
         }
     }

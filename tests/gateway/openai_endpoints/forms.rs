@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{FORMS, last_trace, post};
+use super::{FORMS, post, trace};
 use crate::support::chat::Error;
 use crate::support::client::Call;
 use crate::support::gateway::Gateway;
@@ -40,9 +40,8 @@ fn a_form_passes_with_its_model_replaced() {
         assert_eq!((seen.target(), seen.head.header("content-type")), (&*format!("/v1/{path}"), Some(TYPE)));
         assert!(seen.body == form("whisper-1", &file), "{path}");
     }
-    let trace = last_trace(&gateway);
-    let found = (&trace["api"], &trace["input_tokens"], &trace["output_tokens"]);
-    assert_eq!(found, (&json!("translations"), &json!(14), &json!(45)));
+    let trace = trace(&gateway, "translations");
+    assert_eq!((&trace["input_tokens"], &trace["output_tokens"]), (&json!(14), &json!(45)));
 }
 
 /// Requirement: these endpoints take JSON, too, as some vendors do.

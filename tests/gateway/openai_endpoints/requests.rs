@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{EMBEDDED, JSON, embed, last_trace, post};
+use super::{EMBEDDED, JSON, embed, post, trace};
 use crate::support::chat::Error;
 use crate::support::gateway::{Gateway, Setup};
 use crate::support::upstream::{Answer, Upstream};
@@ -117,9 +117,12 @@ fn a_request_is_recorded_under_the_name_of_its_endpoint() {
     let upstream = Upstream::openai().always(Answer::json(200, EMBEDDED));
     let gateway = Gateway::before(&upstream).start();
     assert_eq!(embed(&gateway, "m").status(), 200);
-    let trace = last_trace(&gateway);
-    assert_eq!((&trace["api"], &trace["input_tokens"]), (&json!("embeddings"), &json!(8)), "{trace}");
-    assert_eq!((&trace["upstream_api"], &trace["http_status"]), (&json!("chat-completions"), &json!(200)));
+    let trace_of = trace(&gateway, "embeddings");
+    assert_eq!(trace_of["input_tokens"], 8, "{trace_of}");
+    assert_eq!(
+        (&trace_of["upstream_api"], &trace_of["http_status"]),
+        (&json!("chat-completions"), &json!(200))
+    );
     let metrics = gateway.get("/metrics").raw();
     assert!(metrics.contains("api=\"embeddings\""), "{metrics}");
     // The history is written in the background.
@@ -128,7 +131,7 @@ fn a_request_is_recorded_under_the_name_of_its_endpoint() {
     });
     // A refused request, too.
     assert_eq!(post(&gateway, "audio/speech").body("{").reply().status(), 400);
-    assert_eq!(last_trace(&gateway)["api"], "speech");
+    assert_eq!(trace(&gateway, "speech")["http_status"], 400);
 }
 
 /// Requirement: Azure's URLs, of deployments and of its v1 API.
