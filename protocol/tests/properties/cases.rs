@@ -3,7 +3,7 @@
 use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
 use crate::{
-    calls, chat, coding, compat, error, framing, http1, plain, reply, request, responses_client,
+    calls, chat, coding, compat, error, form, framing, http1, plain, reply, request, responses_client,
     responses_request, scan, schema,
 };
 
@@ -11,7 +11,7 @@ use crate::{
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its check.
-pub(crate) const TARGETS: [(&str, Check); 13] = [
+pub(crate) const TARGETS: [(&str, Check); 15] = [
     ("framing", in_chunks),
     ("scan", looked_at),
     ("request", translated),
@@ -26,6 +26,7 @@ pub(crate) const TARGETS: [(&str, Check); 13] = [
     ("compat", compat::check),
     ("http1", upstream_reply),
     ("coding", compressed),
+    ("form", multipart),
 ];
 
 /// A stream, after the size of its chunks.
@@ -69,6 +70,11 @@ fn in_front_of_messages(bytes: &[u8]) {
 
 fn for_a_responses_client(bytes: &[u8]) {
     responses_client::check(bytes, cut(bytes));
+}
+
+/// A form, after the size of its boundary and the boundary.
+fn multipart(bytes: &[u8]) {
+    form::check_any(bytes, cut(bytes));
 }
 
 fn compressed(bytes: &[u8]) {
