@@ -7,6 +7,7 @@ mod aliases;
 mod body;
 mod chat_completions;
 mod client_api;
+mod codex_models;
 pub(crate) mod connection;
 pub(crate) mod cors;
 mod count_tokens;
@@ -18,6 +19,7 @@ mod health;
 mod logs;
 mod messages;
 mod models;
+mod openai_endpoints;
 mod profiles;
 mod prometheus;
 mod query;
@@ -45,6 +47,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, Route, web};
 use futures_util::FutureExt as _;
+use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
@@ -66,6 +69,22 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
             // GET opens a WebSocket.
             [web::post().to(responses::create), web::get().to(responses::connect)]
         });
+        register(app, &routes::RESPONSES_COMPACT, || {
+            openai_endpoints::route(OpenAiEndpoint::ResponsesCompact)
+        });
+        register(app, &routes::RESPONSES_INPUT_TOKENS, || [web::post().to(count_tokens::count_input)]);
+        register(app, &routes::EMBEDDINGS, || openai_endpoints::route(OpenAiEndpoint::Embeddings));
+        register(app, &routes::COMPLETIONS, || openai_endpoints::route(OpenAiEndpoint::Completions));
+        register(app, &routes::MODERATIONS, || openai_endpoints::route(OpenAiEndpoint::Moderations));
+        register(app, &routes::IMAGE_GENERATIONS, || {
+            openai_endpoints::route(OpenAiEndpoint::ImageGenerations)
+        });
+        register(app, &routes::IMAGE_EDITS, || openai_endpoints::route(OpenAiEndpoint::ImageEdits));
+        register(app, &routes::IMAGE_VARIATIONS, || openai_endpoints::route(OpenAiEndpoint::ImageVariations));
+        register(app, &routes::SPEECH, || openai_endpoints::route(OpenAiEndpoint::Speech));
+        register(app, &routes::TRANSCRIPTIONS, || openai_endpoints::route(OpenAiEndpoint::Transcriptions));
+        register(app, &routes::TRANSLATIONS, || openai_endpoints::route(OpenAiEndpoint::Translations));
+        register(app, &routes::RERANK, || openai_endpoints::route(OpenAiEndpoint::Rerank));
         register(app, &routes::MODELS, || reads(models::list));
         register(app, &routes::ALIASES, || reads(aliases::list));
         register(app, &routes::PROFILES, || reads(profiles::list));

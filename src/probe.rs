@@ -165,7 +165,7 @@ async fn send_request(gateway: &Arc<Gateway>, model: &str) -> Result<Option<Stri
             Ok(serde_json::from_slice(&body).ok().and_then(|message: Message| message.id))
         }
         // The provider streams although the request did not ask for it.
-        Ok(ProxyReply::Streaming { .. }) => Ok(None),
+        Ok(ProxyReply::Streaming { .. } | ProxyReply::Raw { .. }) => Ok(None),
         Err(failure) => Err(failed(&failure)),
     }
 }

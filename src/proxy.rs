@@ -11,6 +11,8 @@ mod count_tokens;
 mod deadline;
 mod deferred;
 mod empty;
+mod endpoint_call;
+mod endpoint_reply;
 mod error_reply;
 mod fetch_models;
 mod fixups;
@@ -18,6 +20,7 @@ mod images;
 mod lease;
 mod middleware;
 mod origin;
+mod patience;
 mod remedies;
 mod reply_stream;
 mod retry;
@@ -50,7 +53,9 @@ use actix_web::HttpRequest;
 use actix_web::http::header::HeaderMap;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use vandamme_actors::converter::RawBody;
 use vandamme_actors::ledger::RequestSummary;
+use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::recorder::RequestRecorder;
 use vandamme_actors::routing::{RoleDecision, Route, Unroutable};
@@ -64,7 +69,7 @@ use vandamme_protocol::trace_context::RequestSpan;
 use crate::caller::Caller;
 use crate::gateway::{Gateway, LiveConfig};
 
-pub(crate) use self::count_tokens::{Count, count};
+pub(crate) use self::count_tokens::{Count, count, count_input};
 pub(crate) use self::deferred::DeferredReply;
 pub(crate) use self::fetch_models::fetch_models;
 pub(crate) use self::origin::Origin;
@@ -141,6 +146,7 @@ impl ProxyRequest {
             size: self.body.len(),
             client: self.caller.as_ref().and_then(|caller| caller.name.clone()),
             api: Some(self.api),
+            endpoint: self.upstream_call.endpoint(),
             prefix: session
                 .as_deref()
                 .filter(|_| keeps_metrics)
@@ -213,9 +219,9 @@ impl ProxyRequest {
     fn reply_form(&self) -> ReplyForm {
         match (&self.upstream_call, self.head.delivery) {
             (UpstreamCall::Reply, Streaming::Yes) => ReplyForm::Stream,
-            (UpstreamCall::Reply, Streaming::No) | (UpstreamCall::Count | UpstreamCall::Models, _) => {
-                ReplyForm::Whole
-            }
+            // The replies of other endpoints come as they are, streams, too: nothing may precede them.
+            (UpstreamCall::Reply, Streaming::No)
+            | (UpstreamCall::Count | UpstreamCall::Models | UpstreamCall::Endpoint(_), _) => ReplyForm::Whole,
         }
     }
 }
@@ -240,6 +246,8 @@ pub(crate) enum UpstreamCall {
     Count,
     /// The provider's list of models.
     Models,
+    /// The reply of another endpoint of OpenAI's.
+    Endpoint(OpenAiEndpoint),
 }
 
 impl UpstreamCall {
@@ -249,7 +257,18 @@ impl UpstreamCall {
     fn reported(self, outcome: Outcome) -> Outcome {
         match (self, outcome) {
             (Self::Reply, _) | (_, Outcome::Answered | Outcome::KeyRejected) => outcome,
-            (Self::Count | Self::Models, _) => Outcome::NotCounted,
+            (Self::Endpoint(OpenAiEndpoint::ResponsesInputTokens) | Self::Count | Self::Models, _) => {
+                Outcome::NotCounted
+            }
+            (Self::Endpoint(_), _) => outcome,
+        }
+    }
+
+    /// The endpoint, if it is none for conversations.
+    pub(crate) fn endpoint(self) -> Option<OpenAiEndpoint> {
+        match self {
+            Self::Endpoint(endpoint) => Some(endpoint),
+            Self::Reply | Self::Count | Self::Models => None,
         }
     }
 }
@@ -265,6 +284,8 @@ pub(crate) enum ReplyForm {
 pub(crate) enum ProxyReply {
     /// Events that are still arriving.
     Streaming { headers: HeaderMap, body: ReplyStream },
+    /// Bytes that are still arriving and are no events.
+    Raw { status: u16, headers: HeaderMap, body: RawBody },
     /// A body that the gateway has in full.
     Buffered { status: u16, headers: HeaderMap, form: ReplyForm, body: Bytes },
 }

@@ -20,6 +20,7 @@ mod guards;
 mod held_record;
 mod hooks;
 mod outcome;
+mod raw;
 mod reading;
 
 use std::cell::RefCell;
@@ -48,6 +49,7 @@ pub use self::flow::{Flow, FlowProgress, Integrity};
 use self::guards::ReplyGuards;
 pub use self::held_record::HeldRecord;
 pub use self::hooks::ReplyHooks;
+pub use self::raw::{BrokenOff, MustEnd, RawBody, RawReply};
 use crate::outcome::Outcome;
 use crate::provider::Lease;
 use crate::recorder::RequestRecorder;

@@ -234,7 +234,7 @@ impl Ledger {
             PARENT = request.parent(),
             PURPOSE = request.purpose(),
             AGENT = request.agent.as_deref(),
-            API = request.api.map(series::api_word),
+            API = request.api_word(),
             UPSTREAM_API = record.upstream_api.map(series::api_word),
             STREAMED = request.streamed,
             STATUS = record.status,

@@ -27,6 +27,7 @@ pub mod faults;
 pub mod history;
 pub mod ledger;
 pub mod observe;
+pub mod openai_endpoint;
 pub mod outcome;
 mod own_messages;
 mod panic_guard;

@@ -339,6 +339,15 @@ impl Api {
             Self::Responses => "responses",
         }
     }
+
+    /// Its word in labels, reports, log fields and the history. `anthropic` and `openai` are providers there.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Messages => "messages",
+            Self::ChatCompletions => "chat-completions",
+            Self::Responses => "responses",
+        }
+    }
 }
 
 /// The URL scheme of an Azure OpenAI resource: learn.microsoft.com/azure/foundry/openai/api-version-lifecycle.

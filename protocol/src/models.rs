@@ -4,6 +4,7 @@
 //! Shapes: platform.claude.com/docs/en/api/models-list, platform.openai.com/docs/api-reference/models/list.
 
 pub mod cached;
+pub mod codex;
 mod details;
 pub mod text_only;
 pub mod top;

@@ -1,6 +1,7 @@
 //! The Chat Completions API: OpenAI's wire format, and the variants of vendors that are compatible with it.
 
 pub(crate) mod chunk;
+pub mod compact;
 pub mod compaction;
 pub mod error;
 pub mod members;

@@ -12,6 +12,7 @@ use cursor::{CursorResult, JsonCursor, decoded};
 
 mod cursor;
 mod diagnostics;
+mod form;
 mod images;
 mod known_prompts;
 mod own_reasoning;
@@ -33,6 +34,7 @@ mod trimmed;
 mod usage;
 
 pub use diagnostics::with_diagnostics;
+pub use form::{FormScanError, form_boundary, form_head};
 pub use images::{ImageSource, RequestImage, images, may_have_images, with_image_texts};
 pub use known_prompts::{ConversationName, KnownPrompts};
 pub use own_reasoning::without_own_reasoning;
@@ -71,6 +73,7 @@ pub struct RequestHead<'a> {
     /// Whether [`with_tool_ids`] can have an effect for an upstream that requires Anthropic's form.
     pub odd_tool_ids: bool,
     spans: ModelSpans,
+    encoding: ModelEncoding,
     /// The value of the last top-level `stream_options`.
     stream_options: Option<Range<usize>>,
     /// The value of the last top-level `metadata`.
@@ -162,6 +165,7 @@ pub fn head(body: &[u8]) -> Result<RequestHead<'_>, RequestScanError> {
         own_searches: found.history.own_searches,
         odd_tool_ids: found.history.odd_tool_ids,
         spans,
+        encoding: ModelEncoding::Json,
         stream_options: found.stream_options,
         metadata: found.metadata,
         prompt_cache_key: found.prompt_cache_key,
@@ -186,6 +190,7 @@ impl RequestHead<'static> {
             own_searches: false,
             odd_tool_ids: false,
             spans: ModelSpans { earlier: vec![], last: 0..0 },
+            encoding: ModelEncoding::Json,
             stream_options: None,
             metadata: None,
             prompt_cache_key: None,
@@ -230,7 +235,10 @@ impl RequestHead<'_> {
     }
 
     fn model_edits(&self, model: &str) -> Vec<Splice> {
-        let model = literal(model);
+        let model = match self.encoding {
+            ModelEncoding::Json => literal(model),
+            ModelEncoding::FormField => model.to_owned(),
+        };
         let spans = self.spans.earlier.iter().chain([&self.spans.last]);
         spans.map(|span| Splice { span: span.clone(), text: model.clone() }).collect()
     }
@@ -272,6 +280,15 @@ pub(crate) fn spliced(body: &Bytes, edits: &mut [Splice]) -> Bytes {
 pub fn is_complete_json(body: &[u8]) -> bool {
     let mut cursor = JsonCursor::new(body);
     cursor.value().and_then(|_| cursor.end()).is_ok()
+}
+
+/// How a body writes its model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ModelEncoding {
+    /// A JSON string, with its quotes.
+    Json,
+    /// The content of a part of a form.
+    FormField,
 }
 
 #[derive(Debug)]

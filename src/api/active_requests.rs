@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Serialize;
-use vandamme_actors::ledger::series::api_word;
 use vandamme_actors::ledger::{Active, ActiveView};
 use vandamme_actors::observe::Observe;
 use vandamme_actors::secret::Secrets;
@@ -133,7 +132,7 @@ impl ActiveRequestRow {
             tool_calls: active.tool_calls,
             request_size: active.request.size,
             message_count: active.request.messages,
-            api: active.request.api.map(api_word),
+            api: active.request.api_word(),
             session: active.request.session.as_deref().map(told),
             agent: active.request.agent.as_deref().map(told),
             role: active.request.role.as_deref().map(str::to_owned),

@@ -4,7 +4,7 @@ use actix_web::http::header::{self, HeaderMap};
 use vandamme_actors::settings::Api;
 
 /// Segments of paths that only OpenAI's API has.
-const OPENAI_PATHS: [&str; 14] = [
+const OPENAI_PATHS: [&str; 15] = [
     "assistants",
     "audio",
     "batches",
@@ -16,6 +16,7 @@ const OPENAI_PATHS: [&str; 14] = [
     "fine_tuning",
     "images",
     "moderations",
+    "rerank",
     "responses",
     "threads",
     "vector_stores",

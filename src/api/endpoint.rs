@@ -39,12 +39,23 @@ const ROUTE: HeaderName = HeaderName::from_static("x-vdm-route");
 pub(super) async fn serve(
     api: Api,
     request: HttpRequest,
+    payload: web::Payload,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
+    serve_call(api, UpstreamCall::Reply, request, payload, gateway).await
+}
+
+/// Answers a request that leads to this kind of call.
+pub(super) async fn serve_call(
+    api: Api,
+    upstream_call: UpstreamCall,
+    request: HttpRequest,
     mut payload: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
     let id = RequestId::new();
     let gateway = shared(&gateway);
-    let call = EndpointRequest { api, id: id.clone(), gateway, request };
+    let call = EndpointRequest { api, upstream_call, id: id.clone(), gateway, request };
     // A future of 11 KB, which actix-web would move six times on the way to its first poll (9,000 instructions).
     guarded(api, &id, Box::pin(call.serve(RequestBody::Arriving(&mut payload)))).await
 }
@@ -58,13 +69,14 @@ pub(super) async fn serve_whole(
     gateway: Arc<Gateway>,
 ) -> HttpResponse {
     let id = RequestId::new();
-    let call = EndpointRequest { api, id: id.clone(), gateway, request };
+    let call = EndpointRequest { api, upstream_call: UpstreamCall::Reply, id: id.clone(), gateway, request };
     guarded(api, &id, Box::pin(call.serve(RequestBody::Whole(body)))).await
 }
 
 /// One request at an endpoint.
 struct EndpointRequest {
     api: Api,
+    upstream_call: UpstreamCall,
     id: RequestId,
     gateway: Arc<Gateway>,
     request: HttpRequest,
@@ -100,8 +112,9 @@ impl EndpointRequest {
                 self.answer(accepted, entry).await
             }
             Err(refused) => {
-                // The only part of the summary that is known without the body.
+                // The only parts of the summary that are known without the body.
                 entry.record.request.api = Some(self.api);
+                entry.record.request.endpoint = self.upstream_call.endpoint();
                 entry.record.request.span = proxy::request_span(&self.gateway, self.request.headers());
                 entry.record.end = match refused.0 {
                     CANCELLED => RequestEnd::cancelled_by_operator(),
@@ -129,19 +142,25 @@ impl EndpointRequest {
         };
         let (body, head, headers) = match body {
             RequestBody::Arriving(payload) => {
-                let (body, head) = read(&self.request, payload, &self.gateway, caller.as_ref()).await?;
+                let (body, head) =
+                    read(&self.request, payload, &self.gateway, caller.as_ref(), self.upstream_call).await?;
                 (body, head, ClientHeaders::Received(self.request.clone()))
             }
             RequestBody::Whole(body) => {
                 if body.len() > limits.request_body {
                     return Err(too_large(&self.gateway));
                 }
-                let head = parsed(&body, &self.gateway, caller.as_ref())?;
+                let head = request::head(&body).map_err(|error| error.to_string());
+                let head = checked(head, &self.gateway, caller.as_ref())?;
                 (body, head, ClientHeaders::Own(of_one_response(self.request.headers())))
             }
         };
         let registry = self.gateway.registry.load();
-        let role = proxy::role(&registry.routes, self.request.headers(), &head.model, &body);
+        // Roles choose a model for a conversation.
+        let role = match self.upstream_call {
+            UpstreamCall::Reply => proxy::role(&registry.routes, self.request.headers(), &head.model, &body),
+            UpstreamCall::Count | UpstreamCall::Models | UpstreamCall::Endpoint(_) => None,
+        };
         let (trace, steps) = match self.gateway.live_config().settings.route_header {
             true => RouteTrace::new(&registry.routes, &head.model, role.as_ref()),
             false => (RouteTrace::default(), RouteSteps::default()),
@@ -149,7 +168,7 @@ impl EndpointRequest {
         let request = ProxyRequest {
             id: self.id.shared(),
             api: self.api,
-            upstream_call: UpstreamCall::Reply,
+            upstream_call: self.upstream_call,
             targets: Targets::WithFallbacks,
             role,
             body,
@@ -197,6 +216,10 @@ impl EndpointRequest {
             Ok(ProxyReply::Streaming { headers, body }) => {
                 streamed(headers, AdmittedBody { body, _admission: admission }, &id)
             }
+            Ok(ProxyReply::Raw { status, headers, body }) => {
+                let body = BoxBody::new(AdmittedBody { body, _admission: admission });
+                with_request_id(response_of(status, headers, body), &id)
+            }
             Ok(ProxyReply::Buffered { status, headers, form, body }) => {
                 let response = body_of(status, headers, body);
                 let response = match form {
@@ -236,6 +259,7 @@ pub(super) async fn read(
     payload: &mut web::Payload,
     gateway: &Gateway,
     caller: Option<&Caller>,
+    upstream_call: UpstreamCall,
 ) -> Result<(Bytes, RequestHead<'static>), Refused> {
     let live = gateway.live_config();
     let limits = &live.settings.limits;
@@ -256,7 +280,11 @@ pub(super) async fn read(
             return Err(Refused(400, ErrorKind::InvalidRequest, message));
         }
     };
-    let head = parsed(&body, gateway, caller)?;
+    let head = match upstream_call.endpoint() {
+        Some(_) => head_of_endpoint(&body, request.headers()),
+        None => request::head(&body).map_err(|error| error.to_string()),
+    };
+    let head = checked(head, gateway, caller)?;
     Ok((body, head))
 }
 
@@ -266,11 +294,15 @@ fn too_large(gateway: &Gateway) -> Refused {
     Refused(413, ErrorKind::TooLarge, format!("the request body has more than {most} bytes"))
 }
 
-/// Parses the head of a body.
-fn parsed(body: &[u8], gateway: &Gateway, caller: Option<&Caller>) -> Result<RequestHead<'static>, Refused> {
+/// The head of a body, if its model's name is allowed.
+fn checked(
+    head: Result<RequestHead<'_>, String>,
+    gateway: &Gateway,
+    caller: Option<&Caller>,
+) -> Result<RequestHead<'static>, Refused> {
     let live = gateway.live_config();
     // The length is checked before the name is copied.
-    let head = request::head(body).map_err(|error| error.to_string()).and_then(|head| {
+    let head = head.and_then(|head| {
         model_name(&head.model, &live, caller)?;
         Ok(head.into_owned())
     });
@@ -284,6 +316,18 @@ fn of_one_response(headers: &HeaderMap) -> HeaderMap {
     headers.remove("idempotency-key");
     headers.remove("openai-beta");
     headers
+}
+
+/// The head of a JSON body, or of a form.
+fn head_of_endpoint<'b>(body: &'b [u8], headers: &HeaderMap) -> Result<RequestHead<'b>, String> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    match request::form_boundary(content_type.unwrap_or_default()) {
+        None => request::head(body).map_err(|error| error.to_string()),
+        Some(boundary) => {
+            let head = boundary.and_then(|boundary| request::form_head(body, &boundary));
+            head.map_err(|error| error.to_string())
+        }
+    }
 }
 
 /// Checks that a model name may be stored and shown: it has an allowed length and contains no key.
@@ -321,8 +365,12 @@ pub(super) fn whole(status: u16, headers: HeaderMap, body: Bytes, id: &RequestId
 }
 
 fn body_of(status: u16, headers: HeaderMap, body: Bytes) -> HttpResponse {
+    response_of(status, headers, BoxBody::new(body))
+}
+
+fn response_of(status: u16, headers: HeaderMap, body: BoxBody) -> HttpResponse {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
-    let mut response = HttpResponse::with_body(status, BoxBody::new(body));
+    let mut response = HttpResponse::with_body(status, body);
     *response.headers_mut() = headers;
     response
 }

@@ -231,7 +231,7 @@ impl LogRow {
             session: trace.session.as_deref().map(told),
             agent: trace.agent.as_deref().map(told),
             role: trace.role.as_deref().map(str::to_owned),
-            api: trace.api.map(api_word),
+            api: trace.api,
             upstream_api: trace.upstream_api.map(api_word),
             key: trace.key.map(|key| key.to_string()),
             calls: trace.calls.iter().map(|call| CallRow::new(call, secrets)).collect(),

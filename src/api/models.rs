@@ -1,19 +1,22 @@
 //! `GET /v1/models` and `/v1/models/{id}`: the models of a provider, in the format of either API.
 //!
 //! Messages clients are recognised by their `anthropic-version` header. `?format=` overrides the headers, and the header
-//! `provider` overrides `?provider=`.
+//! `provider` overrides `?provider=`. A list has an entity tag, so that a client that has it gets no body.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::rt::time::timeout;
 use actix_web::{HttpRequest, HttpResponse, web};
+use sha2::{Digest as _, Sha256};
 use vandamme_actors::routing::Unroutable;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::models::{Models, Page, PageCursor};
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::endpoint::{self, Refused};
-use super::{discovery, profiles, query};
+use super::{codex_models, discovery, profiles, query};
 use super::{guarded, shared};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
@@ -25,6 +28,8 @@ pub(super) const CACHE: HeaderName = HeaderName::from_static("x-vdm-cache");
 /// The same as Anthropic's (platform.claude.com/docs/en/api/models-list).
 const PAGE: usize = 20;
 const LARGEST_PAGE: usize = 1000;
+/// Codex waits 5 s for the list.
+const CODEX_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The format of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +50,8 @@ struct ListQuery {
     limit: usize,
     after: Option<String>,
     before: Option<String>,
+    /// Codex asks, which names its version.
+    is_codex: bool,
 }
 
 pub(super) async fn list(request: HttpRequest, gateway: web::Data<Gateway>) -> HttpResponse {
@@ -131,12 +138,63 @@ struct ListReply {
     headers: HeaderMap,
 }
 
+impl ListReply {
+    /// The reply with a tag, or without a body to a client that has it already.
+    fn response(self, call: ListCall<'_>) -> HttpResponse {
+        let Self { body, mut headers } = self;
+        let tag = entity_tag(&body);
+        let is_known = call.query.headers.get_all(header::IF_NONE_MATCH).any(|known| names(known, &tag));
+        if let Ok(tag) = HeaderValue::from_str(&tag) {
+            headers.insert(header::ETAG, tag);
+        }
+        if !is_known {
+            return endpoint::whole(200, headers, body, call.id);
+        }
+        headers.remove(header::CONTENT_TYPE);
+        endpoint::whole(304, headers, bytes::Bytes::new(), call.id)
+    }
+}
+
+/// The same for the same bytes.
+fn entity_tag(body: &[u8]) -> String {
+    let digest = Sha256::digest(body);
+    let half: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{half}\"")
+}
+
+/// Whether a value of `if-none-match` has this tag (RFC 9110, section 13.1.2: weak comparison).
+fn names(value: &HeaderValue, tag: &str) -> bool {
+    let value = value.to_str().unwrap_or_default();
+    value.trim() == "*" || value.split(',').any(|known| known.trim().trim_start_matches("W/") == tag)
+}
+
 impl ListCall<'_> {
     async fn all(self) -> Result<HttpResponse, ListFailure> {
-        let Self { gateway, query, id } = self;
+        let Self { query, .. } = self;
+        match query.format {
+            ListFormat::Of(Api::ChatCompletions | Api::Responses) if query.is_codex => self.for_codex().await,
+            ListFormat::Raw | ListFormat::Of(_) => Ok(self.listed_for_client().await?.response(self)),
+        }
+    }
+
+    /// The list with Codex's own beside it. It does not wait long for a provider, because Codex does not.
+    async fn for_codex(self) -> Result<HttpResponse, ListFailure> {
+        let listed = timeout(CODEX_PATIENCE, self.listed_for_client()).await;
+        let data = match listed {
+            Ok(Ok(ListReply { body, .. })) => body,
+            // The list of this provider is what the client asks for.
+            Ok(Err(failure)) if self.query.provider.is_some() => return Err(failure),
+            Ok(Err(_)) | Err(_) => bytes::Bytes::new(),
+        };
+        let body = codex_models::catalogue(self.gateway, &data).await.into();
+        Ok(ListReply { body, headers: in_json() }.response(self))
+    }
+
+    async fn listed_for_client(self) -> Result<ListReply, ListFailure> {
+        let Self { gateway, query, .. } = self;
         if query.provider.is_none() && query.format == ListFormat::Of(Api::Messages) {
             let everything = discovery::everything(gateway).await;
-            return Ok(endpoint::whole(200, in_json(), query.paged(&read(&everything)?)?, id));
+            return Ok(ListReply { body: query.paged(&read(&everything)?)?, headers: in_json() });
         }
         let routes = gateway.registry.load().routes.clone();
         if let Some(profile) = profiles::requested(&gateway.live_config().settings, query.provider.as_deref())
@@ -150,7 +208,7 @@ impl ListCall<'_> {
                 }
                 ListFormat::Of(Api::Messages) => query.paged(&models)?,
             };
-            return Ok(endpoint::whole(200, in_json(), body, id));
+            return Ok(ListReply { body, headers: in_json() });
         }
         let provider = routes.provider(query.provider.as_deref()).map_err(ListFailure::unroutable)?;
         let ListReply { body, headers } = self.listed(provider, query.remembered).await?;
@@ -159,7 +217,7 @@ impl ListCall<'_> {
             ListFormat::Of(Api::ChatCompletions | Api::Responses) => read(&body)?.chat(&provider.name).into(),
             ListFormat::Of(Api::Messages) => query.paged(&read(&body)?)?,
         };
-        Ok(endpoint::whole(200, headers, body, id))
+        Ok(ListReply { body, headers })
     }
 
     /// A model by any name that a request can use, such as `provider:model` or an alias.
@@ -239,6 +297,7 @@ impl ListQuery {
             limit: PAGE,
             after: None,
             before: None,
+            is_codex: false,
         };
         for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
             match &*name {
@@ -248,6 +307,7 @@ impl ListQuery {
                 "limit" => query.limit = query::limit("limit", &value, LARGEST_PAGE)?,
                 "after_id" => query.after = Some(value.into_owned()),
                 "before_id" => query.before = Some(value.into_owned()),
+                "client_version" => query.is_codex = true,
                 _ => {}
             }
         }

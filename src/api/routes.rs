@@ -47,6 +47,19 @@ pub(super) const MESSAGES: Endpoint = endpoint("POST", "/v1/messages", Access::S
 pub(super) const COUNT_TOKENS: Endpoint = endpoint("POST", "/v1/messages/count_tokens", Access::Serve);
 pub(super) const CHAT_COMPLETIONS: Endpoint = endpoint("POST", "/v1/chat/completions", Access::Serve);
 pub(super) const RESPONSES: Endpoint = endpoint("POST", "/v1/responses", Access::Serve);
+pub(super) const RESPONSES_COMPACT: Endpoint = endpoint("POST", "/v1/responses/compact", Access::Serve);
+pub(super) const RESPONSES_INPUT_TOKENS: Endpoint =
+    endpoint("POST", "/v1/responses/input_tokens", Access::Serve);
+pub(super) const EMBEDDINGS: Endpoint = endpoint("POST", "/v1/embeddings", Access::Serve);
+pub(super) const COMPLETIONS: Endpoint = endpoint("POST", "/v1/completions", Access::Serve);
+pub(super) const MODERATIONS: Endpoint = endpoint("POST", "/v1/moderations", Access::Serve);
+pub(super) const IMAGE_GENERATIONS: Endpoint = endpoint("POST", "/v1/images/generations", Access::Serve);
+pub(super) const IMAGE_EDITS: Endpoint = endpoint("POST", "/v1/images/edits", Access::Serve);
+pub(super) const IMAGE_VARIATIONS: Endpoint = endpoint("POST", "/v1/images/variations", Access::Serve);
+pub(super) const SPEECH: Endpoint = endpoint("POST", "/v1/audio/speech", Access::Serve);
+pub(super) const TRANSCRIPTIONS: Endpoint = endpoint("POST", "/v1/audio/transcriptions", Access::Serve);
+pub(super) const TRANSLATIONS: Endpoint = endpoint("POST", "/v1/audio/translations", Access::Serve);
+pub(super) const RERANK: Endpoint = endpoint("POST", "/v1/rerank", Access::Serve);
 pub(super) const MODELS: Endpoint = endpoint("GET, HEAD", "/v1/models", Access::Serve);
 pub(super) const MODEL: Endpoint = endpoint("GET, HEAD", "/v1/models/{id:.+}", Access::Serve);
 pub(super) const ALIASES: Endpoint = endpoint("GET, HEAD", "/v1/aliases", Access::Serve);
@@ -101,11 +114,23 @@ pub(super) const HELLO: Endpoint = endpoint("HEAD", "/api/hello", Access::Open);
 mod tests {
     use super::*;
 
-    const ALL: [Endpoint; 46] = [
+    const ALL: [Endpoint; 58] = [
         MESSAGES,
         COUNT_TOKENS,
         CHAT_COMPLETIONS,
         RESPONSES,
+        RESPONSES_COMPACT,
+        RESPONSES_INPUT_TOKENS,
+        EMBEDDINGS,
+        COMPLETIONS,
+        MODERATIONS,
+        IMAGE_GENERATIONS,
+        IMAGE_EDITS,
+        IMAGE_VARIATIONS,
+        SPEECH,
+        TRANSCRIPTIONS,
+        TRANSLATIONS,
+        RERANK,
         MODELS,
         MODEL,
         ALIASES,

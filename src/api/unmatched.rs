@@ -4,13 +4,14 @@
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
+use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::connection::{self, Security};
 use super::{
-    RequestId, chat_completions, client_api, count_tokens, messages, models, printable, render_error,
-    responses, wrong_method,
+    RequestId, chat_completions, client_api, count_tokens, messages, models, openai_endpoints, printable,
+    render_error, responses, wrong_method,
 };
 use crate::gateway::Gateway;
 
@@ -21,6 +22,7 @@ enum Meant {
     CountTokens,
     ChatCompletions,
     Responses,
+    Endpoint(OpenAiEndpoint),
     Models,
     Model(String),
 }
@@ -38,7 +40,7 @@ impl Meant {
                 let id = id.join("/");
                 Some(Self::Model(percent_encoding::percent_decode_str(&id).decode_utf8().ok()?.into_owned()))
             }
-            _ => None,
+            other => OpenAiEndpoint::from_path(&other.join("/")).map(Self::Endpoint),
         }
     }
 }
@@ -62,7 +64,11 @@ pub(super) async fn serve(
         Meant::Models | Meant::Model(_) => wrong_method(request, "GET, HEAD").await,
         // A WebSocket.
         Meant::Responses if *method == Method::GET => responses::connect(request, payload, gateway).await,
-        Meant::Messages | Meant::CountTokens | Meant::ChatCompletions | Meant::Responses
+        Meant::Messages
+        | Meant::CountTokens
+        | Meant::ChatCompletions
+        | Meant::Responses
+        | Meant::Endpoint(_)
             if *method != Method::POST =>
         {
             wrong_method(request, "POST").await
@@ -71,7 +77,16 @@ pub(super) async fn serve(
         Meant::CountTokens => count_tokens::count(request, payload, gateway).await,
         Meant::ChatCompletions => chat_completions::create(request, payload, gateway).await,
         Meant::Responses => responses::create(request, payload, gateway).await,
+        Meant::Endpoint(OpenAiEndpoint::ResponsesInputTokens) => {
+            count_tokens::count_input(request, payload, gateway).await
+        }
+        Meant::Endpoint(endpoint) => openai_endpoints::serve(endpoint, request, payload, gateway).await,
     }
+}
+
+/// Whether the path is that of a kept response or conversation in OpenAI's API.
+fn keeps_state(path: &str) -> bool {
+    matches!(segments(path)[..], ["responses", _, ..] | ["conversations", ..])
 }
 
 fn not_found(request: &HttpRequest) -> HttpResponse {
@@ -84,9 +99,15 @@ fn not_found(request: &HttpRequest) -> HttpResponse {
     };
     let (method, path) = (request.method(), printable(request.path()));
     let base = base_url(request.headers(), connection::security(request));
-    let message = format!(
-        "no endpoint at {method} {path}; the base URL is {base} for Anthropic clients and {base}/v1 for OpenAI clients"
-    );
+    let message = if keeps_state(request.path()) {
+        format!(
+            "no endpoint at {method} {path}: this gateway keeps no responses and no conversations; send the whole conversation with each POST /v1/responses"
+        )
+    } else {
+        format!(
+            "no endpoint at {method} {path}; the base URL is {base} for Anthropic clients and {base}/v1 for OpenAI clients"
+        )
+    };
     let mut response = render_error::shaped(api, (404, kind), &message, id.as_str());
     render_error::final_refusal(&mut response);
     if *method == Method::HEAD {
@@ -123,6 +144,8 @@ mod tests {
             ("/v1/v1/v1/messages/count_tokens", Meant::CountTokens),
             ("/chat/completions", Meant::ChatCompletions),
             ("//v1/v1//chat/completions/", Meant::ChatCompletions),
+            ("/embeddings", Meant::Endpoint(OpenAiEndpoint::Embeddings)),
+            ("/v1/v1/audio//speech", Meant::Endpoint(OpenAiEndpoint::Speech)),
             ("/models", Meant::Models),
             ("/v1/v1/models/", Meant::Models),
             ("/models/vendor/m%3Afree", Meant::Model("vendor/m:free".to_owned())),

@@ -12,7 +12,7 @@ use super::vendor_variables;
 const OWN_PREFIX: &str = "VDM_";
 
 /// Variables with that prefix that are not read from the configuration.
-const OTHERS: [&str; 2] = ["VDM_WRAP_URL", "VDM_STRICT_PROFILE_VALIDATION"];
+const OTHERS: [&str; 3] = ["VDM_WRAP_URL", "VDM_WRAP_KEY", "VDM_STRICT_PROFILE_VALIDATION"];
 
 /// Other ends of names that people give to these settings of a provider.
 const SYNONYMS: [(&str, &str); 10] = [

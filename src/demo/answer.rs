@@ -65,16 +65,20 @@ fn text(message: &Value) -> String {
     texts.join("\n\n")
 }
 
-/// The user's own text, without the `<system-reminder>` parts that Claude Code adds.
+/// The user's own text, without the parts that Claude Code and Codex add.
 fn own_words(text: &str) -> String {
-    let mut words = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("<system-reminder>") {
-        words.push_str(before);
-        rest = after.split_once("</system-reminder>").map_or("", |(_, after)| after);
+    let mut own = text.to_owned();
+    for (opening, closing) in ADDED {
+        let mut words = String::new();
+        let mut rest = own.as_str();
+        while let Some((before, after)) = rest.split_once(opening) {
+            words.push_str(before);
+            rest = after.split_once(closing).map_or("", |(_, after)| after);
+        }
+        words.push_str(rest);
+        own = words;
     }
-    words.push_str(rest);
-    words.trim().to_owned()
+    own.trim().to_owned()
 }
 
 /// The tools of the request, and whether one must be called.
@@ -214,6 +218,12 @@ fn shortened(line: &str) -> String {
     }
 }
 
+/// What clients put around the user's text: Claude Code's reminders; Codex's context and the instructions of the project.
+const ADDED: [(&str, &str); 3] = [
+    ("<system-reminder>", "</system-reminder>"),
+    ("<environment_context>", "</environment_context>"),
+    ("# AGENTS.md instructions", "</INSTRUCTIONS>"),
+];
 /// Codex's tool for patches, whose format no schema describes.
 const PATCHING: &str = "apply_patch";
 /// Tools that run a command. A user calls each of them the shell tool.
@@ -322,6 +332,20 @@ mod tests {
         assert_eq!(DemoAnswer::to(&request), call("apply_patch", json!({"input": patch})));
         request["messages"][0]["content"] = json!("How do I write a shell script?");
         assert_eq!(called(&request), None);
+    }
+
+    #[test]
+    fn the_context_of_codex_is_no_question() {
+        let context = "<environment_context>\n  <cwd>/work/a.txt</cwd>\n</environment_context>";
+        let project =
+            "# AGENTS.md instructions for /work\n\n<INSTRUCTIONS>\nUse the Read tool.\n</INSTRUCTIONS>";
+        let DemoAnswer::Text(text) =
+            DemoAnswer::to(&request(json!(format!("{project}\n\n{context}\n\nSay hello"))))
+        else {
+            panic!("a call")
+        };
+
+        assert!(text.contains("> Say hello\n"), "{text}");
     }
 
     #[test]

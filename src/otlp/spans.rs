@@ -60,13 +60,14 @@ impl RequestSpans<'_> {
 
     fn server(&self) -> Value {
         let Record { request_id, request, status, failed_targets, upstream_calls, end, .. } = self.record();
-        let path = match request.api {
-            Some(Api::ChatCompletions) => "/v1/chat/completions",
-            Some(Api::Responses) => "/v1/responses",
-            Some(Api::Messages) | None => "/v1/messages",
+        let path = match (request.endpoint, request.api) {
+            (Some(endpoint), _) => format!("/v1/{}", endpoint.path()),
+            (None, Some(Api::ChatCompletions)) => "/v1/chat/completions".to_owned(),
+            (None, Some(Api::Responses)) => "/v1/responses".to_owned(),
+            (None, Some(Api::Messages) | None) => "/v1/messages".to_owned(),
         };
         let mut attributes = Attributes::default();
-        attributes.text("http.request.method", "POST").text("url.path", path).text("http.route", path);
+        attributes.text("http.request.method", "POST").text("url.path", &path).text("http.route", &path);
         if *status != 0 {
             attributes.whole("http.response.status_code", (*status).into());
         }

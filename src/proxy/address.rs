@@ -2,6 +2,7 @@
 
 use actix_web::http::header::{self, HeaderName, HeaderValue, InvalidHeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::settings::{Api, Azure, ProviderSettings};
 
 use super::UpstreamCall;
@@ -14,7 +15,7 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 pub(super) fn messages(provider: &ProviderSettings, upstream_call: UpstreamCall, query: &str) -> String {
     let base = anthropic_base(provider);
     let path = match upstream_call {
-        UpstreamCall::Reply | UpstreamCall::Models => "/v1/messages",
+        UpstreamCall::Reply | UpstreamCall::Models | UpstreamCall::Endpoint(_) => "/v1/messages",
         UpstreamCall::Count => "/v1/messages/count_tokens",
     };
     let mark = if query.is_empty() { "" } else { "?" };
@@ -45,6 +46,24 @@ pub(super) fn responses(provider: &ProviderSettings) -> String {
         Some(Azure::V1 { api_version: Some(version) }) => format!("{base}/responses?api-version={version}"),
         Some(Azure::Deployments { api_version }) => {
             format!("{}/openai/responses?api-version={api_version}", azure_base(base))
+        }
+    }
+}
+
+/// The URL of another endpoint of OpenAI's for `model`.
+pub(super) fn endpoint(provider: &ProviderSettings, endpoint: OpenAiEndpoint, model: &str) -> String {
+    let (base, path) = (&provider.base_url, endpoint.path());
+    match (&provider.azure, endpoint) {
+        (None | Some(Azure::V1 { api_version: None }), _) => format!("{base}/{path}"),
+        (Some(Azure::V1 { api_version: Some(version) }), _) => format!("{base}/{path}?api-version={version}"),
+        // The Responses API reads the deployment in the body.
+        (
+            Some(Azure::Deployments { api_version }),
+            OpenAiEndpoint::ResponsesCompact | OpenAiEndpoint::ResponsesInputTokens,
+        ) => format!("{}/openai/{path}?api-version={api_version}", azure_base(base)),
+        (Some(Azure::Deployments { api_version }), _) => {
+            let (base, model) = (azure_base(base), segment(model));
+            format!("{base}/openai/deployments/{model}/{path}?api-version={api_version}")
         }
     }
 }

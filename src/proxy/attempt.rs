@@ -11,20 +11,22 @@ use actix_web::rt::time::sleep;
 use awc::ClientResponse;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use vandamme_actors::converter::{Batch, Flow, FlowProgress, Opened, ReplyHooks, UpstreamBody};
+use vandamme_actors::converter::{Batch, Flow, FlowProgress, Opened, RawReply, ReplyHooks, UpstreamBody};
 use vandamme_actors::excerpt;
+use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::provider::{Alternatives, Lease};
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::upstream::{self, CallHead, SendError};
-use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap, ResponsesTap};
+use vandamme_protocol::convert::passthrough::{ChatTap, EndpointTap, MessagesTap, ResponsesTap};
 use vandamme_protocol::convert::{ReplyCodec, ReplySummary};
 use vandamme_protocol::fault::Fault;
-use vandamme_protocol::request::Streaming;
+use vandamme_protocol::request::{Streaming, UsageAsked};
 
 use super::classify::CallFailure;
 use super::content_type::ContentKind;
 use super::deadline::{CallTimeouts, Deadline};
 use super::fixups::Fixups;
+use super::patience::patience;
 use super::remedies;
 use super::run_record::RunRecord;
 use super::slices::Slices;
@@ -44,28 +46,28 @@ const PIECE: usize = 1 << 10;
 pub(super) const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// After this time the provider learns that a streamed call has been silent.
 const SILENCE: Duration = Duration::from_secs(30);
-/// The longest wait for a streamed reply's first byte while another target is left.
-const WITH_ALTERNATIVE: Duration = Duration::from_secs(60);
-/// The longest wait for a list of models.
-const LISTING_TIME: Duration = Duration::from_secs(30);
 
 /// A reply that is safe to hand on.
 pub(super) enum Answered {
     /// A stream whose first event has arrived.
     Opened { headers: HeaderMap, opened: Box<Opened> },
+    /// A reply that is no stream of events, whose first bytes have arrived.
+    Raw { status: u16, headers: HeaderMap, reply: Box<RawReply> },
     /// A reply that has arrived in full.
     Buffered { status: u16, headers: HeaderMap, form: ReplyForm, body: Bytes, closing: ReplySummary },
 }
 
 impl Answered {
     fn headers(&self) -> &HeaderMap {
-        let (Self::Opened { headers, .. } | Self::Buffered { headers, .. }) = self;
+        let (Self::Opened { headers, .. } | Self::Raw { headers, .. } | Self::Buffered { headers, .. }) =
+            self;
         headers
     }
 
     /// Names the parts of the request that were left out.
     pub(super) fn with_dropped(mut self, dropped: Option<HeaderValue>) -> Self {
-        let (Self::Opened { headers, .. } | Self::Buffered { headers, .. }) = &mut self;
+        let (Self::Opened { headers, .. } | Self::Raw { headers, .. } | Self::Buffered { headers, .. }) =
+            &mut self;
         if let Some(dropped) = dropped {
             headers.insert(DROPPED, dropped);
         }
@@ -165,6 +167,7 @@ impl<'a> Attempt<'a> {
             200..=299 => {
                 let read = async {
                     let answered = self.read_reply(sent, response).await?;
+                    let answered = self.compacted(sent, answered)?;
                     Ok(Box::new(answered.with_dropped(sent.dropped.clone())))
                 };
                 deadline.meet(pin!(read)).await
@@ -217,6 +220,9 @@ impl<'a> Attempt<'a> {
         if self.lease.provider.demo {
             headers.insert(HeaderName::from_static("x-vdm-demo"), HeaderValue::from_static("1"));
         }
+        if let ReplyPath::Endpoint(_) = sent.reply_path {
+            return self.read_endpoint_reply(sent, response, headers).await;
+        }
         if response.status() == StatusCode::NO_CONTENT {
             return no_content(&sent.reply_path, headers);
         }
@@ -235,9 +241,11 @@ impl<'a> Attempt<'a> {
                 self.collect(reply, reply_hooks, headers).await
             }
             (ContentKind::Events, path, _) => self.open(reply, headers, path.clone(), reply_hooks).await,
-            (ContentKind::Json | ContentKind::Other, ReplyPath::Messages | ReplyPath::Responses, _) => {
-                self.pass_whole(reply, reply_hooks, headers, None).await
-            }
+            (
+                ContentKind::Json | ContentKind::Other,
+                ReplyPath::Messages | ReplyPath::Responses | ReplyPath::Endpoint(_),
+                _,
+            ) => self.pass_whole(reply, reply_hooks, headers, None).await,
             (ContentKind::Json | ContentKind::Other, ReplyPath::Chat(asked), _) => {
                 self.pass_whole(reply, reply_hooks, headers, Some(*asked)).await
             }
@@ -245,7 +253,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Reads a stream until its first event other than a ping.
-    async fn open(
+    pub(super) async fn open(
         &self,
         reply: UpstreamReply,
         mut headers: HeaderMap,
@@ -262,6 +270,9 @@ impl<'a> Attempt<'a> {
             ReplyPath::Messages => Box::new(MessagesTap::new()),
             ReplyPath::Chat(asked) => Box::new(ChatTap::new(asked)),
             ReplyPath::Responses => Box::new(ResponsesTap::new()),
+            // Legacy completions have the chunks of Chat Completions.
+            ReplyPath::Endpoint(OpenAiEndpoint::Completions) => Box::new(ChatTap::new(UsageAsked::ByClient)),
+            ReplyPath::Endpoint(_) => Box::new(EndpointTap::new()),
             ReplyPath::Translated(back) => back.codec(),
         };
         let (event, kept) = {
@@ -308,7 +319,7 @@ impl<'a> Attempt<'a> {
         let limit = self.gateway.live_config().settings.limits.whole_reply;
         let limit = match self.request.upstream_call {
             UpstreamCall::Models => limit.min(LARGEST_LIST),
-            UpstreamCall::Reply | UpstreamCall::Count => limit,
+            UpstreamCall::Reply | UpstreamCall::Count | UpstreamCall::Endpoint(_) => limit,
         };
         match read_up_to(reply.first, reply.rest, limit).await {
             Ok(Some(body)) => Ok(body),
@@ -332,41 +343,19 @@ impl<'a> Attempt<'a> {
     }
 }
 
-fn patience(
-    gateway: &Gateway,
-    request: &ProxyRequest,
-    lease: &Lease,
-    alternatives: Alternatives,
-) -> Option<Duration> {
-    let live = gateway.live_config();
-    let limits = &live.settings.limits;
-    let patience = lease.timeout().or(match request.head.delivery {
-        Streaming::Yes => limits.first_byte_timeout,
-        Streaming::No => limits.whole_timeout,
-    });
-    let patience = match (alternatives, request.head.delivery) {
-        (Alternatives::Left, Streaming::Yes) => {
-            Some(patience.map_or(WITH_ALTERNATIVE, |own| own.min(WITH_ALTERNATIVE)))
-        }
-        (Alternatives::Left, Streaming::No) | (Alternatives::None, _) => patience,
-    };
-    match request.upstream_call {
-        UpstreamCall::Models => Some(patience.map_or(LISTING_TIME, |patience| patience.min(LISTING_TIME))),
-        UpstreamCall::Reply | UpstreamCall::Count => patience,
-    }
-}
-
 /// A client of the same API gets the reply unchanged. Nothing can be made of it for a client of another API.
 #[expect(clippy::result_large_err, reason = "the async functions around it return the same")]
-fn no_content(path: &ReplyPath, headers: HeaderMap) -> Result<Answered, CallFailure> {
+pub(super) fn no_content(path: &ReplyPath, headers: HeaderMap) -> Result<Answered, CallFailure> {
     match path {
-        ReplyPath::Messages | ReplyPath::Chat(_) | ReplyPath::Responses => Ok(Answered::Buffered {
-            status: 204,
-            headers,
-            form: ReplyForm::Whole,
-            body: Bytes::new(),
-            closing: ReplySummary::default(),
-        }),
+        ReplyPath::Messages | ReplyPath::Chat(_) | ReplyPath::Responses | ReplyPath::Endpoint(_) => {
+            Ok(Answered::Buffered {
+                status: 204,
+                headers,
+                form: ReplyForm::Whole,
+                body: Bytes::new(),
+                closing: ReplySummary::default(),
+            })
+        }
         ReplyPath::Translated(_) => {
             let message = "the upstream answered with status 204 (no content) instead of a reply";
             Err(CallFailure::misbehaved(message))

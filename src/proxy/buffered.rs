@@ -116,7 +116,7 @@ impl Attempt<'_> {
     }
 
     /// Removes keys that the upstream echoes in its reply.
-    fn without_echo(&self, secrets: &Secrets, body: Bytes) -> Bytes {
+    pub(super) fn without_echo(&self, secrets: &Secrets, body: Bytes) -> Bytes {
         if !secrets.found_plainly_in(&body) {
             return body;
         }

@@ -49,11 +49,13 @@ impl DeferredStage {
             Ok(ProxyReply::Streaming { body, .. }) => Self::Streaming(body),
             Ok(ProxyReply::Buffered { form: ReplyForm::Stream, body, .. }) => Self::Last(body),
             // A reply without content (204) has no events.
-            Ok(ProxyReply::Buffered { form: ReplyForm::Whole, .. }) => Self::Last(error_event(
-                api,
-                ErrorKind::Api,
-                "the upstream answered without a stream of events, which the request asked for",
-            )),
+            Ok(ProxyReply::Raw { .. } | ProxyReply::Buffered { form: ReplyForm::Whole, .. }) => {
+                Self::Last(error_event(
+                    api,
+                    ErrorKind::Api,
+                    "the upstream answered without a stream of events, which the request asked for",
+                ))
+            }
             Err(failed) => {
                 let failure = failed.failure();
                 let event = error_event(api, failure.kind(), &failure.message_for(api));

@@ -33,7 +33,9 @@ impl Attempt<'_> {
             ReplyPath::Translated(back) => {
                 self.translate_body(received, ContentKind::Json, reply_hooks, back.clone())
             }
-            ReplyPath::Messages | ReplyPath::Responses => self.pass_body(received, reply_hooks, None),
+            ReplyPath::Messages | ReplyPath::Responses | ReplyPath::Endpoint(_) => {
+                self.pass_body(received, reply_hooks, None)
+            }
             ReplyPath::Chat(asked) => self.pass_body(received, reply_hooks, Some(*asked)),
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use actix_web::rt::time::sleep;
 use futures_util::future::{Either, select};
-use vandamme_actors::converter;
+use vandamme_actors::converter::{self, RawBody};
 use vandamme_actors::ledger::RequestEnd;
 use vandamme_actors::outcome::{Outcome, Retry};
 use vandamme_actors::provider::{Lease, LeaseRefusal, NoLease};
@@ -140,7 +140,7 @@ pub(super) async fn serve_request(
 }
 
 /// The last step: hands the answer to the client, and to the converter if more of it will come.
-pub(super) fn reply(gateway: &Gateway, ran: Ran) -> ProxyReply {
+pub(super) fn reply(gateway: &Arc<Gateway>, ran: Ran) -> ProxyReply {
     let Ran { served: Served { answered, mut lease }, mut entry } = ran;
     match *answered {
         Answered::Opened { headers, opened } => {
@@ -148,6 +148,15 @@ pub(super) fn reply(gateway: &Gateway, ran: Ran) -> ProxyReply {
             lease.reply_started();
             let body = converter::start(*opened, &gateway.live_config().settings.limits, *entry, *lease);
             ProxyReply::Streaming { headers, body: ReplyStream::Plain(body) }
+        }
+        Answered::Raw { status, headers, reply } => {
+            entry.record.status = status;
+            lease.reply_started();
+            let stopping = gateway.clone();
+            let must_end = Box::pin(async move { stopping.must_end_replies().await });
+            let limits = &gateway.live_config().settings.limits;
+            let body = RawBody::start(*reply, limits, *entry, *lease, must_end);
+            ProxyReply::Raw { status, headers, body }
         }
         Answered::Buffered { status, headers, form, body, closing } => {
             lease.finish(Outcome::Answered);

@@ -23,7 +23,7 @@ use self::judged_body::{JudgedBody, Shadow};
 use self::judging::{Judging, Session};
 use super::attempt::Answered;
 use super::origin::Parent;
-use super::run::{Ran, Served, record_buffered};
+use super::run::{self, Ran, Served, record_buffered};
 use super::{ProxyReply, ProxyRequest, ReplyForm, ReplyStream, UpstreamCall};
 use crate::gateway::Gateway;
 
@@ -79,6 +79,10 @@ impl Guard {
                 let (body, held) = converter::start_held(*opened, &live.settings.limits, *entry, *lease);
                 let body = JudgedBody::new(self, body, (held, cancellation));
                 ProxyReply::Streaming { headers, body: ReplyStream::Completed(Box::new(body)) }
+            }
+            answered @ Answered::Raw { .. } => {
+                let served = Served { answered: Box::new(answered), lease };
+                run::reply(&self.gateway, Ran { served, entry })
             }
             Answered::Buffered { status, headers, form, body, closing } => {
                 // Its permit may be the one that a judge needs.

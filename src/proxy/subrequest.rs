@@ -71,7 +71,9 @@ impl Subrequest {
         let outcome = request.outcome(gateway, entry).await;
         match outcome {
             Ok(ProxyReply::Buffered { status: 200, body, .. }) => Ok(body),
-            Ok(ProxyReply::Buffered { status, .. }) => Err(unexpected(status)),
+            Ok(ProxyReply::Raw { status, .. } | ProxyReply::Buffered { status, .. }) => {
+                Err(unexpected(status))
+            }
             Ok(ProxyReply::Streaming { .. }) => Err(unexpected(200)),
             Err(failed) => {
                 let status = failed.failure().status();

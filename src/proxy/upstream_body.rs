@@ -46,6 +46,20 @@ const TELLING: usize = 6;
 const MOST_SPACE: usize = 1 << 10;
 
 impl UpstreamReply {
+    /// Reads the first bytes of a reply that may be anything but a web page. Its content is what its label says.
+    pub(super) async fn open_labelled(response: ClientResponse, lease: &Lease) -> Result<Self, CallFailure> {
+        if is_page(response.headers()) {
+            return Err(no_reply(response.headers(), lease));
+        }
+        let status = response.status().as_u16();
+        let labelled = ContentKind::of(response.headers());
+        let label = response.headers().get(header::CONTENT_TYPE).cloned();
+        let (body, integrity) = body(response).map_err(|error| unsupported(lease, &error))?;
+        let (first, rest) = beginning(body).await;
+        let content = if label.is_some() { labelled } else { labelled.or_rather(&first) };
+        Ok(Self { status, content, label, first, rest, integrity })
+    }
+
     /// Reads the first bytes of a reply to identify its content.
     pub(super) async fn open(response: ClientResponse, lease: &Lease) -> Result<Self, CallFailure> {
         let status = response.status().as_u16();

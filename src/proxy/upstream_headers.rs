@@ -6,6 +6,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use vandamme_actors::provider::Lease;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_protocol::request;
 
 use super::{ProxyRequest, UpstreamCall, address};
 use crate::caller::{self, KeyForm};
@@ -96,6 +97,9 @@ pub(super) fn for_call(
     let provider = &lease.provider;
     let mut headers = match (request.upstream_call, request.api, upstream_api) {
         (UpstreamCall::Models, _, _) => for_models(provider),
+        (UpstreamCall::Endpoint(_), _, Api::ChatCompletions | Api::Responses) => {
+            for_endpoint(&presentable(request, live))
+        }
         (_, Api::Messages, Api::Messages) => passed_on(&presentable(request, live)),
         (_, Api::Messages, Api::ChatCompletions | Api::Responses) => own_headers(),
         (_, Api::Responses, Api::Responses) => allowed(&presentable(request, live), &RESPONSES_ALLOWED),
@@ -226,6 +230,17 @@ fn allowed(client: &HeaderMap, more: &[&str]) -> HeaderMap {
     let mut headers = own_headers();
     let is_codex = |name: &str| !more.is_empty() && name.starts_with(CODEX);
     take_over(&mut headers, client, |name| ALLOWED.contains(&name) || more.contains(&name) || is_codex(name));
+    headers
+}
+
+/// For another endpoint of OpenAI's: the reply may be audio, and a form's content type has its boundary. What is no form is JSON,
+/// whatever its label.
+fn for_endpoint(client: &HeaderMap) -> HeaderMap {
+    let mut headers = allowed(client, &[]);
+    headers.remove(header::ACCEPT);
+    let content_type = client.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_form = content_type.is_some_and(|value| request::form_boundary(value).is_some());
+    take_over(&mut headers, client, |name| name == "accept" || (is_form && name == "content-type"));
     headers
 }
 

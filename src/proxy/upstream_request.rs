@@ -6,6 +6,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use vandamme_actors::converter::ReplyHooks;
+use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::{Api, ProviderSettings};
 use vandamme_protocol::compat::{self, Fixup};
@@ -15,12 +16,13 @@ use vandamme_protocol::request::{self, Pieces, UsageAsked};
 use vandamme_protocol::safeguards;
 use vandamme_protocol::tool_id::Form;
 
+use super::endpoint_call::EndpointCall;
 use super::fixups::{Fixed, Fixups};
 use super::middleware::AppliedMiddleware;
 use super::translation::{ClientReplyApi, Translation, UpstreamReplyApi};
 use super::upstream_headers::{is_presentable, query};
 use super::upstream_url::UpstreamUrl;
-use super::{ProxyRequest, UpstreamCall, address, affinity, cache_diagnostics};
+use super::{ProxyRequest, UpstreamCall, address, affinity, cache_diagnostics, endpoint_call};
 use crate::gateway::{Gateway, LiveConfig};
 
 /// The request for one target, the same for all its keys. Headers are made for each call, since they carry the key.
@@ -50,6 +52,8 @@ pub(super) enum ReplyPath {
     Chat(UsageAsked),
     /// Unchanged Responses.
     Responses,
+    /// Unchanged, of another endpoint.
+    Endpoint(OpenAiEndpoint),
     /// Translated, with what the translation must know of the request.
     Translated(Translation),
 }
@@ -66,6 +70,21 @@ impl UpstreamRequest {
         fixups: &Fixups,
     ) -> Result<Self, String> {
         let live = gateway.live_config();
+        let summary;
+        let request = match request.upstream_call {
+            UpstreamCall::Endpoint(endpoint) => match endpoint_call::build(request, lease, endpoint)? {
+                EndpointCall::Forwarded(url, body) => {
+                    let path = ReplyPath::Endpoint(endpoint);
+                    let target = UpstreamTarget { method: Method::POST, url, api: request.api };
+                    return Ok(Self::new(lease, target, body, path));
+                }
+                EndpointCall::Summary(own) => {
+                    summary = own;
+                    &*summary
+                }
+            },
+            UpstreamCall::Reply | UpstreamCall::Count | UpstreamCall::Models => request,
+        };
         let api = fixups.upstream_api(request, lease);
         let mut built = Self::translate(request, lease, &live, api)?;
         if let Some(fixed) = fixups.apply(request, lease, &live, api, &built.body)? {

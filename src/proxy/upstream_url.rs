@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use std::ptr;
 use std::sync::{Arc, Weak};
 
+use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::settings::{Azure, ProviderSettings};
 use vandamme_actors::upstream::{CallUrl, SendError};
 
@@ -50,7 +51,9 @@ impl UpstreamUrl {
     pub(super) fn messages(provider: &Arc<ProviderSettings>, call: UpstreamCall, query: &str) -> Self {
         let text = || address::messages(provider, call, query);
         let endpoint = match call {
-            UpstreamCall::Reply | UpstreamCall::Models => UpstreamEndpoint::Messages,
+            UpstreamCall::Reply | UpstreamCall::Models | UpstreamCall::Endpoint(_) => {
+                UpstreamEndpoint::Messages
+            }
             UpstreamCall::Count => UpstreamEndpoint::CountTokens,
         };
         match KEPT_QUERIES.into_iter().find(|kept| *kept == query) {
@@ -73,6 +76,11 @@ impl UpstreamUrl {
     /// Of a Responses request.
     pub(super) fn responses(provider: &Arc<ProviderSettings>) -> Self {
         parsed_once(provider, UpstreamEndpoint::Responses, "", || address::responses(provider))
+    }
+
+    /// Of a request to another endpoint of OpenAI's for `model`.
+    pub(super) fn endpoint(provider: &Arc<ProviderSettings>, endpoint: OpenAiEndpoint, model: &str) -> Self {
+        Self::Text(address::endpoint(provider, endpoint, model))
     }
 
     /// # Errors

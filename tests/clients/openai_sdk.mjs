@@ -235,6 +235,26 @@ async function models(url) {
   assert.ok((await refusal(client.models.retrieve("model-3"))) instanceof OpenAI.NotFoundError);
 }
 
+// Embeddings, moderations, images and audio, with JSON, forms and bytes.
+async function endpoints(url) {
+  const client = connect(url);
+  const embedded = await client.embeddings.create({ model: "openai:embedder", input: ["one"] });
+  assert.deepEqual(embedded.data[0].embedding, [0.5, -1]);
+  assert.equal(embedded.usage.prompt_tokens, 8);
+  const judged = await client.moderations.create({ model: "openai:judge", input: "hi" });
+  assert.equal(judged.results[0].flagged, false);
+  const file = await OpenAI.toFile(Buffer.from([0x49, 0x44, 0x33, 0, 0xff, 13, 10, 45, 45]), "talk.mp3");
+  assert.equal((await client.audio.transcriptions.create({ model: "openai:ear", file })).text, "Hello there!");
+  const image = await OpenAI.toFile(Buffer.from("\x89PNG\r\n", "latin1"), "cat.png", { type: "image/png" });
+  const edited = await client.images.edit({ model: "openai:brush", image: [image, image], prompt: "a hat" });
+  assert.equal(edited.data[0].b64_json, "AAAA");
+  const speech = { model: "openai:mouth", voice: "alloy", input: "hi" };
+  const spoken = Buffer.from(await (await client.audio.speech.create(speech)).arrayBuffer());
+  assert.deepEqual([...spoken], [...Array(256).keys()]);
+  const error = await refusal(client.embeddings.create({ model: "anthropic:claude-x", input: "hi" }));
+  assert.ok(error instanceof OpenAI.BadRequestError && error.message.includes("anthropic:claude-x"), String(error));
+}
+
 const SCENARIOS = {
   text,
   two_calls,
@@ -249,6 +269,7 @@ const SCENARIOS = {
   impatient,
   unreachable,
   models,
+  endpoints,
 };
 
 await SCENARIOS[process.argv[2]](...process.argv.slice(3));

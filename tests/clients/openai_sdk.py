@@ -267,6 +267,27 @@ def models(base_url):
     assert isinstance(error, openai.NotFoundError), repr(error)
 
 
+def endpoints(base_url):
+    """Embeddings, moderations, images and audio, with JSON, forms and bytes."""
+    client = connect(base_url)
+    embedded = client.embeddings.create(model="openai:embedder", input=["one"])
+    assert [round(value, 2) for value in embedded.data[0].embedding] == [0.5, -1.0], embedded
+    assert embedded.usage.prompt_tokens == 8, embedded
+    (judged,) = client.moderations.create(model="openai:judge", input="hi").results
+    assert judged.flagged is False, judged
+    heard = client.audio.transcriptions.create(model="openai:ear", file=("talk.mp3", b"ID3\x00\xff\r\n--"))
+    assert heard.text == "Hello there!", heard
+    image = ("cat.png", b"\x89PNG\r\n", "image/png")
+    edited = client.images.edit(model="openai:brush", image=[image, image], prompt="a hat")
+    assert edited.data[0].b64_json == "AAAA", edited
+    spoken = client.audio.speech.create(model="openai:mouth", voice="alloy", input="hi")
+    assert spoken.read() == bytes(range(256)), spoken
+    with client.audio.speech.with_streaming_response.create(model="openai:mouth", voice="alloy", input="hi") as stream:
+        assert b"".join(stream.iter_bytes()) == bytes(range(256))
+    error = refusal(client.embeddings.create, model="anthropic:claude-x", input="hi")
+    assert isinstance(error, openai.BadRequestError) and "anthropic:claude-x" in str(error), repr(error)
+
+
 SCENARIOS = (
     text,
     two_calls,
@@ -281,6 +302,7 @@ SCENARIOS = (
     impatient,
     unreachable,
     models,
+    endpoints,
 )
 
 if __name__ == "__main__":

@@ -65,6 +65,47 @@ fn a_providers_models_are_listed() {
     }
 }
 
+/// Requirement (issue 19, 6): the endpoints beside those for conversations serve the official SDKs.
+#[test]
+fn embeddings_images_and_audio_are_passed_on() {
+    let upstream = Upstream::openai().ruled_by(|seen| {
+        let is_form = seen.head.header("content-type").is_some_and(|kind| kind.starts_with("multipart/"));
+        let has = |part: &str| seen.text().contains(part);
+        Some(match seen.target() {
+            "/v1/embeddings" if seen.json()["model"] == "embedder" => {
+                // The SDKs ask for base64: 0.5 and -1.0.
+                let embedding = match seen.json()["encoding_format"] == "base64" {
+                    true => json!("AAAAPwAAgL8="),
+                    false => json!([0.5, -1.0]),
+                };
+                let data = json!({"object": "embedding", "index": 0, "embedding": embedding});
+                let usage = json!({"prompt_tokens": 8, "total_tokens": 8});
+                Answer::json(200, json!({"object": "list", "data": [data], "model": "e", "usage": usage}).to_string())
+            }
+            "/v1/moderations" if seen.json()["model"] == "judge" => Answer::json(
+                200,
+                r#"{"id":"modr-1","model":"judge","results":[{"flagged":false,"categories":{},"category_scores":{},"category_applied_input_types":{}}]}"#,
+            ),
+            "/v1/audio/transcriptions" if is_form && has("\r\n\r\near\r\n") && has("talk.mp3") => {
+                Answer::json(200, r#"{"text":"Hello there!"}"#)
+            }
+            "/v1/images/edits" if is_form && has("\r\n\r\nbrush\r\n") && has("a hat") => {
+                Answer::json(200, r#"{"created":1,"data":[{"b64_json":"AAAA"}]}"#)
+            }
+            "/v1/audio/speech" if seen.json()["model"] == "mouth" => {
+                Answer::whole(200, "audio/mpeg", (0..=255).collect::<Vec<u8>>())
+            }
+            _ => Answer::json(500, r#"{"error":{"message":"not what was expected"}}"#),
+        })
+    });
+    let claude = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).provider("anthropic", &claude).start();
+
+    Sdks::openai().hold("endpoints", &gateway, &[]);
+
+    assert_eq!(claude.count(), 0);
+}
+
 /// Complaint of gateway users: usage at the start of a stream is incomplete.
 #[test]
 fn usage_and_cached_tokens_are_those_of_the_upstream() {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::script::{self, fragments, list, words};
 use crate::support::canned::{anthropic, openai, responses};
-use crate::support::upstream::{Answer, Dialect, Seen, Upstream};
+use crate::support::upstream::{Answer, Seen, Upstream};
 
 /// The API of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,12 +150,29 @@ fn of_responses(items: &[Value], streamed: bool) -> Answer {
 }
 
 fn responses_items(step: usize, call: &StepCall) -> [Value; 2] {
-    let reasoning = responses::reasoning(&reasoning_id(step), &thought(step), &seal(step));
+    let reasoning = reasoning_item(&reasoning_id(step), &thought(step), &seal(step));
     let call = match &call.input {
-        CallInput::Arguments(arguments) => responses::function_call(&call_id(step), call.tool, arguments),
-        CallInput::Text(text) => responses::custom_call(&call_id(step), call.tool, text),
+        CallInput::Arguments(arguments) => function_call(&call_id(step), call.tool, arguments),
+        CallInput::Text(text) => custom_call(&call_id(step), call.tool, text),
     };
     [reasoning, call]
+}
+
+/// Reasoning with a summary, and with the content that the client must return.
+fn reasoning_item(id: &str, summary: &str, encrypted: &str) -> Value {
+    json!({"type": "reasoning", "id": id, "summary": [{"type": "summary_text", "text": summary}],
+           "encrypted_content": encrypted})
+}
+
+pub(crate) fn function_call(call_id: &str, name: &str, arguments: &Value) -> Value {
+    json!({"type": "function_call", "id": format!("fc_{call_id}"), "call_id": call_id, "name": name,
+           "arguments": arguments.to_string(), "status": "completed"})
+}
+
+/// A call of a tool whose input is text.
+fn custom_call(call_id: &str, name: &str, input: &str) -> Value {
+    json!({"type": "custom_tool_call", "id": format!("ctc_{call_id}"), "call_id": call_id, "name": name,
+           "input": input, "status": "completed"})
 }
 
 fn messages_whole(step: usize, call: &StepCall) -> String {
@@ -225,9 +242,4 @@ pub(crate) fn results(request: &Value) -> Vec<&Value> {
 /// The requests that belong to a conversation with this tool.
 pub(crate) fn turns(upstream: &Upstream, tool: &str) -> Vec<Value> {
     upstream.requests().iter().map(script::body).filter(|body| offers(body, tool)).collect()
-}
-
-/// Whether the upstream speaks the Messages API.
-pub(crate) fn is_messages(upstream: &Upstream) -> bool {
-    upstream.dialect() == Dialect::Anthropic
 }

@@ -90,18 +90,14 @@ fn any_other_path_is_a_404_that_names_the_base_url_and_is_not_retried() {
         assert!(message.contains(path) && message.contains(&base), "{message}");
     }
     let agent = ("user-agent", "OpenAI/Python 2.8.0");
-    for (path, headers) in [
-        ("/v1/responses", &[][..]),
-        ("/embeddings", &[]),
-        ("/openai/v1/x", &[agent]),
-        ("/v1/images/generations", &[]),
-    ] {
+    for (path, headers) in
+        [("/v1/files", &[][..]), ("/batches", &[]), ("/openai/v1/x", &[agent]), ("/v1/fine_tuning/jobs", &[])]
+    {
         let reply = of(path, headers);
         assert_eq!((reply.status(), reply.header("x-should-retry")), (404, Some("false")), "{reply}");
         assert!(is_openais(&reply), "{path}: {reply}");
         assert!(reply.json()["error"]["code"].is_null(), "no model is unknown: {reply}");
     }
-    assert!(of("/v1/responses", &[]).raw().contains("use Chat Completions"));
     let anthropics = of("/v1/files", &[("anthropic-version", "2023-06-01")]);
     assert_eq!(anthropics.error_type(), "not_found_error");
     let odd = gateway.call("GET", "/x").replacing_host("<script>").reply();

@@ -47,6 +47,7 @@ mod metrics;
 mod model_names;
 mod models;
 mod models_cache;
+mod openai_endpoints;
 mod opentelemetry;
 mod passthrough;
 mod passthrough_keys;

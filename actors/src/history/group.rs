@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::query::Dimension;
-use super::stored::{api_name, end_name};
+use super::stored::end_name;
 use crate::ledger::FinishedRequest;
 
 /// Stands for all values beyond a limit.
@@ -42,7 +42,7 @@ impl Group {
             key: record.key.map_or_else(|| "".into(), |key| key.to_string().into()),
             client: text(&record.request.client),
             session: text(&record.request.session),
-            api: record.request.api.map_or("", api_name),
+            api: record.request.api_word().unwrap_or_default(),
             delivery: if record.request.streamed { STREAM } else { WHOLE },
             end: end_name(&record.end),
         }

@@ -26,7 +26,7 @@ pub enum Dimension {
     Client,
     /// The Claude Code session.
     Session,
-    /// The API of the client's endpoint: `messages` or `chat-completions`.
+    /// What the client called: `messages`, `chat-completions`, `responses`, or an endpoint such as `embeddings`.
     Api,
     /// `stream` or `whole`.
     Delivery,

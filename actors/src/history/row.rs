@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::group::{STREAM, WHOLE};
 use super::numbers::{micros, to_sql};
-use super::stored::{StoredCacheLoss, api_name, end_name};
+use super::stored::{StoredCacheLoss, end_name};
 use crate::clock::millis;
 use crate::ledger::{CacheLoss, CallRecord, FinishedRequest, RequestEnd, VerdictCounts};
 use crate::secret::KeyId;
@@ -206,7 +206,6 @@ pub(super) fn cells(finished: &FinishedRequest) -> [Cell<'_>; DETAILS.len()] {
     let FinishedRequest { record, cost, cache_loss, .. } = finished;
     let (request, usage) = (&record.request, record.usage);
     let integer = |number: u64| Cell::Integer(to_sql(number));
-    let api = |api: Option<Api>| Cell::Text(api.map_or("", api_name));
     let error = match &record.end {
         RequestEnd::Failed { message, .. } => message,
         RequestEnd::Succeeded | RequestEnd::Cancelled => "",
@@ -222,8 +221,8 @@ pub(super) fn cells(finished: &FinishedRequest) -> [Cell<'_>; DETAILS.len()] {
         Cell::Foreign(request.client.as_deref().unwrap_or_default()),
         Cell::Foreign(request.session.as_deref().unwrap_or_default()),
         Cell::Foreign(request.agent.as_deref().unwrap_or_default()),
-        api(request.api),
-        api(record.upstream_api),
+        Cell::Text(request.api_word().unwrap_or_default()),
+        Cell::Text(record.upstream_api.map_or("", Api::word)),
         Cell::Text(if request.streamed { STREAM } else { WHOLE }),
         Cell::Text(end_name(&record.end)),
         Cell::Foreign(error),

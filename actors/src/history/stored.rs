@@ -21,7 +21,7 @@ pub struct StoredRequest {
     pub request_id: String,
     pub started: Millis,
     pub ended: Millis,
-    /// The API of the client's endpoint: `messages` or `chat-completions`.
+    /// What the client called: `messages`, `chat-completions`, `responses`, or an endpoint such as `embeddings`.
     pub api: Option<String>,
     pub streamed: bool,
     /// The model name that the client sent.
@@ -110,11 +110,7 @@ pub struct StoredCall {
 
 /// `messages`, `chat-completions` or `responses`.
 pub fn api_name(api: Api) -> &'static str {
-    match api {
-        Api::Messages => "messages",
-        Api::ChatCompletions => "chat-completions",
-        Api::Responses => "responses",
-    }
+    api.word()
 }
 
 /// [`StoredRequest::end`]
@@ -150,7 +146,7 @@ impl From<&FinishedRequest> for StoredRequest {
             request_id: record.request_id.to_string(),
             started: finished.started(),
             ended: finished.ended,
-            api: request.api.map(|api| api_name(api).to_owned()),
+            api: request.api_word().map(str::to_owned),
             streamed: request.streamed,
             requested_model: request.model.to_string(),
             provider: text(&record.provider),

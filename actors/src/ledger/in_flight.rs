@@ -13,6 +13,7 @@ use vandamme_protocol::vocabulary::Usage;
 
 use super::{CallRecord, UNKNOWN};
 use crate::clock::{self, Millis};
+use crate::openai_endpoint::OpenAiEndpoint;
 use crate::secret::KeyId;
 use crate::settings::Api;
 
@@ -52,6 +53,8 @@ pub struct RequestSummary {
     pub client: Option<Arc<str>>,
     /// The API of the client's endpoint; `None` until the request is read.
     pub api: Option<Api>,
+    /// The endpoint, if it is none of that API's conversations.
+    pub endpoint: Option<OpenAiEndpoint>,
     /// The session that the client names, such as Claude Code's. The client chooses it.
     pub session: Option<Arc<str>>,
     /// The agent in that session that the client names; `None` for the main one.
@@ -67,6 +70,11 @@ pub struct RequestSummary {
 }
 
 impl RequestSummary {
+    /// The word for what the client has called: an API, or an endpoint beside it. It stands in labels, reports and the history.
+    pub fn api_word(&self) -> Option<&'static str> {
+        self.endpoint.map(OpenAiEndpoint::word).or_else(|| self.api.map(Api::word))
+    }
+
     /// The id of the client's request that this one serves.
     pub fn parent(&self) -> Option<&str> {
         self.origin.as_ref().map(|origin| &*origin.parent)

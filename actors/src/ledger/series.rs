@@ -39,7 +39,8 @@ pub struct SeriesKey {
     pub provider: Arc<str>,
     /// The provider's name of the model.
     pub model: Arc<str>,
-    /// The API of the client: `messages`, `chat-completions`, or `unknown` for a request that could not be read.
+    /// What the client called: `messages`, `chat-completions`, `responses`, an endpoint such as `embeddings`, or `unknown` for a
+    /// request that could not be read.
     pub api: &'static str,
 }
 
@@ -182,7 +183,7 @@ impl Series {
         let mut key = SeriesKey {
             provider: name(&record.provider),
             model: name(&record.model),
-            api: record.request.api.map_or(UNKNOWN, api_word),
+            api: record.request.api_word().unwrap_or(UNKNOWN),
         };
         if self.requests.len() >= MOST_SERIES && !self.requests.contains_key(&key) {
             key.model = OTHER.into();
@@ -263,11 +264,7 @@ impl EndKey {
 /// `api-format` in the configuration.
 #[must_use]
 pub fn api_word(api: Api) -> &'static str {
-    match api {
-        Api::Messages => "messages",
-        Api::ChatCompletions => "chat-completions",
-        Api::Responses => "responses",
-    }
+    api.word()
 }
 
 /// Almost every name is one already.

@@ -56,7 +56,8 @@ pub struct Trace {
     /// The role by which `[routing]` has chosen its model.
     pub role: Option<Arc<str>>,
     /// The API of the client's endpoint.
-    pub api: Option<Api>,
+    /// See [`RequestSummary::api_word`](super::RequestSummary::api_word).
+    pub api: Option<&'static str>,
     pub upstream_api: Option<Api>,
     pub key: Option<KeyId>,
     pub calls: Vec<CallRecord>,
@@ -161,7 +162,7 @@ impl Trace {
             session: record.request.session.clone(),
             agent: record.request.agent.clone(),
             role: record.request.role.clone(),
-            api: record.request.api,
+            api: record.request.api_word(),
             upstream_api: record.upstream_api,
             key: record.key,
             calls: record.calls.clone(),

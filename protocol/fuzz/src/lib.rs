@@ -10,6 +10,8 @@ mod chat;
 mod coding;
 #[path = "../../tests/properties/error.rs"]
 mod error;
+#[path = "../../tests/properties/form.rs"]
+mod form;
 #[path = "../../tests/properties/framing.rs"]
 mod framing;
 #[path = "../../tests/grammar/stream.rs"]

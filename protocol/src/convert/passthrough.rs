@@ -3,6 +3,7 @@
 
 mod chat;
 mod delivery;
+mod endpoint;
 mod messages;
 mod plain_message;
 mod responses;
@@ -12,5 +13,6 @@ pub use self::delivery::{
     chunks_as_completion, completion_as_chunks, events_as_message, events_as_response, message_as_events,
     response_as_events,
 };
+pub use self::endpoint::{EndpointTap, parsed_endpoint_reply};
 pub use self::messages::{MessagesTap, parsed_message, summary_of_message};
 pub use self::responses::{ResponsesTap, parsed_response};

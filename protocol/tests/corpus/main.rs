@@ -16,6 +16,8 @@ mod coding;
 mod compat;
 #[path = "../properties/error.rs"]
 mod error;
+#[path = "../properties/form.rs"]
+mod form;
 #[path = "../properties/framing.rs"]
 mod framing;
 #[path = "../grammar/stream.rs"]

@@ -3,7 +3,7 @@
 use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
 use crate::{
-    calls, chat, coding, compat, error, framing, http1, plain, reply, request, responses_client,
+    calls, chat, coding, compat, error, form, framing, http1, plain, reply, request, responses_client,
     responses_client_request, responses_request, scan, schema, websocket,
 };
 
@@ -11,7 +11,7 @@ use crate::{
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its check.
-pub(crate) const TARGETS: [(&str, Check); 16] = [
+pub(crate) const TARGETS: [(&str, Check); 17] = [
     ("framing", in_chunks),
     ("scan", looked_at),
     ("request", translated),
@@ -28,6 +28,7 @@ pub(crate) const TARGETS: [(&str, Check); 16] = [
     ("http1", upstream_reply),
     ("coding", compressed),
     ("responses_client_request", responses_client_request::check),
+    ("form", multipart),
 ];
 
 /// A stream, after the size of its chunks.
@@ -71,6 +72,11 @@ fn in_front_of_messages(bytes: &[u8]) {
 
 fn for_a_responses_client(bytes: &[u8]) {
     responses_client::check(bytes, cut(bytes));
+}
+
+/// A form, after the size of its boundary and the boundary.
+fn multipart(bytes: &[u8]) {
+    form::check_any(bytes, cut(bytes));
 }
 
 fn compressed(bytes: &[u8]) {

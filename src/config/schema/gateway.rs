@@ -231,6 +231,11 @@ pub(super) const VARIABLES: &[VariableWithoutKey] = &[
         Some("process-control.md#control-socket"),
     ),
     other("VDM_WRAP_URL", "Set by `vdm wrap` for its tool: the URL of the gateway in use.", None),
+    other(
+        "VDM_WRAP_KEY",
+        "Set by `vdm wrap codex` for Codex: the gateway's key, or any word.",
+        Some("codex.md"),
+    ),
 ];
 
 const OTLP_GUIDE: Option<&str> = Some("opentelemetry.md");

@@ -130,6 +130,7 @@ fn a_variable_with_a_name_near_one_that_is_read_is_a_warning() {
         ("GITHUB_TOKEN", "x"),
         ("PATH", "/bin"),
         ("VDM_WRAP_URL", "http://localhost:1"),
+        ("VDM_WRAP_KEY", "any"),
         ("OPENAI_KEY", "set as well as the one that is read"),
     ] {
         assert!(Machine::with(&[OPENAI, (name, text)]).warnings().is_empty(), "{name}");

@@ -4,7 +4,6 @@ use serde::Serialize;
 use vandamme_actors::clock::{self, Millis};
 use vandamme_actors::ledger::{Active, FinishedRequest, RequestEnd, RequestSummary};
 use vandamme_actors::secret::Secrets;
-use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::Usage;
 
 use crate::dashboard::gather::shown;
@@ -101,11 +100,7 @@ impl RequestRow {
             status: None,
             client: request.client.as_ref().map(ToString::to_string),
             session: request.session.as_ref().map(|session| shown(session, secrets)),
-            api: request.api.map(|api| match api {
-                Api::Messages => "messages",
-                Api::ChatCompletions => "chat-completions",
-                Api::Responses => "responses",
-            }),
+            api: request.api_word(),
             stream: request.streamed,
             requested_model: shown(&request.model, secrets),
             provider: None,

@@ -140,6 +140,9 @@ impl SearchRounds {
     fn read_answer(&mut self, answered: Answered) -> Result<HeaderMap, Failure> {
         let (reply, headers) = match answered {
             Answered::Opened { headers, opened } => (RoundReply::Opened(opened), headers),
+            Answered::Raw { .. } => {
+                return Err(failed(Fault::bad_gateway("the upstream's reply is no message")));
+            }
             Answered::Buffered { headers, form: ReplyForm::Stream, body, .. } => {
                 (RoundReply::Arrived(body), headers)
             }

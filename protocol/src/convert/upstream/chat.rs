@@ -15,7 +15,7 @@ mod thinking;
 pub use super::{
     dialect::{Dialect, PLAIN, ReasoningModels, ReasoningParameter, Replay},
     hosted_search::HostedSearch,
-    reasoning::{AS_OF, FAMILIES, Family, Off, StopSupport},
+    reasoning::{AS_OF, FAMILIES, Family, Off, StopSupport, efforts},
 };
 pub use decoder::ChatDecoder;
 pub(crate) use own_members::is_kept;

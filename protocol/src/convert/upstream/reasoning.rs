@@ -182,6 +182,12 @@ pub(crate) fn family(model: &str) -> Option<&'static Family> {
     known.or_else(|| is_newest(name).then_some(&NEWEST))
 }
 
+/// The efforts of a model, from the lowest to the highest; none if the table does not know it.
+#[must_use]
+pub fn efforts(model: &str) -> &'static [&'static str] {
+    family(model).map_or(&[], |family| family.efforts)
+}
+
 /// Whether this is an OpenAI model that is newer than the table.
 fn is_newest(name: &str) -> bool {
     version(name).is_some_and(|version| version >= (5, 6))

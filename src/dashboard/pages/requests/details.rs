@@ -160,7 +160,7 @@ fn running(active: &Active) -> StoredRequest {
         parent: request.origin.as_ref().map(|origin| origin.parent.to_string()),
         purpose: request.origin.as_ref().map(|origin| origin.purpose.to_owned()),
         role: request.role.as_deref().map(str::to_owned),
-        api: request.api.map(|api| vandamme_actors::history::api_name(api).to_owned()),
+        api: request.api_word().map(str::to_owned),
         calls: active.calls.iter().map(StoredCall::from).collect(),
         usage: active.usage,
         tool_calls: active.tool_calls,
