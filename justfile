@@ -53,7 +53,7 @@ soak *arguments:
 record provider name:
     scripts/record {{ provider }} {{name}}
 
-# Build vdm and install it with the link claude.vdm.
+# Build vdm and install it with the links claude.vdm and codex.vdm.
 install directory="~/.local/bin":
     scripts/install {{ directory }}
 

@@ -65,7 +65,10 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::MESSAGES, || [web::post().to(messages::create)]);
         register(app, &routes::COUNT_TOKENS, || [web::post().to(count_tokens::count)]);
         register(app, &routes::CHAT_COMPLETIONS, || [web::post().to(chat_completions::create)]);
-        register(app, &routes::RESPONSES, || [web::post().to(responses::create)]);
+        register(app, &routes::RESPONSES, || {
+            // GET opens a WebSocket.
+            [web::post().to(responses::create), web::get().to(responses::connect)]
+        });
         register(app, &routes::RESPONSES_COMPACT, || {
             openai_endpoints::route(OpenAiEndpoint::ResponsesCompact)
         });

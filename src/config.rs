@@ -41,6 +41,7 @@ mod provider_urls;
 mod providers;
 mod raw;
 mod references;
+mod responses_support;
 mod role_rules;
 mod role_targets;
 mod root_values;

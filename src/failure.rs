@@ -10,6 +10,7 @@ use vandamme_actors::excerpt;
 use vandamme_actors::ledger::{CANCELLED_MESSAGE, RequestEnd};
 use vandamme_actors::provider::{LeaseRefusal, NoLease};
 use vandamme_actors::routing::Unroutable;
+use vandamme_actors::settings::Api;
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::vocabulary::ErrorKind;
 
@@ -90,12 +91,24 @@ impl UpstreamError {
 }
 
 impl Failure {
-    /// Of several failures of one request, the client gets the one with the lowest rank: a rate limit with the shortest wait,
-    /// then 5xx, 402, 403, 401, anything else.
-    fn rank(&self) -> (u8, u64) {
-        let wait = match self {
-            Self::Upstream(answer) => answer.retry_after.unwrap_or_default(),
-            Self::NoLease(NoLease { refusal: LeaseRefusal::RateLimited { wait }, .. }) => wait.as_secs(),
+    /// What went wrong, for a client of this API. Clients of the Responses API read the wait of a rate limit from the message.
+    pub(crate) fn message_for(&self, api: Api) -> String {
+        let message = self.message();
+        match self.wait() {
+            Some(seconds) if api == Api::Responses && self.kind() == ErrorKind::RateLimit => {
+                with_wait(&message, seconds)
+            }
+            Some(_) | None => message,
+        }
+    }
+
+    /// The seconds after which a request may succeed, if they are known.
+    fn wait(&self) -> Option<u64> {
+        match self {
+            Self::Upstream(answer) => answer.retry_after,
+            Self::NoLease(NoLease { refusal: LeaseRefusal::RateLimited { wait }, .. }) => {
+                Some(whole_seconds(*wait))
+            }
             Self::Unroutable(_)
             | Self::NoLease(_)
             | Self::NoAnswer
@@ -103,8 +116,14 @@ impl Failure {
             | Self::Malformed(_)
             | Self::Stopping
             | Self::Cancelled
-            | Self::Panicked => 0,
-        };
+            | Self::Panicked => None,
+        }
+    }
+
+    /// Of several failures of one request, the client gets the one with the lowest rank: a rate limit with the shortest wait,
+    /// then 5xx, 402, 403, 401, anything else.
+    fn rank(&self) -> (u8, u64) {
+        let wait = self.wait().unwrap_or_default();
         match self.status() {
             // No call was made.
             _ if matches!(self, Self::NoAnswer) => (6, 0),
@@ -212,6 +231,14 @@ impl Failure {
     }
 }
 
+/// Adds the wait in the words of OpenAI's API, unless the message has them.
+fn with_wait(message: &str, seconds: u64) -> String {
+    if message.to_ascii_lowercase().contains("try again in") {
+        return message.to_owned();
+    }
+    format!("{}. Please try again in {} s.", message.trim_end_matches(['.', ' ']), seconds.max(1))
+}
+
 fn unroutable_kind(reason: &Unroutable) -> ErrorKind {
     match reason {
         Unroutable::NoProvider => ErrorKind::Api,
@@ -234,4 +261,27 @@ pub(crate) fn busy_wait() -> u64 {
 /// Rounded up.
 pub(crate) fn whole_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_limit_says_in_the_message_how_long_it_lasts_where_clients_read_it() {
+        let failure = |message: &str, kind: ErrorKind, wait: Option<u64>| {
+            let fault = Fault { kind, status: kind.status(), message: message.to_owned() };
+            let answer = UpstreamError { retry_after: wait, ..UpstreamError::from_fault(fault) };
+            Failure::Upstream(Box::new(answer)).message_for(Api::Responses)
+        };
+        let limited = |message: &str| failure(message, ErrorKind::RateLimit, Some(7));
+        assert_eq!(limited("Too many requests."), "Too many requests. Please try again in 7 s.");
+        assert_eq!(limited("Slow. Please try again in 6.5s."), "Slow. Please try again in 6.5s.");
+        assert_eq!(failure("Slow", ErrorKind::RateLimit, None), "Slow");
+        assert_eq!(failure("Busy", ErrorKind::Overloaded, Some(7)), "Busy");
+        let fault = Fault { kind: ErrorKind::RateLimit, status: 429, message: "Slow".into() };
+        let answer = UpstreamError { retry_after: Some(7), ..UpstreamError::from_fault(fault) };
+        let failure = Failure::Upstream(Box::new(answer));
+        assert_eq!(failure.message_for(Api::ChatCompletions), "Slow");
+    }
 }

@@ -10,6 +10,7 @@ mod key_switch;
 mod live_config;
 mod liveness;
 mod state;
+mod websockets;
 
 pub(crate) use self::cancel::NotCancelled;
 use std::net::SocketAddr;
@@ -34,6 +35,8 @@ use self::facts::ProcessFacts;
 pub(crate) use self::key_switch::NotSwitched;
 use self::live_config::ConfiguredKeys;
 pub(crate) use self::live_config::LiveConfig;
+pub(crate) use self::websockets::KeptItems;
+use self::websockets::WebSockets;
 use crate::config::{Config, DemoMode, ListenerTls, Sampler, SavedFiles};
 use crate::demo::{self, Demo};
 use crate::failure::Failure;
@@ -81,11 +84,14 @@ pub(crate) struct Gateway {
     in_flight: Arc<AtomicUsize>,
     watchers: Arc<AtomicUsize>,
     judged_in_shadow: Arc<AtomicUsize>,
+    pub(crate) websockets: WebSockets,
     ready: AtomicBool,
     /// Notified when `ready` ends.
     draining: Notify,
     /// Another worker accepts new connections.
     retired: AtomicBool,
+    /// Notified when this process no longer accepts connections.
+    leaving: Notify,
     drain: watch::Sender<bool>,
     workers: Snapshot<Vec<ArbiterHandle>>,
     listener: OnceLock<Listener>,
@@ -169,9 +175,11 @@ impl Gateway {
             in_flight: Arc::default(),
             watchers: Arc::default(),
             judged_in_shadow: Arc::default(),
+            websockets: WebSockets::default(),
             ready: AtomicBool::new(true),
             draining: Notify::new(),
             retired: AtomicBool::new(false),
+            leaving: Notify::new(),
             drain: watch::Sender::new(false),
             workers: Snapshot::new(vec![]),
             listener: OnceLock::new(),
@@ -278,6 +286,7 @@ impl Gateway {
     pub(crate) fn leave_rotation(&self) {
         self.ready.store(false, Ordering::Release);
         self.draining.notify_waiters();
+        self.leaving.notify_waiters();
     }
 
     /// Resolves when the gateway accepts no more requests.
@@ -294,9 +303,18 @@ impl Gateway {
         self.is_ready() && !self.retired.load(Ordering::Acquire)
     }
 
+    /// Resolves when this process does not accept new connections.
+    pub(crate) async fn stops_accepting(&self) {
+        let leaving = self.leaving.notified();
+        if self.accepts_connections() {
+            leaving.await;
+        }
+    }
+
     /// Another worker accepts new connections; requests on open ones are still served.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Release);
+        self.leaving.notify_waiters();
     }
 
     /// Resolves when running replies must end.

@@ -30,6 +30,7 @@ mod run;
 mod run_record;
 mod safeguards;
 mod session;
+mod slices;
 mod start;
 mod subrequest;
 mod target_queue;
@@ -99,7 +100,7 @@ pub(crate) struct ProxyRequest {
     pub(crate) caller: Option<Caller>,
     /// Sends the steps of the run for the response header `x-vdm-route`.
     pub(crate) trace: RouteTrace,
-    /// The body of a client of Chat Completions whose request has become `body`, one of Messages.
+    /// The body of a client of OpenAI's APIs whose request has become `body`, one of Messages.
     pub(crate) chat_body: Option<Bytes>,
     /// What is sent instead of parts of the client's body, for `x-vdm-dropped`.
     pub(crate) replaced: Dropped,

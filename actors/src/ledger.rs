@@ -24,6 +24,7 @@ mod histogram;
 mod in_flight;
 mod interval;
 mod record;
+mod request_summary;
 pub mod series;
 mod slot;
 mod totals;
@@ -44,12 +45,13 @@ pub use self::exported::ExportedTotals;
 pub(crate) use self::exported::ImportTotals;
 pub use self::histogram::Histogram;
 pub(crate) use self::in_flight::InFlight;
-pub use self::in_flight::{Active, Cancellation, RequestSummary, SubrequestOrigin};
+pub use self::in_flight::{Active, Cancellation};
 use self::interval::Interval;
 pub use self::record::{
     CANCELLED_BY_OPERATOR, CANCELLED_MESSAGE, FinishedRequest, ImageCounts, Record, RequestEnd,
     VerdictCounts, is_client_error,
 };
+pub use self::request_summary::{RequestSummary, SubrequestOrigin};
 pub use self::slot::RequestStore;
 pub(crate) use self::slot::{EventQueue, LedgerSlot};
 use self::slot::{SavedTotals, SlotAccess};

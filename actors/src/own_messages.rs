@@ -28,7 +28,8 @@ impl Api {
     pub fn error_body(self, kind: ErrorKind, message: &str, request_id: &str) -> Vec<u8> {
         match self {
             Self::Messages => anthropic::error::body(kind, message, request_id),
-            Self::ChatCompletions | Self::Responses => openai::error::body(kind, message),
+            Self::ChatCompletions => openai::error::body(kind, message),
+            Self::Responses => openai::error::responses_body(kind, message),
         }
     }
 

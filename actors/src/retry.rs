@@ -99,7 +99,8 @@ impl Attempts {
                 self.fixups += 1;
                 return Next::Fixed;
             }
-            return Next::GiveUp;
+            // A refusal that another target may not share.
+            return if failed.retry == Retry::NextTarget { self.elsewhere(left) } else { Next::GiveUp };
         }
         if let Some(pause) = self.session_wait(&failed, jitter).filter(|_| has_room) {
             self.waits += 1;

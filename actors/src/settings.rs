@@ -1,6 +1,8 @@
 //! Defines the settings of the actors: typed, validated and complete. The configuration of the binary crate builds them
 //! from files and the environment.
 
+mod api;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use vandamme_protocol::middleware::Chain;
 use vandamme_protocol::models::text_only::TextOnlyModels;
 use vandamme_protocol::openai::responses_models::{self, ResponsesAdvice};
 
+pub use self::api::Api;
 use crate::certificates::ProviderTls;
 use crate::cost::PriceTable;
 use crate::roles::RoleRules;
@@ -76,9 +79,22 @@ pub enum Metrics {
 }
 
 impl ProviderSettings {
+    /// The APIs that its requests can use.
+    pub fn apis(&self) -> Vec<Api> {
+        match (self.api, self.responses) {
+            (Api::ChatCompletions, ResponsesSupport::Known) => vec![Api::ChatCompletions, Api::Responses],
+            (api, _) => vec![api],
+        }
+    }
+
+    /// The words of these APIs, for people.
+    pub fn api_names(&self) -> String {
+        self.apis().into_iter().map(Api::name).collect::<Vec<_>>().join(", ")
+    }
+
     /// The API in which a request for `model` by a client of `client` is sent.
     pub fn api_for(&self, client: Api, model: &str) -> Api {
-        if self.api != Api::ChatCompletions || !self.has_responses {
+        if self.api != Api::ChatCompletions || self.responses != ResponsesSupport::Known {
             return self.api;
         }
         match (client, responses_models::advice(model)) {
@@ -92,6 +108,17 @@ impl ProviderSettings {
     }
 }
 
+/// Whether a provider of Chat Completions has the Responses API, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponsesSupport {
+    /// The vendor's host has it.
+    Known,
+    /// Nothing is known of the host. A model that it refuses over Chat Completions may be served over Responses.
+    Unknown,
+    /// `api-format` names the only API.
+    Excluded,
+}
+
 /// The families of Claude's models, by which clients name them.
 const CLAUDE_FAMILIES: [&str; 4] = ["haiku", "sonnet", "opus", "fable"];
 
@@ -101,8 +128,8 @@ pub struct ProviderSettings {
     /// Lower case.
     pub name: Arc<str>,
     pub api: Api,
-    /// The vendor's host has the Responses API beside Chat Completions. [`Self::api_for`] decides which one a request uses.
-    pub has_responses: bool,
+    /// Whether Chat Completions are not its only API. [`Self::api_for`] decides which one a request uses.
+    pub responses: ResponsesSupport,
     /// Scheme, authority and path prefix, without a trailing slash.
     pub base_url: String,
     /// Set if this is an Azure OpenAI resource, which has its own URLs and its own credential header.
@@ -295,37 +322,6 @@ pub struct PartialProvider {
     pub missing: String,
 }
 
-/// The API that an upstream or a client speaks. Code matches on the pair of both APIs instead of testing for one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Api {
-    /// Anthropic's Messages API: `{base}/v1/messages`. In the configuration: `anthropic`.
-    Messages,
-    /// OpenAI's Chat Completions API: `{base}/chat/completions`. In the configuration: `openai`.
-    ChatCompletions,
-    /// OpenAI's Responses API: `{base}/responses`. In the configuration: `responses`.
-    Responses,
-}
-
-impl Api {
-    /// Its word in the configuration and in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Messages => "anthropic",
-            Self::ChatCompletions => "openai",
-            Self::Responses => "responses",
-        }
-    }
-
-    /// Its word in labels, reports, log fields and the history. `anthropic` and `openai` are providers there.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Messages => "messages",
-            Self::ChatCompletions => "chat-completions",
-            Self::Responses => "responses",
-        }
-    }
-}
-
 /// The URL scheme of an Azure OpenAI resource: learn.microsoft.com/azure/foundry/openai/api-version-lifecycle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Azure {
@@ -370,6 +366,16 @@ pub struct Limits {
     /// `connections-per-address`: Open connections of one client address (of one /64 network for IPv6). Beyond that:
     /// 503 and closed. 0 for no limit. Clients behind one NAT or reverse proxy share an address. Default: 8_000.
     pub connections_per_address: Option<usize>,
+    /// `websockets`: Open WebSockets on /v1/responses. Beyond that, and with 0, an upgrade gets 426, and the client
+    /// uses HTTP. Default: 1_000.
+    pub websockets: usize,
+    /// `websocket-idle`: Time after which a WebSocket without a response in progress is closed. 0 for no limit.
+    /// Default: 1_800 s.
+    pub websocket_idle: Option<Duration>,
+    /// `websocket-items`: Memory for the items that vdm keeps for the conversations of all WebSockets; those of one
+    /// conversation have at most request-body. Beyond that, the client is told to send all items again. Default:
+    /// 256MiB.
+    pub websocket_items: usize,
     /// `in-flight`: Requests in progress, over all providers. Beyond that: 503. Default: 4_096.
     pub in_flight: usize,
     /// `provider-in-flight`: Requests in progress for one provider. Further requests wait. Default: 4_096.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::secret::ApiKey;
 use crate::settings::Retention;
-use crate::settings::{Api, Limits, Metrics, ProviderSettings, Settings};
+use crate::settings::{Api, Limits, Metrics, ProviderSettings, ResponsesSupport, Settings};
 
 pub(crate) struct ProviderBuilder(ProviderSettings);
 
@@ -13,7 +13,7 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
     ProviderBuilder(ProviderSettings {
         name: name.into(),
         api: Api::ChatCompletions,
-        has_responses: false,
+        responses: ResponsesSupport::Unknown,
         base_url: "http://127.0.0.1:1/v1".into(),
         azure: None,
         keys: vec![ApiKey::new(format!("{name}-key"))],

@@ -66,8 +66,14 @@ fn segments(content: Content) -> Vec<Bytes> {
 
 fn context() -> ChatReplyContext {
     let body = json!({"max_tokens": 9, "thinking": {"type": "adaptive"}, "messages": [{"role": "user", "content": "x"}]});
-    let target =
-        ChatUpstream { provider: "p", model: "m", requested_model: "p:m", dialect: &PLAIN, session: None };
+    let target = ChatUpstream {
+        provider: "p",
+        model: "m",
+        requested_model: "p:m",
+        dialect: &PLAIN,
+        session: None,
+        members: None,
+    };
     request(body.to_string().as_bytes(), &target).expect("a request").reply
 }
 
@@ -208,8 +214,14 @@ fn claude_code() -> String {
 #[divan::bench]
 fn the_request_translated(bencher: Bencher<'_, '_>) {
     let body = claude_code();
-    let target =
-        ChatUpstream { provider: "p", model: "m", requested_model: "p:m", dialect: &PLAIN, session: None };
+    let target = ChatUpstream {
+        provider: "p",
+        model: "m",
+        requested_model: "p:m",
+        dialect: &PLAIN,
+        session: None,
+        members: None,
+    };
     bencher.counter(BytesCount::new(body.len())).bench(|| request(black_box(body.as_bytes()), &target));
 }
 
@@ -238,8 +250,14 @@ fn the_schemas_reduced(bencher: Bencher<'_, '_>) {
 /// Measures the schemas of a request, translated for Gemini.
 #[divan::bench]
 fn the_schemas_for_gemini(bencher: Bencher<'_, '_>) {
-    let target =
-        ChatUpstream { provider: "p", model: "m", requested_model: "p:m", dialect: &PLAIN, session: None };
+    let target = ChatUpstream {
+        provider: "p",
+        model: "m",
+        requested_model: "p:m",
+        dialect: &PLAIN,
+        session: None,
+        members: None,
+    };
     let body = request(claude_code().as_bytes(), &target).expect("a request");
     let body = Bytes::from(body.body);
     let bencher = bencher.counter(BytesCount::new(body.len()));

@@ -10,6 +10,7 @@ mod bounds;
 mod choices;
 mod condition;
 mod named;
+mod other_api;
 mod refused;
 mod rule;
 mod schemas;
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::applied::{FixedRequest, apply, concerns, has_member};
 pub use self::condition::FixupCondition;
+pub use self::other_api::{OpenAiApi, other_api};
 pub use self::rule::FixupRule;
 pub use self::shared_rules::applies_to_all_clients;
 pub use self::wordings::recognise;
@@ -61,6 +63,8 @@ pub enum Fixup {
     Limit(TokenLimitName),
     /// Sends the ids of tool calls and results in this form.
     ToolIds(Form),
+    /// Sends the request over this API.
+    Over(OpenAiApi),
 }
 
 /// An upper or lower bound of a number.
@@ -124,7 +128,8 @@ impl Fixup {
             | Self::Reasoning(_)
             | Self::Beta(_)
             | Self::Limit(_)
-            | Self::ToolIds(_) => None,
+            | Self::ToolIds(_)
+            | Self::Over(_) => None,
         }
     }
 
@@ -160,7 +165,8 @@ impl Fixup {
             | Self::ToolSchemas
             | Self::Beta(_)
             | Self::Limit(_)
-            | Self::ToolIds(_) => self,
+            | Self::ToolIds(_)
+            | Self::Over(_) => self,
         }
     }
 
@@ -182,7 +188,8 @@ impl Fixup {
             | Self::Reasoning(_)
             | Self::Beta(_)
             | Self::Limit(_)
-            | Self::ToolIds(_) => true,
+            | Self::ToolIds(_)
+            | Self::Over(_) => true,
         }
     }
 
@@ -203,7 +210,8 @@ impl Fixup {
             | Self::Reasoning(_)
             | Self::Beta(_)
             | Self::Limit(_)
-            | Self::ToolIds(_) => false,
+            | Self::ToolIds(_)
+            | Self::Over(_) => false,
         }
     }
 
@@ -233,7 +241,9 @@ impl Fixup {
             Self::Bound(path, Bound::AtLeast(least)) => ("limit-params", format!("{path}>={least}")),
             Self::Keyword(keyword) => ("drop-params", format!("schema.{keyword}")),
             Self::Beta(flag) => ("drop-betas", flag.to_string()),
-            Self::ToolSchemas | Self::Reasoning(_) | Self::Limit(_) | Self::ToolIds(_) => return None,
+            Self::ToolSchemas | Self::Reasoning(_) | Self::Limit(_) | Self::ToolIds(_) | Self::Over(_) => {
+                return None;
+            }
         })
     }
 
@@ -272,6 +282,7 @@ impl fmt::Display for Fixup {
             (Self::Limit(limit), _) => write!(f, "max-tokens-as = \"{}\"", limit.name()),
             (Self::Reasoning(filler), _) => write!(f, "missing-reasoning = \"{}\"", filler_word(*filler)),
             (Self::ToolIds(form), _) => write!(f, "tool-ids = \"{}\"", form.name()),
+            (Self::Over(api), _) => write!(f, "api-format = \"{}\"", api.name()),
             _ => f.write_str("fit-tool-schemas = true"),
         }
     }

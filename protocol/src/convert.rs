@@ -33,7 +33,7 @@ use crate::{
 /// use vandamme_protocol::convert::upstream::chat::{ChatDecoder, ChatUpstream, PLAIN, request};
 /// use vandamme_protocol::convert::{ReplyCodec as _, Transcoder};
 ///
-/// let target = ChatUpstream { provider: "p", model: "m", requested_model: "m", dialect: &PLAIN, session: None };
+/// let target = ChatUpstream { provider: "p", model: "m", requested_model: "m", dialect: &PLAIN, session: None, members: None };
 /// let body = br#"{"max_tokens":9,"messages":[{"role":"user","content":"hi"}]}"#;
 /// let converted = request(body, &target)?;
 ///

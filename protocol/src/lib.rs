@@ -13,6 +13,7 @@ pub mod models;
 pub mod openai;
 pub mod reported;
 pub mod request;
+pub mod responses_websocket;
 pub mod safeguards;
 mod schema_fit;
 pub mod signature;

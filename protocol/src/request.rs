@@ -15,6 +15,7 @@ mod diagnostics;
 mod form;
 mod images;
 mod known_prompts;
+mod own_reasoning;
 mod own_searches;
 mod pieces;
 mod placed;
@@ -36,6 +37,7 @@ pub use diagnostics::with_diagnostics;
 pub use form::{FormScanError, form_boundary, form_head};
 pub use images::{ImageSource, RequestImage, images, may_have_images, with_image_texts};
 pub use known_prompts::{ConversationName, KnownPrompts};
+pub use own_reasoning::without_own_reasoning;
 pub use own_searches::without_own_searches;
 pub use pieces::Pieces;
 pub(crate) use placed::placed;
@@ -58,12 +60,14 @@ pub struct RequestHead<'a> {
     pub model: Cow<'a, str>,
     /// The value of the last top-level `stream`; absent or null means [`Streaming::No`].
     pub delivery: Streaming,
-    /// The tool calls and results in the last top-level `messages`.
+    /// The tool calls and results in the last top-level `messages` or `input`.
     pub tools: ToolHistory,
-    /// The number of messages in the last top-level `messages`.
+    /// The number of messages in the last top-level `messages` or `input`.
     pub messages: u32,
     /// Whether [`without_own_thinking`] can have an effect.
     pub own_thinking: bool,
+    /// Whether [`without_own_reasoning`] can have an effect.
+    pub own_reasoning: bool,
     /// Whether [`without_own_searches`] can have an effect.
     pub own_searches: bool,
     /// Whether [`with_tool_ids`] can have an effect for an upstream that requires Anthropic's form.
@@ -74,6 +78,8 @@ pub struct RequestHead<'a> {
     stream_options: Option<Range<usize>>,
     /// The value of the last top-level `metadata`.
     metadata: Option<Range<usize>>,
+    /// The value of the last top-level `prompt_cache_key`.
+    prompt_cache_key: Option<Range<usize>>,
     /// The value of the last top-level `safeguards`, by which a client asks for verdicts on tool calls.
     pub safeguards: Option<Range<usize>>,
     /// The token limit, if the client sets one: the last top-level `max_tokens`, `max_completion_tokens` or
@@ -155,12 +161,14 @@ pub fn head(body: &[u8]) -> Result<RequestHead<'_>, RequestScanError> {
         tools: found.history.tools,
         messages: found.history.messages,
         own_thinking: found.history.own_thinking,
+        own_reasoning: found.history.own_reasoning,
         own_searches: found.history.own_searches,
         odd_tool_ids: found.history.odd_tool_ids,
         spans,
         encoding: ModelEncoding::Json,
         stream_options: found.stream_options,
         metadata: found.metadata,
+        prompt_cache_key: found.prompt_cache_key,
         safeguards: found.safeguards,
         max_tokens: found.max_tokens.and_then(|span| std::str::from_utf8(&body[span]).ok()?.parse().ok()),
         prompt: found.prompt,
@@ -178,12 +186,14 @@ impl RequestHead<'static> {
             tools: ToolHistory::default(),
             messages: 0,
             own_thinking: false,
+            own_reasoning: false,
             own_searches: false,
             odd_tool_ids: false,
             spans: ModelSpans { earlier: vec![], last: 0..0 },
             encoding: ModelEncoding::Json,
             stream_options: None,
             metadata: None,
+            prompt_cache_key: None,
             safeguards: None,
             max_tokens: None,
             prompt: FoundSpans::default(),
@@ -295,6 +305,7 @@ struct Scan {
     stream: Option<Range<usize>>,
     stream_options: Option<Range<usize>>,
     metadata: Option<Range<usize>>,
+    prompt_cache_key: Option<Range<usize>>,
     safeguards: Option<Range<usize>>,
     max_tokens: Option<Range<usize>>,
     history: RequestHistory,
@@ -318,7 +329,7 @@ fn scan(body: &[u8]) -> Result<Scan, RequestScanError> {
 
 impl Scan {
     fn member(&mut self, key: &str, cursor: &mut JsonCursor<'_>) -> CursorResult<()> {
-        if key == "messages" {
+        if matches!(key, "messages" | "input") {
             let start = cursor.at();
             self.history = RequestHistory::scan(cursor)?;
             self.prompt.note(key, &(start..cursor.at()));
@@ -331,6 +342,7 @@ impl Scan {
             "stream" => self.stream = Some(value),
             "stream_options" => self.stream_options = Some(value),
             "metadata" => self.metadata = Some(value),
+            "prompt_cache_key" => self.prompt_cache_key = Some(value),
             "safeguards" => self.safeguards = Some(value),
             "max_tokens" | "max_completion_tokens" | "max_output_tokens" => self.max_tokens = Some(value),
             _ => {}

@@ -41,7 +41,7 @@ pub fn read(signature: &str) -> Option<SignatureOrigin> {
 }
 
 /// The prefix of reasoning that was sealed for a client of the Responses API.
-const SEALED: &str = "vdm1r.";
+pub(crate) const SEALED: &str = "vdm1r.";
 
 /// Reasoning of an upstream, as a client of the Responses API keeps it in `encrypted_content`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,27 +54,39 @@ pub struct SealedReasoning {
 }
 
 impl SealedReasoning {
-    /// The value of `encrypted_content`.
+    /// The value of `encrypted_content`, if the client gets the thoughts themselves as a summary.
     pub fn seal(&self) -> String {
+        self.seal_with_text("")
+    }
+
+    /// The value of `encrypted_content` with the thoughts in it. Upstreams require them back with their signature, and a client
+    /// that gets no summary does not have them.
+    pub fn seal_with_text(&self, text: &str) -> String {
         let Self { provider, model, signature, is_redacted } = self;
         let kind = if *is_redacted { "r" } else { "t" };
         let mut sealed = format!("{SEALED}{}~{}~{kind}~", encode(provider), encode(model));
         URL_SAFE_NO_PAD.encode_string(signature, &mut sealed);
+        if !text.is_empty() {
+            sealed.push('~');
+            URL_SAFE_NO_PAD.encode_string(text, &mut sealed);
+        }
         sealed
     }
 
     /// What was sealed; `None` for anything else.
     pub fn open(sealed: &str) -> Option<Self> {
+        Self::open_with_text(sealed).map(|(reasoning, _)| reasoning)
+    }
+
+    /// What was sealed, and the thoughts that were sealed with it; these are empty if the client had them as a summary.
+    pub fn open_with_text(sealed: &str) -> Option<(Self, String)> {
         let mut parts = sealed.strip_prefix(SEALED)?.split('~');
         let (provider, model, kind, load) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let signature = String::from_utf8(URL_SAFE_NO_PAD.decode(load).ok()?).ok()?;
-        let (provider, model) = (decode(provider)?, decode(model)?);
-        (parts.next().is_none() && matches!(kind, "r" | "t")).then(|| Self {
-            provider,
-            model,
-            signature,
-            is_redacted: kind == "r",
-        })
+        let text = |part: &str| String::from_utf8(URL_SAFE_NO_PAD.decode(part).ok()?).ok();
+        let thoughts = text(parts.next().unwrap_or_default())?;
+        let (provider, model, signature) = (decode(provider)?, decode(model)?, text(load)?);
+        let reasoning = Self { provider, model, signature, is_redacted: kind == "r" };
+        (parts.next().is_none() && matches!(kind, "r" | "t")).then_some((reasoning, thoughts))
     }
 }
 
@@ -105,6 +117,27 @@ mod tests {
                 read(&loaded),
                 Some(SignatureOrigin { carried: Some(b"{\"a\":1}~".to_vec()), ..origin })
             );
+        }
+    }
+
+    #[test]
+    fn sealed_reasoning_is_opened_with_and_without_its_thoughts() {
+        for is_redacted in [false, true] {
+            let (provider, model) = ("open router".to_owned(), "z-ai/glm~4.6".to_owned());
+            let reasoning = SealedReasoning { provider, model, signature: "EqQB+/=~é".into(), is_redacted };
+            assert_eq!(SealedReasoning::open(&reasoning.seal()), Some(reasoning.clone()));
+            for text in ["", "because ~ \n \"é\""] {
+                let sealed = reasoning.seal_with_text(text);
+                assert!(sealed.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte)));
+                assert_eq!(
+                    SealedReasoning::open_with_text(&sealed),
+                    Some((reasoning.clone(), text.to_owned()))
+                );
+                assert_eq!(SealedReasoning::open(&sealed), Some(reasoning.clone()));
+            }
+        }
+        for foreign in ["", "vdm1r.", "vdm1r.p~m~t", "vdm1r.p~m~x~", "vdm1r.p~m~t~~~", "vdm1.p~m", "gAAAA"] {
+            assert_eq!(SealedReasoning::open(foreign), None, "{foreign}");
         }
     }
 

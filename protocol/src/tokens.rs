@@ -28,7 +28,7 @@ pub enum EstimateError {
     /// Valid JSON of another type.
     #[error("the body must be a JSON object")]
     NotAnObject,
-    /// No top-level `messages`.
+    /// No top-level `messages` or `input`.
     #[error("messages: field required")]
     NoMessages,
     /// `messages` is of another type.
@@ -46,7 +46,8 @@ pub fn text(text: &str) -> u64 {
     shape.tokens()
 }
 
-/// Returns the input tokens of the body of a Messages request, which is also the body of `count_tokens`; at least 1.
+/// Returns the input tokens of the body of a Messages request, which is also the body of `count_tokens`, or of a request of
+/// OpenAI's APIs; at least 1.
 ///
 /// Everything that a model sees is counted: system, messages with every type of block, tools, the required form of the
 /// answer, and a small amount for the framing of each. Members of unknown blocks count as text, so that a new type of
@@ -64,6 +65,47 @@ pub fn messages(body: &[u8]) -> Result<u64, EstimateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Requirement: requests of the Responses API are estimated, too: instructions, items, tools and images.
+    #[test]
+    fn a_request_of_responses_is_estimated_like_one_of_messages() {
+        let estimate = |body: &str| messages(body.as_bytes()).expect("a request");
+        let near = |one: &str, other: &str| {
+            let (one, other) = (estimate(one), estimate(other));
+            assert!(one.abs_diff(other) <= 8, "{one} and {other}");
+        };
+        let prose = "Reads a file from the disk and returns all of its lines. ".repeat(20);
+        let schema = r#"{"type":"object","properties":{"path":{"type":"string"}}}"#;
+        near(
+            &format!(
+                r#"{{"instructions":"{prose}","input":"hi","tools":[{{"type":"function","name":"read","description":"d","parameters":{schema}}}]}}"#
+            ),
+            &format!(
+                r#"{{"system":"{prose}","messages":[{{"role":"user","content":"hi"}}],"tools":[{{"name":"read","description":"d","input_schema":{schema}}}]}}"#
+            ),
+        );
+        near(
+            &format!(
+                r#"{{"input":[{{"type":"message","role":"user","content":[{{"type":"input_text","text":"{prose}"}}]}},
+                    {{"type":"function_call","id":"fc_1","call_id":"call_1","name":"read","arguments":"{{\"path\":\"a\"}}","status":"completed"}},
+                    {{"type":"function_call_output","call_id":"call_1","output":"{prose}"}}]}}"#
+            ),
+            &format!(
+                r#"{{"messages":[{{"role":"user","content":"{prose}"}},
+                    {{"role":"assistant","content":[{{"type":"tool_use","id":"call_1","name":"read","input":{{"path":"a"}}}}]}},
+                    {{"role":"user","content":[{{"type":"tool_result","tool_use_id":"call_1","content":"{prose}"}}]}}]}}"#
+            ),
+        );
+        let data = "A".repeat(40_000);
+        near(
+            &format!(
+                r#"{{"input":[{{"type":"function_call_output","call_id":"c","output":[{{"type":"input_image","detail":"auto","image_url":"data:image/png;base64,{data}"}}]}}]}}"#
+            ),
+            &format!(
+                r#"{{"messages":[{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"c","content":[{{"type":"image","source":{{"type":"base64","data":"{data}"}}}}]}}]}}]}}"#
+            ),
+        );
+    }
 
     /// Requirement: requests of Chat Completions are estimated, too: their tools, calls and images. An image in a URL is an image, not
     /// text.

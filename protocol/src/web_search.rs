@@ -18,7 +18,7 @@ pub use conversation::Conversation;
 pub use reply::{Progress, SearchReply};
 pub(crate) use sealed::{index as sealed_index, seal, text_of as sealed_text};
 pub use services::{SearchQuery, Service, ServiceRequest, UnreadableAnswer};
-pub use tool::{Domains, Location, SearchTool, is_mentioned, is_mentioned_in_chat};
+pub use tool::{Domains, Location, SearchTool, is_mentioned, is_mentioned_by_name};
 
 /// The prefix of a search's id if this gateway created its blocks.
 pub const OWN_SEARCH: &str = "srvtoolu_vdm1";

@@ -30,6 +30,7 @@ fn target(dialect: &Dialect) -> ChatUpstream<'_> {
         requested_model: "g:gemini-3-pro",
         dialect,
         session: None,
+        members: None,
     }
 }
 

@@ -1,8 +1,10 @@
 //! The common part of the endpoints for model replies: admission, the body, and the response.
 
-use std::pin::{Pin, pin};
+mod admission;
+
+use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
@@ -14,15 +16,16 @@ use vandamme_actors::ledger::{CANCELLED_MESSAGE, RequestEnd};
 use vandamme_actors::recorder::RequestRecorder;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::convert::Dropped;
-use vandamme_protocol::request::{self, RequestHead};
+use vandamme_protocol::request::{self, FormScanError, RequestHead};
 use vandamme_protocol::vocabulary::ErrorKind;
 
+use self::admission::AdmittedBody;
+pub(super) use self::admission::{Admitted, INVALID_KEY, Refused, admitted, authorized};
 use super::body::{self, Unreadable};
 use super::render_error;
-use super::session;
-use super::{access, guarded, shared};
-use crate::caller::{self, Caller};
-use crate::failure::{CANCELLED, busy_wait};
+use super::{guarded, shared};
+use crate::caller::Caller;
+use crate::failure::CANCELLED;
 use crate::gateway::{Admission, Bound, Gateway, LiveConfig};
 use crate::proxy::{
     self, ClientHeaders, DeferredReply, FailedRun, Origin, ProxyReply, ProxyRequest, ReplyForm, RouteSteps,
@@ -30,10 +33,6 @@ use crate::proxy::{
 };
 use crate::request_id::RequestId;
 
-const HOP: HeaderName = HeaderName::from_static("x-vdm-hop");
-/// The answer to a request without the gateway's key. It does not name the header `x-api-key`: to an error with that word
-/// Claude Code answers "Not logged in" and hides the message (seen with 2.1.332).
-pub(super) const INVALID_KEY: &str = "invalid API key: this gateway requires its own key; set the client's API key or token to the gateway's PROXY_API_KEY or to one of its client-keys";
 /// How the model name was routed; only with `route-header`.
 const ROUTE: HeaderName = HeaderName::from_static("x-vdm-route");
 
@@ -59,7 +58,21 @@ pub(super) async fn serve_call(
     let gateway = shared(&gateway);
     let call = EndpointRequest { api, upstream_call, id: id.clone(), gateway, request };
     // A future of 11 KB, which actix-web would move six times on the way to its first poll (9,000 instructions).
-    guarded(api, &id, Box::pin(call.serve(&mut payload))).await
+    guarded(api, &id, Box::pin(call.serve(RequestBody::Arriving(&mut payload)))).await
+}
+
+/// Answers a request to an endpoint of `api` that has no HTTP body of its own: `request` is the one that has opened the
+/// connection, and `body` has arrived on it.
+pub(super) async fn serve_whole(
+    api: Api,
+    request: HttpRequest,
+    body: Bytes,
+    gateway: Arc<Gateway>,
+) -> HttpResponse {
+    let id = RequestId::new();
+    let upstream_call = UpstreamCall::Reply;
+    let call = EndpointRequest { api, upstream_call, id: id.clone(), gateway, request };
+    guarded(api, &id, Box::pin(call.serve(RequestBody::Whole(body)))).await
 }
 
 /// One request at an endpoint.
@@ -71,80 +84,11 @@ struct EndpointRequest {
     request: HttpRequest,
 }
 
-/// A refused request: status, kind, message.
-pub(super) struct Refused(pub(super) u16, pub(super) ErrorKind, pub(super) String);
-
-impl Refused {
-    pub(super) fn response(self, api: Api, id: &RequestId) -> HttpResponse {
-        let Self(status, kind, message) = self;
-        let mut response = render_error::shaped(api, (status, kind), &message, id.as_str());
-        if status == 503 {
-            render_error::retry_after(&mut response, busy_wait());
-        }
-        if matches!(status, 401 | 403 | CANCELLED) {
-            render_error::final_refusal(&mut response);
-        }
-        if status == 415 {
-            // RFC 9110, section 15.5.16: which codings a request may use.
-            response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-            render_error::final_refusal(&mut response);
-        }
-        if matches!(status, 408 | 413 | CANCELLED) {
-            // The rest of the body may still arrive.
-            response.head_mut().set_connection_type(actix_http::ConnectionType::Close);
-        }
-        response
-    }
-}
-
-/// A request that is served.
-pub(super) struct Admitted {
-    pub(super) admission: Admission,
-    /// `None` if the gateway requires no key.
-    pub(super) caller: Option<Caller>,
-}
-
-/// Decides about admission, before the body is read.
-pub(super) fn admitted(request: &HttpRequest, gateway: &Gateway) -> Result<Admitted, Refused> {
-    let headers = request.headers();
-    let live = gateway.live_config();
-    let caller = if live.access.are_required() {
-        let caller = caller::identify(headers, &live.access);
-        // The dashboard's token counter and playground.
-        if caller.is_none() && session::level(request, gateway).is_none() {
-            return Err(Refused(401, ErrorKind::Authentication, INVALID_KEY.to_owned()));
-        }
-        caller
-    } else {
-        let refusal = access::refusal(request, gateway);
-        refusal.map_or(Ok(None), |message| Err(Refused(403, ErrorKind::Permission, message)))?
-    };
-    if headers.contains_key(&HOP) {
-        let message =
-            "this request has already passed through a gateway: the base URL of a provider leads back here";
-        return Err(Refused(508, ErrorKind::Api, message.to_owned()));
-    }
-    if is_compressed(headers) {
-        let message = "compressed request bodies are not supported: send the body without content-encoding";
-        return Err(Refused(415, ErrorKind::InvalidRequest, message.to_owned()));
-    }
-    if !gateway.is_ready() {
-        return Err(Refused(503, ErrorKind::Api, "the gateway is shutting down".to_owned()));
-    }
-    let busy = || Refused(503, ErrorKind::Api, "too many requests are in flight".to_owned());
-    let admission = gateway.admit().ok_or_else(|| {
-        gateway.counters.refuse(Bound::InFlight);
-        busy()
-    })?;
-    Ok(Admitted { admission, caller })
-}
-
-/// Whether the body has a content coding. Names of codings ignore case (RFC 9110, section 8.4.1), and an empty list has none.
-fn is_compressed(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(header::CONTENT_ENCODING);
-    let mut codings =
-        values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
-    codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+/// The body of a request.
+enum RequestBody<'p> {
+    Arriving(&'p mut web::Payload),
+    /// It has arrived in a frame of a WebSocket.
+    Whole(Bytes),
 }
 
 /// A request that is served.
@@ -155,12 +99,12 @@ struct Accepted {
 }
 
 impl EndpointRequest {
-    async fn serve(self, payload: &mut web::Payload) -> HttpResponse {
+    async fn serve(self, body: RequestBody<'_>) -> HttpResponse {
         let metrics = self.gateway.live_config().settings.request_metrics;
         let entry = RequestRecorder::open(self.id.shared(), self.gateway.registry.clone(), metrics);
         let mut entry = Box::new(entry);
         let cancellation = entry.cancellation();
-        let read = match select(pin!(self.read_request(payload)), pin!(cancellation.cancelled())).await {
+        let read = match select(pin!(self.read_request(body)), pin!(cancellation.cancelled())).await {
             Either::Left((read, _)) => read,
             Either::Right(((), _)) => Err(cancelled()),
         };
@@ -186,18 +130,32 @@ impl EndpointRequest {
         }
     }
 
-    async fn read_request(&self, payload: &mut web::Payload) -> Result<Accepted, Refused> {
+    async fn read_request(&self, body: RequestBody<'_>) -> Result<Accepted, Refused> {
         let live = self.gateway.live_config();
         let limits = &live.settings.limits;
         let Admitted { admission, caller } = match admitted(&self.request, &self.gateway) {
             Ok(admitted) => admitted,
             Err(refused) => {
-                body::drain(&self.request, payload, limits).await;
+                if let RequestBody::Arriving(payload) = body {
+                    body::drain(&self.request, payload, limits).await;
+                }
                 return Err(refused);
             }
         };
-        let (body, head) =
-            read(&self.request, payload, &self.gateway, caller.as_ref(), self.upstream_call).await?;
+        let (body, head, headers) = match body {
+            RequestBody::Arriving(payload) => {
+                let (body, head) =
+                    read(&self.request, payload, &self.gateway, caller.as_ref(), self.upstream_call).await?;
+                (body, head, ClientHeaders::Received(self.request.clone()))
+            }
+            RequestBody::Whole(body) => {
+                if body.len() > limits.request_body {
+                    return Err(too_large(&self.gateway));
+                }
+                let head = parsed(&body, None, &self.gateway, caller.as_ref())?;
+                (body, head, ClientHeaders::Own(of_one_response(self.request.headers())))
+            }
+        };
         let registry = self.gateway.registry.load();
         // Roles choose a model for a conversation.
         let role = match self.upstream_call {
@@ -216,7 +174,7 @@ impl EndpointRequest {
             role,
             body,
             head,
-            headers: ClientHeaders::Received(self.request.clone()),
+            headers,
             query: self.request.query_string().to_owned(),
             peer: self.request.peer_addr().map(|peer| peer.ip()),
             caller,
@@ -252,15 +210,15 @@ impl EndpointRequest {
             RunProgress::Finished(outcome) => outcome,
             RunProgress::Running(run, early) => {
                 let body = DeferredReply::new(api, run, early, limits.ping_interval);
-                return streamed(event_stream(), AdmittedBody { body, _admission: admission }, &id);
+                return streamed(event_stream(), AdmittedBody::new(body, admission), &id);
             }
         };
         match outcome {
             Ok(ProxyReply::Streaming { headers, body }) => {
-                streamed(headers, AdmittedBody { body, _admission: admission }, &id)
+                streamed(headers, AdmittedBody::new(body, admission), &id)
             }
             Ok(ProxyReply::Raw { status, headers, body }) => {
-                let body = BoxBody::new(AdmittedBody { body, _admission: admission });
+                let body = BoxBody::new(AdmittedBody::new(body, admission));
                 with_request_id(response_of(status, headers, body), &id)
             }
             Ok(ProxyReply::Buffered { status, headers, form, body }) => {
@@ -309,10 +267,9 @@ pub(super) async fn read(
     let body = match body::read(payload, request.headers(), limits).await {
         Ok(body) => body,
         Err(Unreadable::TooLarge) => {
-            gateway.counters.refuse(Bound::RequestBody);
+            let refused = too_large(gateway);
             body::drain(request, payload, limits).await;
-            let message = format!("the request body has more than {} bytes", limits.request_body);
-            return Err(Refused(413, ErrorKind::TooLarge, message));
+            return Err(refused);
         }
         Err(Unreadable::TooSlow) => {
             gateway.counters.refuse(Bound::BodyMinRate);
@@ -324,28 +281,54 @@ pub(super) async fn read(
             return Err(Refused(400, ErrorKind::InvalidRequest, message));
         }
     };
-    // The length is checked before the name is copied.
-    let head = match upstream_call.endpoint() {
-        Some(_) => head_of_endpoint(&body, request.headers()),
-        None => request::head(&body).map_err(|error| error.to_string()),
-    };
-    let head = head.and_then(|head| {
-        model_name(&head.model, &live, caller)?;
-        Ok(head.into_owned())
-    });
-    head.map(|head| (body, head)).map_err(|message| Refused(400, ErrorKind::InvalidRequest, message))
+    let head = parsed(&body, form_boundary(upstream_call, request.headers()), gateway, caller)?;
+    Ok((body, head))
 }
 
-/// The head of a JSON body, or of a form.
-fn head_of_endpoint<'b>(body: &'b [u8], headers: &HeaderMap) -> Result<RequestHead<'b>, String> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    match request::form_boundary(content_type.unwrap_or_default()) {
+fn too_large(gateway: &Gateway) -> Refused {
+    gateway.counters.refuse(Bound::RequestBody);
+    let most = gateway.live_config().settings.limits.request_body;
+    Refused(413, ErrorKind::TooLarge, format!("the request body has more than {most} bytes"))
+}
+
+type FormBoundary<'h> = Result<Cow<'h, str>, FormScanError>;
+
+/// Parses the head of a JSON body, or of a form.
+fn parsed(
+    body: &[u8],
+    form: Option<FormBoundary<'_>>,
+    gateway: &Gateway,
+    caller: Option<&Caller>,
+) -> Result<RequestHead<'static>, Refused> {
+    let live = gateway.live_config();
+    // The length is checked before the name is copied.
+    let head = match form {
         None => request::head(body).map_err(|error| error.to_string()),
         Some(boundary) => {
             let head = boundary.and_then(|boundary| request::form_head(body, &boundary));
             head.map_err(|error| error.to_string())
         }
-    }
+    };
+    let head = head.and_then(|head| {
+        model_name(&head.model, &live, caller)?;
+        Ok(head.into_owned())
+    });
+    head.map_err(|message| Refused(400, ErrorKind::InvalidRequest, message))
+}
+
+/// The headers of the request that has opened a connection, for one of its responses. An idempotency key would make the provider
+/// repeat the first response, and the version of the WebSocket protocol means nothing to it.
+fn of_one_response(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    headers.remove("idempotency-key");
+    headers.remove("openai-beta");
+    headers
+}
+
+/// The boundary of a form, which endpoints beside those for conversations take.
+fn form_boundary(upstream_call: UpstreamCall, headers: &HeaderMap) -> Option<FormBoundary<'_>> {
+    upstream_call.endpoint()?;
+    request::form_boundary(headers.get(header::CONTENT_TYPE)?.to_str().ok()?)
 }
 
 /// Checks that a model name may be stored and shown: it has an allowed length and contains no key.
@@ -402,22 +385,4 @@ fn event_stream() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers
-}
-
-/// A reply that counts as in flight until it is sent.
-struct AdmittedBody<B> {
-    body: B,
-    _admission: Admission,
-}
-
-impl<B: MessageBody + Unpin> MessageBody for AdmittedBody<B> {
-    type Error = B::Error;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_next(task)
-    }
 }

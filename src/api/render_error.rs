@@ -65,9 +65,9 @@ pub(crate) fn final_refusal(response: &mut HttpResponse) {
 
 impl Failure {
     pub(crate) fn response(self, api: Api, request_id: &str) -> HttpResponse {
-        let message = self.message();
+        let message = self.message_for(api);
         let mut response = match &self {
-            Self::Upstream(answer) => upstream(api, answer, request_id),
+            Self::Upstream(answer) => upstream(api, answer, &message, request_id),
             Self::Unroutable(_)
             | Self::NoLease(_)
             | Self::NoAnswer
@@ -109,12 +109,12 @@ impl Failure {
     }
 }
 
-fn upstream(api: Api, answer: &UpstreamError, request_id: &str) -> HttpResponse {
+fn upstream(api: Api, answer: &UpstreamError, message: &str, request_id: &str) -> HttpResponse {
     let mut response = match &answer.relayed {
         Some(Relayed(body)) => HttpResponse::build(status_code(api.status(answer.status)))
             .content_type("application/json")
             .body(body.clone()),
-        None => unidentified(api, (answer.status, answer.fault.kind), &answer.fault.message, request_id),
+        None => unidentified(api, (answer.status, answer.fault.kind), message, request_id),
     };
     for name in answer.headers.keys() {
         response.headers_mut().remove(name);

@@ -62,6 +62,8 @@ pub(super) async fn serve(
         Meant::Models if reads => models::list(request, gateway).await,
         Meant::Model(id) if reads => models::one(request, gateway, id.into()).await,
         Meant::Models | Meant::Model(_) => wrong_method(request, "GET, HEAD").await,
+        // A WebSocket.
+        Meant::Responses if *method == Method::GET => responses::connect(request, payload, gateway).await,
         Meant::Messages
         | Meant::CountTokens
         | Meant::ChatCompletions

@@ -1,6 +1,7 @@
 //! `vdm explain MODEL`: how a model name is routed, and a request under it by its role.
 
 mod facts;
+mod upstream_apis;
 
 use std::io::Write;
 
@@ -12,6 +13,7 @@ use vandamme_actors::settings::Settings;
 use vandamme_actors::snapshot::Snapshot;
 
 use self::facts::RequestFacts;
+use self::upstream_apis::UpstreamApis;
 use super::exit_code::Exit;
 use super::options::ConfigOptions;
 use super::{configured, print_to_stderr};
@@ -42,6 +44,9 @@ struct Explained<'a> {
     provider: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     upstream_model: Option<String>,
+    /// The API of the upstream, by that of the client.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_api: Option<UpstreamApis>,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<String>,
     /// The fallbacks, as `provider:model`.
@@ -99,6 +104,7 @@ impl<'a> Explained<'a> {
             steps,
             provider: route.as_ref().map(|route| route.provider.name.to_string()),
             upstream_model: route.as_ref().map(|route| route.model.to_string()),
+            upstream_api: route.as_ref().map(UpstreamApis::of),
             profile: route.and_then(|route| route.profile).map(|profile| profile.name.to_string()),
             error,
         }
@@ -112,10 +118,14 @@ fn print_json(explained: &[Explained<'_>]) -> std::io::Result<()> {
 
 fn print_words(explained: &[Explained<'_>]) -> std::io::Result<()> {
     let mut out = std::io::stdout();
-    for Explained { model, steps, provider, upstream_model, fallbacks, error, .. } in explained {
+    for Explained { model, steps, provider, upstream_model, upstream_api, fallbacks, error, .. } in explained
+    {
         writeln!(out, "{model}")?;
         for step in steps {
             writeln!(out, "  {step}")?;
+        }
+        if let Some(apis) = upstream_api {
+            writeln!(out, "  {}", apis.sentence())?;
         }
         match (provider, upstream_model, error) {
             (Some(provider), Some(upstream_model), _) => {

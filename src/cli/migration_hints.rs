@@ -35,6 +35,8 @@ const MOVED: &[(&[&str], &str)] = &[
 const SYNONYMS: &[(&str, &str)] = &[
     ("claude", "vdm wrap claude"),
     ("claude.vdm", "vdm wrap claude"),
+    ("codex", "vdm wrap codex"),
+    ("codex.vdm", "vdm wrap codex"),
     ("help", "vdm --help"),
     ("init", "vdm config setup"),
     ("ls", "vdm models list"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
-use vandamme_actors::settings::ProviderSettings;
+use vandamme_actors::settings::{Api, ProviderSettings};
 
 use super::embedded::{self, Selection};
 use super::exit_code::Exit;
@@ -211,6 +211,9 @@ struct Configured {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     api_format: Option<&'static str>,
+    /// The APIs that its requests can use, in the words of `api-format`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    apis: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     base_url: Option<String>,
     keys: Vec<String>,
@@ -239,6 +242,7 @@ impl Providers {
             default: false,
             status: "incomplete",
             api_format: None,
+            apis: vec![],
             base_url: None,
             keys: vec![],
             missing: Some(partial.missing.clone()),
@@ -265,6 +269,7 @@ impl From<&ProviderSettings> for Configured {
             default: false,
             status: if provider.passthrough { "passthrough" } else { "ready" },
             api_format: Some(provider.api.name()),
+            apis: provider.apis().into_iter().map(Api::name).collect(),
             base_url: Some(provider.base_url.clone()),
             keys: provider.keys.iter().map(|key| key.id().to_string()).collect(),
             missing: None,
@@ -277,11 +282,11 @@ fn print_providers(all: &[Configured]) {
         return;
     }
     let mut table = Table::new(["PROVIDER", "STATUS", "FORMAT", "KEYS", "BASE URL"]);
-    for Configured { provider, default, status, api_format, base_url, keys, missing } in all {
+    for Configured { provider, default, status, apis, base_url, keys, missing, .. } in all {
         let mark = if *default { " *" } else { "" };
         let status =
             missing.as_ref().map_or_else(|| (*status).to_owned(), |missing| format!("set {missing}"));
-        let format = api_format.unwrap_or_default().to_owned();
+        let format = apis.join(", ");
         let base_url = base_url.clone().unwrap_or_default();
         table.row([format!("{provider}{mark}"), status, format, keys.join(" "), base_url]);
     }

@@ -1,6 +1,7 @@
-//! `vdm wrap TOOL` and `claude.vdm`: run a tool through a gateway. The tool replaces this process, so it has the terminal,
-//! the signals and the exit code.
+//! `vdm wrap TOOL`, `claude.vdm` and `codex.vdm`: run a tool through a gateway. The tool replaces this process, so it has the
+//! terminal, the signals and the exit code.
 
+mod codex;
 mod environment;
 mod gateway;
 mod settings;
@@ -13,7 +14,7 @@ use std::process::Command;
 
 use clap::Args;
 
-use self::environment::Changes;
+use self::environment::{Changes, CodexCredential};
 use self::gateway::GatewaySelector;
 use self::settings::Effect;
 use super::exit_code::Exit;
@@ -22,8 +23,8 @@ use super::{configured, print_to_stderr};
 use crate::process;
 use crate::telemetry::LogTarget;
 
-/// The name under which `vdm` wraps Claude Code.
-const CLAUDE_VDM: &str = "claude.vdm";
+/// The names under which `vdm` wraps a tool.
+const LINKS: [(&str, &str); 2] = [("claude.vdm", "claude"), ("codex.vdm", "codex")];
 
 #[derive(Args, Debug)]
 pub(super) struct Wrap {
@@ -38,7 +39,7 @@ pub(super) struct Wrap {
     /// Print the command and its environment without running it
     #[arg(long)]
     dry_run: bool,
-    /// `claude`, or with --openai any tool that uses Chat Completions
+    /// `claude`, `codex`, or with --openai any tool that uses Chat Completions
     tool: OsString,
     /// Arguments for the tool; use -- before options that vdm also accepts
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
@@ -49,36 +50,38 @@ pub(super) struct Wrap {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WrappedTool {
     ClaudeCode,
+    Codex,
     /// Any tool that uses Chat Completions.
     OfOpenAi,
 }
 
-/// Rewrites `claude.vdm ARGUMENTS` as `vdm wrap claude …`. `--host` and `--port` are options of the gateway at any position;
-/// all other arguments are Claude Code's.
+/// Rewrites `claude.vdm ARGUMENTS` as `vdm wrap claude …`, and `codex.vdm` likewise. `--host` and `--port` are options of the
+/// gateway at any position; all other arguments are the tool's.
 pub(super) fn spelled_out(called: &[OsString]) -> Option<Vec<OsString>> {
     let (name, rest) = called.split_first()?;
-    if Path::new(name).file_name()? != CLAUDE_VDM {
+    let name = Path::new(name).file_name()?;
+    let Some((_, tool)) = LINKS.iter().find(|(link, _)| name == *link) else {
         return with_separator(called);
-    }
-    let mut own = vec![OsString::from("vdm"), "wrap".into(), "claude".into()];
-    let mut claudes = Vec::new();
+    };
+    let mut own = vec![OsString::from("vdm"), "wrap".into(), tool.into()];
+    let mut tools = Vec::new();
     let mut rest = rest.iter();
     while let Some(argument) = rest.next() {
         let text = argument.to_string_lossy();
         if argument == "--" {
-            claudes.push(argument.clone());
-            claudes.extend(rest.by_ref().cloned());
+            tools.push(argument.clone());
+            tools.extend(rest.by_ref().cloned());
         } else if argument == "--host" || argument == "--port" {
             own.push(argument.clone());
             own.extend(rest.next().cloned());
         } else if text.starts_with("--host=") || text.starts_with("--port=") {
             own.push(argument.clone());
         } else {
-            claudes.push(argument.clone());
+            tools.push(argument.clone());
         }
     }
     own.push("--".into());
-    own.extend(claudes);
+    own.extend(tools);
     Some(own)
 }
 
@@ -125,12 +128,20 @@ impl Wrap {
         let url = if self.dry_run { selector.expected() } else { selector.reach()? };
         let changes = match tool {
             WrappedTool::ClaudeCode => Changes::for_claude_code(&url, &config, &read),
+            WrappedTool::Codex => Changes::for_codex(&url, &config, &read),
             WrappedTool::OfOpenAi => Changes::for_openai(&url, &config, &read),
         };
         let mut arguments = self.arguments.clone();
-        if tool == WrappedTool::ClaudeCode {
-            let effect = if self.dry_run { Effect::Shown } else { Effect::Real };
-            settings::overrule(&changes, &mut arguments, effect);
+        match tool {
+            WrappedTool::ClaudeCode => {
+                let effect = if self.dry_run { Effect::Shown } else { Effect::Real };
+                settings::overrule(&changes, &mut arguments, effect);
+            }
+            WrappedTool::Codex => {
+                let credential = CodexCredential::new(&config, &read);
+                arguments.splice(0..0, codex::options(&url, credential, &self.arguments));
+            }
+            WrappedTool::OfOpenAi => {}
         }
         if self.dry_run {
             // A closed pipe is not an error.
@@ -147,13 +158,15 @@ impl Wrap {
     fn known(&self) -> Result<WrappedTool, String> {
         let name = Path::new(&self.tool).file_stem().unwrap_or(&self.tool).to_string_lossy().to_lowercase();
         match (&*name, self.openai) {
-            ("gemini" | "codex", _) => Err(format!(
-                "{name} uses an API that this version of vdm does not serve; it serves the Messages API (claude) and Chat Completions (--openai TOOL)"
-            )),
+            ("gemini", _) => Err(
+                "gemini uses an API that this version of vdm does not serve; it serves the Messages API (claude), the Responses API (codex) and Chat Completions (--openai TOOL)".to_owned()
+            ),
             ("claude", false) => Ok(WrappedTool::ClaudeCode),
+            ("codex", false) => Ok(WrappedTool::Codex),
+            ("codex", true) => Err("codex does not use Chat Completions; leave out --openai: vdm wrap codex".to_owned()),
             (_, true) => Ok(WrappedTool::OfOpenAi),
             (_, false) => Err(format!(
-                "unknown tool '{name}'; vdm knows claude by name; if the tool uses Chat Completions: vdm wrap --openai {name}"
+                "unknown tool '{name}'; vdm knows claude and codex by name; if the tool uses Chat Completions: vdm wrap --openai {name}"
             )),
         }
     }
@@ -209,10 +222,10 @@ fn program(tool: &OsStr) -> Result<PathBuf, Exit> {
             Exit::NotExecutable,
         ));
     }
-    let hint = if tool == "claude" {
-        ": install Claude Code (npm install -g @anthropic-ai/claude-code)"
-    } else {
-        ""
+    let hint = match tool.to_str() {
+        Some("claude") => ": install Claude Code (npm install -g @anthropic-ai/claude-code)",
+        Some("codex") => ": install Codex (npm install -g @openai/codex)",
+        Some(_) | None => "",
     };
     let what =
         if given.components().count() > 1 { "is not a file" } else { "is not installed, or not on PATH" };
@@ -244,6 +257,19 @@ mod tests {
         }
         assert_eq!(spelled("vdm wrap claude"), None);
         assert_eq!(spelled("claude"), None);
+    }
+
+    #[test]
+    fn codex_vdm_is_the_same_as_wrap_codex() {
+        for (called, stands_for) in [
+            ("codex.vdm", "vdm wrap codex --"),
+            ("/usr/bin/codex.vdm exec --json -m haiku", "vdm wrap codex -- exec --json -m haiku"),
+            ("codex.vdm -c x=1 --port 9 resume", "vdm wrap codex --port 9 -- -c x=1 resume"),
+        ] {
+            assert_eq!(spelled(called).as_deref(), Some(stands_for));
+        }
+        assert_eq!(spelled("vdm wrap codex -c x=1 exec").as_deref(), Some("vdm wrap codex -- -c x=1 exec"));
+        assert_eq!(spelled("codex"), None);
     }
 
     #[test]

@@ -16,6 +16,9 @@ const RESOURCES: [&str; 2] = [".openai.azure.", ".cognitiveservices.azure."];
 /// OpenAI's own API.
 const OPENAI: &str = "api.openai.com";
 
+/// The first version of a resource's API that has Responses (learn.microsoft.com/azure/foundry/openai/how-to/responses).
+const FIRST_WITH_RESPONSES: &str = "2025-03-01-preview";
+
 /// The built-in provider. Its base URL is that of the user's resource.
 pub(super) const NAME: &str = "azure";
 
@@ -84,6 +87,15 @@ pub(super) fn read(
             Ok(None)
         }
     }
+}
+
+/// Whether this resource has the Responses API. A server that only has the URLs of a resource may not.
+pub(super) fn has_responses(azure: &Azure, base_url: &str) -> bool {
+    let is_old = match azure {
+        Azure::V1 { .. } => false,
+        Azure::Deployments { api_version } => api_version.as_str() < FIRST_WITH_RESPONSES,
+    };
+    !is_old && DOMAINS.iter().any(|domain| host(base_url).ends_with(domain))
 }
 
 impl<'a> ApiVersion<'a> {

@@ -16,10 +16,7 @@ pub(super) fn warning(routes: &Routes) -> Option<String> {
     for name in NAMES {
         let Ok(route) = routes.resolve(name) else { continue };
         let provider = route.provider;
-        if *route.model == *name
-            && provider.api == Api::ChatCompletions
-            && provider.missing_alias(name).is_some()
-        {
+        if *route.model == *name && provider.api != Api::Messages && provider.missing_alias(name).is_some() {
             missing.push(name);
             named = Some(provider);
         }

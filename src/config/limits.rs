@@ -30,7 +30,7 @@ enum LimitValue {
 }
 
 /// The number of limits.
-const COUNT: usize = 44;
+const COUNT: usize = 47;
 
 /// The declarations as a table of settings.
 pub(super) static SETTINGS: [SettingDeclaration; COUNT] = settings();

@@ -4,6 +4,7 @@
 use super::builder::Builder;
 use super::error::{ConfigError, ConfigErrorKind};
 use super::layer::Section;
+use super::value_type::FORMATS;
 
 impl<'a> Builder<'a> {
     /// Builds every provider. A faulty one that may belong to another program is a warning if there are others.
@@ -34,7 +35,7 @@ impl<'a> Builder<'a> {
         let section = self.section(self.merged, name);
         let format = section.text("api-format").map_or("", |format| format.text);
         self.known_to_files().any(|known| known == name)
-            || ["openai", "anthropic"].iter().any(|known| known.eq_ignore_ascii_case(format))
+            || FORMATS.iter().any(|known| known.eq_ignore_ascii_case(format))
             || section.section("aliases").is_there()
             || section.section("custom-headers").is_there()
             || section.text("auth-mode").is_some()

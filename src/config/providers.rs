@@ -27,8 +27,9 @@ use super::model_page;
 use super::near_misses;
 use super::provider_tls;
 use super::provider_urls::BaseUrl;
+use super::responses_support;
 use super::safeguards;
-use super::value_type::LONGEST;
+use super::value_type::{LONGEST, ValueType};
 use super::variables::Variables;
 use super::vendor_variables;
 
@@ -190,17 +191,18 @@ impl<'a> Builder<'a> {
         let dialect = dialect::read(section, &base_url, self.merged.root());
         let stated = azure::Stated { name, base_url: &base_url, version: section.text("api-version") };
         let azure = azure::read(api, stated, &mut self.warnings);
+        let azure = azure.unwrap_or_else(|error| {
+            self.errors.push(error);
+            None
+        });
         let tls = self.tls(section, &base_url);
         let passthrough = is_passthrough(keys.text) || section.text("auth-mode").is_some();
         let settings = ProviderSettings {
             name: name.into(),
             api,
-            has_responses: false,
+            responses: responses_support::read(section, &base_url, azure.as_ref()),
             base_url,
-            azure: azure.unwrap_or_else(|error| {
-                self.errors.push(error);
-                None
-            }),
+            azure,
             keys: if passthrough { Vec::new() } else { self.keys(name, keys) },
             passthrough,
             custom_headers: self.custom_headers(section),
@@ -224,21 +226,18 @@ impl<'a> Builder<'a> {
         self.registered.push(Arc::new(settings));
     }
 
-    /// Without `api-format` the API is Chat Completions.
+    /// Without `api-format` the API is Chat Completions, or depends on the request.
     fn api(&mut self, section: Section<'_>) -> Api {
         let Some(LocatedText { text, place }) = section.text("api-format") else {
             return Api::ChatCompletions;
         };
-        match text.to_ascii_lowercase().as_str() {
-            "openai" => Api::ChatCompletions,
-            "anthropic" => Api::Messages,
-            "responses" => Api::Responses,
-            _ => {
-                let text = format!("expected \"openai\", \"responses\" or \"anthropic\", found {text:?}");
-                self.errors.push(ConfigError::new(place, text));
-                Api::ChatCompletions
-            }
+        // A variable's value is checked here only.
+        if let Err(text) = ValueType::Format.check_variable(text) {
+            self.errors.push(ConfigError::new(place, text));
         }
+        let apis = [Api::ChatCompletions, Api::Responses, Api::Messages];
+        let named = apis.into_iter().find(|api| api.name().eq_ignore_ascii_case(text.trim()));
+        named.unwrap_or(Api::ChatCompletions)
     }
 
     /// A file's and a variable's value alike are checked here.

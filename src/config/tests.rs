@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_actors::settings::{Api, ProviderSettings, ResponsesSupport};
 use vandamme_protocol::convert::upstream::chat::{
     Dialect, HostedSearch, ReasoningModels, ReasoningParameter, Replay,
 };

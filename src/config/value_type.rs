@@ -82,6 +82,9 @@ pub(super) enum KeyType {
 /// The words of LOG_LEVEL, in the order of messages.
 pub(super) const LOG_LEVELS: [&str; 5] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 
+/// The words of `api-format`: Chat Completions, Responses and Messages.
+pub(super) const FORMATS: [&str; 3] = ["openai", "responses", "anthropic"];
+
 /// The highest count.
 const MOST: i64 = 1_000_000_000;
 
@@ -100,7 +103,9 @@ impl ValueType {
             Self::Secret => {
                 return raw.text().ok_or_else(|| self.refusal(raw)).and_then(|text| self.secret(text));
             }
-            Self::Format => raw.text().and_then(format),
+            Self::Format => {
+                return raw.text().map_or_else(|| Err(self.refusal(raw)), |text| self.format(text));
+            }
             Self::Flag => raw.truth().map(ValueKind::from),
             Self::Seconds => raw.number().filter(|n| (0.0..=LONGEST).contains(n)).map(ValueKind::from),
             Self::Pause => raw.number().filter(|n| *n >= 0.001 && *n <= LONGEST).map(ValueKind::from),
@@ -177,6 +182,14 @@ impl ValueType {
         Ok(ValueKind::from(checked?.join("\n")))
     }
 
+    /// The word of an API. Its other names get a suggestion.
+    fn format(self, text: &str) -> Result<ValueKind, String> {
+        one_of(&FORMATS, text).ok_or_else(|| {
+            let near = near_format(text).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+            self.refusal(Raw::Text(text)) + &near
+        })
+    }
+
     fn refusal(self, raw: Raw<'_>) -> String {
         let found = match raw {
             Raw::Text(text) if self.may_be_repeated() => format!(", found {:?}", shortened(text)),
@@ -207,7 +220,7 @@ impl ValueType {
             Self::Secret => "one key of visible ASCII characters, without blanks".to_owned(),
             Self::Keys => "one or several keys in quotes, with blanks between them".to_owned(),
             Self::Url => "a URL in quotes".to_owned(),
-            Self::Format => "\"openai\" or \"anthropic\"".to_owned(),
+            Self::Format => format!("one of {}", FORMATS.join(", ")),
             Self::Flag => "true or false".to_owned(),
             Self::Seconds => "a number of seconds, 0 or more and a year at most".to_owned(),
             Self::Pause => "a number of seconds, more than 0 and a year at most".to_owned(),
@@ -246,9 +259,19 @@ fn secret(text: &str) -> Option<ValueKind> {
     visible.then(|| ValueKind::from(text))
 }
 
-fn format(text: &str) -> Option<ValueKind> {
+/// The value of `api-format` that is meant by another name of its API.
+fn near_format(text: &str) -> Option<&'static str> {
+    const NAMES: [(&str, &str); 7] = [
+        ("respons", "responses"),
+        ("codex", "responses"),
+        ("chat", "openai"),
+        ("completion", "openai"),
+        ("openai", "openai"),
+        ("message", "anthropic"),
+        ("claude", "anthropic"),
+    ];
     let lower = text.to_ascii_lowercase();
-    matches!(lower.as_str(), "openai" | "anthropic").then(|| ValueKind::from(lower))
+    NAMES.iter().find(|(part, _)| lower.contains(part)).map(|(_, word)| *word)
 }
 
 fn one_of(words: &[&'static str], text: &str) -> Option<ValueKind> {

@@ -26,10 +26,12 @@ impl DemoAnswer {
     }
 
     fn call(tool: &Value, question: &str) -> Self {
-        Self::Call {
-            name: name(tool).to_owned(),
-            arguments: arguments::compose(&tool["parameters"], question),
-        }
+        let (name, schema) = (name(tool), &tool["parameters"]);
+        let arguments = match name {
+            PATCHING => arguments::compose_patch(schema, question),
+            _ => arguments::compose(schema, question),
+        };
+        Self::Call { name: name.to_owned(), arguments }
     }
 }
 
@@ -96,8 +98,11 @@ impl<'a> Tools<'a> {
         if let Some(forced) = self.choice["function"]["name"].as_str() {
             return self.functions.iter().copied().find(|tool| name(tool) == forced);
         }
-        let named =
-            self.functions.iter().copied().filter_map(|tool| Some((mention(question, name(tool))?, tool)));
+        let place = |name: &str| {
+            let as_shell = || SHELLS.contains(&name).then(|| mention(question, "shell")).flatten();
+            mention(question, name).or_else(as_shell)
+        };
+        let named = self.functions.iter().copied().filter_map(|tool| Some((place(name(tool))?, tool)));
         let first = named.min_by_key(|(place, tool)| (*place, std::cmp::Reverse(name(tool).len())));
         let insists = self.choice == "required";
         first.map(|(_, tool)| tool).or_else(|| self.functions.first().copied().filter(|_| insists))
@@ -181,6 +186,8 @@ fn introduction(question: &str) -> String {
 }
 
 fn summary(result: &str) -> String {
+    // Codex reports on a command before its output.
+    let result = result.split_once("\nOutput:\n").map_or(result, |(_, output)| output);
     let mut lines = result.lines().map(str::trim).filter(|line| !line.is_empty());
     let Some(first) = lines.next() else {
         return "The tool ran and answered nothing.".to_owned();
@@ -207,6 +214,10 @@ fn shortened(line: &str) -> String {
     }
 }
 
+/// Codex's tool for patches, whose format no schema describes.
+const PATCHING: &str = "apply_patch";
+/// Tools that run a command. A user calls each of them the shell tool.
+const SHELLS: [&str; 5] = ["exec_command", "shell_command", "shell", "local_shell", "Bash"];
 const QUOTED_LINES: usize = 3;
 const QUOTED_CHARS: usize = 200;
 
@@ -296,6 +307,27 @@ mod tests {
         let DemoAnswer::Text(text) = DemoAnswer::to(&request) else { panic!("a call") };
 
         assert!(text.contains("> 127.0.0.1 localhost") && text.contains("One more line"), "{text}");
+    }
+
+    /// Codex's tools: the one for commands has another name than its users expect.
+    #[test]
+    fn the_shell_tool_and_patches_of_codex_are_called_by_name() {
+        let mut request = request(json!("Use the shell tool to run \"echo hi\""));
+        request["tools"] = json!([function("apply_patch", &["input"]), function("exec_command", &["cmd"])]);
+        let call = |name: &str, arguments| DemoAnswer::Call { name: name.to_owned(), arguments };
+
+        assert_eq!(DemoAnswer::to(&request), call("exec_command", json!({"cmd": "echo hi"})));
+        request["messages"][0]["content"] = json!("Use the apply_patch tool to write \"hi\" to a.txt");
+        let patch = "*** Begin Patch\n*** Add File: a.txt\n+hi\n*** End Patch\n";
+        assert_eq!(DemoAnswer::to(&request), call("apply_patch", json!({"input": patch})));
+        request["messages"][0]["content"] = json!("How do I write a shell script?");
+        assert_eq!(called(&request), None);
+    }
+
+    #[test]
+    fn the_summary_of_a_command_is_about_its_output() {
+        assert!(summary("Chunk ID: a\nProcess exited with code 0\nOutput:\nhi\n").ends_with("> hi"));
+        assert!(summary("Process exited with code 0\nOutput:\n").contains("answered nothing"));
     }
 
     #[test]

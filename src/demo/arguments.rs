@@ -9,6 +9,26 @@ pub(super) fn compose(schema: &Value, prompt: &str) -> Value {
     PromptWords::of(prompt).object(schema, given, DEEPEST)
 }
 
+/// The argument of a tool for patches: the patch in the prompt, or one that adds a file with the prompt's text.
+pub(super) fn compose_patch(schema: &Value, prompt: &str) -> Value {
+    let patch = patch_in(prompt).unwrap_or_else(|| {
+        let mut words = PromptWords::of(prompt);
+        let path = words.paths.pop().unwrap_or_else(|| "vdm-demo.txt".to_owned());
+        let text = words.quoted.pop().unwrap_or_else(|| "Hello from the demo".to_owned());
+        let lines: String = text.lines().map(|line| format!("+{line}\n")).collect();
+        format!("{PATCH_START}\n*** Add File: {path}\n{lines}{PATCH_END}\n")
+    });
+    let name = schema["required"][0].as_str().unwrap_or("input");
+    json!({ name: patch })
+}
+
+/// The patch in a text, from its first line to its last.
+fn patch_in(text: &str) -> Option<String> {
+    let start = text.find(PATCH_START)?;
+    let end = text[start..].find(PATCH_END)? + start + PATCH_END.len();
+    Some(text[start..end].to_owned() + "\n")
+}
+
 /// The first JSON object in a text.
 fn object_in(text: &str) -> Option<Map<String, Value>> {
     text.match_indices('{').find_map(|(start, _)| {
@@ -73,6 +93,8 @@ impl PromptWords {
         }
         match kind(schema) {
             "object" if depth > 0 => self.object(schema, Map::new(), depth - 1),
+            // A program and its arguments.
+            "array" if name == "command" => json!(["bash", "-c", self.text(name)]),
             "array" => self.list(name, schema, depth),
             "integer" | "number" => self.number(schema),
             "boolean" => json!(false),
@@ -105,9 +127,11 @@ impl PromptWords {
             let fallback = if named(&["url", "uri"]) { "https://example.com/" } else { "/tmp/vdm-demo.txt" };
             return self.paths.pop().unwrap_or_else(|| fallback.to_owned());
         }
-        let fallback =
-            if named(&["command"]) { "echo \"Hello from the demo\"" } else { "Hello from the demo" };
-        self.quoted.pop().unwrap_or_else(|| fallback.to_owned())
+        if named(&["command", "cmd"]) {
+            let given = self.quoted.pop().or_else(|| self.paths.pop());
+            return given.unwrap_or_else(|| "echo \"Hello from the demo\"".to_owned());
+        }
+        self.quoted.pop().unwrap_or_else(|| "Hello from the demo".to_owned())
     }
 }
 
@@ -168,6 +192,9 @@ fn closing(mark: char, before: char) -> Option<char> {
 /// The depth to which a schema is followed: enough for any tool, and a limit for one that contains itself.
 const DEEPEST: usize = 6;
 const MOST_ITEMS: u64 = 8;
+/// The first and the last line of a patch.
+const PATCH_START: &str = "*** Begin Patch";
+const PATCH_END: &str = "*** End Patch";
 
 #[cfg(test)]
 mod tests {
@@ -215,6 +242,27 @@ mod tests {
             json!({"n": 3, "x": 1, "on": false, "list": [1], "mode": "a", "any": "z",
                    "deep": {"url": "https://example.com/"}, "text": "Hello from the demo"})
         );
+    }
+
+    #[test]
+    fn commands_are_quoted_texts_and_programs() {
+        let text = json!({"required": ["cmd"], "properties": {"cmd": {"type": "string"}}});
+        let list = json!({"required": ["command"], "properties": {"command": {"type": "array"}}});
+
+        assert_eq!(compose(&text, "run \"ls -l\""), json!({"cmd": "ls -l"}));
+        assert_eq!(compose(&text, "run `./check.sh`"), json!({"cmd": "./check.sh"}));
+        assert_eq!(compose(&list, "run 'ls -l'"), json!({"command": ["bash", "-c", "ls -l"]}));
+    }
+
+    #[test]
+    fn a_patch_is_taken_from_the_prompt_or_adds_a_file() {
+        let schema = json!({"required": ["input"]});
+        let given = "*** Begin Patch\n*** Delete File: a\n*** End Patch";
+
+        let prompt = format!("Apply this:\n{given}\nplease");
+        assert_eq!(compose_patch(&schema, &prompt), json!({"input": format!("{given}\n")}));
+        let added = "*** Begin Patch\n*** Add File: vdm-demo.txt\n+Hello from the demo\n*** End Patch\n";
+        assert_eq!(compose_patch(&schema, "patch it"), json!({"input": added}));
     }
 
     #[test]

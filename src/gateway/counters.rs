@@ -18,6 +18,7 @@ pub(crate) enum Bound {
     ProviderQueue,
     Connections,
     ConnectionsPerAddress,
+    WebSockets,
 }
 
 /// Counters that only grow, each updated independently.
@@ -48,13 +49,14 @@ pub(crate) struct ReloadCounts {
 }
 
 impl Bound {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::InFlight,
         Self::RequestBody,
         Self::BodyMinRate,
         Self::ProviderQueue,
         Self::Connections,
         Self::ConnectionsPerAddress,
+        Self::WebSockets,
     ];
 
     /// The key under `[limits]`.
@@ -66,6 +68,7 @@ impl Bound {
             Self::ProviderQueue => "provider-queue",
             Self::Connections => "connections",
             Self::ConnectionsPerAddress => "connections-per-address",
+            Self::WebSockets => "websockets",
         }
     }
 }

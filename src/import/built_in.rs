@@ -45,7 +45,11 @@ impl BuiltIn {
         Self {
             name: name.to_owned(),
             base_url: text("base-url").map(str::to_owned),
-            format: if text("api-format") == Some("anthropic") { Format::Anthropic } else { Format::OpenAi },
+            format: match text("api-format") {
+                Some("anthropic") => Format::Anthropic,
+                Some("responses") => Format::Responses,
+                Some(_) | None => Format::OpenAi,
+            },
             options: options.collect(),
         }
     }

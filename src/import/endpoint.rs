@@ -6,6 +6,7 @@ use url::Url;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     OpenAi,
+    Responses,
     Anthropic,
 }
 
@@ -23,7 +24,6 @@ const GEMINI: &str = "generativelanguage.googleapis.com";
 const VERTEX: &str = "Vertex AI requires short-lived tokens of Google, which vdm does not fetch; use Gemini's API with a key \
                       (provider gemini), or a proxy that adds the token";
 const GEMINI_NOTE: &str = "Gemini is called at its OpenAI-compatible endpoint";
-const RESPONSES_NOTE: &str = "vdm calls Chat Completions instead of the Responses API";
 const BARE_NOTE: &str = "the URL names no endpoint, so it is taken as the base URL";
 
 impl Format {
@@ -31,6 +31,7 @@ impl Format {
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
+            Self::Responses => "responses",
             Self::Anthropic => "anthropic",
         }
     }
@@ -86,7 +87,7 @@ fn by_path(url: &Url, named: Option<Format>) -> Endpoint {
     let (base, format, note) = match path.as_slice() {
         [base @ .., "chat", "completions"] => (base, Format::OpenAi, None),
         [base @ .., "v1", "messages"] | [base @ .., "messages"] => (base, Format::Anthropic, None),
-        [base @ .., "responses"] => (base, Format::OpenAi, Some(RESPONSES_NOTE)),
+        [base @ .., "responses"] => (base, Format::Responses, None),
         [base @ .., "completions"] => (base, Format::OpenAi, None),
         base => (base, named.unwrap_or(Format::OpenAi), Some(BARE_NOTE)),
     };

@@ -16,7 +16,6 @@ use vandamme_actors::excerpt;
 use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::provider::{Alternatives, Lease};
 use vandamme_actors::secret::Secrets;
-use vandamme_actors::settings::Api;
 use vandamme_actors::upstream::{self, CallHead, SendError};
 use vandamme_protocol::convert::passthrough::{ChatTap, EndpointTap, MessagesTap, ResponsesTap};
 use vandamme_protocol::convert::{ReplyCodec, ReplySummary};
@@ -30,10 +29,11 @@ use super::fixups::Fixups;
 use super::patience::patience;
 use super::remedies;
 use super::run_record::RunRecord;
+use super::slices::Slices;
 use super::trace_headers;
 use super::upstream_body::{LARGEST_LIST, UpstreamReply, read_up_to};
 use super::upstream_headers::{for_call, passed_back};
-use super::upstream_request::{ReplyPath, Slices, UpstreamRequest};
+use super::upstream_request::{ReplyPath, UpstreamRequest};
 use super::{ProxyRequest, ReplyForm, UpstreamCall};
 use crate::gateway::Gateway;
 
@@ -131,7 +131,7 @@ impl<'a> Attempt<'a> {
         };
         let mut headers = self.headers(sent).map_err(refused)?;
         trace_headers::add(&mut headers, self.request, &self.gateway.live_config(), record.calls());
-        record.call(self.lease, self.upstream_api());
+        record.call(self.lease, sent.api);
         let mut failed = match self.call_in_time(sent, headers, record).await {
             Ok(answered) => return Ok(answered),
             Err(failed) => failed,
@@ -139,13 +139,13 @@ impl<'a> Attempt<'a> {
         // The endpoint for replies may know what another endpoint does not.
         if !failed.named.is_empty() && self.request.upstream_call == UpstreamCall::Reply {
             let headers = self.headers(sent).map_err(refused)?;
-            fixups.judge(&sent.translated_body(), &headers, &mut failed);
+            fixups.judge(self.lease, &sent.translated_body(), &headers, &mut failed);
         }
         Err(failed)
     }
 
     fn headers(&self, sent: &UpstreamRequest) -> Result<HeaderMap, String> {
-        for_call(self.request, self.lease, &self.gateway.live_config(), sent.betas.as_deref())
+        for_call(self.request, self.lease, &self.gateway.live_config(), sent.api, sent.betas.as_deref())
     }
 
     async fn call_in_time(
@@ -178,7 +178,7 @@ impl<'a> Attempt<'a> {
             )))),
             // The status is an answer, however long the body takes.
             400..=599 => {
-                let failed = self.read_error(response).await;
+                let failed = self.read_error(sent.api, response).await;
                 if failed.is_out_of_tokens && self.request.upstream_call == UpstreamCall::Reply {
                     self.without_content(sent, failed.answer.headers).map(Box::new).map_err(Box::new)
                 } else {
@@ -250,11 +250,6 @@ impl<'a> Attempt<'a> {
                 self.pass_whole(reply, reply_hooks, headers, Some(*asked)).await
             }
         }
-    }
-
-    /// The API that the upstream speaks for this request.
-    pub(super) fn upstream_api(&self) -> Api {
-        self.lease.provider.api_for(self.request.api, &self.lease.model)
     }
 
     /// Reads a stream until its first event other than a ping.

@@ -58,7 +58,7 @@ impl DeferredStage {
             }
             Err(failed) => {
                 let failure = failed.failure();
-                let event = error_event(api, failure.kind(), &failure.message());
+                let event = error_event(api, failure.kind(), &failure.message_for(api));
                 failed.close(STATUS, event.len());
                 Self::Last(event)
             }

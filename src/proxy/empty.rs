@@ -22,7 +22,7 @@ impl Attempt<'_> {
         headers: HeaderMap,
     ) -> Result<Answered, CallFailure> {
         let model = &self.lease.model;
-        let body = Bytes::from(match self.upstream_api() {
+        let body = Bytes::from(match sent.api {
             Api::Messages => message(model),
             Api::ChatCompletions => completion(model),
             Api::Responses => response(model),

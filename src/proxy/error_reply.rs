@@ -7,6 +7,7 @@ use bytes::Bytes;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::retry::Fixable;
 use vandamme_actors::settings::Api;
+use vandamme_protocol::compat::{Fixup, OpenAiApi};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request;
 use vandamme_protocol::{anthropic, compat, openai};
@@ -26,7 +27,8 @@ const ERROR_BODY: usize = 1 << 20;
 const ERROR_BODY_TIME: Duration = Duration::from_secs(10);
 
 impl Attempt<'_> {
-    pub(super) async fn read_error(&self, response: ClientResponse) -> CallFailure {
+    /// Reads the reply to a request that was sent over `api`.
+    pub(super) async fn read_error(&self, api: Api, response: ClientResponse) -> CallFailure {
         let lease = self.lease;
         let status = response.status().as_u16();
         let upstream = response.headers().clone();
@@ -35,10 +37,12 @@ impl Attempt<'_> {
             Ok((body, _)) => (read_error_body(body, ERROR_BODY, time).await, None),
             Err(unsupported) => (Bytes::new(), Some(unsupported)),
         };
-        let named = compat::recognise(status, &body);
+        let mut named = compat::recognise(status, &body);
+        let other_api = openai_api(api).and_then(|used| compat::other_api(used, status, &body));
+        named.extend(other_api.map(Fixup::Over));
         let refusal = body.clone();
         let is_out_of_tokens = openai::error::is_out_of_tokens(status, &body);
-        let apis = Apis { upstream: self.upstream_api(), client: self.request.api };
+        let apis = Apis { upstream: api, client: self.request.api };
         let reworded = openai::error::reworded_overflow(status, &body);
         let reworded = reworded.filter(|_| apis == Apis { upstream: Api::Messages, client: Api::Messages });
         let is_reworded = reworded.is_some();
@@ -48,7 +52,8 @@ impl Attempt<'_> {
                 format!("the upstream answered {status} with {unsupported}, which cannot be decoded");
         }
         let fault = remedies::described(lease, status, &upstream, fault);
-        let fault = self.scrubbed(remedies::with_missing_alias(lease, located(lease, fault)));
+        let fault = remedies::with_missing_alias(lease, located(lease, fault));
+        let fault = self.scrubbed(remedies::with_other_api(lease, other_api, fault));
         let facts = openai::error::facts(status, &body, &lease.model);
         let after = asked_to_wait(&upstream, &facts);
         let (outcome, retry) = classify(status, fault.kind, &facts, after, &upstream);
@@ -85,6 +90,15 @@ impl Attempt<'_> {
             is_out_of_tokens,
             is_sent: true,
         }
+    }
+}
+
+/// The API, if OpenAI has it.
+fn openai_api(api: Api) -> Option<OpenAiApi> {
+    match api {
+        Api::Messages => None,
+        Api::ChatCompletions => Some(OpenAiApi::ChatCompletions),
+        Api::Responses => Some(OpenAiApi::Responses),
     }
 }
 

@@ -5,8 +5,9 @@ use awc::error::ConnectError;
 use vandamme_actors::excerpt;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::provider::Lease;
-use vandamme_actors::settings::ProviderSettings;
+use vandamme_actors::settings::{ProviderSettings, ResponsesSupport};
 use vandamme_actors::upstream::{CertificateFault, ProxyFault, ProxyProblem, TlsFault};
+use vandamme_protocol::compat::OpenAiApi;
 use vandamme_protocol::fault::Fault;
 
 use super::content_type::is_page;
@@ -219,6 +220,23 @@ pub(super) fn with_missing_alias(lease: &Lease, fault: Fault) -> Fault {
         provider.name,
         variable_prefix(&provider.name),
         family.to_ascii_uppercase()
+    );
+    Fault { message, ..fault }
+}
+
+/// A model that is served over another API than the one that `api-format` states.
+pub(super) fn with_other_api(lease: &Lease, other: Option<OpenAiApi>, fault: Fault) -> Fault {
+    let provider = &lease.provider;
+    let Some(other) = other.filter(|_| provider.responses == ResponsesSupport::Excluded && !provider.demo)
+    else {
+        return fault;
+    };
+    let Fault { message, .. } = &fault;
+    let message = format!(
+        "{message}; provider '{}' is called over one API only: set {}_API_FORMAT={}, or remove api-format",
+        provider.name,
+        variable_prefix(&provider.name),
+        other.name()
     );
     Fault { message, ..fault }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use actix_web::http::header::HeaderName;
+use vandamme_actors::settings::Api;
 
 use super::ProxyRequest;
-use super::affinity::SESSION_ID;
+use super::affinity::{self, CODEX_THREAD};
 use crate::gateway::LiveConfig;
 
 /// The sub-agent of Claude Code that sends the request; the main agent sends none.
@@ -13,16 +14,21 @@ const AGENT_ID: HeaderName = HeaderName::from_static("x-claude-code-agent-id");
 /// The longest id, in bytes. Claude Code's have 36.
 const LONGEST: usize = 128;
 
-/// From Claude Code's header, else from `metadata.user_id`.
+/// From the header of Claude Code or Codex, else from the body.
 pub(super) fn session(request: &ProxyRequest, live: &LiveConfig) -> Option<Arc<str>> {
-    match header(request, &SESSION_ID) {
-        Some(id) => checked(id, request, live),
+    match affinity::header(request.api, &request.headers) {
+        Some(id) => checked(std::str::from_utf8(id).ok()?, request, live),
         None => checked(&request.head.session(&request.body)?, request, live),
     }
 }
 
 pub(super) fn agent(request: &ProxyRequest, live: &LiveConfig) -> Option<Arc<str>> {
-    checked(header(request, &AGENT_ID)?, request, live)
+    let codex = || {
+        let thread = header(request, &CODEX_THREAD).filter(|_| request.api == Api::Responses)?;
+        // The main agent's thread has the id of the session.
+        (affinity::header(request.api, &request.headers) != Some(thread.as_bytes())).then_some(thread)
+    };
+    checked(header(request, &AGENT_ID).or_else(codex)?, request, live)
 }
 
 fn header<'r>(request: &'r ProxyRequest, name: &HeaderName) -> Option<&'r str> {

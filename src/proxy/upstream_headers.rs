@@ -27,7 +27,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that is recorded. Vendors' ids have some 40 characters.
 const LONGEST_ID: usize = 128;
-const PASSED_BACK_PREFIXES: [&str; 3] = ["anthropic-", "openai-", "x-ratelimit-"];
+const PASSED_BACK_PREFIXES: [&str; 4] = ["anthropic-", "openai-", "x-codex-", "x-ratelimit-"];
 /// Whether a client's header stays here: a header of its connection, one that the gateway sets itself or that does not concern
 /// the upstream, or one that carries a credential for the gateway. Every header of every request is looked up, so those of
 /// another length are ruled out first.
@@ -91,19 +91,23 @@ pub(super) fn for_call(
     request: &ProxyRequest,
     lease: &Lease,
     live: &LiveConfig,
+    upstream_api: Api,
     betas: Option<&str>,
 ) -> Result<HeaderMap, String> {
     let provider = &lease.provider;
-    let mut headers = match (request.upstream_call, request.api, provider.api_for(request.api, &lease.model))
-    {
+    let mut headers = match (request.upstream_call, request.api, upstream_api) {
         (UpstreamCall::Models, _, _) => for_models(provider),
+        (UpstreamCall::Endpoint(_), Api::Responses, Api::Responses) => {
+            for_endpoint(&presentable(request, live), &RESPONSES_ALLOWED)
+        }
         (UpstreamCall::Endpoint(_), _, Api::ChatCompletions | Api::Responses) => {
-            for_endpoint(&presentable(request, live))
+            for_endpoint(&presentable(request, live), &[])
         }
         (_, Api::Messages, Api::Messages) => passed_on(&presentable(request, live)),
         (_, Api::Messages, Api::ChatCompletions | Api::Responses) => own_headers(),
+        (_, Api::Responses, Api::Responses) => allowed(&presentable(request, live), &RESPONSES_ALLOWED),
         (_, Api::ChatCompletions | Api::Responses, Api::ChatCompletions | Api::Responses) => {
-            allowed(&presentable(request, live))
+            allowed(&presentable(request, live), &[])
         }
         (_, Api::ChatCompletions | Api::Responses, Api::Messages) => {
             anthropic_headers(&presentable(request, live))
@@ -217,18 +221,25 @@ fn anthropic_headers(client: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// A Chat Completions client may send any header, so only known ones pass.
-fn allowed(client: &HeaderMap) -> HeaderMap {
+/// Headers of Responses clients that concern the upstream: Codex's session and turn, and the API's own.
+const RESPONSES_ALLOWED: [&str; 6] =
+    ["openai-beta", "originator", "session-id", "session_id", "thread-id", "x-client-request-id"];
+/// The prefix of Codex's other headers, of requests and of replies.
+const CODEX: &str = "x-codex-";
+
+/// A client of OpenAI's APIs may send any header, so only known ones pass.
+fn allowed(client: &HeaderMap, more: &[&str]) -> HeaderMap {
     const ALLOWED: [&str; 4] = ["idempotency-key", "traceparent", "tracestate", "user-agent"];
     let mut headers = own_headers();
-    take_over(&mut headers, client, |name| ALLOWED.contains(&name));
+    let is_codex = |name: &str| !more.is_empty() && name.starts_with(CODEX);
+    take_over(&mut headers, client, |name| ALLOWED.contains(&name) || more.contains(&name) || is_codex(name));
     headers
 }
 
 /// For another endpoint of OpenAI's: the reply may be audio, and a form's content type has its boundary. What is no form is JSON,
 /// whatever its label.
-fn for_endpoint(client: &HeaderMap) -> HeaderMap {
-    let mut headers = allowed(client);
+fn for_endpoint(client: &HeaderMap, more: &[&str]) -> HeaderMap {
+    let mut headers = allowed(client, more);
     headers.remove(header::ACCEPT);
     let content_type = client.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_form = content_type.is_some_and(|value| request::form_boundary(value).is_some());
@@ -239,7 +250,7 @@ fn for_endpoint(client: &HeaderMap) -> HeaderMap {
 /// Copies some of a client's headers. Values of a list header are joined with commas (RFC 9110, section 5.3). Of any other
 /// header the last value counts.
 pub(super) fn take_over(headers: &mut HeaderMap, client: &HeaderMap, wanted: impl Fn(&str) -> bool) {
-    const LISTS: [&str; 2] = ["anthropic-beta", "tracestate"];
+    const LISTS: [&str; 3] = ["anthropic-beta", "openai-beta", "tracestate"];
     for name in client.keys().filter(|name| wanted(name.as_str())) {
         let values: Vec<_> = client.get_all(name).map(HeaderValue::as_bytes).collect();
         let value = match (&values[..], LISTS.contains(&name.as_str())) {
@@ -378,6 +389,27 @@ mod tests {
         assert!(!back.contains_key("retry-after"));
     }
 
+    /// Requirement: Codex's headers reach a Responses upstream and no other; unknown headers reach none.
+    #[test]
+    fn a_responses_upstream_gets_the_headers_of_its_clients() {
+        let client = map(&[
+            ("openai-beta", "a=1"),
+            ("openai-beta", "b=2"),
+            ("originator", "codex_exec"),
+            ("session-id", "s"),
+            ("thread-id", "t"),
+            ("x-codex-turn-metadata", "{}"),
+            ("x-client-request-id", "r"),
+            ("x-private", "1"),
+            ("authorization", "Bearer secret"),
+            ("cookie", "c"),
+        ]);
+        let responses = allowed(&client, &RESPONSES_ALLOWED);
+        assert_eq!(responses.len(), 6 + own_headers().len());
+        assert_eq!(responses.get("openai-beta").unwrap(), "a=1,b=2");
+        assert_eq!(allowed(&client, &[]).len(), own_headers().len());
+    }
+
     #[test]
     fn headers_that_are_lists_are_joined_and_of_the_others_the_last_counts() {
         let client = map(&[
@@ -397,7 +429,7 @@ mod tests {
         assert_eq!(sent(&messages, "anthropic-beta"), ["a,b,c"]);
         assert_eq!(sent(&messages, "anthropic-workspace-id"), ["new"]);
         assert_eq!(sent(&messages, "anthropic-version"), [VERSION], "what we write, we write for this one");
-        let chat = allowed(&client);
+        let chat = allowed(&client, &[]);
         assert_eq!(
             (sent(&chat, "tracestate"), sent(&chat, "traceparent")),
             (vec!["x=1,y=2".into()], vec!["t".into()])

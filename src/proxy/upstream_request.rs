@@ -1,11 +1,7 @@
 //! The request to an upstream: address, body, and how its reply becomes the client's.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use actix_http::body::{BodySize, MessageBody};
 use actix_web::http::Method;
 use actix_web::http::header::{HeaderMap, HeaderValue};
 use bytes::Bytes;
@@ -13,7 +9,7 @@ use vandamme_actors::converter::ReplyHooks;
 use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::settings::{Api, ProviderSettings};
-use vandamme_protocol::compat::Fixup;
+use vandamme_protocol::compat::{self, Fixup};
 use vandamme_protocol::convert::{Dropped, client, upstream};
 use vandamme_protocol::openai::members::OpenAiMembers;
 use vandamme_protocol::request::{self, Pieces, UsageAsked};
@@ -29,10 +25,6 @@ use super::upstream_url::UpstreamUrl;
 use super::{ProxyRequest, UpstreamCall, address, affinity, cache_diagnostics, endpoint_call};
 use crate::gateway::{Gateway, LiveConfig};
 
-/// The largest slice of a body. awc copies each slice into its write buffer and writes it with one system call. Most
-/// requests of agents fit into one slice; glibc maps and unmaps a buffer from 128 KiB on.
-const SLICE: usize = 120 << 10;
-
 /// The request for one target, the same for all its keys. Headers are made for each call, since they carry the key.
 pub(super) struct UpstreamRequest {
     pub(super) method: Method,
@@ -43,6 +35,8 @@ pub(super) struct UpstreamRequest {
     pub(super) reply_path: ReplyPath,
     /// The value of `x-vdm-dropped`: what the upstream's API cannot take, for the client.
     pub(super) dropped: Option<HeaderValue>,
+    /// The API in which it is sent.
+    pub(super) api: Api,
     middleware: Option<AppliedMiddleware>,
     /// What the request was built for.
     provider: Arc<ProviderSettings>,
@@ -81,7 +75,9 @@ impl UpstreamRequest {
             UpstreamCall::Endpoint(endpoint) => match endpoint_call::build(request, lease, endpoint)? {
                 EndpointCall::Forwarded(url, body) => {
                     let path = ReplyPath::Endpoint(endpoint);
-                    return Ok(Self::new(lease, Method::POST, url, body, path));
+                    let api = lease.provider.api_for(request.api, &lease.model);
+                    let call = UpstreamTarget { method: Method::POST, url, api };
+                    return Ok(Self::new(lease, call, body, path));
                 }
                 EndpointCall::Summary(own) => {
                     summary = own;
@@ -90,11 +86,12 @@ impl UpstreamRequest {
             },
             UpstreamCall::Reply | UpstreamCall::Count | UpstreamCall::Models => request,
         };
-        let mut built = Self::translate(request, lease, &live)?;
-        if let Some(fixed) = fixups.apply(request, lease, &live, &built.body)? {
+        let api = fixups.upstream_api(request, lease);
+        let mut built = Self::translate(request, lease, &live, api)?;
+        if let Some(fixed) = fixups.apply(request, lease, &live, api, &built.body)? {
             built.set_fixed(fixed);
         }
-        if let ReplyPath::Chat(_) | ReplyPath::Responses | ReplyPath::Translated(_) = built.reply_path {
+        if api == Api::ChatCompletions {
             built.middleware = AppliedMiddleware::apply(gateway, request, lease, &mut built.body).await;
         }
         if let ReplyPath::Messages = built.reply_path {
@@ -136,14 +133,19 @@ impl UpstreamRequest {
         self.betas = betas;
     }
 
-    fn translate(request: &ProxyRequest, lease: &Lease, live: &LiveConfig) -> Result<Self, String> {
+    fn translate(
+        request: &ProxyRequest,
+        lease: &Lease,
+        live: &LiveConfig,
+        upstream_api: Api,
+    ) -> Result<Self, String> {
         let provider = &lease.provider;
         if request.upstream_call == UpstreamCall::Models {
             let url = UpstreamUrl::Text(address::models(provider));
-            return Ok(Self::new(lease, Method::GET, url, Bytes::new().into(), ReplyPath::Messages));
+            let call = UpstreamTarget { method: Method::GET, url, api: upstream_api };
+            return Ok(Self::new(lease, call, Bytes::new().into(), ReplyPath::Messages));
         }
         let mut dropped = request.replaced.clone();
-        let upstream_api = provider.api_for(request.api, &lease.model);
         let url = match upstream_api {
             Api::Messages => {
                 // Its query means nothing to another API.
@@ -159,9 +161,7 @@ impl UpstreamRequest {
                 let (body, asked) = request.head.with_model_and_usage(&request.body, &lease.model);
                 (body, ReplyPath::Chat(asked))
             }
-            (Api::Responses, Api::Responses) => {
-                (request.head.with_model(&request.body, &lease.model), ReplyPath::Responses)
-            }
+            (Api::Responses, Api::Responses) => (for_responses(request, lease), ReplyPath::Responses),
             (_, upstream_api) => {
                 let parts = Parts { request, lease, live, upstream_api };
                 let (body, back) = parts.translated(&mut dropped)?;
@@ -169,10 +169,16 @@ impl UpstreamRequest {
             }
         };
         let dropped = dropped.header().and_then(|names| HeaderValue::from_str(&names).ok());
-        Ok(Self { dropped, ..Self::new(lease, Method::POST, url, body, reply_path) })
+        let call = UpstreamTarget { method: Method::POST, url, api: upstream_api };
+        Ok(Self { dropped, ..Self::new(lease, call, body, reply_path) })
     }
 
-    fn new(lease: &Lease, method: Method, url: UpstreamUrl, body: Pieces, reply_path: ReplyPath) -> Self {
+    fn new(
+        lease: &Lease,
+        UpstreamTarget { method, url, api }: UpstreamTarget,
+        body: Pieces,
+        reply_path: ReplyPath,
+    ) -> Self {
         let (provider, learned_rules) = (lease.provider.clone(), lease.learned_rules.clone());
         Self {
             method,
@@ -181,11 +187,19 @@ impl UpstreamRequest {
             betas: None,
             reply_path,
             dropped: None,
+            api,
             middleware: None,
             provider,
             learned_rules,
         }
     }
+}
+
+/// Where a request is sent.
+struct UpstreamTarget {
+    method: Method,
+    url: UpstreamUrl,
+    api: Api,
 }
 
 /// A Messages request for an upstream of the same API.
@@ -209,6 +223,15 @@ fn for_same_api(request: &ProxyRequest, lease: &Lease) -> Pieces {
     body
 }
 
+/// A Responses request for an upstream of the same API.
+fn for_responses(request: &ProxyRequest, lease: &Lease) -> Pieces {
+    let body = request.head.with_model(&request.body, &lease.model);
+    if !request.head.own_reasoning {
+        return body;
+    }
+    request::without_own_reasoning(&body.joined()).into()
+}
+
 /// A request that is translated.
 struct Parts<'r> {
     request: &'r ProxyRequest,
@@ -221,7 +244,10 @@ impl Parts<'_> {
     fn translated(&self, dropped: &mut Dropped) -> Result<(Bytes, Translation), String> {
         let Self { request, .. } = *self;
         let (body, client, members) = match request.api {
-            Api::Messages => (request.body.clone(), ClientReplyApi::Messages, None),
+            Api::Messages => {
+                let members = request.chat_body.as_ref().and_then(|own| self.members_of(own));
+                (request.body.clone(), ClientReplyApi::Messages, members)
+            }
             Api::ChatCompletions => self.messages_of_chat(dropped)?,
             Api::Responses => self.messages_of_responses(dropped)?,
         };
@@ -231,6 +257,19 @@ impl Parts<'_> {
             Api::Responses => self.responses_of_messages(&body, members.as_ref(), dropped)?,
         };
         Ok((body, Translation { upstream, client }))
+    }
+
+    /// The settings that Messages does not have, of the client whose request has become one of Messages.
+    fn members_of(&self, own: &Bytes) -> Option<OpenAiMembers> {
+        if !compat::has_member(own, "input") {
+            return self.members_of_chat(own);
+        }
+        client::responses::request(own, &self.responses_target()).ok().map(|translated| translated.members)
+    }
+
+    /// The settings of a client of Chat Completions that Messages does not have, for an upstream of the Responses API.
+    fn members_of_chat(&self, body: &[u8]) -> Option<OpenAiMembers> {
+        (self.upstream_api == Api::Responses).then(|| OpenAiMembers::of_chat(body))
     }
 
     fn messages_of_chat(
@@ -245,17 +284,28 @@ impl Parts<'_> {
         };
         let translated = client::chat::request(&request.body, &target);
         let translated = translated.map_err(|error| error.to_string())?;
-        dropped.append(translated.dropped);
-        // SLICE: members of the chat request for a Responses upstream.
-        Ok((translated.body.into(), ClientReplyApi::Chat(translated.reply), None))
+        let members = self.members_of_chat(&request.body);
+        dropped.append(match members {
+            Some(_) => translated.dropped.without(&OpenAiMembers::OF_CHAT),
+            None => translated.dropped,
+        });
+        Ok((translated.body.into(), ClientReplyApi::Chat(translated.reply), members))
     }
 
     fn messages_of_responses(
         &self,
         dropped: &mut Dropped,
     ) -> Result<(Bytes, ClientReplyApi, Option<OpenAiMembers>), String> {
+        let translated = client::responses::request(&self.request.body, &self.responses_target());
+        let translated = translated.map_err(|error| error.to_string())?;
+        dropped.append(translated.dropped);
+        let client = ClientReplyApi::Responses(Box::new(translated.reply));
+        Ok((translated.body.into(), client, Some(translated.members)))
+    }
+
+    fn responses_target(&self) -> client::responses::MessagesTarget<'_> {
         let Self { request, lease, upstream_api, .. } = *self;
-        let target = client::responses::MessagesTarget {
+        client::responses::MessagesTarget {
             provider: &lease.provider.name,
             model: &lease.model,
             requested_model: &request.head.model,
@@ -263,12 +313,7 @@ impl Parts<'_> {
                 Api::Messages => client::responses::UpstreamKind::Messages,
                 Api::ChatCompletions | Api::Responses => client::responses::UpstreamKind::ChatCompletions,
             },
-        };
-        let translated = client::responses::request(&request.body, &target);
-        let translated = translated.map_err(|error| error.to_string())?;
-        dropped.append(translated.dropped);
-        let client = ClientReplyApi::Responses(Box::new(translated.reply));
-        Ok((translated.body.into(), client, Some(translated.members)))
+        }
     }
 
     fn chat_of_messages(
@@ -284,14 +329,13 @@ impl Parts<'_> {
             requested_model: &request.head.model,
             dialect: &lease.provider.dialect,
             session: self.session(),
+            members,
         };
         let translated = upstream::chat::request(body, &target);
         let translated = translated.map_err(|error| error.to_string())?;
-        // SLICE: members of a Responses request.
-        let _ = members;
-        let body = match &request.chat_body {
-            Some(own) => upstream::chat::with_members_of(own, translated.body),
-            None => {
+        let body = match (&request.chat_body, members) {
+            (Some(own), None) => upstream::chat::with_members_of(own, translated.body),
+            (None, _) | (Some(_), Some(_)) => {
                 dropped.append(translated.dropped);
                 translated.body
             }
@@ -314,13 +358,18 @@ impl Parts<'_> {
             provider: &lease.provider.name,
             model: &lease.model,
             requested_model: &request.head.model,
+            dialect: &lease.provider.dialect,
             session: self.session(),
             members,
         };
         let translated = upstream::responses::request(body, &target);
         let translated = translated.map_err(|error| error.to_string())?;
         dropped.append(translated.dropped);
-        Ok((translated.body.into(), UpstreamReplyApi::Responses(translated.reply)))
+        let mut reply = translated.reply;
+        if lease.provider.judge.is_some() && request.head.safeguards.is_some() {
+            reply.leave_verdicts_to_the_gateway();
+        }
+        Ok((translated.body.into(), UpstreamReplyApi::Responses(reply)))
     }
 
     /// The session that a client of Messages names in a header.
@@ -333,62 +382,5 @@ impl Parts<'_> {
         let session =
             headers.get(&affinity::SESSION_ID).filter(|value| is_presentable(value, request, live))?;
         Some(session.to_str().ok()?.trim()).filter(|session| !session.is_empty())
-    }
-}
-
-/// A body that is sent in slices.
-pub(super) struct Slices {
-    length: usize,
-    pieces: std::vec::IntoIter<Bytes>,
-    /// The rest of the current piece.
-    rest: Bytes,
-}
-
-impl Slices {
-    pub(super) fn new(body: Pieces) -> Self {
-        Self { length: body.length(), pieces: body.into_iter(), rest: Bytes::new() }
-    }
-}
-
-impl MessageBody for Slices {
-    type Error = Infallible;
-
-    fn size(&self) -> BodySize {
-        if self.length == 0 { BodySize::None } else { BodySize::Sized(self.length as u64) }
-    }
-
-    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, Infallible>>> {
-        let this = self.get_mut();
-        while this.rest.is_empty() {
-            let Some(piece) = this.pieces.next() else { return Poll::Ready(None) };
-            this.rest = piece;
-        }
-        let slice = this.rest.split_to(this.rest.len().min(SLICE));
-        Poll::Ready(Some(Ok(slice)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_body_is_sent_whole_in_slices() {
-        let body = Bytes::from(format!("{{\"model\":\"m\",\"a\":\"{}\"}}", "a".repeat(SLICE)));
-        let edited = request::head(&body).unwrap().with_model(&body, "other");
-        let expected = edited.clone().joined();
-        let mut slices = Slices::new(edited);
-        assert_eq!(slices.size(), BodySize::Sized(expected.len() as u64));
-        let mut sent = vec![];
-        let waker = futures_util::task::noop_waker();
-
-        while let Poll::Ready(Some(Ok(slice))) =
-            Pin::new(&mut slices).poll_next(&mut Context::from_waker(&waker))
-        {
-            assert!(!slice.is_empty() && slice.len() <= SLICE);
-            sent.extend_from_slice(&slice);
-        }
-
-        assert_eq!(sent, expected);
     }
 }

@@ -15,10 +15,12 @@ use futures_util::{StreamExt as _, stream};
 use vandamme_actors::converter::{Batch, Flow, FlowProgress, Opened, UpstreamBody};
 use vandamme_actors::routing::Route;
 use vandamme_actors::settings::{Api, WebSearch};
+use vandamme_protocol::convert::client::responses::UpstreamKind;
 use vandamme_protocol::convert::passthrough::{self, MessagesTap};
 use vandamme_protocol::convert::{ReplyCodec, WholeReply, client};
 use vandamme_protocol::fault::Fault;
-use vandamme_protocol::web_search::{Conversation, is_mentioned, is_mentioned_in_chat};
+use vandamme_protocol::openai::members::OpenAiMembers;
+use vandamme_protocol::web_search::{Conversation, is_mentioned, is_mentioned_by_name};
 
 use self::rounds::SearchRounds;
 use self::spent::CountingRounds;
@@ -47,7 +49,7 @@ pub(super) async fn serve(
 pub(super) struct SearchPlan {
     conversation: Conversation,
     search: Arc<WebSearch>,
-    /// For a client of Chat Completions: how Messages become its reply, and what of its request was left out.
+    /// For a client of OpenAI's APIs: how Messages become its reply, and what of its request was left out.
     back: Option<(Translation, Option<HeaderValue>)>,
 }
 
@@ -60,22 +62,20 @@ impl SearchPlan {
             && matches!(request.origin, Origin::Client)
             && match request.api {
                 Api::Messages => is_mentioned(&request.body),
-                Api::ChatCompletions => is_mentioned_in_chat(&request.body),
-                // SLICE: searches of Responses clients
-                Api::Responses => false,
+                Api::ChatCompletions | Api::Responses => is_mentioned_by_name(&request.body),
             };
         if !is_searchable || search.services().next().is_none() {
             return Ok(None);
         }
         // A name that leads nowhere gets its error from the run.
         let Ok(route) = request.route(gateway) else { return Ok(None) };
-        if searches_itself(&route, search) {
+        if searches_itself(request.api, &route, search) {
             return Ok(None);
         }
         match request.api {
             Api::Messages => Self::read(&request.body, search, None),
             Api::ChatCompletions => Self::of_chat(request, &route, search),
-            Api::Responses => Ok(None),
+            Api::Responses => Self::of_responses(request, &route, search),
         }
     }
 
@@ -93,7 +93,8 @@ impl SearchPlan {
         let Ok(translated) = client::chat::request(&request.body, &target) else { return Ok(None) };
         let dropped = match route.provider.api_for(Api::Messages, &route.model) {
             Api::ChatCompletions => translated.dropped.without_kept_members(),
-            Api::Messages | Api::Responses => translated.dropped,
+            Api::Responses => translated.dropped.without(&OpenAiMembers::OF_CHAT),
+            Api::Messages => translated.dropped,
         };
         let dropped = dropped.header().and_then(|names| HeaderValue::from_str(&names).ok());
         let back = Translation {
@@ -101,6 +102,32 @@ impl SearchPlan {
             client: ClientReplyApi::Chat(translated.reply),
         };
         let back = (back, dropped);
+        let mut plan = Self::read(&translated.body, search, Some(back))?;
+        if let Some(plan) = &mut plan {
+            plan.conversation.set_model(&request.head.model);
+        }
+        Ok(plan)
+    }
+
+    fn of_responses(
+        request: &ProxyRequest,
+        route: &Route,
+        search: &Arc<WebSearch>,
+    ) -> Result<Option<Self>, Failure> {
+        let target = client::responses::MessagesTarget {
+            provider: &route.provider.name,
+            model: &route.model,
+            requested_model: &request.head.model,
+            upstream: match route.provider.api_for(Api::Messages, &route.model) {
+                Api::Messages => UpstreamKind::Messages,
+                Api::ChatCompletions | Api::Responses => UpstreamKind::ChatCompletions,
+            },
+        };
+        // As in `of_chat`.
+        let Ok(translated) = client::responses::request(&request.body, &target) else { return Ok(None) };
+        let dropped = translated.dropped.header().and_then(|names| HeaderValue::from_str(&names).ok());
+        let client = ClientReplyApi::Responses(Box::new(translated.reply));
+        let back = (Translation { upstream: UpstreamReplyApi::Messages, client }, dropped);
         let mut plan = Self::read(&translated.body, search, Some(back))?;
         if let Some(plan) = &mut plan {
             plan.conversation.set_model(&request.head.model);
@@ -144,13 +171,14 @@ impl SearchPlan {
 }
 
 /// Whether the upstream gets the client's search as it is. Claude's own search is never replaced.
-fn searches_itself(route: &Route, search: &WebSearch) -> bool {
+fn searches_itself(client: Api, route: &Route, search: &WebSearch) -> bool {
     let provider = &route.provider;
-    let has_search = match provider.api_for(Api::Messages, &route.model) {
+    let has_search = match provider.api_for(client, &route.model) {
         Api::Messages => provider.serves_claude,
-        Api::ChatCompletions | Api::Responses => {
+        Api::ChatCompletions => {
             search.prefers_provider() && provider.dialect.hosted_search(&route.model).is_some()
         }
+        Api::Responses => search.prefers_provider() && provider.dialect.web_search.is_some(),
     };
     has_search || provider.demo
 }
@@ -160,8 +188,8 @@ fn round_request(request: &ProxyRequest, body: Vec<u8>, targets: Targets) -> Res
     let round = request.with_body(Bytes::from(body));
     let round = round.ok_or_else(|| Failure::Malformed("the request of a round is no request".to_owned()))?;
     let chat_body = match request.api {
-        Api::ChatCompletions => Some(request.body.clone()),
-        Api::Messages | Api::Responses => round.chat_body.clone(),
+        Api::ChatCompletions | Api::Responses => Some(request.body.clone()),
+        Api::Messages => round.chat_body.clone(),
     };
     Ok(ProxyRequest { api: Api::Messages, targets, chat_body, trace: RouteTrace::default(), ..round })
 }

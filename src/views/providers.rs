@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use vandamme_actors::observe::Observe;
 use vandamme_actors::provider::{ConditionView, KeyView, LearnedRuleView, ModelView, ProviderView};
-use vandamme_actors::settings::ProviderSettings;
+use vandamme_actors::settings::{Api, ProviderSettings};
 
 use crate::gateway::Gateway;
 use crate::timestamp::rfc3339;
@@ -37,6 +37,8 @@ pub(crate) struct ProviderReport {
     #[serde(skip)]
     pub(crate) name: String,
     pub(crate) api_format: &'static str,
+    /// The APIs that its requests can use, in the words of `api-format`.
+    pub(crate) apis: Vec<&'static str>,
     pub(crate) base_url: String,
     pub(crate) auth_mode: &'static str,
     pub(crate) models_url: Option<String>,
@@ -99,6 +101,7 @@ impl ProviderReport {
         Self {
             name: settings.name.to_string(),
             api_format: settings.api.name(),
+            apis: settings.apis().into_iter().map(Api::name).collect(),
             base_url: settings.base_url.clone(),
             auth_mode: if settings.passthrough { "passthrough" } else { "api_key" },
             models_url: settings.models_url.clone(),

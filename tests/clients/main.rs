@@ -4,6 +4,8 @@
 mod anthropic_sdks;
 mod auto_mode;
 mod claude_code;
+mod claude_over_responses;
+mod codex;
 mod gemini;
 mod hosted_search;
 mod images;
@@ -11,10 +13,12 @@ mod installed;
 mod inventory;
 mod openai_over_anthropic;
 mod openai_sdks;
+mod responses_sdks;
 mod roles;
 mod script;
 mod sdk;
 mod service_search;
+mod steps;
 mod two_calls;
 mod wrapped;
 /// The helpers of the black-box tests. The attribute makes the compiler find the files below them.

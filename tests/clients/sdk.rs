@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::installed::{self, Finished, Home};
 use crate::script;
 use crate::support::canned;
-use crate::support::gateway::Gateway;
+use crate::support::gateway::{Gateway, Setup};
 use crate::support::upstream::{Answer, Dialect, Upstream};
 
 /// The installed SDKs of a vendor.
@@ -42,6 +42,13 @@ impl Sdks {
         Self(python.into_iter().chain(javascript).collect())
     }
 
+    /// OpenAI's SDKs with the scenarios of the Responses API.
+    pub(crate) fn responses() -> Self {
+        let python = Sdk::python("responses_sdk.py");
+        let javascript = Sdk::javascript("openai", "responses_sdk.mjs");
+        Self(python.into_iter().chain(javascript).collect())
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.0.len()
     }
@@ -71,10 +78,19 @@ impl Sdks {
     /// Every status of [`REFUSALS`] from an upstream must raise the SDK's documented error. Each has its own gateway and
     /// upstream, so that one failure does not affect the next.
     pub(crate) fn know_the_errors_of(&self, speaking: fn() -> Upstream) {
+        self.know_the_errors_of_setup(speaking, Gateway::before);
+    }
+
+    /// The same with gateways that `before` configures.
+    pub(crate) fn know_the_errors_of_setup(
+        &self,
+        speaking: impl Fn() -> Upstream,
+        before: impl Fn(&Upstream) -> Setup,
+    ) {
         let upstreams = REFUSALS.map(|(status, kind)| (status, refusing(speaking(), status, kind)));
         let gateways: Vec<(u16, Gateway)> = upstreams
             .iter()
-            .map(|(status, upstream)| (*status, Gateway::before(upstream).env("MAX_RETRIES", "0").start()))
+            .map(|(status, upstream)| (*status, before(upstream).env("MAX_RETRIES", "0").start()))
             .collect();
         let pairs = gateways.iter().map(|(status, gateway)| format!("{status}={}", url(gateway)));
         let arguments: Vec<String> = ["all_errors".to_owned()].into_iter().chain(pairs).collect();

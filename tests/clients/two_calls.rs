@@ -1,11 +1,11 @@
-//! The script for an upstream that calls two tools in parallel and answers both results with a text, in both APIs, streamed
+//! The script for an upstream that calls two tools in parallel and answers both results with a text, in each API, streamed
 //! or whole as the request asks.
 
 use serde_json::{Value, json};
 
 use crate::script::{self, fragments, list, words};
-use crate::support::canned::{anthropic, openai};
-use crate::support::upstream::{Answer, Dialect, Upstream};
+use crate::support::canned::{anthropic, openai, responses};
+use crate::support::upstream::{Answer, Dialect, Seen, Upstream};
 
 /// Ids and tools, in the order of the calls.
 const CALLS: [(&str, &str); 2] = [("toolu_01Weather", "get_weather"), ("toolu_02Time", "get_time")];
@@ -20,7 +20,24 @@ pub(crate) fn inputs() -> [Value; 2] {
 
 pub(crate) fn played_by(upstream: Upstream) -> Upstream {
     let dialect = upstream.dialect();
-    upstream.ruled_by(move |seen| Some(answer(dialect, &script::body(seen))))
+    upstream.ruled_by(move |seen| {
+        let request = script::body(seen);
+        Some(if seen.is_of_responses() { responses_answer(&request) } else { answer(dialect, &request) })
+    })
+}
+
+fn responses_answer(request: &Value) -> Answer {
+    let items = if is_second_turn(request) {
+        vec![responses::message(LAST_WORDS)]
+    } else {
+        let calls = CALLS.iter().zip(inputs());
+        let calls = calls.map(|((id, name), input)| responses::function_call(id, name, &input));
+        std::iter::once(responses::message(FIRST_WORDS)).chain(calls).collect()
+    };
+    match request["stream"] == true {
+        true => Answer::events(responses::stream(&items)),
+        false => Answer::json(200, responses::whole(&items)),
+    }
 }
 
 fn answer(dialect: Dialect, request: &Value) -> Answer {
@@ -93,18 +110,45 @@ fn chat_whole() -> String {
 }
 
 fn is_second_turn(request: &Value) -> bool {
-    list(&request["messages"]).len() > 1
+    list(&request["messages"]).len() > 1 || list(&request["input"]).len() > 1
 }
 
 /// Checks the number of second turns, each with both calls and both results in the upstream's API.
 pub(crate) fn expect_second_turns(upstream: &Upstream, turns: usize) {
-    let bodies: Vec<Value> = upstream.requests().iter().map(script::body).filter(is_second_turn).collect();
-    assert_eq!(bodies.len(), turns);
-    for body in bodies {
+    let requests = upstream.requests();
+    let is_second = |seen: &&Seen| is_second_turn(&script::body(seen));
+    let seconds: Vec<&Seen> = requests.iter().filter(is_second).collect();
+    assert_eq!(seconds.len(), turns);
+    for seen in seconds {
+        let body = script::body(seen);
         match upstream.dialect() {
             Dialect::Anthropic => expect_messages(&body),
+            Dialect::OpenAi if seen.is_of_responses() => expect_responses(&body),
             Dialect::OpenAi => expect_chat(&body),
         }
+    }
+}
+
+fn expect_responses(body: &Value) {
+    let items = list(&body["input"]);
+    let of = |kind: &'static str| items.iter().filter(move |item| item["type"] == kind);
+    let (calls, results): (Vec<_>, Vec<_>) =
+        (of("function_call").collect(), of("function_call_output").collect());
+    assert_eq!((calls.len(), results.len()), (2, 2), "{body}");
+    assert!(
+        items.iter().any(|item| item["role"] == "assistant" && item.to_string().contains(FIRST_WORDS)),
+        "{body}"
+    );
+    for (at, ((id, name), input)) in CALLS.iter().zip(inputs()).enumerate() {
+        let (call, result) = (calls[at], results[at]);
+        assert_eq!((&call["call_id"], &call["name"]), (&json!(id), &json!(name)), "{body}");
+        let arguments = call["arguments"].as_str().expect("a string of JSON");
+        assert_eq!(serde_json::from_str::<Value>(arguments).expect("JSON"), input);
+        assert_eq!(
+            (&result["call_id"], &result["output"]),
+            (&json!(id), &json!(format!("of {name}"))),
+            "{body}"
+        );
     }
 }
 

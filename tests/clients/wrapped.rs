@@ -12,11 +12,13 @@ use crate::support::PATIENCE;
 use crate::support::gateway::free_port;
 use crate::support::upstream::{Answer, Upstream};
 
+const CLAUDE_VDM: &str = "claude.vdm";
+
 /// The directory of the gateways of one test. The path is short enough for a socket.
-struct Runtime(PathBuf);
+pub(crate) struct Runtime(PathBuf);
 
 impl Runtime {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("vdm-{}-wrapped-{name}", std::process::id()));
         fs::create_dir_all(&path).expect("a writable directory");
         Self(path)
@@ -27,7 +29,7 @@ impl Runtime {
         entries.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "sock")).count()
     }
 
-    fn await_gateways(&self, expected: usize) {
+    pub(crate) fn await_gateways(&self, expected: usize) {
         let until = Instant::now() + 2 * PATIENCE;
         while self.gateways() != expected {
             assert!(Instant::now() < until, "{} gateways instead of {expected}", self.gateways());
@@ -42,10 +44,10 @@ impl Drop for Runtime {
     }
 }
 
-/// The environment of a user who has installed both: `claude` on the path, and the link beside `vdm`.
-fn prepare(command: &mut Command, runtime: &Runtime, claude: &Path) {
+/// The environment of a user who has installed both: the tool on the path, and the link beside `vdm`.
+pub(crate) fn prepare(command: &mut Command, runtime: &Runtime, tool: &Path) {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let bin = claude.parent().expect("in a folder").to_owned();
+    let bin = tool.parent().expect("in a folder").to_owned();
     let paths = std::iter::once(bin).chain(std::env::split_paths(&path));
     command.env("PATH", std::env::join_paths(paths).expect("no colon in it"));
     command.env("XDG_RUNTIME_DIR", &runtime.0).env("PORT", free_port().to_string());
@@ -54,14 +56,15 @@ fn prepare(command: &mut Command, runtime: &Runtime, claude: &Path) {
     }
 }
 
-fn link(home: &Home) -> PathBuf {
-    let link = home.path.join("claude.vdm");
+/// `claude.vdm` or `codex.vdm`.
+pub(crate) fn link(home: &Home, name: &str) -> PathBuf {
+    let link = home.path.join(name);
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_vdm"), &link).expect("a writable directory");
     link
 }
 
 fn claude_vdm(claude: &Path, runtime: &Runtime, home: &Home, arguments: &[&str]) -> Finished {
-    installed::run(&link(home), home, |command| {
+    installed::run(&link(home, CLAUDE_VDM), home, |command| {
         prepare(command, runtime, claude);
         command.args(arguments);
     })
@@ -102,7 +105,7 @@ fn two_sessions_share_a_gateway_and_keep_their_own_exit_codes() {
     let port = free_port().to_string();
     let homes = [Home::new(), Home::new()];
     let run = |home: &Home, arguments: &[&str]| {
-        installed::run(&link(home), home, |command| {
+        installed::run(&link(home, CLAUDE_VDM), home, |command| {
             prepare(command, &runtime, &claude);
             // Both have the same configuration, which includes the port.
             command.env("PORT", &port).args(arguments);
@@ -122,7 +125,7 @@ fn a_killed_session_leaves_no_gateway_running() {
     let Some(claude) = installed::client(NEW) else { return };
     let (runtime, home) = (Runtime::new("killed"), Home::new());
     let upstream = Upstream::anthropic().always(Answer::silence());
-    let mut command = Command::new(link(&home));
+    let mut command = Command::new(link(&home, CLAUDE_VDM));
     command.current_dir(&home.path).env_clear().env("HOME", &home.path);
     prepare(&mut command, &runtime, &claude);
     command.env("ANTHROPIC_API_KEY", "sk-test").env("ANTHROPIC_BASE_URL", upstream.base_url());

@@ -22,7 +22,7 @@ fn explain_prints_each_step_and_exits_with_1_if_a_name_has_no_route() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         stdout(&output),
-        "sonnet\n  no prefix: 'sonnet' uses the default provider 'openai'\n  alias 'sonnet' of 'openai' resolves to 'gpt-6.1-sol'\n→ openai:gpt-6.1-sol\npoe:x\n"
+        "sonnet\n  no prefix: 'sonnet' uses the default provider 'openai'\n  alias 'sonnet' of 'openai' resolves to 'gpt-6.1-sol'\n  API: Responses for clients of Messages and Responses, Chat Completions for clients of Chat Completions\n→ openai:gpt-6.1-sol\npoe:x\n"
     );
     assert_eq!(stderr(&output), "vdm: provider 'poe' has no key: set POE_API_KEY and restart\n");
 

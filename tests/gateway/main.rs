@@ -57,6 +57,8 @@ mod prometheus;
 mod provider_commands;
 mod python_original;
 mod recording;
+mod responses;
+mod responses_websocket;
 mod roles;
 mod routing;
 mod running_totals;

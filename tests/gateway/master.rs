@@ -26,7 +26,7 @@ pub(crate) fn signal(pid: u32, name: &str) {
 }
 
 /// Whether a process exists that is no zombie.
-fn runs(pid: u32) -> bool {
+pub(crate) fn runs(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
 }

@@ -9,9 +9,11 @@ pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod grammar;
 pub(crate) mod reply;
+pub(crate) mod responses;
 pub(crate) mod tls;
 pub(crate) mod tls_client;
 pub(crate) mod upstream;
+pub(crate) mod websocket;
 pub(crate) mod wire;
 
 use std::thread;

@@ -1,5 +1,6 @@
-//! `vdm wrap` and `claude.vdm` with a script as the tool and a real gateway.
+//! `vdm wrap`, `claude.vdm` and `codex.vdm` with a script as the tool and a real gateway.
 
+mod codex;
 mod sharing;
 mod tool;
 
@@ -23,7 +24,9 @@ impl User {
     fn new(name: &str) -> Self {
         let home = std::env::temp_dir().join(format!("vdm-{}-wrap-{name}", std::process::id()));
         fs::create_dir_all(home.join("bin")).expect("a writable directory");
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_vdm"), home.join("claude.vdm")).expect("a link");
+        for link in ["claude.vdm", "codex.vdm"] {
+            std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_vdm"), home.join(link)).expect("a link");
+        }
         Self { home, port: free_port() }
     }
 

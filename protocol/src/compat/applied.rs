@@ -61,7 +61,8 @@ pub fn apply<'e>(
             | Fixup::Nearest(..)
             | Fixup::Keyword(_)
             | Fixup::Beta(_)
-            | Fixup::Limit(_) => continue,
+            | Fixup::Limit(_)
+            | Fixup::Over(_) => continue,
         };
     }
     FixedRequest { body, betas: left }
@@ -84,7 +85,8 @@ impl<'e> Unwanted<'e> {
             | Fixup::Reasoning(_)
             | Fixup::Beta(_)
             | Fixup::Limit(_)
-            | Fixup::ToolIds(_) => return,
+            | Fixup::ToolIds(_)
+            | Fixup::Over(_) => return,
         };
         self.members.push(path.split('.').collect());
     }

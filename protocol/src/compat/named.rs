@@ -8,7 +8,16 @@ pub(super) const LONGEST: usize = 64;
 const DEEPEST: usize = 6;
 
 /// Members that hold the conversation. They are never removed, whatever the upstream refuses.
-const CONVERSATION: [&str; 5] = ["messages", "contents", "content", "prompt", "input"];
+const CONVERSATION: [&str; 8] = [
+    "messages",
+    "contents",
+    "content",
+    "prompt",
+    "input",
+    "instructions",
+    "previous_response_id",
+    "conversation",
+];
 /// Members without which a request has another meaning.
 const REQUIRED: [&str; 8] =
     ["model", "stream", "tools", "system", "functions", "max_tokens", "max_completion_tokens", "schema"];
@@ -110,7 +119,7 @@ fn member(steps: &[PathStep<'_>]) -> Option<Fixup> {
 fn holds_schemas(names: &[&str]) -> bool {
     matches!(
         names.first(),
-        Some(&("tools" | "response_format" | "output_format" | "output_config" | "schema"))
+        Some(&("tools" | "response_format" | "output_format" | "output_config" | "text" | "schema"))
     )
 }
 
@@ -136,6 +145,8 @@ mod tests {
             ("tools.1.custom.cache_control.ephemeral.scope", "tools.cache_control.scope"),
             ("thinking.enabled.display", "thinking.display"),
             ("output_config.effort", "output_config.effort"),
+            ("reasoning.effort", "reasoning.effort"),
+            ("text.verbosity", "text.verbosity"),
             ("tool_choice.auto.disable_parallel_tool_use", "tool_choice.disable_parallel_tool_use"),
         ] {
             assert_eq!(param(text), Some(Fixup::Param(path.into())), "{text}");
@@ -150,6 +161,7 @@ mod tests {
             "tools.0.custom.input_schema.properties.a.items.$ref",
             "tools[0].function_declarations[3].parameters.$ref",
             "response_format.json_schema.schema.$ref",
+            "text.format.schema.properties.x.$ref",
         ] {
             assert_eq!(param(text), Some(Fixup::Keyword("$ref".into())), "{text}");
         }
@@ -177,6 +189,10 @@ mod tests {
             "system",
             "system.0.text",
             "input",
+            "input[3].encrypted_content",
+            "instructions",
+            "previous_response_id",
+            "conversation",
             "prompt",
             "schema",
             "tools.0.input_schema.type",

@@ -1,15 +1,18 @@
-//! Errors of the Chat Completions API: parsed from upstreams in any vendor's shape, and written for clients.
+//! Errors of OpenAI's APIs: parsed from upstreams in any vendor's shape, and written for clients.
 
 mod content_filter;
 mod context;
 mod limits;
 mod numbers;
+mod responses;
 
 use bytes::BytesMut;
 use serde_json::Value;
 
 pub use self::limits::{ErrorFacts, facts};
 pub(crate) use self::numbers::{Number, numbers};
+pub use self::responses::{response_failed, responses_body};
+pub(crate) use self::responses::{write_stream_error, write_stream_fault};
 use crate::{fault::Fault, json::Write, vocabulary::ErrorKind};
 
 const LONGEST_MESSAGE: usize = 500;
@@ -22,14 +25,14 @@ pub const DONE: &[u8] = b"data: [DONE]\n\n";
 /// Keeps an idle stream alive. It is a comment, because some clients parse every event as a chunk.
 pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
-/// Returns the body of an error reply.
+/// Returns the body of an error reply of the Chat Completions API.
 pub fn body(kind: ErrorKind, message: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() + 128);
     write(kind, message, &mut out);
     out
 }
 
-/// Appends the event that reports a failed stream. It is the last event: if `[DONE]` followed, a client that does not
+/// Appends the event that reports a failed stream of the Chat Completions API. It is the last event: if `[DONE]` followed, a client that does not
 /// support errors in streams would take the reply for complete. OpenAI's SDKs raise an exception on this event.
 pub fn event(kind: ErrorKind, message: &str, out: &mut BytesMut) {
     out.put(b"data: ");
@@ -37,16 +40,27 @@ pub fn event(kind: ErrorKind, message: &str, out: &mut BytesMut) {
     out.put(b"\n\n");
 }
 
-/// Appends the event that ends a failed stream of the Responses API.
-pub fn response_failed(kind: ErrorKind, message: &str, out: &mut BytesMut) {
-    event(kind, message, out);
-}
-
 fn write(kind: ErrorKind, message: &str, out: &mut impl Write) {
     let (r#type, code) = kind.openai();
-    let overflows = kind == ErrorKind::InvalidRequest && context::is_anthropic_wording(message);
-    let code = if overflows { Some(context::CODE) } else { code };
-    out.put(b"{\"error\":{\"message\":");
+    let code = if overflows(kind, message) { Some(context::CODE) } else { code };
+    write_object(message, r#type, code, out);
+}
+
+/// Whether an error of ours reports that the prompt does not fit.
+fn overflows(kind: ErrorKind, message: &str) -> bool {
+    kind == ErrorKind::InvalidRequest && context::is_anthropic_wording(message)
+}
+
+/// Appends `{"error":{…}}`.
+fn write_object(message: &str, r#type: &str, code: Option<&str>, out: &mut impl Write) {
+    out.put(b"{\"error\":");
+    write_members(message, r#type, code, out);
+    out.put(b"}");
+}
+
+/// Appends the value of `error`.
+fn write_members(message: &str, r#type: &str, code: Option<&str>, out: &mut impl Write) {
+    out.put(b"{\"message\":");
     out.string(message);
     out.put(b",\"type\":");
     out.string(r#type);
@@ -55,7 +69,7 @@ fn write(kind: ErrorKind, message: &str, out: &mut impl Write) {
         Some(code) => out.string(code),
         None => out.put(b"null"),
     }
-    out.put(b"}}");
+    out.put(b"}");
 }
 
 /// Whether a message reports that a prompt does not fit.
@@ -198,15 +212,27 @@ impl ErrorContents {
 
     /// Returns the status of its code or type.
     fn status(&self) -> Option<u16> {
-        const WORDS: [(&str, u16); 9] = [
+        const WORDS: [(&str, u16); 20] = [
+            // The Responses API has a code for everything that can be wrong with an image.
+            ("image", 400),
+            ("invalid_prompt", 400),
+            ("content_filter", 400),
             ("rate_limit", 429),
+            ("usage_limit", 429),
+            ("usage_not_included", 429),
             ("insufficient_quota", 429),
+            ("billing", 402),
+            ("slow_down", 503),
+            ("invalid_api_key", 401),
+            ("model_not_found", 404),
             ("resource_exhausted", 429),
             ("overloaded", 529),
             ("unavailable", 503),
             ("timeout", 504),
             ("invalid_request", 400),
             ("context_length", 400),
+            ("policy", 400),
+            ("residency", 400),
             ("authentication", 401),
         ];
         self.code.or_else(|| {

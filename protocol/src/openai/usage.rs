@@ -69,9 +69,7 @@ impl ChatUsage<'_> {
 
     /// Returns `cost` in millionths of a dollar. Anything but a number of dollars that is 0 or more counts as absent.
     pub(super) fn reported_cost(&self) -> Option<u64> {
-        const MOST: f64 = 1e9;
-        let dollars: f64 = self.cost?.get().parse().ok()?;
-        (0.0..=MOST).contains(&dollars).then(|| (dollars * 1e6).round() as u64)
+        micro_dollars(self.cost)
     }
 
     /// Returns the number of output tokens that are reasoning, if reported.
@@ -106,6 +104,13 @@ impl ChatUsage<'_> {
         let completion = json::read_count(self.completion_tokens)?;
         json::read_count(self.total_tokens)?.checked_sub(prompt.checked_add(completion)?)
     }
+}
+
+/// Converts a number of dollars, 0 or more, to millionths. Anything else counts as absent.
+pub(super) fn micro_dollars(cost: Option<&RawValue>) -> Option<u64> {
+    const MOST: f64 = 1e9;
+    let dollars: f64 = cost?.get().parse().ok()?;
+    (0.0..=MOST).contains(&dollars).then(|| (dollars * 1e6).round() as u64)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Finds the images of a request's history, and puts texts in their place: every other byte is preserved.
 //!
-//! Image blocks of both APIs: `image` with a `source` (platform.claude.com/docs/en/build-with-claude/vision) and
-//! `image_url` (platform.openai.com/docs/guides/images-vision). They are in the content of a message, in that of a tool
-//! result, and in that of a document.
+//! Image blocks of all APIs: `image` with a `source` (platform.claude.com/docs/en/build-with-claude/vision), `image_url` and
+//! `input_image` (platform.openai.com/docs/guides/images-vision). They are in the content of a message, in that of a tool
+//! result, and in that of a document; in Responses, in the content or the output of an item.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -25,6 +25,8 @@ pub struct RequestImage<'b> {
     pub source: ImageSource<'b>,
     /// Its path, such as `messages.3.content.0`.
     pub path: String,
+    /// The type of the text block that can stand in its place.
+    text_type: &'static str,
     /// The block.
     block: Range<usize>,
     /// The members that its text keeps, such as `cache_control`.
@@ -48,15 +50,18 @@ pub enum ImageSource<'b> {
 #[must_use]
 pub fn may_have_images(body: &[u8]) -> bool {
     let mut types = memmem::find_iter(body, b"\"image");
+    let mut input_types = memmem::find_iter(body, b"\"input_image");
     let mut escapes = memmem::find_iter(body, b"\\u00");
     let follows = |at: usize, length: usize, bytes: &[u8]| {
         body.get(at + length).is_some_and(|byte| bytes.contains(byte))
     };
     // An escaped letter must not hide the type. Clients escape control characters, which are other ones.
-    types.any(|at| follows(at, 6, b"\"_")) || escapes.any(|at| follows(at, 4, b"567"))
+    types.any(|at| follows(at, 6, b"\"_"))
+        || input_types.any(|at| follows(at, 12, b"\""))
+        || escapes.any(|at| follows(at, 4, b"567"))
 }
 
-/// Returns the images in `messages`, in their order. A body that is not valid has none.
+/// Returns the images in `messages` or `input`, in their order. A body that is not valid has none.
 #[must_use]
 pub fn images(body: &[u8]) -> Vec<RequestImage<'_>> {
     let mut finder = Finder { body, found: Vec::new() };
@@ -74,7 +79,9 @@ pub fn with_image_texts<'t>(
     texts: impl IntoIterator<Item = &'t str>,
 ) -> Bytes {
     let edit = |(image, text): (&RequestImage<'_>, &str)| {
-        let mut block = br#"{"type":"text","text":"#.to_vec();
+        let mut block = br#"{"type":""#.to_vec();
+        block.put(image.text_type.as_bytes());
+        block.put(br#"","text":"#);
         block.string(text);
         for kept in &image.kept {
             block.put(b",");
@@ -99,28 +106,31 @@ struct Block {
     image_url: Option<Range<usize>>,
     content: Option<Range<usize>>,
     others: Vec<Range<usize>>,
+    /// Members of an image of the Responses API that its text does not have.
+    of_input_image: Vec<Range<usize>>,
 }
 
 impl<'b> Finder<'b> {
     fn request(&mut self) -> CursorResult<()> {
         let mut cursor = JsonCursor::new(self.body);
         cursor.members(|cursor, key| match key {
-            "messages" if cursor.peek() == Some(b'[') => self.messages(cursor),
+            "messages" | "input" if cursor.peek() == Some(b'[') => self.messages(cursor, key),
             _ => cursor.value().map(drop),
         })?;
         cursor.end()
     }
 
-    fn messages(&mut self, cursor: &mut JsonCursor<'b>) -> CursorResult<()> {
+    /// Messages, or the items of the Responses API.
+    fn messages(&mut self, cursor: &mut JsonCursor<'b>, list: &str) -> CursorResult<()> {
         let mut turn = 0;
         cursor.elements(|cursor| {
-            let path = format!("messages.{turn}.content");
+            let path = format!("{list}.{turn}");
             turn += 1;
             if cursor.peek() != Some(b'{') {
                 return cursor.value().map(drop);
             }
             cursor.members(|cursor, key| match (key, cursor.peek()) {
-                ("content", Some(b'[')) => self.blocks(cursor, &path, 1),
+                ("content" | "output", Some(b'[')) => self.blocks(cursor, &format!("{path}.{key}"), 1),
                 _ => cursor.value().map(drop),
             })
         })
@@ -143,14 +153,19 @@ impl<'b> Finder<'b> {
     /// Takes an image, or the images in the content of another block.
     fn take(&mut self, block: &Block, span: Range<usize>, path: String, depth: usize) -> CursorResult<()> {
         let kind = block.kind.clone().and_then(|kind| decoded(&self.body[kind]));
-        let source = match kind.as_deref() {
-            Some("image") => self.source(block.source.clone())?,
-            Some("image_url") => self.image_url(block.image_url.clone())?,
+        let (source, text_type) = match kind.as_deref() {
+            Some("image") => (self.source(block.source.clone())?, "text"),
+            Some("image_url") => (self.image_url(block.image_url.clone())?, "text"),
+            Some("input_image") => (self.image_url(block.image_url.clone())?, "input_text"),
             _ => return self.nested(block, &path, depth),
         };
         if self.found.len() < MOST {
-            let kept = block.others.clone();
-            self.found.push(RequestImage { source, path, block: span, kept });
+            let mut kept = block.others.clone();
+            if text_type == "text" {
+                kept.extend_from_slice(&block.of_input_image);
+                kept.sort_unstable_by_key(|member| member.start);
+            }
+            self.found.push(RequestImage { source, path, text_type, block: span, kept });
         }
         Ok(())
     }
@@ -204,7 +219,7 @@ impl<'b> Finder<'b> {
         })
     }
 
-    /// The `image_url` of a Chat Completions part: an object, or, from some clients, the URL itself.
+    /// The `image_url` of a Chat Completions part: an object, or, from some clients, the URL itself, as in Responses.
     fn image_url(&self, span: Option<Range<usize>>) -> CursorResult<ImageSource<'b>> {
         let Some(span) = span else { return Ok(ImageSource::Elsewhere) };
         let mut url = decoded(&self.body[span.clone()]);
@@ -233,6 +248,7 @@ impl Block {
                 "content" => block.content = Some(value),
                 // A text in an image block would be a second one in its replacement.
                 "text" => {}
+                "detail" | "file_id" => block.of_input_image.push(start..value.end),
                 _ => block.others.push(start..value.end),
             }
             Ok(())
@@ -325,6 +341,27 @@ mod tests {
         }
     }
 
+    /// Requirement: images in messages and outputs of the Responses API are found, and become texts of that API.
+    #[test]
+    fn images_of_responses_become_texts_of_that_api() {
+        let body = Bytes::from_static(
+            br#"{"input":[{"role":"user","content":[{"type":"input_text","text":"a"},{"type":"input_image","detail":"low","image_url":"data:image/png;base64,aGk/","prompt_cache_breakpoint":{}}]},
+                {"type":"function_call_output","output":[{"type":"input_image","file_id":"file-1"}]}],"model":"m"}"#,
+        );
+        let found = images(&body);
+        let sources: Vec<_> = found.iter().map(|image| (&*image.path, image.source.clone())).collect();
+        assert_eq!(
+            sources,
+            [
+                ("input.0.content.1", base64("image/png", "aGk/")),
+                ("input.1.output.0", ImageSource::Elsewhere)
+            ]
+        );
+        let expected = r#"{"input":[{"role":"user","content":[{"type":"input_text","text":"a"},{"type":"input_text","text":"one","prompt_cache_breakpoint":{}}]},
+                {"type":"function_call_output","output":[{"type":"input_text","text":"two"}]}],"model":"m"}"#;
+        assert_eq!(with_image_texts(&body, &found, ["one", "two"]), expected);
+    }
+
     /// Requirement: images in tool results and documents are found; an object that only looks like one is none.
     #[test]
     fn images_are_found_where_a_model_sees_them_only() {
@@ -389,6 +426,7 @@ mod tests {
     #[test]
     fn the_quick_check_is_certain() {
         assert!(may_have_images(br#"{"type":"image_url"}"#));
+        assert!(may_have_images(br#"{"type":"input_image"}"#));
         assert!(may_have_images(br#"{"type":"\u0069\u006d\u0061\u0067\u0065"}"#));
         assert!(may_have_images(br#"{"type":"image\u005furl"}"#));
         for none in [

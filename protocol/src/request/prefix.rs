@@ -11,10 +11,10 @@ pub(super) const ATTRIBUTION: &[u8] = b"\"x-anthropic-billing-header:";
 /// `cache_control` marks are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PromptPrefix {
-    /// The system prompt; in Chat Completions, a first message of that role.
+    /// The system prompt; in OpenAI's APIs `instructions`, or a first message of that role.
     pub system: u32,
     pub tools: u32,
-    /// The other messages, in order.
+    /// The other messages or items, in order.
     pub messages: Vec<u32>,
 }
 
@@ -35,9 +35,9 @@ impl PromptPrefix {
         let mut cursor = JsonCursor::new(body);
         let walked = cursor.members(|cursor, key| {
             match key {
-                "system" => prefix.system = part(cursor, Keys::Ignored)?,
+                "system" | "instructions" => prefix.system = part(cursor, Keys::Ignored)?,
                 "tools" => prefix.tools = part(cursor, Keys::Hashed)?,
-                "messages" => prefix.read_messages(cursor)?,
+                "messages" | "input" => prefix.read_messages(cursor)?,
                 _ => {
                     cursor.value()?;
                 }
@@ -331,6 +331,25 @@ mod tests {
         assert_eq!(body("a", "u").messages.len(), 1);
         assert_eq!(body("a", "u").change(&body("b", "u")), Some(PrefixChange::System));
         assert_eq!(body("a", "u").change(&body("a", "v")), Some(PrefixChange::Message(1)));
+    }
+
+    #[test]
+    fn the_items_of_responses_continue_or_change_a_prompt() {
+        let user = |text: &str| {
+            format!(
+                r#"{{"type":"message","role":"user","content":[{{"type":"input_text","text":"{text}"}}]}}"#
+            )
+        };
+        let body = |instructions: &str, items: &[String]| {
+            prefix(&format!(r#"{{"instructions":"{instructions}","input":[{}]}}"#, items.join(",")))
+        };
+        let first = body("a", &[user("u")]);
+        assert_eq!(first.change(&body("a", &[user("u"), user("v")])), None);
+        assert_eq!(first.change(&body("b", &[user("u")])), Some(PrefixChange::System));
+        assert_eq!(first.change(&body("a", &[user("w")])), Some(PrefixChange::Message(1)));
+        let developer = user("x").replace("user", "developer");
+        let led = prefix(&format!(r#"{{"input":[{developer},{}]}}"#, user("u")));
+        assert_eq!((led.messages.len(), led.system != 0), (1, true));
     }
 
     #[test]

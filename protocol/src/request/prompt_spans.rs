@@ -21,9 +21,9 @@ impl FoundSpans {
     /// Notes the value of a member, whatever its name.
     pub(super) fn note(&mut self, key: &str, value: &Range<usize>) {
         let span = match key {
-            "system" => &mut self.spans.system,
+            "system" | "instructions" => &mut self.spans.system,
             "tools" => &mut self.spans.tools,
-            "messages" => &mut self.spans.messages,
+            "messages" | "input" => &mut self.spans.messages,
             _ => return,
         };
         *span = Some(value.clone());

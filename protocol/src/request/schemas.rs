@@ -31,14 +31,20 @@ fn tool(cursor: &mut JsonCursor<'_>, schemas: &mut Vec<Range<usize>>) -> CursorR
             schemas.push(cursor.value()?);
             Ok(())
         }
-        ("function", Some(b'{')) => cursor.members(|cursor, key| {
-            let span = cursor.value()?;
-            if key == "parameters" {
-                schemas.push(span);
-            }
-            Ok(())
-        }),
+        ("function", Some(b'{')) => function(cursor, schemas),
+        // A namespace of the Responses API.
+        ("tools", _) => each_object(cursor, &mut |cursor| function(cursor, schemas)),
         _ => skip(cursor),
+    })
+}
+
+fn function(cursor: &mut JsonCursor<'_>, schemas: &mut Vec<Range<usize>>) -> CursorResult<()> {
+    cursor.members(|cursor, key| {
+        let span = cursor.value()?;
+        if key == "parameters" {
+            schemas.push(span);
+        }
+        Ok(())
     })
 }
 
@@ -72,6 +78,13 @@ mod tests {
             r#"{"messages":[{"parameters":{}}],"tools":[ {"input_schema": <{"a":1}> ,"parameters2":{}},{"function":{"name":"f","parameters":<{"b":2}>}},7],"functions":[{"parameters":<{}>}],"parameters":{}}"#
         );
         assert_eq!(with_tool_schemas(&body, |_| None).as_ptr(), body.as_ptr());
+        let responses = Bytes::from_static(
+            br#"{"input":[{"parameters":{}}],"tools":[{"type":"function","parameters":{"a":1}},{"type":"namespace","tools":[{"name":"f","parameters":{"b":2}}]}]}"#,
+        );
+        assert_eq!(
+            with_tool_schemas(&responses, |schema| Some(format!("<{schema}>"))),
+            r#"{"input":[{"parameters":{}}],"tools":[{"type":"function","parameters":<{"a":1}>},{"type":"namespace","tools":[{"name":"f","parameters":<{"b":2}>}]}]}"#
+        );
         let broken = Bytes::from_static(br#"{"tools":[{"parameters":{}}"#);
         assert_eq!(with_tool_schemas(&broken, |_| Some("x".into())), broken);
     }

@@ -1,4 +1,4 @@
-//! Reads the session that a request belongs to, as clients of the Messages API report it.
+//! Reads the session that a request belongs to, as clients report it in the body.
 
 use std::borrow::Cow;
 
@@ -9,10 +9,19 @@ use super::cursor::{JsonCursor, decoded};
 const MARK: &str = "_session_";
 
 impl RequestHead<'_> {
-    /// Returns the session in `metadata.user_id`: Claude Code's `user_…_session_ID`, or a JSON object with
-    /// `session_id`. `body` must be the body that was scanned.
+    /// Returns the session in `metadata.user_id` (Claude Code's `user_…_session_ID`, or a JSON object with `session_id`),
+    /// else the `prompt_cache_key` of OpenAI's APIs. `body` must be the body that was scanned.
     #[must_use]
     pub fn session<'b>(&self, body: &'b [u8]) -> Option<Cow<'b, str>> {
+        self.session_of_user(body).or_else(|| self.cache_key(body))
+    }
+
+    /// The value of `prompt_cache_key`: Codex sends its session there.
+    fn cache_key<'b>(&self, body: &'b [u8]) -> Option<Cow<'b, str>> {
+        decoded(body.get(self.prompt_cache_key.clone()?)?).filter(|key| !key.is_empty())
+    }
+
+    fn session_of_user<'b>(&self, body: &'b [u8]) -> Option<Cow<'b, str>> {
         let metadata = &body[self.metadata.clone()?];
         match member(metadata, "user_id")? {
             Cow::Borrowed(user) => within(user),
@@ -64,6 +73,17 @@ mod tests {
         let twice =
             r#"{"metadata":{"user_id":"x_session_a"},"model":"m","metadata":{"user_id":"x_session_b"}}"#;
         assert_eq!(session(twice).as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn the_key_of_the_prompt_cache_is_a_session() {
+        let key = |members: &str| session(&format!(r#"{{"model":"m",{members}}}"#));
+        assert_eq!(key(r#""prompt_cache_key":"0193-a""#).as_deref(), Some("0193-a"));
+        let both = r#""prompt_cache_key":"b","metadata":{"user_id":"x_session_a"}"#;
+        assert_eq!(key(both).as_deref(), Some("a"));
+        for none in [r#""prompt_cache_key":"""#, r#""prompt_cache_key":null"#, r#""prompt_cache_key":7"#] {
+            assert_eq!(key(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Effort {
         if matches!(word, b"\"xhigh\"" | b"\"max\"") { Self::Raised } else { Self::Usual }
     }
 
-    /// The default of Chat Completions is `medium`.
+    /// The default of OpenAI's APIs is `medium`.
     fn of_chat(word: &[u8]) -> Self {
         if matches!(word, b"\"high\"" | b"\"xhigh\"" | b"\"max\"") { Self::Raised } else { Self::Usual }
     }
@@ -124,7 +124,7 @@ impl SignReader {
 
     fn member(&mut self, cursor: &mut JsonCursor<'_>, key: &str) -> CursorResult<()> {
         match key {
-            "tools" => each_object(cursor, |cursor, key| self.tool(cursor, key)),
+            "tools" => self.tools(cursor),
             "web_search_options" => {
                 let value = cursor.value()?;
                 if cursor.slice(value) != b"null" {
@@ -147,21 +147,42 @@ impl SignReader {
                 self.effort = Effort::of_chat(cursor.slice(value));
                 Ok(())
             }
-            "system" => self.system(cursor),
-            "messages" => self.messages(cursor),
+            "reasoning" => each_member(cursor, |cursor, key| {
+                let value = cursor.value()?;
+                if key == "effort" {
+                    self.effort = Effort::of_chat(cursor.slice(value));
+                }
+                Ok(())
+            }),
+            "system" | "instructions" => self.system(cursor),
+            "messages" | "input" => self.messages(cursor),
             _ => cursor.value().map(drop),
         }
     }
 
-    fn tool(&mut self, cursor: &mut JsonCursor<'_>, key: &str) -> CursorResult<()> {
-        let value = cursor.value()?;
-        if matches!(key, "name" | "type" | "function") {
-            self.tools = self.tools.saturating_add(1);
+    fn tools(&mut self, cursor: &mut JsonCursor<'_>) -> CursorResult<()> {
+        if cursor.peek() != Some(b'[') {
+            return cursor.value().map(drop);
         }
-        if key == "type" && cursor.slice(value).starts_with(b"\"web_search") {
-            self.add(Sign::WebSearch);
-        }
-        Ok(())
+        cursor.elements(|cursor| {
+            let (mut searches, mut is_offline) = (false, false);
+            each_member(cursor, |cursor, key| {
+                let value = cursor.value()?;
+                let value = cursor.slice(value);
+                match key {
+                    "name" | "type" | "function" => self.tools = self.tools.saturating_add(1),
+                    // Codex's way to say that the tool is off.
+                    "external_web_access" => is_offline = value == b"false",
+                    _ => {}
+                }
+                searches |= key == "type" && value.starts_with(b"\"web_search");
+                Ok(())
+            })?;
+            if searches && !is_offline {
+                self.add(Sign::WebSearch);
+            }
+            Ok(())
+        })
     }
 
     /// The effort in `output_config`, if it has one.
@@ -215,7 +236,8 @@ impl SignReader {
                     is_user = cursor.slice(value) == b"\"user\"";
                     Ok(())
                 }
-                "content" => self.content(cursor).map(|found| summarises = found),
+                // In Responses an item has one of them.
+                "content" | "output" => self.content(cursor).map(|found| summarises |= found),
                 "output_config" => {
                     let effort = self.output_config(cursor)?;
                     self.turn_effort = effort.or(self.turn_effort);
@@ -321,6 +343,7 @@ mod tests {
             r#""tools":[{"name":"a","input_schema":{}},{"name":"web_search","type":"web_search_20260209"}]"#,
             r#""tools":[{"type":"web_search"}]"#,
             r#""web_search_options":{}"#,
+            r#""tools":[{"type":"web_search","external_web_access":true}],"input":"x""#,
         ] {
             assert_eq!(signs(members), [Sign::WebSearch], "{members}");
         }
@@ -328,6 +351,7 @@ mod tests {
             r#""tools":[{"name":"WebSearch","input_schema":{"type":"web_search_20250305"}}]"#,
             r#""tools":[{"type":"function","function":{"name":"web_search","type":"web_search"}}]"#,
             r#""tools":null,"web_search_options":null"#,
+            r#""tools":[{"type":"web_search","external_web_access":false}],"input":"x""#,
         ] {
             assert_eq!(signs(members), [], "{members}");
         }
@@ -392,6 +416,28 @@ mod tests {
                 "{block}"
             );
         }
+    }
+
+    /// Requirement: a Responses request is read like the others: its items, its instructions and its effort.
+    #[test]
+    fn the_items_of_responses_are_read() {
+        let image = r#"{"type":"input_image","image_url":"data:image/png;base64,AA=="}"#;
+        for members in [
+            format!(r#""input":[{{"role":"user","content":[{image}]}}]"#),
+            format!(
+                r#""input":[{{"type":"function_call_output","output":[{image}]}},{{"role":"user","content":"a"}}]"#
+            ),
+        ] {
+            assert_eq!(signs(&members), [Sign::Image], "{members}");
+        }
+        assert_eq!(signs(r#""input":"a","reasoning":{"summary":"auto","effort":"high"}"#), [Sign::Think]);
+        assert_eq!(signs(r#""input":"a","reasoning":{"effort":"medium"}"#), []);
+        let ask = "Your task is to create a detailed summary of the conversation so far";
+        let user = format!(
+            r#"{{"type":"message","role":"user","content":[{{"type":"input_text","text":"{ask}"}}]}}"#
+        );
+        assert_eq!(signs(&format!(r#""instructions":"x","input":[{user}]"#)), [Sign::Compaction]);
+        assert_eq!(signs(&format!(r#""input":[{user},{{"type":"reasoning","summary":[]}}]"#)), []);
     }
 
     /// Requirement: what Claude Code sends for every request is not thinking: `adaptive` with the usual effort.

@@ -1,16 +1,17 @@
 //! Collects what a request's history contains while the body is scanned.
 
 use super::cursor::{CursorResult, JsonCursor, Watch};
-use super::own_searches;
 use super::thinking::may_be_own;
+use super::{own_reasoning, own_searches};
 use crate::tool_id::are_portable;
 
 /// The number of tool calls and results in a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ToolHistory {
-    /// `tool_use` blocks; in Chat Completions, elements of `tool_calls`.
+    /// `tool_use` blocks; in Chat Completions, elements of `tool_calls`; in Responses, items such as `function_call`.
     pub uses: u32,
-    /// `tool_result` blocks; in Chat Completions, messages of role `tool`.
+    /// `tool_result` blocks; in Chat Completions, messages of role `tool`; in Responses, items such as
+    /// `function_call_output`.
     pub results: u32,
 }
 
@@ -21,6 +22,8 @@ pub(super) struct RequestHistory {
     pub(super) messages: u32,
     /// Whether a block can be one of the gateway's own thinking blocks; never `false` if there is one.
     pub(super) own_thinking: bool,
+    /// Whether an item can be one of the gateway's own reasoning items; never `false` if there is one.
+    pub(super) own_reasoning: bool,
     /// Whether a block can belong to one of the gateway's own searches; never `false` if there is one.
     pub(super) own_searches: bool,
     /// Whether the id of a call or a result in a block can be one that Anthropic refuses; never `false` if there is
@@ -57,6 +60,10 @@ enum MessageKey {
     Role,
     Content,
     ToolCalls,
+    /// Of an item of the Responses API.
+    Type,
+    /// Of a reasoning or compaction item.
+    Sealed,
     #[default]
     Other,
 }
@@ -103,16 +110,40 @@ impl HistoryReader {
                 b"\"role\"" => MessageKey::Role,
                 b"\"content\"" => MessageKey::Content,
                 b"\"tool_calls\"" => MessageKey::ToolCalls,
+                b"\"type\"" => MessageKey::Type,
+                b"\"encrypted_content\"" => MessageKey::Sealed,
                 _ => MessageKey::Other,
             };
             // An escaped key can be `content`.
             if self.message == MessageKey::Other && string.contains(&b'\\') {
                 self.history.own_thinking = true;
+                self.history.own_reasoning = true;
                 self.history.own_searches = true;
                 self.history.odd_tool_ids = true;
             }
-        } else if self.message == MessageKey::Role && string == b"\"tool\"" {
-            self.history.tools.results = self.history.tools.results.saturating_add(1);
+            return;
+        }
+        match self.message {
+            MessageKey::Role if string == b"\"tool\"" => {
+                self.history.tools.results = self.history.tools.results.saturating_add(1);
+            }
+            MessageKey::Type => self.item(string),
+            MessageKey::Sealed => self.history.own_reasoning |= own_reasoning::may_be_own(string),
+            MessageKey::Role | MessageKey::Content | MessageKey::ToolCalls | MessageKey::Other => {}
+        }
+    }
+
+    /// The type of an item of the Responses API.
+    fn item(&mut self, kind: &[u8]) {
+        let RequestHistory { tools, messages, .. } = &mut self.history;
+        if kind == b"\"message\"" {
+            return;
+        }
+        *messages = messages.saturating_sub(1);
+        if kind.ends_with(b"call_output\"") || kind == b"\"tool_search_output\"" {
+            tools.results = tools.results.saturating_add(1);
+        } else if kind.ends_with(b"_call\"") {
+            tools.uses = tools.uses.saturating_add(1);
         }
     }
 
@@ -222,6 +253,22 @@ mod tests {
             {"role":"assistant","content":null,"tool_calls":[{"id":"a"},{"id":"b"}]},
             {"role":"tool","content":"1"},{"role":"tool","content":[{"type":"text","text":"2"}]}]"#;
         assert_eq!(history(messages), (2, 2));
+    }
+
+    #[test]
+    fn items_of_the_responses_api_are_counted() {
+        let body = r#"{"model":"m","instructions":"x","input":[{"role":"developer","content":"a"},
+            {"type":"message","role":"user","content":[{"type":"input_text","text":"function_call"}]},
+            {"type":"reasoning","summary":[],"encrypted_content":"gAAA"},
+            {"type":"function_call","call_id":"a","arguments":"{\"type\":\"function_call\"}"},
+            {"type":"custom_tool_call","input":"x"},
+            {"type":"function_call_output","output":[{"type":"input_text","text":"1"}]},
+            {"output":"2","type":"custom_tool_call_output"}]}"#;
+        let head = crate::request::head(body.as_bytes()).unwrap();
+        assert_eq!((head.tools.uses, head.tools.results, head.messages), (2, 2, 2));
+        assert!(!head.own_reasoning);
+        let text = crate::request::head(br#"{"model":"m","input":"a text"}"#).unwrap();
+        assert_eq!((text.tools.uses, text.messages), (0, 0));
     }
 
     #[test]

@@ -97,8 +97,10 @@ impl ObjectKind {
     fn member(self, key: &str) -> Self {
         match (self, key) {
             (Self::Top, "tools") => Self::Tools,
-            (Self::Top, "messages") => Self::Messages,
-            (Self::Top, "response_format" | "output_format" | "output_config") => Self::Format,
+            (Self::Top, "messages" | "input") => Self::Messages,
+            (Self::Top, "response_format" | "output_format" | "output_config" | "text") => Self::Format,
+            // A namespace of the Responses API.
+            (Self::Tools, "tools") => Self::Tools,
             (Self::Tools, "function") => Self::Function,
             (Self::Tools | Self::Function, "parameters" | "input_schema") => Self::Schema,
             (Self::Format, "schema") => Self::Schema,
@@ -289,6 +291,17 @@ mod tests {
             )
         };
         assert_eq!(trim(&body(schema), &[], &["title"]), body(left));
+        let responses = |schema: &str| {
+            format!(
+                r#"{{"input":[{{"parameters":{{"title":0}}}}],"tools":[{{"title":2,"parameters":{schema}}},{{"type":"namespace","title":2,"tools":[{{"parameters":{schema}}}]}}],"text":{{"format":{{"title":3,"schema":{schema}}}}}}}"#
+            )
+        };
+        assert_eq!(trim(&responses(schema), &[], &["title"]), responses(left));
+        let items = r#"{"input":[{"reasoning":1}],"reasoning":{"effort":"low","summary":"auto"}}"#;
+        assert_eq!(
+            trim(items, &["reasoning.effort", "input.reasoning"], &[]),
+            r#"{"input":[{"reasoning":1}],"reasoning":{"summary":"auto"}}"#
+        );
     }
 
     #[test]

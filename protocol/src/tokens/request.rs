@@ -63,10 +63,11 @@ impl ValueRole {
     fn member(self, key: &str) -> Self {
         match self {
             Self::Request => match key {
-                "system" => Self::Content,
+                // An item of the Responses API counts like a block.
+                "system" | "instructions" | "input" => Self::Content,
                 "messages" => Self::Messages,
                 "tools" => Self::Tools,
-                "output_config" | "output_format" => Self::Json,
+                "output_config" | "output_format" | "text" => Self::Json,
                 _ => Self::Unseen,
             },
             Self::Messages if key == "content" => Self::Content,
@@ -74,8 +75,10 @@ impl ValueRole {
             Self::Tools => match key {
                 "name" | "description" | "arguments" => Self::Text,
                 "input_schema" | "parameters" => Self::Json,
-                // Of Chat Completions.
-                "function" => Self::Tools,
+                // Of Chat Completions, and a namespace of the Responses API.
+                "function" | "tools" => Self::Tools,
+                // A grammar.
+                "format" => Self::Json,
                 _ => Self::Unseen,
             },
             Self::Content => Self::block_member(key),
@@ -87,6 +90,7 @@ impl ValueRole {
                 _ => Self::Unseen,
             },
             Self::Text | Self::Json => Self::Json,
+            Self::Url if key == "url" => Self::Url,
             Self::Messages | Self::Sealed | Self::Kind | Self::SourceKind => Self::Unseen,
             Self::Data | Self::Url | Self::Unseen => Self::Unseen,
         }
@@ -96,11 +100,16 @@ impl ValueRole {
     fn block_member(key: &str) -> Self {
         match key {
             "type" => Self::Kind,
-            "source" | "image_url" => Self::Source,
-            "content" => Self::Content,
+            "source" => Self::Source,
+            "image_url" | "file_data" => Self::Url,
+            "content" | "output" => Self::Content,
+            "tools" => Self::Tools,
             "input" => Self::Json,
             "data" => Self::Sealed,
             "id" | "tool_use_id" | "signature" | "cache_control" | "citations" | "caller" | "is_error" => {
+                Self::Unseen
+            }
+            "role" | "call_id" | "status" | "phase" | "summary" | "annotations" | "logprobs" | "detail" => {
                 Self::Unseen
             }
             sealed if sealed.starts_with("encrypted_") => Self::Sealed,
@@ -123,6 +132,8 @@ enum BlockKind {
     Document,
     ToolUse,
     ToolResult,
+    /// An item of the Responses API.
+    Message,
     #[default]
     Other,
 }
@@ -213,6 +224,9 @@ impl RequestWalk<'_> {
             let role = object.member(&key);
             if object == ValueRole::Request && role == ValueRole::Messages {
                 self.messages = self.reader.value_behind_colon();
+            } else if object == ValueRole::Request && key == "input" {
+                // A text, or items.
+                self.messages = self.messages.or(Some(b'['));
             }
             role
         };
@@ -291,6 +305,7 @@ impl RequestWalk<'_> {
             BlockKind::Document => self.document(block.source, data),
             BlockKind::ToolUse => self.tokens += TOOL_USE,
             BlockKind::ToolResult => self.tokens += TOOL_RESULT,
+            BlockKind::Message => self.tokens += MESSAGE,
             BlockKind::Other => {}
         }
     }
@@ -369,8 +384,12 @@ impl RequestWalk<'_> {
 
 fn kind(word: &str) -> BlockKind {
     match word {
-        "image" | "image_url" => BlockKind::Image,
-        "document" => BlockKind::Document,
+        "image" | "image_url" | "input_image" => BlockKind::Image,
+        "document" | "input_file" => BlockKind::Document,
+        "message" => BlockKind::Message,
+        // Items of the Responses API, such as `function_call` and `function_call_output`.
+        _ if word.ends_with("call_output") || word == "tool_search_output" => BlockKind::ToolResult,
+        _ if word.ends_with("_call") => BlockKind::ToolUse,
         // Includes the tools of servers and of MCP.
         _ if word.ends_with("tool_use") => BlockKind::ToolUse,
         _ if word.ends_with("tool_result") => BlockKind::ToolResult,

@@ -43,9 +43,9 @@ pub fn is_mentioned(body: &[u8]) -> bool {
     memchr::memmem::find(body, TYPE.as_bytes()).is_some()
 }
 
-/// The same for a Chat Completions request, which asks by `web_search_options` or a tool.
+/// The same for a request of OpenAI's APIs, which asks by `web_search_options` or a tool.
 #[must_use]
-pub fn is_mentioned_in_chat(body: &[u8]) -> bool {
+pub fn is_mentioned_by_name(body: &[u8]) -> bool {
     memchr::memmem::find(body, TOOL_NAME.as_bytes()).is_some()
 }
 

@@ -83,7 +83,14 @@ fn no_request_has_contradicting_members_about_reasoning() {
 }
 
 fn check_reasoning(body: &Value, dialect: &Dialect) {
-    let target = ChatUpstream { provider: "p", model: "m", requested_model: "p:m", dialect, session: None };
+    let target = ChatUpstream {
+        provider: "p",
+        model: "m",
+        requested_model: "p:m",
+        dialect,
+        session: None,
+        members: None,
+    };
     let sent = request(body.to_string().as_bytes(), &target).expect("a request").body;
     let sent: Value = serde_json::from_slice(&sent).expect("JSON");
     let told =

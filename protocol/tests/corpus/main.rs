@@ -24,6 +24,8 @@ mod framing;
 mod grammar;
 #[path = "../properties/http1.rs"]
 mod http1;
+#[path = "../properties/items.rs"]
+mod items;
 #[path = "../properties/order.rs"]
 mod order;
 #[path = "../properties/plain.rs"]
@@ -32,6 +34,12 @@ mod plain;
 mod reply;
 #[path = "../properties/request.rs"]
 mod request;
+#[path = "../properties/responses_client.rs"]
+mod responses_client;
+#[path = "../grammar/responses.rs"]
+mod responses_grammar;
+#[path = "../properties/responses_request.rs"]
+mod responses_request;
 #[path = "../properties/scan.rs"]
 mod scan;
 #[path = "../properties/schema.rs"]
@@ -44,6 +52,7 @@ mod complaints;
 mod composition;
 mod errors;
 mod fixtures;
+mod responses_clients;
 mod seeds;
 mod streams;
 mod whole_replies;

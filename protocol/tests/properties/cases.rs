@@ -2,7 +2,10 @@
 
 use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
-use crate::{calls, chat, coding, compat, error, form, framing, http1, plain, reply, request, scan, schema};
+use crate::{
+    calls, chat, coding, compat, error, form, framing, http1, plain, reply, request, responses_client,
+    responses_request, scan, schema,
+};
 
 /// Checks any bytes, and panics if a property is violated.
 type Check = fn(&[u8]);
@@ -12,11 +15,13 @@ pub(crate) const TARGETS: [(&str, Check); 13] = [
     ("framing", in_chunks),
     ("scan", looked_at),
     ("request", translated),
+    ("responses_request", responses_request::check),
     ("reply", answered),
     ("plain", read_by_hand),
     ("calls", calls::check),
     ("error", failed),
     ("chat", in_front_of_messages),
+    ("responses_client", for_a_responses_client),
     ("schema", schema::check_any),
     ("compat", compat::check),
     ("http1", upstream_reply),
@@ -61,6 +66,10 @@ fn cut(bytes: &[u8]) -> usize {
 
 fn in_front_of_messages(bytes: &[u8]) {
     chat::check(bytes, cut(bytes));
+}
+
+fn for_a_responses_client(bytes: &[u8]) {
+    responses_client::check(bytes, cut(bytes));
 }
 
 /// A form, after the size of its boundary and the boundary.

@@ -39,8 +39,14 @@ pub(crate) fn context(asked: Asked, dialect: &Dialect) -> ChatReplyContext {
     if dialect.web_search.is_some() {
         body["tools"] = json!([{"type": "web_search_20250305", "name": "web_search"}]);
     }
-    let target =
-        ChatUpstream { provider: "p", model: "up/m", requested_model: "p:m", dialect, session: None };
+    let target = ChatUpstream {
+        provider: "p",
+        model: "up/m",
+        requested_model: "p:m",
+        dialect,
+        session: None,
+        members: None,
+    };
     request(body.to_string().as_bytes(), &target).expect("a request").reply
 }
 

@@ -11,8 +11,14 @@ use crate::reply::readable;
 /// Checks the requests for very different upstreams, if this body is valid.
 pub(crate) fn check(body: &[u8]) {
     for dialect in [&PLAIN, &demanding()] {
-        let target =
-            ChatUpstream { provider: "p", model: "up/m", requested_model: "p:m", dialect, session: None };
+        let target = ChatUpstream {
+            provider: "p",
+            model: "up/m",
+            requested_model: "p:m",
+            dialect,
+            session: None,
+            members: None,
+        };
         match request(body, &target) {
             Ok(translated) => check_sent(body, &translated.body, dialect),
             Err(error) => assert!(!error.message.is_empty() && !error.message.contains('\n')),

@@ -25,8 +25,14 @@ use vandamme_protocol::convert::{
     },
 };
 
-const TARGET: ChatUpstream<'_> =
-    ChatUpstream { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN, session: None };
+const TARGET: ChatUpstream<'_> = ChatUpstream {
+    provider: "p",
+    model: "up/m",
+    requested_model: "p:m",
+    dialect: &PLAIN,
+    session: None,
+    members: None,
+};
 
 type ToMessages = Transcoder<ChatDecoder, MessagesEncoder>;
 

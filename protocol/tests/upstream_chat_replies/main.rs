@@ -26,8 +26,14 @@ use vandamme_protocol::{
 };
 
 const SEED: u128 = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
-const TARGET: ChatUpstream<'_> =
-    ChatUpstream { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN, session: None };
+const TARGET: ChatUpstream<'_> = ChatUpstream {
+    provider: "p",
+    model: "up/m",
+    requested_model: "p:m",
+    dialect: &PLAIN,
+    session: None,
+    members: None,
+};
 
 type ToMessages = Transcoder<ChatDecoder, MessagesEncoder>;
 

@@ -23,8 +23,14 @@ use vandamme_protocol::{
     vocabulary::Delivery,
 };
 
-const TARGET: ChatUpstream<'_> =
-    ChatUpstream { provider: "p", model: "up/m", requested_model: "p:m", dialect: &PLAIN, session: None };
+const TARGET: ChatUpstream<'_> = ChatUpstream {
+    provider: "p",
+    model: "up/m",
+    requested_model: "p:m",
+    dialect: &PLAIN,
+    session: None,
+    members: None,
+};
 
 fn translate(body: &Value) -> ChatRequest {
     request(body.to_string().as_bytes(), &TARGET).unwrap_or_else(|error| panic!("{error}: {body}"))

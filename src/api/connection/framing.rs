@@ -41,8 +41,8 @@ enum RequestBodyLength {
     Unframed,
 }
 
-/// Parses a head, and replaces with blanks what the HTTP server must not see: at `upgrade: websocket` it stops parsing HTTP,
-/// and it answers `expect: 100-continue` before the request has been checked.
+/// Parses a head, and replaces with blanks what the HTTP server must not see: at `upgrade: websocket` it stops parsing HTTP, which
+/// it may do only where a WebSocket can be opened, and it answers `expect: 100-continue` before the request has been checked.
 pub(super) fn head(bytes: &mut [u8]) -> Head {
     let mut ignored = Vec::new();
     let (length, body, expects_continue) = {
@@ -63,9 +63,14 @@ pub(super) fn head(bytes: &mut [u8]) -> Head {
             let offset = value.as_ptr() as usize - start;
             offset..offset + value.len()
         };
-        ignored.extend(fields.upgrade.iter().map(|value| place(value)));
+        let mut body = fields.body(request.method, request.version);
+        if body == RequestBodyLength::Length(0) && fields.asks_for_websocket(&request) {
+            body = RequestBodyLength::Unframed;
+        } else {
+            ignored.extend(fields.upgrade.iter().map(|value| place(value)));
+        }
         ignored.extend(fields.expect.filter(|_| expects_continue).map(place));
-        (length, fields.body(request.method, request.version), expects_continue)
+        (length, body, expects_continue)
     };
     for range in ignored {
         blank(bytes, range);
@@ -131,6 +136,18 @@ impl<'h> HeadFields<'h> {
         }
     }
 
+    /// Whether this is a request for a WebSocket, on the one path that has them.
+    fn asks_for_websocket(&self, request: &httparse::Request<'_, '_>) -> bool {
+        let has =
+            |word: &[u8]| self.upgrade.iter().any(|value| value.trim_ascii().eq_ignore_ascii_case(word));
+        request.method == Some("GET")
+            && request.version == Some(1)
+            && has(b"websocket")
+            && has(b"upgrade")
+            && self.expect.is_none()
+            && request.path.is_some_and(is_websocket_path)
+    }
+
     fn body(&self, method: Option<&str>, version: Option<u8>) -> RequestBodyLength {
         if method == Some("CONNECT") {
             return RequestBodyLength::Unframed;
@@ -151,6 +168,14 @@ impl<'h> HeadFields<'h> {
             }
         }
     }
+}
+
+/// Whether this path means `/v1/responses`, as `src/api/unmatched.rs` understands paths.
+fn is_websocket_path(target: &str) -> bool {
+    let path = target.split(['?', '#']).next().unwrap_or_default();
+    let mut segments =
+        path.split('/').filter(|segment| !segment.is_empty()).skip_while(|segment| *segment == "v1");
+    segments.next() == Some("responses") && segments.next().is_none()
 }
 
 /// Parses a number that consists of digits only.

@@ -12,6 +12,7 @@ use actix_http::{ConnectionType, Payload, Request, Response, Version};
 use actix_service::Service;
 use actix_web::Error;
 use actix_web::dev::ServiceResponse;
+use actix_web::http::StatusCode;
 use bytes::Bytes;
 use futures_util::Stream;
 use vandamme_protocol::vocabulary::ErrorKind;
@@ -34,6 +35,7 @@ where
     let version = request.version();
     let connection = request.conn_data::<Rc<ClientConnection>>().cloned();
     let reserved = connection.as_ref().is_some_and(|connection| connection.slot.class == Class::Reserved);
+    let upgrades = request.upgrade();
     let refusal = if reserved && !is_health(request.path()) { Some(refusal(&request)) } else { None };
     if let Some(connection) = &connection
         && connection.interim.get() == Interim::Expected
@@ -59,7 +61,9 @@ where
             Ok(mut response) => {
                 // A client that waits for `100 Continue` may or may not send its body now, and discarded bytes cannot be framed:
                 // either way the start of the next request is unknown.
-                if unasked || overrun || reserved || worker::is_retired() {
+                // After a request that asks for a WebSocket, all bytes are frames.
+                let is_refused_upgrade = upgrades && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+                if unasked || overrun || reserved || is_refused_upgrade || worker::is_retired() {
                     response.head_mut().set_connection_type(ConnectionType::Close);
                 }
                 Ok(response.map_body(|_, body| ServedBody { body, connection: Some(connection) }))

@@ -49,6 +49,7 @@ impl MenuItem {
             vendor.or_else(|| configured_value(config, name, "base-url")).unwrap_or("no base URL yet");
         let api = match configured_value(config, name, "api-format") {
             Some("anthropic") => "Anthropic API",
+            Some("responses") => "Responses API",
             Some(_) | None => "OpenAI API",
         };
         Self { name: Some(name.to_owned()), line: format!("{name:12} {vendor}; {api}") }

@@ -109,9 +109,9 @@ fn custom(context: &Context, now: &Config, answers: &SetupAnswers) -> Result<Pro
     loop {
         let url = Text::new("Its base URL:").with_validator(base_url_validator(now));
         let url = url.with_placeholder(EXAMPLE).prompt()?;
-        let question = Select::new("Which API does it serve?", vec!["openai", "anthropic"]);
-        let format =
-            question.with_help_message("openai is Chat Completions, anthropic is Messages").prompt()?;
+        let question = Select::new("Which API does it serve?", vec!["openai", "responses", "anthropic"]);
+        let help = "openai is Chat Completions, responses is OpenAI's newer API, anthropic is Messages";
+        let format = question.with_help_message(help).prompt()?;
         let (base_url, api_format) = (Some(url.trim().to_owned()), Some(format.to_owned()));
         let provider = ProviderAnswers { name: name.clone(), keys: None, base_url, api_format };
         if let Some(provider) = accepted(context, answers, provider)? {

@@ -2,6 +2,8 @@
 //!
 //! Claude Code: code.claude.com/docs/en/llm-gateway-connect. Without a credential it requires a login before it calls
 //! the gateway. A variable that selects another cloud overrides the base URL.
+//!
+//! Codex has its provider from its command line ([`super::codex`]); the environment has the keys alone.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -12,6 +14,12 @@ use crate::config::Config;
 
 /// Lets a tool that a wrapped tool starts use the same gateway.
 pub(super) const URL: &str = "VDM_WRAP_URL";
+
+/// The variable in which Codex finds the gateway's key. A variable of our own, so that programs that Codex runs keep theirs.
+pub(super) const CODEX_KEY: &str = "VDM_WRAP_KEY";
+pub(super) const OPENAI_KEY: &str = "OPENAI_API_KEY";
+/// The header with the gateway's key for clients that send a provider's key as well.
+pub(super) const PROXY_KEY_HEADER: &str = "x-vdm-proxy-key";
 
 /// The token for a gateway without a gateway key.
 const ANY: &str = "vdm";
@@ -31,6 +39,8 @@ const CLOUDS: [&str; 6] = [
 ];
 /// Node.js and Bun trust the certificates of this file as well, so a self-signed gateway works.
 const EXTRA_CERTIFICATES: &str = "NODE_EXTRA_CA_CERTS";
+/// Codex trusts the certificates of this file as well.
+const CODEX_CERTIFICATES: &str = "CODEX_CA_CERTIFICATE";
 const PROXIES: [&str; 6] =
     ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
@@ -48,6 +58,30 @@ enum HasSecret {
     Yes,
     #[default]
     No,
+}
+
+/// The keys that Codex sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CodexCredential {
+    /// The gateway's key, or any word.
+    Gateways,
+    /// The user's own `OPENAI_API_KEY`.
+    Own,
+    /// The user's own key, and the gateway's in a header.
+    OwnBesideGateways,
+}
+
+impl CodexCredential {
+    /// `read` returns a variable of this process's environment.
+    pub(super) fn new(config: &Config, read: &dyn Fn(&str) -> Option<String>) -> Self {
+        let has_own = read(OPENAI_KEY).is_some_and(|key| is_one_key(&key));
+        match (has_own, brings_own(config), &config.proxy_api_key) {
+            (true, true, Some(_)) => Self::OwnBesideGateways,
+            (true, true, None) => Self::Own,
+            (true, false, None) if config.access.are_required() => Self::Own,
+            (true | false, _, _) => Self::Gateways,
+        }
+    }
 }
 
 impl Changes {
@@ -80,6 +114,27 @@ impl Changes {
             changes.credential("OPENAI_API_KEY", config, read);
             if !Self::keeps_own(config, read("OPENAI_API_KEY")) {
                 changes.set.entry("OPENAI_API_KEY").or_insert_with(|| ANY.to_owned());
+            }
+        }
+        changes
+    }
+
+    /// The keys of [`CodexCredential`].
+    pub(super) fn for_codex(url: &str, config: &Config, read: &dyn Fn(&str) -> Option<String>) -> Self {
+        let mut changes = Self::around(url, config, read);
+        if let Some(certificate) = changes.set.remove(EXTRA_CERTIFICATES)
+            && read(CODEX_CERTIFICATES).is_none()
+        {
+            changes.set.insert(CODEX_CERTIFICATES, certificate);
+        }
+        match (CodexCredential::new(config, read), &config.proxy_api_key) {
+            (CodexCredential::Own, _) => {}
+            (CodexCredential::OwnBesideGateways | CodexCredential::Gateways, Some(key)) => {
+                changes.set.insert(CODEX_KEY, key.expose().to_owned());
+                changes.has_secret = HasSecret::Yes;
+            }
+            (CodexCredential::OwnBesideGateways | CodexCredential::Gateways, None) => {
+                changes.set.insert(CODEX_KEY, ANY.to_owned());
             }
         }
         changes
@@ -280,6 +335,37 @@ mod tests {
             let changes = openai(&[("POE_API_KEY", "!PASSTHRU"), ("OPENAI_API_KEY", no_key)]);
             assert_eq!(changes.set["OPENAI_API_KEY"], "vdm");
         }
+    }
+
+    fn codex(pairs: &[(&str, &str)]) -> (CodexCredential, Changes) {
+        let environment = variables(pairs);
+        let (config, read) = (config(&environment), |name: &str| environment.get(name).cloned());
+        (CodexCredential::new(&config, &read), Changes::for_codex(ADDRESS, &config, &read))
+    }
+
+    #[test]
+    fn codex_has_the_gateways_key_in_a_variable_of_its_own() {
+        let (credential, changes) = codex(&[("OPENAI_API_KEY", "sk-canary")]);
+        assert_eq!((credential, changes.set[CODEX_KEY].as_str()), (CodexCredential::Gateways, ANY));
+        let (credential, changes) = codex(&[("OPENAI_API_KEY", "sk-canary"), ("PROXY_API_KEY", "key")]);
+        assert_eq!((credential, changes.set[CODEX_KEY].as_str()), (CodexCredential::Gateways, "key"));
+        let shown = changes.shown().join("\n");
+        assert!(shown.contains("VDM_WRAP_KEY=<PROXY_API_KEY>"), "{shown}");
+        assert!(!changes.set.contains_key("OPENAI_API_KEY"));
+    }
+
+    #[test]
+    fn with_passthrough_keys_codex_sends_the_users_own() {
+        let own = [("POE_API_KEY", "!PASSTHRU"), ("OPENAI_API_KEY", "sk-own")];
+        let (credential, changes) = codex(&own);
+        assert_eq!((credential, changes.set.get(CODEX_KEY)), (CodexCredential::Own, None));
+        let (credential, changes) = codex(&[own[0], own[1], ("PROXY_API_KEY", "key")]);
+        assert_eq!(
+            (credential, changes.set[CODEX_KEY].as_str()),
+            (CodexCredential::OwnBesideGateways, "key")
+        );
+        let (credential, _) = codex(&[own[0], ("OPENAI_API_KEY", "!PASSTHRU")]);
+        assert_eq!(credential, CodexCredential::Gateways);
     }
 
     #[test]

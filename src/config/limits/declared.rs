@@ -89,6 +89,28 @@ pub(in crate::config) static LIMITS: [LimitDeclaration; COUNT] = [
          closed. 0 for no limit. Clients behind one NAT or reverse proxy share an address."
     ),
     limit!(
+        "websockets",
+        Count(0),
+        "1_000",
+        websockets = size,
+        "Open WebSockets on /v1/responses. Beyond that, and with 0, an upgrade gets 426, and the client uses HTTP."
+    ),
+    limit!(
+        "websocket-idle",
+        Seconds,
+        "1_800",
+        websocket_idle = unless_zero,
+        "Time after which a WebSocket without a response in progress is closed. 0 for no limit."
+    ),
+    limit!(
+        "websocket-items",
+        Bytes,
+        "\"256MiB\"",
+        websocket_items = size,
+        "Memory for the items that vdm keeps for the conversations of all WebSockets; those of one conversation have at most \
+         request-body. Beyond that, the client is told to send all items again."
+    ),
+    limit!(
         "in-flight",
         Count(1),
         "4_096",

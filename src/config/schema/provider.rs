@@ -55,18 +55,20 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     SettingDeclaration::new(
         "base-url",
         Value(Url),
-        "URL of the API, `http` or `https`, up to where the API's own paths begin: vdm adds `/chat/completions` (openai) or \
-         `/v1/messages` (anthropic).",
+        "URL of the API, `http` or `https`, up to where the API's own paths begin: vdm adds `/chat/completions` (openai), \
+         `/responses` (responses) or `/v1/messages` (anthropic).",
     )
     .with_variable("{PROVIDER}_BASE_URL")
     .with_example("\"https://llm.mycorp.example/v1\""),
     SettingDeclaration::new(
         "api-format",
         Value(Format),
-        "The provider's API: `openai` (Chat Completions) or `anthropic` (Messages).",
+        "The provider's API for all requests: `openai` (Chat Completions), `responses` (Responses) or `anthropic` (Messages). \
+         Without it Chat Completions are used, and for some models of OpenAI, Azure and xAI the Responses API.",
     )
-    .with_implied_default("\"openai\"")
-    .with_variable("{PROVIDER}_API_FORMAT"),
+    .with_variable("{PROVIDER}_API_FORMAT")
+    .with_example("\"openai\"")
+    .with_guide("responses.md#which-api-is-used"),
     SettingDeclaration::new(
         "api-version",
         Value(Text),

@@ -42,6 +42,43 @@ fn the_built_in_providers_are_in_order_and_have_claude_codes_aliases() {
     assert_eq!(of(Api::Messages).collect::<Vec<_>>(), ["agentroutera", "zai", "longcata", "anthropic"]);
 }
 
+/// Requirement: without `api-format` the Responses API is used at the hosts of OpenAI, Azure and xAI only; with it the provider has
+/// one API.
+#[test]
+fn the_responses_api_depends_on_the_host_and_on_the_format() {
+    use ResponsesSupport::{Excluded, Known, Unknown};
+    let azure = "[azure]\napi-key = 'k'\nbase-url = 'https://r.openai.azure.com";
+    for (toml, name, responses) in [
+        ("[openai]\napi-key = 'k'", "openai", Known),
+        ("[xai]\napi-key = 'k'", "xai", Known),
+        (&format!("{azure}/openai/v1'"), "azure", Known),
+        (&format!("{azure}'\napi-version = '2025-04-01-preview'"), "azure", Known),
+        (&format!("{azure}'\napi-version = '2024-10-21'"), "azure", Unknown),
+        (
+            "[azure]\napi-key = 'k'\nbase-url = 'http://gateway.lan/openai/v1'\napi-version = 'preview'",
+            "azure",
+            Unknown,
+        ),
+        ("[mine]\napi-key = 'k'\nbase-url = 'https://api.openai.com/v1'", "mine", Known),
+        ("[openai]\napi-key = 'k'\nbase-url = 'https://llm.example/v1'", "openai", Unknown),
+        ("[groq]\napi-key = 'k'", "groq", Unknown),
+        ("[openai]\napi-key = 'k'\napi-format = 'openai'", "openai", Excluded),
+        ("[openai]\napi-key = 'k'\napi-format = 'Responses'", "openai", Excluded),
+        ("[zai]\napi-key = 'k'", "zai", Excluded),
+    ] {
+        let config = Machine::new().toml(toml).load();
+        assert_eq!(provider(&config, name).responses, responses, "{toml}");
+    }
+    let formats =
+        Machine::with(&[("X_API_KEY", "k"), ("X_BASE_URL", "http://x"), ("X_API_FORMAT", "RESPONSES")]);
+    let formats = formats.load();
+    let x = provider(&formats, "x");
+    assert_eq!((x.api, x.apis()), (Api::Responses, vec![Api::Responses]));
+    for client in [Api::Messages, Api::ChatCompletions, Api::Responses] {
+        assert_eq!(x.api_for(client, "gpt-4o"), Api::Responses);
+    }
+}
+
 #[test]
 fn a_provider_uses_its_clients_keys_by_the_word_or_by_its_mode() {
     for (variables, toml) in [

@@ -1,4 +1,6 @@
-//! Replies of well-behaved upstreams in both APIs, event by event, so that a test can pause between two.
+//! Replies of well-behaved upstreams in each API, event by event, so that a test can pause between two.
+
+pub(crate) mod responses;
 
 use serde_json::{Value, json};
 

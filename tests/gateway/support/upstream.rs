@@ -63,6 +63,11 @@ impl Seen {
         self.head.second_word()
     }
 
+    /// Whether this is a request of the Responses API, which the same upstream serves as Chat Completions.
+    pub(crate) fn is_of_responses(&self) -> bool {
+        self.target().split('?').next().is_some_and(|path| path.ends_with("/responses"))
+    }
+
     fn streamed(&self) -> bool {
         serde_json::from_slice::<Value>(&self.body).is_ok_and(|body| body["stream"] == true)
     }
@@ -100,7 +105,7 @@ impl Upstream {
         Self::start(Dialect::Anthropic)
     }
 
-    /// An upstream of Chat Completions. Its default answer is `Hello there!`.
+    /// An upstream of Chat Completions, and of the Responses API at its path. Its default answer is `Hello there!`.
     pub(crate) fn openai() -> Self {
         Self::start(Dialect::OpenAi)
     }
@@ -312,6 +317,14 @@ impl Stage {
     }
 
     fn canned(&self, seen: &Seen) -> Answer {
+        if seen.is_of_responses() {
+            return match seen.streamed() {
+                true => Answer::events(canned::responses::text(&["Hello ", "there!"])),
+                false => {
+                    Answer::json(200, canned::responses::whole(&[canned::responses::message("Hello there!")]))
+                }
+            };
+        }
         match (self.dialect, seen.streamed()) {
             (Dialect::Anthropic, true) => Answer::events(canned::anthropic::text(&["Hello ", "there!"])),
             (Dialect::Anthropic, false) => Answer::json(200, canned::anthropic::whole("Hello there!")),

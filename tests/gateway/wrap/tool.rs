@@ -127,11 +127,12 @@ fn a_tool_of_chat_completions_receives_the_variables_of_such_tools() {
 fn an_unsupported_tool_is_an_error_and_starts_no_gateway() {
     let user = User::new("cannot");
     fs::write(user.home.join("bin/text"), "no program").expect("a writable directory");
-    let cases: [(&[&str], i32, &str); 7] = [
+    let cases: [(&[&str], i32, &str); 8] = [
         (&["--openai", "absent"], 127, "absent is not installed, or not on PATH"),
         (&["--openai", "./absent"], 127, "./absent is not a file"),
         (&["--openai", "text"], 126, "text is not executable"),
-        (&["codex"], 2, "codex uses an API that this version of vdm does not serve"),
+        (&["codex", "exec", "hi"], 127, "codex is not installed"),
+        (&["--openai", "codex"], 2, "vdm wrap codex"),
         (&["--openai", "gemini"], 2, "gemini uses an API that this version of vdm does not serve"),
         (&["tool"], 2, "vdm wrap --openai tool"),
         (&["claude", "--model", "x"], 127, "claude is not installed"),
@@ -141,10 +142,14 @@ fn an_unsupported_tool_is_an_error_and_starts_no_gateway() {
         assert_eq!((code, out.as_str()), (Some(expected), ""), "{arguments:?}: {talk}");
         assert!(talk.contains(words), "{talk}");
     }
-    let mut nowhere = user.wrap(&["claude"]);
-    let (code, _, talk) = ended(nowhere.env("PATH", user.home.join("bin")));
-    assert_eq!(code, Some(127));
-    assert!(talk.contains("npm install -g @anthropic-ai/claude-code"), "{talk}");
+    for (tool, command) in
+        [("claude", "npm install -g @anthropic-ai/claude-code"), ("codex", "npm install -g @openai/codex")]
+    {
+        let mut nowhere = user.wrap(&[tool]);
+        let (code, _, talk) = ended(nowhere.env("PATH", user.home.join("bin")));
+        assert_eq!(code, Some(127));
+        assert!(talk.contains(command), "{talk}");
+    }
     assert!(user.sockets().is_empty());
 }
 

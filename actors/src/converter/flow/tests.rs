@@ -32,6 +32,7 @@ fn flow((client, upstream): Way, integrity: Integrity) -> Flow {
                 requested_model: "m",
                 dialect: &upstream::chat::PLAIN,
                 session: None,
+                members: None,
             };
             let body =
                 br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}"#;

@@ -2,7 +2,6 @@
 
 mod calls;
 mod cited;
-mod custom;
 mod encoder;
 mod request;
 

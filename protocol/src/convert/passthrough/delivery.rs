@@ -3,9 +3,11 @@
 
 mod completion;
 mod message;
+mod response;
 
 pub use completion::{chunks_as_completion, completion_as_chunks};
 pub use message::{events_as_message, message_as_events};
+pub use response::{events_as_response, response_as_events};
 
 use std::collections::BTreeMap;
 

@@ -1,15 +1,68 @@
 //! The tap of the Responses API: it reads a forwarded reply.
 
 use bytes::{Bytes, BytesMut};
+use memchr::{memchr2, memmem};
 
 use crate::convert::{CodecForm, PassedBlock, Pushed, ReplyCodec, ReplySummary};
 use crate::fault::Fault;
-use crate::vocabulary::Usage;
+use crate::openai;
+use crate::openai::responses_item::{ResponseItem, ResponseItemKind};
+use crate::openai::responses_stream::{EventKind, ResponseObject, ResponsesEvent, stop_reason};
+use crate::sse;
+use crate::vocabulary::{StopReason, Usage};
 
 /// Reads one streamed reply.
 #[derive(Debug, Default)]
 pub struct ResponsesTap {
+    started: bool,
+    stage: TapStage,
+    items: ItemCounts,
     summary: ReplySummary,
+}
+
+/// The state of a reply.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum TapStage {
+    #[default]
+    Running,
+    /// The last event of a reply has come, complete or not.
+    Over,
+    /// An error outside of a response object has come.
+    BareError,
+}
+
+/// What the items of a reply contain.
+#[derive(Clone, Copy, Debug, Default)]
+struct ItemCounts {
+    calls: u32,
+    searches: u64,
+    is_refused: bool,
+}
+
+impl ItemCounts {
+    fn take(&mut self, item: &ResponseItem<'_>) {
+        self.calls += u32::from(is_run_by_client(item.kind()));
+        self.searches += u64::from(item.searches());
+        self.is_refused |= item.refuses();
+    }
+
+    /// The counts of the events and those of the final list, of which either can be empty.
+    fn merge(&mut self, listed: Self) {
+        self.calls = self.calls.max(listed.calls);
+        self.searches = self.searches.max(listed.searches);
+        self.is_refused |= listed.is_refused;
+    }
+}
+
+fn is_run_by_client(kind: ResponseItemKind) -> bool {
+    match kind {
+        ResponseItemKind::FunctionCall | ResponseItemKind::CustomCall | ResponseItemKind::ClientCall => true,
+        ResponseItemKind::Message
+        | ResponseItemKind::Reasoning
+        | ResponseItemKind::WebSearch
+        | ResponseItemKind::FoundPages
+        | ResponseItemKind::Other => false,
+    }
 }
 
 impl ResponsesTap {
@@ -18,35 +71,135 @@ impl ResponsesTap {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// Reads a block of complete events and returns the bytes for the client: the same bytes, up to the event that ends the reply.
+    pub fn pass(&mut self, mut block: Bytes) -> PassedBlock {
+        let (mut at, mut end) = (0, None);
+        for event in sse::events(&block) {
+            if let Some(data) = event.data() {
+                self.read(&data);
+            }
+            let start = at;
+            at += event.raw().len();
+            if self.ended() {
+                end = Some(start);
+                break;
+            }
+        }
+        let is_cut = end.is_some() && at < block.len();
+        if is_cut {
+            block.truncate(at);
+        }
+        PassedBlock { block, end, is_cut }
+    }
+
+    /// Whether the event that ends the reply has been seen.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.stage != TapStage::Running
+    }
+
+    #[must_use]
+    pub fn summary(&self) -> &ReplySummary {
+        &self.summary
+    }
+
+    fn read(&mut self, data: &[u8]) {
+        let data = data.trim_ascii();
+        self.started |= !data.is_empty();
+        if !is_telling(data) {
+            return;
+        }
+        let Ok(Some(event)) = ResponsesEvent::read(data) else { return };
+        match event.kind() {
+            EventKind::ItemDone => {
+                if let Some(item) = &event.item.0 {
+                    self.items.take(item);
+                    self.summary.tool_calls = self.items.calls;
+                }
+            }
+            EventKind::Over | EventKind::Failed => {
+                self.stage = TapStage::Over;
+                self.end(event.response.0.as_ref(), event.incomplete(), event.fault(data));
+            }
+            EventKind::Error => {
+                self.stage = TapStage::BareError;
+                self.end(None, None, event.fault(data));
+            }
+            EventKind::Alive
+            | EventKind::ItemAdded
+            | EventKind::Delta(_)
+            | EventKind::Done(_)
+            | EventKind::Annotation
+            | EventKind::Other => {}
+        }
+    }
+
+    /// The reply is over.
+    fn end(
+        &mut self,
+        response: Option<&ResponseObject<'_>>,
+        incomplete: Option<StopReason>,
+        fault: Option<Fault>,
+    ) {
+        let Self { items, summary, .. } = self;
+        let mut searches = None;
+        if let Some(response) = response {
+            let mut listed = ItemCounts::default();
+            response.items().iter().for_each(|item| listed.take(item));
+            items.merge(listed);
+            if let Some(usage) = &response.usage.0 {
+                summary.usage = Some(usage.usage());
+                summary.reported.cost = usage.reported_cost();
+                searches = usage.web_searches();
+            }
+        }
+        summary.tool_calls = items.calls;
+        summary.reported.set_web_searches(searches.or(Some(items.searches)));
+        summary.stop_reason = match &fault {
+            Some(_) => None,
+            None => Some(stop_reason(incomplete, items.is_refused, items.calls)),
+        };
+        summary.fault = fault;
+    }
 }
 
 impl ReplyCodec for ResponsesTap {
     fn push(&mut self, block: Bytes, _out: &mut BytesMut) -> Pushed {
-        Pushed::Passed(PassedBlock { block, end: None, is_cut: false })
+        Pushed::Passed(self.pass(block))
     }
 
-    fn finish(&mut self, _out: &mut BytesMut) -> ReplySummary {
-        self.summary.clone()
+    fn finish(&mut self, out: &mut BytesMut) -> ReplySummary {
+        match (self.stage, &self.summary.fault) {
+            (TapStage::Running, _) => self.fail(Fault::cut(), out),
+            // Codex ignores such an error, and takes a stream without this event for cut.
+            (TapStage::BareError, Some(fault)) => {
+                openai::error::response_failed(fault.kind, &fault.message, out);
+                self.summary.clone()
+            }
+            (TapStage::BareError, None) | (TapStage::Over, _) => self.summary.clone(),
+        }
     }
 
-    fn fail(&mut self, fault: Fault, _out: &mut BytesMut) -> ReplySummary {
+    fn fail(&mut self, fault: Fault, out: &mut BytesMut) -> ReplySummary {
+        openai::error::response_failed(fault.kind, &fault.message, out);
         ReplySummary { fault: Some(fault), ..self.summary.clone() }
     }
 
     fn started(&self) -> bool {
-        true
+        self.started
     }
 
     fn finishing(&self) -> bool {
-        false
+        self.ended()
     }
 
     fn passed_error(&self) -> Option<Fault> {
-        None
+        self.summary.fault.clone()
     }
 
     fn counted(&self) -> (Usage, u32) {
-        (Usage::default(), 0)
+        (self.summary.usage.unwrap_or_default(), self.summary.tool_calls)
     }
 
     fn form(&self) -> CodecForm {
@@ -54,24 +207,151 @@ impl ReplyCodec for ResponsesTap {
     }
 }
 
-/// The summary of a whole response object; `None` if it cannot be parsed. What can be parsed is complete JSON.
+/// The summary of a whole response object, or of an error; `None` if it cannot be parsed. What can be parsed is complete JSON.
 #[must_use]
-pub fn parsed_response(_body: &[u8]) -> Option<ReplySummary> {
-    None
+pub fn parsed_response(body: &[u8]) -> Option<ReplySummary> {
+    let body = body.trim_ascii();
+    let response = ResponseObject::read(body).ok()??;
+    let beside =
+        || (!response.has_output() && response.has_error()).then(|| openai::error::read_inside(body));
+    let fault = response.fault().or_else(beside);
+    let mut tap = ResponsesTap::new();
+    tap.end(Some(&response), response.incomplete(), fault);
+    if response.is_unfinished() {
+        tap.summary.stop_reason = None;
+    }
+    Some(tap.summary)
 }
 
-/// A whole response object of a stream, for an upstream that answered with a stream although a whole reply was asked for.
-///
-/// # Errors
-/// The upstream reported an error or did not finish.
-pub fn events_as_response(_stream: &[u8]) -> Result<Vec<u8>, Fault> {
-    Err(Fault::cut())
+/// Whether an event may have a meaning for the tap. Nearly all vendors write the type first.
+fn is_telling(data: &[u8]) -> bool {
+    const FRONT: &[u8] = b"{\"type\":\"";
+    let word = data.strip_prefix(FRONT).and_then(|rest| {
+        let end = memchr2(b'"', b'\\', rest)?;
+        (rest[end] == b'"').then(|| &rest[..end])
+    });
+    match word {
+        Some(word) => TELLING.contains(&word),
+        None => TELLING.iter().any(|word| memmem::find(data, word).is_some()),
+    }
 }
 
-/// A stream of a whole response object, for an upstream that answered with JSON although a stream was asked for.
-///
-/// # Errors
-/// The body is no response object, or reports an error.
-pub fn response_as_events(_body: &[u8]) -> Result<Bytes, Fault> {
-    Err(Fault::cut())
+/// The types of events that the tap reads.
+const TELLING: [&[u8]; 6] = [
+    b"response.output_item.done",
+    b"response.completed",
+    b"response.incomplete",
+    b"response.failed",
+    b"response.cancelled",
+    b"error",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vocabulary::ErrorKind;
+
+    const CREATED: &str = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"status\":\"in_progress\",\"error\":null,\"output\":[],\"usage\":null}}\n\n";
+    const TEXT: &str = "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"\\\"response.completed\\\"\"}\n\n";
+    const CALL: &str = "data: {\"type\":\"response.output_item.done\",\"item\":{\"type\":\"local_shell_call\",\"call_id\":\"c\"}}\n\n";
+    const END: &str = "data: {\"sequence_number\":9,\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"output\":[],\"usage\":{\"input_tokens\":10,\"output_tokens\":3,\"input_tokens_details\":{\"cached_tokens\":4}}}}\n\n";
+    const FAILED: &str = "data: {\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"rate_limit_exceeded\",\"message\":\"busy\"}}}\n\n";
+    const ERROR: &str =
+        "event: error\ndata: {\"type\":\"error\",\"code\":\"rate_limit_exceeded\",\"message\":\"busy\"}\n\n";
+
+    fn passed(blocks: &[&str]) -> (String, ResponsesTap) {
+        let mut tap = ResponsesTap::new();
+        let passed = blocks.iter().map(|block| tap.pass(Bytes::copy_from_slice(block.as_bytes())).block);
+        let text = passed.map(|block| String::from_utf8(block.to_vec()).unwrap()).collect();
+        (text, tap)
+    }
+
+    #[test]
+    fn every_byte_passes_and_the_end_is_read() {
+        let all = [": hello\n\n", CREATED, TEXT, CALL, END].concat();
+        let (text, tap) = passed(&[&all]);
+        assert_eq!(text, all);
+        let usage = Usage { input: 6, output: 3, cache_read: 4, ..Usage::default() };
+        let ReplySummary { stop_reason, usage: counted, tool_calls, fault, .. } = tap.summary();
+        assert_eq!(
+            (*stop_reason, *counted, *tool_calls, fault),
+            (Some(StopReason::ToolUse), Some(usage), 1, &None)
+        );
+        assert!(tap.ended());
+        let mut out = BytesMut::new();
+        passed(&[&all]).1.finish(&mut out);
+        assert!(out.is_empty());
+    }
+
+    #[test]
+    fn nothing_passes_behind_the_end() {
+        for last in [END, FAILED, ERROR] {
+            let passed =
+                ResponsesTap::new().pass(Bytes::from([CREATED, last, TEXT, "data: [DONE]\n\n"].concat()));
+            assert!(passed.is_cut);
+            assert_eq!(passed.block[passed.end.unwrap()..], *last.as_bytes());
+        }
+    }
+
+    #[test]
+    fn an_error_ends_a_reply_and_is_told_in_the_form_that_codex_reads() {
+        let fault = Some(Fault::reported(ErrorKind::RateLimit, "busy".to_owned()));
+        for (last, is_written) in [
+            (FAILED, false),
+            (ERROR, true),
+            ("data: {\"error\":{\"code\":429,\"message\":\"busy\"}}\n\n", true),
+        ] {
+            let (text, mut tap) = passed(&[CREATED, last]);
+            assert_eq!(text, [CREATED, last].concat());
+            assert_eq!((&tap.summary().fault, &tap.passed_error(), tap.finishing()), (&fault, &fault, true));
+            let mut out = BytesMut::new();
+            assert_eq!(tap.finish(&mut out).fault, fault);
+            assert_eq!(!out.is_empty(), is_written, "{last}");
+        }
+    }
+
+    #[test]
+    fn a_stream_without_its_end_is_cut() {
+        let (_, mut tap) = passed(&[CREATED, TEXT]);
+        let mut out = BytesMut::new();
+        assert!(tap.started() && !tap.finishing());
+        assert_eq!(tap.finish(&mut out).fault, Some(Fault::cut()));
+        assert!(!out.is_empty());
+        assert!(!passed(&[": hello\n\n", "data: \n\n"]).1.started());
+    }
+
+    #[test]
+    fn items_of_the_final_list_count_once() {
+        let call = r#"{"type":"function_call","name":"f"}"#;
+        let done = format!("data: {{\"type\":\"response.output_item.done\",\"item\":{call}}}\n\n");
+        let end =
+            format!("data: {{\"type\":\"response.completed\",\"response\":{{\"output\":[{call}]}}}}\n\n");
+        for blocks in [vec![&*done, &*end], vec![&*end]] {
+            assert_eq!(passed(&blocks).1.summary().tool_calls, 1);
+        }
+    }
+
+    #[test]
+    fn a_whole_reply_is_read() {
+        let summary = parsed_response(
+            br#"{"object":"response","status":"incomplete","incomplete_details":{"reason":"max_output_tokens"},"output":[
+                {"type":"custom_tool_call"},{"type":"web_search_call","action":{"type":"search"}},
+                {"type":"web_search_call","action":{"type":"open_page"}}],"usage":{"input_tokens":1,"output_tokens":2,"cost":0.1}}"#,
+        )
+        .unwrap();
+        assert_eq!((summary.stop_reason, summary.tool_calls), (Some(StopReason::MaxTokens), 1));
+        assert_eq!((summary.reported.cost, summary.reported.web_searches), (Some(100_000), 1));
+        assert_eq!(summary.usage.unwrap().output, 2);
+
+        let fault = |body: &[u8]| parsed_response(body).unwrap().fault;
+        let busy = Some(Fault::reported(ErrorKind::RateLimit, "busy".to_owned()));
+        let error = r#"{"code":"rate_limit_exceeded","message":"busy"}"#;
+        assert_eq!(fault(format!(r#"{{"error":{error}}}"#).as_bytes()), busy);
+        assert_eq!(fault(format!(r#"{{"status":"failed","output":[],"error":{error}}}"#).as_bytes()), busy);
+        let queued = parsed_response(br#"{"status":"queued","output":[],"error":null}"#).unwrap();
+        assert_eq!((queued.stop_reason, queued.fault), (None, None));
+        for body in ["", "[]", "{", "7"] {
+            assert_eq!(parsed_response(body.as_bytes()), None, "{body}");
+        }
+    }
 }

@@ -4,35 +4,28 @@
 //! *Inner text* is the text of a JSON string without its quotes and with its escapes. The codec copies it from body to body without
 //! decoding it.
 
-mod arguments;
 mod calls;
-mod citation_marks;
-mod cut;
 mod decoder;
-mod dialect;
 mod extras;
 mod finish;
-mod halves;
-mod hosted_search;
-mod names;
 mod own_members;
-mod reasoning;
 mod request;
-mod search;
 mod thinking;
 
+pub use super::{
+    dialect::{Dialect, PLAIN, ReasoningModels, ReasoningParameter, Replay},
+    hosted_search::HostedSearch,
+    reasoning::{AS_OF, FAMILIES, Family, Off, StopSupport, efforts},
+};
 pub use decoder::ChatDecoder;
-pub use dialect::{Dialect, PLAIN, ReasoningModels, ReasoningParameter, Replay};
-pub use hosted_search::HostedSearch;
 pub(crate) use own_members::is_kept;
 pub use own_members::with_members_of;
-pub use reasoning::{AS_OF, FAMILIES, Family, Off, StopSupport, efforts};
 
 use std::collections::HashMap;
 
 use crate::{
-    anthropic::request::MessagesRequestBody, convert::Dropped, fault::RequestError, tool_id::Maker,
-    vocabulary::Delivery,
+    anthropic::request::MessagesRequestBody, convert::Dropped, fault::RequestError,
+    openai::members::OpenAiMembers, tool_id::Maker, vocabulary::Delivery,
 };
 use thinking::Tag;
 
@@ -47,6 +40,9 @@ pub struct ChatUpstream<'a> {
     pub dialect: &'a Dialect,
     /// The session that the client names in a header.
     pub session: Option<&'a str>,
+    /// The settings of a client of OpenAI's other API. They replace those of the Messages request, and nothing is set that
+    /// this client left open.
+    pub members: Option<&'a OpenAiMembers>,
 }
 
 /// A converted request, and the facts that its reply needs.

@@ -7,8 +7,9 @@ pub use decoder::ResponsesDecoder;
 
 use std::collections::HashMap;
 
+use super::dialect::Dialect;
 use crate::{
-    convert::Dropped, fault::RequestError, openai::members::OpenAiMembers, tool_id::Maker,
+    convert::Dropped, fault::RequestError, openai::members::OpenAiMembers, signature, tool_id::Maker,
     vocabulary::Delivery,
 };
 
@@ -20,6 +21,7 @@ pub struct ResponsesUpstream<'a> {
     pub model: &'a str,
     /// The model as the client named it; replies repeat it.
     pub requested_model: &'a str,
+    pub dialect: &'a Dialect,
     /// The session that the client names in a header.
     pub session: Option<&'a str>,
     /// The client's settings, if it speaks Chat Completions.
@@ -56,6 +58,38 @@ pub struct ResponsesReplyContext {
 }
 
 impl ResponsesReplyContext {
+    /// Of a request for this upstream that asks for an answer alone.
+    #[must_use]
+    pub fn new(target: &ResponsesUpstream<'_>) -> Self {
+        Self {
+            requested_model: target.requested_model.to_owned(),
+            signature: None,
+            stop_sequences: Vec::new(),
+            searches: false,
+            asks_for_judgement: false,
+            maker: Maker::new(target.provider, target.model),
+            names: HashMap::new(),
+        }
+    }
+
+    /// Of a request that also asks for thinking.
+    #[must_use]
+    pub fn with_thinking(self, target: &ResponsesUpstream<'_>) -> Self {
+        Self { signature: Some(signature::mint(target.provider, target.model)), ..self }
+    }
+
+    /// Of a request that also asks for a web search, which the upstream performs.
+    #[must_use]
+    pub fn with_search(self) -> Self {
+        Self { searches: true, ..self }
+    }
+
+    /// Of a request with these stop sequences.
+    #[must_use]
+    pub fn with_stop_sequences(self, stop_sequences: Vec<String>) -> Self {
+        Self { stop_sequences, ..self }
+    }
+
     /// Leaves `safeguard_results` to the gateway, which has the calls judged.
     pub fn leave_verdicts_to_the_gateway(&mut self) {
         self.asks_for_judgement = false;

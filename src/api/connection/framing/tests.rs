@@ -152,3 +152,35 @@ fn only_upgrade_and_expect_are_blanked_out() {
         assert!(matches!(head(&mut bytes), Head::Complete { interim: Interim::None, .. }));
     }
 }
+
+/// Requirement: an upgrade reaches the HTTP server only on the path that has WebSockets, and all bytes after it belong to it.
+#[test]
+fn an_upgrade_passes_only_where_a_websocket_can_be_opened() {
+    let head_of = |first: &str, more: &str| {
+        let mut bytes =
+            format!("{first}\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n{more}\r\n")
+                .into_bytes();
+        let Head::Complete { request, .. } = head(&mut bytes) else { panic!("{first}") };
+        (String::from_utf8(bytes).unwrap().contains("WebSocket"), request)
+    };
+    for path in ["/v1/responses", "/v1/responses/", "/responses?a=/b", "//v1/v1//responses"] {
+        let (passes, mut request) = head_of(&format!("GET {path} HTTP/1.1"), "");
+        assert!(passes, "{path}");
+        let _head = request.take(&[0; 10_000]);
+        assert_eq!((request.take(b"GET / HTTP/1.1\r\n\r\n"), request.is_complete()), (18, false));
+    }
+    for (first, more) in [
+        ("GET /v1/messages HTTP/1.1", ""),
+        ("GET /v1/responses/x HTTP/1.1", ""),
+        ("GET /v1/%72esponses HTTP/1.1", ""),
+        ("GET /x?/v1/responses HTTP/1.1", ""),
+        ("GET http://h/v1/responses HTTP/1.1", ""),
+        ("POST /v1/responses HTTP/1.1", ""),
+        ("GET /v1/responses HTTP/1.0", ""),
+        ("GET /v1/responses HTTP/1.1", "content-length: 5\r\n"),
+        ("GET /v1/responses HTTP/1.1", "transfer-encoding: chunked\r\n"),
+        ("GET /v1/responses HTTP/1.1", "expect: 100-continue\r\n"),
+    ] {
+        assert!(!head_of(first, more).0, "{first} {more}");
+    }
+}

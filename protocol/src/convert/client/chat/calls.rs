@@ -1,9 +1,8 @@
 //! The tool calls of one reply: which content block is which call, and how much of it the client has.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::borrow::Cow;
 
-use super::custom::CustomInput;
-use crate::openai::chunk::Callee;
+use crate::{convert::client::custom::CustomInput, openai::chunk::Callee};
 
 /// A content block that is a tool call.
 struct OpenCall {
@@ -22,7 +21,6 @@ struct OpenCall {
 pub(super) struct OpenCalls {
     open: Vec<OpenCall>,
     count: u32,
-    ids: HashSet<String>,
 }
 
 /// A piece of a call's arguments; inner text.
@@ -34,16 +32,9 @@ pub(super) struct ArgumentsFragment<'a> {
 
 impl OpenCalls {
     /// Adds a call that begins. Returns its number, counted from 0.
-    pub(super) fn begin(
-        &mut self,
-        block: Option<u64>,
-        callee: Callee,
-        id: &str,
-        input: Option<String>,
-    ) -> u32 {
+    pub(super) fn begin(&mut self, block: Option<u64>, callee: Callee, input: Option<String>) -> u32 {
         let number = self.count;
         self.count = number.saturating_add(1);
-        self.ids.insert(id.to_owned());
         let custom = match callee {
             Callee::Function => None,
             Callee::Custom => Some(CustomInput::default()),
@@ -79,11 +70,6 @@ impl OpenCalls {
     /// Ends the reply. Returns the missing rests of its calls.
     pub(super) fn close_all(&mut self) -> Vec<ArgumentsFragment<'static>> {
         self.open.drain(..).filter_map(OpenCall::rest).collect()
-    }
-
-    /// Whether an earlier call has this id.
-    pub(super) fn has(&self, id: &str) -> bool {
-        self.ids.contains(id)
     }
 
     /// How many have begun.

@@ -3,8 +3,6 @@
 //! Texts, thoughts and arguments go out as they come: Chat Completions has a place for each of them, so that none waits for
 //! another. That the reply is over goes out with the last event.
 
-use std::borrow::Cow;
-
 use bytes::BytesMut;
 
 use super::{
@@ -14,10 +12,9 @@ use super::{
 };
 use crate::{
     anthropic::event::{BlockDelta, ContentBlockStart, MessagesEvent, ReplyEnding, ReportedUsage},
-    convert::ReplyEncoder,
+    convert::{ReplyEncoder, client::call_ids::CallIds},
     json,
     openai::chunk::{Callee, ChatEvent, Sink, Stamp, WholeCompletion},
-    tool_id::{self, Maker},
     vocabulary::{StopReason, Usage},
 };
 
@@ -36,10 +33,9 @@ impl ChatEncoder {
         let created = identity.created;
         let reply = EncodedReply {
             stamp: Stamp { id, created, model: requested_model, sends_usage, calls },
-            seed: identity.seed,
             shows_reasoning,
             custom,
-            maker,
+            call_ids: CallIds::new(maker, identity.seed),
             calls: OpenCalls::default(),
             cited: Cited::default(),
             is_started: false,
@@ -69,11 +65,10 @@ impl ReplyEncoder for ChatEncoder {
 /// The reply so far.
 struct EncodedReply {
     stamp: Stamp,
-    seed: u128,
     shows_reasoning: bool,
     /// The names of the custom tools.
     custom: Vec<String>,
-    maker: Maker,
+    call_ids: CallIds,
     calls: OpenCalls,
     cited: Cited,
     is_started: bool,
@@ -123,9 +118,9 @@ impl EncodedReply {
             }
             ContentBlockStart::Compaction => self.is_summary = true,
             ContentBlockStart::ToolUse { id, name, input } => {
-                let id = self.client_id(id);
+                let id = self.call_ids.next(id);
                 let callee = self.callee(name);
-                let number = self.calls.begin(index, callee, &id, input.map(json::escape_text));
+                let number = self.calls.begin(index, callee, input.map(json::escape_text));
                 sink.emit(&self.stamp, ChatEvent::Call { number, callee, id: &id, name });
             }
             ContentBlockStart::Thinking
@@ -200,23 +195,6 @@ impl EncodedReply {
         }
     }
 
-    /// The id of a call as the client gets it: one that every vendor accepts, and that no other call has.
-    fn client_id<'i>(&self, given: &'i str) -> Cow<'i, str> {
-        // An id with half a surrogate pair in it is as good as its escapes.
-        let id = match json::decode_text(given).unwrap_or(Cow::Borrowed(given)) {
-            Cow::Borrowed(given) => tool_id::portable(given, self.maker),
-            Cow::Owned(decoded) => Cow::Owned(tool_id::portable(&decoded, self.maker).into_owned()),
-        };
-        if given.is_empty() || self.calls.has(&id) { Cow::Owned(self.call_id()) } else { id }
-    }
-
-    fn call_id(&self) -> String {
-        // An odd factor keeps the ids of one reply apart.
-        let salt =
-            (u128::from(self.calls.count()) + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
-        format!("toolu_{:024x}", (self.seed.rotate_left(48) ^ salt) & NINETY_SIX_BITS)
-    }
-
     fn complete<S: Sink>(&mut self, sink: &mut S) {
         for rest in self.calls.close_all() {
             self.arguments(&rest, sink);
@@ -233,4 +211,3 @@ impl EncodedReply {
 
 /// Between a summary and the text that follows it, inner text.
 const SUMMARY_SEPARATOR: &str = "\\n\\n";
-const NINETY_SIX_BITS: u128 = (1 << 96) - 1;

@@ -5,20 +5,24 @@
 
 mod content;
 mod messages;
-mod model;
-mod pairing;
-mod reasoning;
 mod search;
 mod system;
 mod tools;
 mod turn;
-mod user;
 
 use serde_json::value::RawValue;
 
 use super::{MessagesReplyContext, MessagesRequest, MessagesUpstream};
 use crate::{
-    convert::Dropped,
+    convert::{
+        Dropped,
+        client::request::{
+            model::ModelGeneration,
+            reasoning::{Hindrance, ReasoningRequest, Wish},
+            settings::{Sampling, token_limit},
+            user,
+        },
+    },
     fault::RequestError,
     json::{JsonWord, Literal, Write, trim},
     openai::{chunk::Calling, request::ChatRequestBody},
@@ -26,8 +30,6 @@ use crate::{
     tool_id::Maker,
     vocabulary::Delivery,
 };
-use model::ModelGeneration;
-use reasoning::{Hindrance, ReasoningRequest};
 use tools::ToolSelection;
 use turn::{MessageRole, MessagesTurn};
 
@@ -38,7 +40,7 @@ pub(super) fn convert(body: &[u8], target: &MessagesUpstream<'_>) -> Result<Mess
     let max_tokens = max_tokens(&request)?.unwrap_or_else(|| model.max_tokens());
     let turns = MessagesTurn::read_all(request.messages.as_deref().unwrap_or_default())?;
     let choice = ToolSelection::read(&request)?;
-    let reasoning = ReasoningRequest::new(&request, model, max_tokens, hindrance(&turns, &choice))?;
+    let reasoning = reasoning(&request, model, max_tokens, hindrance(&turns, &choice))?;
     let delivery = if request.stream == Some(true) { Delivery::Streamed } else { Delivery::Whole };
 
     let mut out = Vec::with_capacity(body.len() + body.len() / 8 + 512);
@@ -51,10 +53,11 @@ pub(super) fn convert(body: &[u8], target: &MessagesUpstream<'_>) -> Result<Mess
         Delivery::Whole => ",\"stream\":false",
     });
     if model.takes_sampling() && !reasoning.is_on() {
-        write_sampling(&request, &mut out)?;
+        let ChatRequestBody { temperature, top_p, top_k, .. } = request;
+        Sampling { temperature, top_p, top_k }.write(&mut out)?;
     }
     write_stop(request.stop, &mut out)?;
-    user::write(&request, &mut out);
+    user::write([request.safety_identifier, request.user], &mut out);
     reasoning.write(&mut out);
     write_output_config(&request, &reasoning, &mut out);
     system::write(&turns, &mut out)?;
@@ -76,6 +79,22 @@ fn dropped(request: &ChatRequestBody<'_>) -> Dropped {
     let unknown = request.unknown.iter().map(JsonWord::as_str);
     unknown.filter(|name| !ELSEWHERE.contains(name)).for_each(|name| dropped.note(name));
     dropped
+}
+
+/// Anthropic's own `thinking`, otherwise OpenAI's effort.
+fn reasoning<'a>(
+    request: &ChatRequestBody<'a>,
+    model: ModelGeneration,
+    max_tokens: u64,
+    hindrance: Hindrance,
+) -> Result<ReasoningRequest<'a>, RequestError> {
+    if let Some(own) = request.thinking.map(RawValue::get).filter(|own| own.starts_with('{')) {
+        return Ok(ReasoningRequest::own(own));
+    }
+    let word = request.reasoning_effort.as_ref();
+    let wish = word.map(|word| Wish::read("reasoning_effort", word.as_str())).transpose()?.flatten();
+    Ok(wish
+        .map_or(ReasoningRequest::UNSAID, |wish| ReasoningRequest::new(wish, model, max_tokens, hindrance)))
 }
 
 fn hindrance(turns: &[MessagesTurn<'_>], choice: &ToolSelection<'_>) -> Hindrance {
@@ -122,47 +141,7 @@ fn max_tokens(request: &ChatRequestBody<'_>) -> Result<Option<u64>, RequestError
     let Some((field, raw)) = newer.or_else(|| request.max_tokens.map(|raw| ("max_tokens", raw))) else {
         return Ok(None);
     };
-    match raw.get().parse::<u64>() {
-        Ok(0) => Err(RequestError::new(format!("{field}: must be at least 1"))),
-        Ok(tokens) => Ok(Some(tokens)),
-        Err(_) if raw.get().starts_with('-') => {
-            Err(RequestError::new(format!("{field}: must be at least 1")))
-        }
-        Err(_) => Err(RequestError::new(format!("{field}: must be an integer"))),
-    }
-}
-
-/// Anthropic's models refuse two samplers at once, so `top_p` steps back.
-fn write_sampling(request: &ChatRequestBody<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
-    let temperature = request.temperature.map(|raw| number("temperature", raw)).transpose()?;
-    match (temperature, request.top_p) {
-        // OpenAI's scale ends at 2.
-        (Some(temperature), _) if temperature > 1.0 => out.put(b",\"temperature\":1"),
-        (Some(_), _) => raw_member(b",\"temperature\":", request.temperature, out),
-        (None, Some(top_p)) => {
-            number("top_p", top_p)?;
-            raw_member(b",\"top_p\":", request.top_p, out);
-        }
-        (None, None) => {}
-    }
-    if let Some(top_k) = request.top_k {
-        number("top_k", top_k)?;
-        raw_member(b",\"top_k\":", request.top_k, out);
-    }
-    Ok(())
-}
-
-fn number(field: &str, raw: &RawValue) -> Result<f64, RequestError> {
-    let is_number = raw.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
-    let number = raw.get().parse().ok().filter(|_| is_number);
-    number.ok_or_else(|| RequestError::new(format!("{field}: must be a number")))
-}
-
-fn raw_member(name: &[u8], value: Option<&RawValue>, out: &mut Vec<u8>) {
-    if let Some(value) = value {
-        out.put(name);
-        out.raw(value.get());
-    }
+    token_limit(field, raw).map(Some)
 }
 
 /// One string or several. Anthropic refuses those that are blank.

@@ -33,3 +33,26 @@ pub(super) enum ToolKind {
     /// `apply_patch`.
     ApplyPatch,
 }
+
+impl ResponsesClientContext {
+    /// For a request without tools, whose client takes all of the reasoning.
+    #[must_use]
+    pub fn without_tools(requested_model: &str, provider: &str, model: &str) -> Self {
+        Self {
+            requested_model: requested_model.to_owned(),
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+            tools: Vec::new(),
+            includes_reasoning: true,
+            shows_summary: true,
+            echo: String::new(),
+        }
+    }
+
+    /// With custom tools of these names.
+    #[must_use]
+    pub fn with_custom_tools(mut self, names: &[&str]) -> Self {
+        self.tools.extend(names.iter().map(|name| ((*name).to_owned(), ToolKind::Custom)));
+        self
+    }
+}

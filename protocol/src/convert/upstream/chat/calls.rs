@@ -5,8 +5,8 @@ use std::{borrow::Cow, collections::HashSet};
 
 use serde_json::value::RawValue;
 
-use super::arguments::ArgumentsObject;
 use crate::{
+    convert::upstream::arguments::ArgumentsObject,
     gemini,
     json::{self, Literal},
     openai::stream::{ReplyFunction, ReplyToolCall},

@@ -3,27 +3,28 @@
 //! At most one content block is open. Text and reasoning are sent as they arrive, and so are the arguments of the current tool
 //! call. Content that arrives during that call is held until the arguments are a complete object, or until the reply ends.
 
-mod blocks;
 mod choices;
 mod cutting;
 mod plain;
 mod prose;
 mod searching;
 
-use blocks::SentBlocks;
-use cutting::Behind;
-
 use super::{
     ChatReplyContext,
     calls::{CallFragment, PartialCalls},
-    cut::Cut,
     finish::Finish,
-    search::Search,
-    thinking::{Prose, ReasoningDetails, Tags},
+    thinking::{ReasoningDetails, Tags},
 };
 use crate::{
     anthropic::event::{ContentBlockStart, EventSink, MessagesEvent, ReplyEnding, ReportedUsage},
-    convert::{CodecStep, ReplyDecoder, ReplySummary},
+    convert::{
+        CodecStep, ReplyDecoder, ReplySummary,
+        upstream::{
+            blocks::{Prose, SentBlocks},
+            cut::{Behind, Cut},
+            search::Search,
+        },
+    },
     fault::Fault,
     gemini, json,
     openai::{

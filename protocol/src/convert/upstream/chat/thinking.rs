@@ -5,19 +5,13 @@ use serde_json::value::RawValue;
 
 use super::extras;
 use crate::{
+    convert::upstream::blocks::Prose,
     json::{self, Literal, decode_text},
     signature,
 };
 
 /// Maximum size of the upstream's objects that a signature contains. If they are larger, the thoughts are sent back as text.
 const LARGEST_LOAD: usize = 256 << 10;
-
-/// A piece of a reply: text or thoughts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Prose {
-    Text,
-    Thinking,
-}
 
 /// The tag that encloses thoughts at the start of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

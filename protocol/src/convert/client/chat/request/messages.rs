@@ -1,46 +1,40 @@
-//! The conversation: user and assistant in turns, each one's neighbours merged, the results right behind their calls.
+//! The conversation: each message as blocks, the results right behind their calls.
 
-use std::{fmt, ops::Range};
-
-use serde_json::value::RawValue;
+use std::{borrow::Cow, fmt};
 
 use super::{
-    content::{BlockDraft, is_blank, is_word},
-    pairing::{Input, PairedToolCall, ToolCallPairing},
+    content::block,
     turn::{MessageRole, MessagesTurn},
 };
 use crate::{
-    anthropic::writer::tool_input,
-    convert::client::chat::custom,
+    convert::client::request::{
+        blocks::{BlockDraft, is_blank, is_word},
+        conversation::{Conversation, Side},
+        pairing::{Answered, Input, Made, PairedToolCall, ToolCallPairing},
+    },
     fault::RequestError,
-    json::{self, Literal, Write, trim_end},
-    openai::request::{ChatContent, ContentPart},
+    json::{Literal, Write, trim_end},
+    openai::request::{ChatContent, ChatMessage, ChatToolCall, ContentPart},
     tool_id::Maker,
 };
-
-/// The result of a call that the client never answered; the upstream refuses a call without one.
-const UNANSWERED: &str = "no result was provided for this tool call";
-/// The text of a user message that the upstream requires and the client does not have.
-const NO_WORD: &str = "(no user message)";
 
 /// Appends `messages`; returns the names of all functions that were called in them.
 pub(super) fn write<'a>(
     turns: &[MessagesTurn<'a>],
     maker: Maker,
     out: &mut Vec<u8>,
-) -> Result<Vec<&'a str>, RequestError> {
-    let pairing = ToolCallPairing::new(turns, maker)?;
+) -> Result<Vec<Cow<'a, str>>, RequestError> {
+    let pairing = paired(turns, maker)?;
     let last = turns.iter().rposition(|turn| turn.role != MessageRole::System);
-    let mut conversation = Conversation { out, side: None, last_text: None };
-    conversation.out.put(b",\"messages\":[");
+    let mut conversation = Conversation::new(out);
     for turn in turns {
         match turn.role {
             MessageRole::System => {}
             MessageRole::User => content(turn, &mut conversation, Side::User)?,
             MessageRole::Assistant => {
                 assistant(turn, pairing.calls(turn.at), &mut conversation)?;
-                let unanswered = (Some(turn.at) != last).then_some(UNANSWERED);
-                results(turns, pairing.calls(turn.at), unanswered, &mut conversation)?;
+                let missing = if Some(turn.at) == last { Missing::Open } else { Missing::Replaced };
+                results(turns, pairing.calls(turn.at), missing, &mut conversation)?;
             }
             MessageRole::Tool | MessageRole::Function if pairing.is_orphan(turn.at) => {
                 orphan(turn, &mut conversation)?
@@ -49,75 +43,83 @@ pub(super) fn write<'a>(
             MessageRole::Tool | MessageRole::Function => {}
         }
     }
-    conversation.finish();
-    Ok(pairing.calls.iter().map(|call| call.name).collect())
+    let _ends = conversation.finish();
+    Ok(pairing.into_names())
 }
 
+/// What becomes of results that the client does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    User,
-    Assistant,
+enum Missing {
+    /// They may still come: the calls are the last that was said.
+    Open,
+    /// Something is written in their place.
+    Replaced,
 }
 
-/// The messages as they are written, block by block.
-struct Conversation<'o> {
-    out: &'o mut Vec<u8>,
-    /// Whose message is open.
-    side: Option<Side>,
-    /// The range of the inner text of the last block, if that is a text.
-    last_text: Option<Range<usize>>,
+/// All calls and results.
+fn paired<'a>(turns: &[MessagesTurn<'a>], maker: Maker) -> Result<ToolCallPairing<'a>, RequestError> {
+    let mut pairing = ToolCallPairing::new(maker);
+    for turn in turns {
+        match turn.role {
+            MessageRole::Assistant => {
+                for (at, call) in calls_of(turn.message).enumerate() {
+                    pairing.book_call(turn.at, call.made(turn.at, at)?);
+                }
+            }
+            MessageRole::Tool | MessageRole::Function => {
+                pairing.book_result(turn.at, answered(turn.role, turn.message));
+            }
+            MessageRole::System | MessageRole::User => {}
+        }
+    }
+    Ok(pairing)
 }
 
-impl Conversation<'_> {
-    /// Where this side's next block is to be written.
-    fn block(&mut self, side: Side) -> &mut Vec<u8> {
-        match (self.side, side) {
-            (Some(Side::User), Side::User) | (Some(Side::Assistant), Side::Assistant) => {
-                self.out.put(b",");
-            }
-            (None, Side::Assistant) => {
-                self.no_word();
-                self.out.put(b"]},{\"role\":\"assistant\",\"content\":[");
-            }
-            (None, Side::User) => self.out.put(b"{\"role\":\"user\",\"content\":["),
-            (Some(Side::Assistant), Side::User) => {
-                self.out.put(b"]},{\"role\":\"user\",\"content\":[");
-            }
-            (Some(Side::User), Side::Assistant) => {
-                self.out.put(b"]},{\"role\":\"assistant\",\"content\":[");
-            }
-        }
-        self.side = Some(side);
-        self.last_text = None;
-        self.out
+fn answered<'a>(role: MessageRole, message: &ChatMessage<'a>) -> Option<Answered<'a>> {
+    match (role, message.tool_call_id) {
+        (_, Some(id)) => Some(Answered::Id(id)),
+        (MessageRole::Function, None) => message.name.map(|name| Answered::Name(name.inner())),
+        (_, None) => Some(Answered::Next),
+    }
+}
+
+/// A call of a message.
+struct MessageCall<'a> {
+    id: Option<Literal<'a>>,
+    name: Option<Literal<'a>>,
+    input: Input<'a>,
+}
+
+impl<'a> MessageCall<'a> {
+    fn from_tool_call(call: &ChatToolCall<'a>) -> Option<Self> {
+        let function = call.function.map(|called| (called.name, Input::Arguments(called.arguments)));
+        let custom = call.custom.map(|called| (called.name, Input::Text(called.input)));
+        let (name, input) = function.or(custom)?;
+        Some(Self { id: call.id, name, input })
     }
 
-    /// Writes this side's next block; `mark` is its `cache_control`.
-    fn write(&mut self, side: Side, block: &BlockDraft<'_>, mark: Option<&RawValue>) {
-        let text = block.write(mark, self.block(side));
-        self.last_text = text;
+    /// `turn` and `at` are the place of the call, for an error.
+    fn made(self, turn: usize, at: usize) -> Result<Made<'a>, RequestError> {
+        let Self { id, name, input } = self;
+        let name = name.map(Literal::inner).filter(|name| !name.is_empty()).ok_or_else(|| {
+            let kind = match input {
+                Input::Arguments(_) => "function",
+                Input::Text(_) => "custom",
+            };
+            RequestError::new(format!("messages.{turn}.tool_calls.{at}.{kind}.name: field required"))
+        })?;
+        Ok(Made { id, name: name.into(), input })
     }
+}
 
-    /// Opens a message of a user who has nothing to say.
-    fn no_word(&mut self) {
-        self.out.put(b"{\"role\":\"user\",\"content\":[");
-        let _text = BlockDraft::Text(NO_WORD).write(None, self.out);
-    }
-
-    fn finish(&mut self) {
-        match (self.side, self.last_text.take()) {
-            (None, _) => self.no_word(),
-            (Some(Side::Assistant), Some(text)) => self.trim(text),
-            (Some(Side::User | Side::Assistant), _) => {}
-        }
-        self.out.put(b"]}]");
-    }
-
-    /// The upstream refuses to go on from white space. This text is not blank, so something is left of it.
-    fn trim(&mut self, text: Range<usize>) {
-        let kept = str::from_utf8(&self.out[text.clone()]).map_or(text.len(), |inner| trim_end(inner).len());
-        self.out.drain(text.start + kept..text.end);
-    }
+/// Calls of an assistant's message, the old kind last.
+fn calls_of<'r, 'a>(message: &'r ChatMessage<'a>) -> impl Iterator<Item = MessageCall<'a>> + use<'r, 'a> {
+    let calls = message.tool_calls.iter().flatten().filter_map(MessageCall::from_tool_call);
+    calls.chain(message.function_call.map(|called| MessageCall {
+        id: None,
+        name: called.name,
+        input: Input::Arguments(called.arguments),
+    }))
 }
 
 /// The path of a part.
@@ -141,7 +143,7 @@ fn content(
         ChatContent::Text(text) => conversation.write(side, &BlockDraft::Text(text.inner()), None),
         ChatContent::Parts(parts) => {
             for (at, part) in parts.iter().enumerate() {
-                if let Some(block) = BlockDraft::read(part, &PartPath(turn.at, at))? {
+                if let Some(block) = block(part, &PartPath(turn.at, at))? {
                     conversation.write(side, &block, part.cache_control);
                 }
             }
@@ -163,7 +165,7 @@ fn assistant(
     if let Some(refusal) = refusal {
         conversation.write(Side::Assistant, &BlockDraft::Text(refusal), None);
     }
-    calls.iter().for_each(|call| tool_use(call, conversation.block(Side::Assistant)));
+    calls.iter().for_each(|call| call.write(conversation.block(Side::Assistant)));
     Ok(())
 }
 
@@ -174,9 +176,10 @@ fn assistant_parts(
     parts: &[ContentPart<'_>],
     conversation: &mut Conversation<'_>,
 ) -> Result<(), RequestError> {
-    let blocks = parts.iter().enumerate().map(|(at, part)| {
-        Ok(BlockDraft::read(part, &PartPath(turn, at))?.map(|block| (block, part.cache_control)))
-    });
+    let blocks = parts
+        .iter()
+        .enumerate()
+        .map(|(at, part)| Ok(block(part, &PartPath(turn, at))?.map(|block| (block, part.cache_control))));
     let blocks = blocks.collect::<Result<Vec<_>, RequestError>>()?;
     for is_text in [false, true] {
         let side = if is_text { Side::Assistant } else { Side::User };
@@ -186,67 +189,24 @@ fn assistant_parts(
     Ok(())
 }
 
-fn tool_use(call: &PairedToolCall<'_>, out: &mut Vec<u8>) {
-    out.put(b"{\"type\":\"tool_use\",\"id\":");
-    out.quoted(&call.id);
-    out.put(b",\"name\":");
-    out.quoted(call.name);
-    out.put(b",\"input\":");
-    match call.input {
-        Input::Arguments(arguments) => input(arguments, out),
-        Input::Text(text) => custom_input(text, out),
-    }
-    out.put(b"}");
-}
-
-/// As an argument of the function that replaces the custom tool.
-fn custom_input(text: Option<&RawValue>, out: &mut Vec<u8>) {
-    out.put(b"{");
-    out.string(custom::PROPERTY);
-    out.put(b":");
-    match text.map(|raw| (raw, Literal::of(raw))) {
-        None => out.put(b"\"\""),
-        Some((_, Some(literal))) => out.quoted(literal.inner()),
-        Some((raw, None)) => out.string(raw.get()),
-    }
-    out.put(b"}");
-}
-
-/// An object whatever the arguments are: what a model once wrote stays in the history for good, and refused once, the
-/// conversation would be stuck.
-fn input(arguments: Option<&RawValue>, out: &mut Vec<u8>) {
-    match arguments.map(|raw| (raw, Literal::of(raw))) {
-        None => out.put(b"{}"),
-        Some((_, Some(literal))) if is_blank(literal.inner()) => out.put(b"{}"),
-        Some((_, Some(literal))) => tool_input(literal.inner(), out),
-        Some((raw, None)) => tool_input(&json::escape_text(raw.get()), out),
-    }
-}
-
-/// Appends the results of one assistant message. `unanswered` stands in for missing ones; without it nothing does.
+/// Appends the results of one assistant message.
 fn results(
     turns: &[MessagesTurn<'_>],
     calls: &[PairedToolCall<'_>],
-    unanswered: Option<&str>,
+    missing: Missing,
     conversation: &mut Conversation<'_>,
 ) -> Result<(), RequestError> {
     for call in calls {
-        let answer = call.answer.and_then(|at| turns.get(at));
-        if answer.is_none() && unanswered.is_none() {
-            continue;
-        }
-        let out = conversation.block(Side::User);
-        out.put(b"{\"type\":\"tool_result\",\"tool_use_id\":");
-        out.quoted(&call.id);
-        out.put(b",\"content\":");
-        match answer {
-            Some(turn) => output(turn, out)?,
-            None => {
-                out.string(unanswered.unwrap_or_default());
-                out.put(b",\"is_error\":true");
+        match (call.answer.and_then(|at| turns.get(at)), missing) {
+            (Some(turn), _) => {
+                let out = conversation.block(Side::User);
+                call.begin_result(out);
+                output(turn, out)?;
+                out.put(b"}");
             }
+            (None, Missing::Open) => {}
+            (None, Missing::Replaced) => call.write_unanswered(conversation.block(Side::User)),
         }
-        out.put(b"}");
     }
     Ok(())
 }
@@ -268,7 +228,7 @@ fn output_parts(turn: usize, parts: &[ContentPart<'_>], out: &mut Vec<u8>) -> Re
         let left_out = left_out(part);
         let block = match &left_out {
             Some(text) => Some(BlockDraft::Text(text)),
-            None => BlockDraft::read(part, &PartPath(turn, at))?,
+            None => block(part, &PartPath(turn, at))?,
         };
         if let Some(block) = block {
             out.raw(separator);

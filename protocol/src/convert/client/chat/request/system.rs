@@ -1,10 +1,8 @@
 //! What system and developer messages say: Anthropic has one place for all of it.
 
-use super::{
-    content::{is_blank, write_cache_control},
-    turn::{MessageRole, MessagesTurn},
-};
+use super::turn::{MessageRole, MessagesTurn};
 use crate::{
+    convert::client::request::blocks::{is_blank, write_cache_control},
     fault::RequestError,
     json::Write,
     openai::request::{ChatContent, ContentPart},

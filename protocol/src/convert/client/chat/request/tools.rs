@@ -1,19 +1,25 @@
 //! Tools and the choice among them.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
 
-use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use super::search::SearchRequest;
+use super::search;
 use crate::{
-    convert::{Dropped, client::chat::custom::PROPERTY},
+    convert::{
+        Dropped,
+        client::request::{
+            blocks::write_cache_control,
+            custom_tool::{self, InputFormat},
+            schema,
+            tool_choice::{self, ToolChoice},
+        },
+    },
     fault::RequestError,
     json::{JsonWord, Literal, Write, trim},
     openai::request::{
         AllowedTools, ChatRequestBody, ChatTool, ChatToolChoice, CustomFormat, CustomTool, FunctionDefinition,
     },
-    schema_fit,
 };
 
 /// The client's choice among the tools.
@@ -107,24 +113,14 @@ impl<'a> ToolSelection<'a> {
         }
     }
 
-    fn write(&self, parallel: Option<bool>, out: &mut Vec<u8>) {
-        let alone = parallel == Some(false);
+    fn choice(&self) -> ToolChoice<'a> {
         match self {
-            Self::Open if !alone => return,
-            Self::Open | Self::Auto | Self::AutoAmong(_) => {
-                out.put(b",\"tool_choice\":{\"type\":\"auto\"");
-            }
-            Self::None => {
-                out.put(b",\"tool_choice\":{\"type\":\"none\"}");
-                return;
-            }
-            Self::Any | Self::AnyAmong(_) => out.put(b",\"tool_choice\":{\"type\":\"any\""),
-            Self::Tool(name) => {
-                out.put(b",\"tool_choice\":{\"type\":\"tool\",\"name\":");
-                out.quoted(name.inner());
-            }
+            Self::Open => ToolChoice::Open,
+            Self::Auto | Self::AutoAmong(_) => ToolChoice::Auto,
+            Self::None => ToolChoice::None,
+            Self::Any | Self::AnyAmong(_) => ToolChoice::Any,
+            Self::Tool(name) => ToolChoice::Tool(name.inner()),
         }
-        out.raw(if alone { ",\"disable_parallel_tool_use\":true}" } else { "}" });
     }
 }
 
@@ -133,7 +129,7 @@ impl<'a> ToolSelection<'a> {
 pub(super) fn write(
     request: &ChatRequestBody<'_>,
     choice: &ToolSelection<'_>,
-    called: &[&str],
+    called: &[Cow<'_, str>],
     dropped: &mut Dropped,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
@@ -159,9 +155,9 @@ pub(super) fn write(
     for (at, function) in request.functions.iter().flatten().enumerate() {
         list.function(function, None, &format_args!("functions.{at}"))?;
     }
-    let search = SearchRequest::read(request, &list.names, dropped)?;
+    let search = search::read(request, &list.names, dropped)?;
     if list.names.is_empty() && search.is_none() {
-        stand_ins(called, out);
+        tool_choice::write_stand_ins(called, out);
         return Ok(());
     }
     if let Some(search) = search {
@@ -172,7 +168,7 @@ pub(super) fn write(
     out.put(b"]");
     // With `functions` there never was more than one call.
     let parallel = request.functions.as_ref().map(|_| false).or(request.parallel_tool_calls);
-    choice.write(parallel, out);
+    choice.choice().write(parallel, out);
     Ok(())
 }
 
@@ -218,18 +214,8 @@ impl<'a> ToolWriter<'_, 'a> {
         if !self.begin(function.name, function.description, path)? {
             return Ok(());
         }
-        self.out.put(b",\"input_schema\":");
-        if function.strict == Some(true) {
-            let mut typed = Vec::new();
-            schema(function.parameters, path, &mut typed)?;
-            self.out.raw(&strict_schema(&String::from_utf8_lossy(&typed)));
-        } else {
-            schema(function.parameters, path, self.out)?;
-        }
-        if let Some(strict) = function.strict {
-            self.out.raw(if strict { ",\"strict\":true" } else { ",\"strict\":false" });
-        }
-        super::content::write_cache_control(cache_control, self.out);
+        schema::write_function(function.parameters, function.strict, path, self.out)?;
+        write_cache_control(cache_control, self.out);
         self.out.put(b"}");
         Ok(())
     }
@@ -244,16 +230,9 @@ impl<'a> ToolWriter<'_, 'a> {
         if !self.begin(tool.name, tool.description, path)? {
             return Ok(());
         }
-        self.out.put(b",\"input_schema\":{\"type\":\"object\",\"properties\":{");
-        self.out.string(PROPERTY);
-        self.out.put(b":{\"type\":\"string\",\"description\":\"The tool's input as plain text.");
-        if let Some(format) = &tool.format {
-            grammar(format, path, self.out)?;
-        }
-        self.out.put(b"\"}},\"required\":[");
-        self.out.string(PROPERTY);
-        self.out.put(b"],\"additionalProperties\":false}");
-        super::content::write_cache_control(cache_control, self.out);
+        self.out.put(b",\"input_schema\":");
+        custom_tool::write_schema(tool.format.as_ref().map(input_format).as_ref(), path, self.out)?;
+        write_cache_control(cache_control, self.out);
         self.out.put(b"}");
         Ok(())
     }
@@ -301,81 +280,12 @@ impl<'a> ToolWriter<'_, 'a> {
     }
 }
 
-/// Appends what a format demands, as inner text.
-fn grammar(
-    format: &CustomFormat<'_>,
-    path: &dyn std::fmt::Display,
-    out: &mut Vec<u8>,
-) -> Result<(), RequestError> {
-    let wrong = |what: &str| RequestError::new(format!("{path}.format.{what}"));
-    match format.r#type.as_ref().map(JsonWord::as_str) {
-        Some("text") => return Ok(()),
-        Some("grammar") => {}
-        Some(_) | None => return Err(wrong("type: must be text or grammar")),
-    }
-    let grammar = format.grammar.as_ref().ok_or_else(|| wrong("grammar: field required"))?;
-    let definition = grammar.definition.filter(|definition| !trim(definition.inner()).is_empty());
-    let definition = definition.ok_or_else(|| wrong("grammar.definition: field required"))?;
-    out.raw(match grammar.syntax.as_ref().map(JsonWord::as_str) {
-        Some("lark") => " It must match this Lark grammar:\\n\\n",
-        Some("regex") => " It must match this regular expression:\\n\\n",
-        Some(_) | None => return Err(wrong("grammar.syntax: must be lark or regex")),
-    });
-    out.raw(definition.inner());
-    Ok(())
-}
-
-/// With `strict` Anthropic takes what its structured outputs support, and refuses the rest with the whole request. The top
-/// must say that it is an object all the same, which alternatives and references there do not.
-fn strict_schema(schema: &str) -> String {
-    let reduced = schema_fit::reduced(schema);
-    if has_type(&reduced) {
-        return reduced;
-    }
-    schema_fit::fitted(schema).map_or(reduced, |fitted| schema_fit::reduced(&fitted))
-}
-
-/// Anthropic requires `"type":"object"` in the schema; OpenAI implies it.
-fn schema(
-    parameters: Option<&RawValue>,
-    path: &dyn std::fmt::Display,
-    out: &mut Vec<u8>,
-) -> Result<(), RequestError> {
-    let Some(schema) = parameters.map(RawValue::get) else {
-        out.put(b"{\"type\":\"object\",\"properties\":{}}");
-        return Ok(());
-    };
-    let Some(inside) = schema.strip_prefix('{') else {
-        return Err(RequestError::new(format!("{path}.parameters: must be an object")));
-    };
-    if has_type(schema) {
-        out.raw(schema);
-        return Ok(());
-    }
-    let is_empty = inside.trim_start().starts_with('}');
-    out.raw(if is_empty { "{\"type\":\"object\",\"properties\":{}" } else { "{\"type\":\"object\"," });
-    out.raw(inside.trim_start());
-    Ok(())
-}
-
-fn has_type(schema: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Typed {
-        r#type: Option<IgnoredAny>,
-    }
-    serde_json::from_str::<Typed>(schema).is_ok_and(|schema| schema.r#type.is_some())
-}
-
-fn stand_ins(called: &[&str], out: &mut Vec<u8>) {
-    let mut separator = ",\"tools\":[{\"name\":";
-    let mut written = HashSet::new();
-    for name in called.iter().filter(|name| written.insert(**name)) {
-        out.raw(separator);
-        out.quoted(name);
-        out.put(b",\"input_schema\":{\"type\":\"object\",\"properties\":{}}}");
-        separator = ",{\"name\":";
-    }
-    if !called.is_empty() {
-        out.put(b"],\"tool_choice\":{\"type\":\"none\"}");
+fn input_format<'r, 'a>(format: &'r CustomFormat<'a>) -> InputFormat<'r, 'a> {
+    let grammar = format.grammar.as_ref();
+    InputFormat {
+        kind: format.r#type.as_ref(),
+        syntax: grammar.and_then(|grammar| grammar.syntax.as_ref()),
+        definition: grammar.and_then(|grammar| grammar.definition),
+        grammar_path: grammar.map(|_| ".grammar"),
     }
 }

@@ -3,29 +3,9 @@
 use super::ChatDecoder;
 use crate::{
     anthropic::event::EventSink,
-    convert::{CodecStep, upstream::chat::thinking::Prose},
+    convert::{CodecStep, upstream::blocks::Prose},
     vocabulary::Usage,
 };
-
-/// Maximum number of chunks and bytes that are read after the cut to find the usage. The reader of the stream limits the time.
-const CHUNKS: u32 = 4096;
-const BYTES: usize = 1 << 20;
-
-/// The amount of data received after the cut.
-#[derive(Default)]
-pub(super) struct Behind {
-    chunks: u32,
-    bytes: usize,
-}
-
-impl Behind {
-    /// Counts a chunk. Returns whether another one may be read.
-    fn has_room(&mut self, size: usize) -> bool {
-        self.chunks += 1;
-        self.bytes = self.bytes.saturating_add(size);
-        self.chunks <= CHUNKS && self.bytes <= BYTES
-    }
-}
 
 impl ChatDecoder {
     /// Whether the rest of the reply is dropped. A call that began before the cut is completed.

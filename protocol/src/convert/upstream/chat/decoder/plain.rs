@@ -4,7 +4,7 @@
 use super::ChatDecoder;
 use crate::{
     anthropic::event::EventSink,
-    convert::{CodecStep, upstream::chat::thinking::Prose},
+    convert::{CodecStep, upstream::blocks::Prose},
 };
 
 impl ChatDecoder {

@@ -3,7 +3,7 @@
 use super::ChatDecoder;
 use crate::{
     anthropic::event::{BlockDelta, ContentBlockStart, EventSink, MessagesEvent},
-    convert::upstream::chat::thinking::{Prose, Tags},
+    convert::upstream::{blocks::Prose, chat::thinking::Tags},
     json,
 };
 

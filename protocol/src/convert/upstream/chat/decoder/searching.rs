@@ -7,7 +7,7 @@
 use super::ChatDecoder;
 use crate::{
     anthropic::event::{BlockDelta, ContentBlockStart, EventSink, MessagesEvent},
-    convert::upstream::chat::thinking::{Prose, Tags},
+    convert::upstream::{blocks::Prose, chat::thinking::Tags},
     json,
     openai::stream::{Chunk, ReplyMessage},
     web_search::OWN_SEARCH,
@@ -26,7 +26,7 @@ impl ChatDecoder {
     /// Takes the sources of a piece of the reply.
     pub(super) fn annotations(&mut self, message: &ReplyMessage<'_>) {
         if let Some(annotations) = message.annotations.filter(|_| self.context.searches) {
-            self.search.take_annotations(annotations);
+            self.search.take_annotations(annotations.get(), 0);
         }
     }
 

@@ -1,0 +1,189 @@
+//! The items of one reply: which event belongs to which item, and whose turn it is. An upstream may interleave items; the client
+//! gets one after the other.
+
+use super::{
+    call::PartialCall,
+    parts::{Parts, Piece},
+};
+use crate::openai::responses_item::ResponseItemKind;
+
+/// What an item is for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ItemRole {
+    Text,
+    Thinking,
+    Call,
+    CustomCall,
+    /// A search of the upstream. Its pages come before or behind a text.
+    Search,
+    /// The client gets nothing of it.
+    Silent,
+}
+
+impl ItemRole {
+    /// The role of an item of this kind. Reasoning is shown only to a client that asked for it.
+    pub(super) fn new(kind: ResponseItemKind, shows_thinking: bool) -> Self {
+        match kind {
+            ResponseItemKind::Message => Self::Text,
+            ResponseItemKind::Reasoning if shows_thinking => Self::Thinking,
+            ResponseItemKind::FunctionCall => Self::Call,
+            ResponseItemKind::CustomCall => Self::CustomCall,
+            ResponseItemKind::WebSearch | ResponseItemKind::FoundPages => Self::Search,
+            ResponseItemKind::Reasoning | ResponseItemKind::ClientCall | ResponseItemKind::Other => {
+                Self::Silent
+            }
+        }
+    }
+
+    /// Whether the item has blocks of its own, which wait for those before it.
+    pub(super) fn is_shown(self) -> bool {
+        match self {
+            Self::Text | Self::Thinking | Self::Call | Self::CustomCall => true,
+            Self::Search | Self::Silent => false,
+        }
+    }
+}
+
+/// How an event names its item. The id is inner text, empty if absent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ItemName<'a> {
+    pub(super) index: Option<u64>,
+    pub(super) id: &'a str,
+}
+
+/// One item, as received so far.
+#[derive(Debug)]
+pub(super) struct Item {
+    index: Option<u64>,
+    id: String,
+    pub(super) role: ItemRole,
+    pub(super) is_done: bool,
+    /// Whether the final list of items has it.
+    is_listed: bool,
+    /// What arrived before the item's turn.
+    pub(super) held: Vec<Piece<'static>>,
+    pub(super) parts: Parts,
+    pub(super) call: PartialCall,
+    /// What the signature of reasoning carries.
+    pub(super) carried: Option<String>,
+}
+
+impl Item {
+    fn new(name: ItemName<'_>, role: ItemRole) -> Self {
+        Self {
+            index: name.index,
+            id: name.id.to_owned(),
+            role,
+            is_done: false,
+            is_listed: false,
+            held: Vec::new(),
+            parts: Parts::default(),
+            call: PartialCall::new(role == ItemRole::CustomCall),
+            carried: None,
+        }
+    }
+
+    fn has_id(&self, id: &str) -> bool {
+        !id.is_empty() && self.id == id
+    }
+}
+
+/// All items in their order, and the position of the one whose turn it is.
+#[derive(Debug, Default)]
+pub(super) struct Items {
+    items: Vec<Item>,
+    turn: usize,
+}
+
+impl Items {
+    /// The item at this position, and whether it is its turn.
+    pub(super) fn get_mut(&mut self, at: usize) -> Option<(&mut Item, bool)> {
+        let is_current = at == self.turn;
+        self.items.get_mut(at).map(|item| (item, is_current))
+    }
+
+    /// The item whose turn it is.
+    pub(super) fn current(&mut self) -> Option<&mut Item> {
+        self.items.get_mut(self.turn)
+    }
+
+    /// Goes on to the next item.
+    pub(super) fn next(&mut self) {
+        self.turn += 1;
+    }
+
+    /// Nothing follows.
+    pub(super) fn end_all(&mut self) {
+        self.items.iter_mut().for_each(|item| item.is_done = true);
+    }
+
+    /// Adds an item behind those that have its index or a lower one, and behind the one whose turn it is.
+    pub(super) fn add(&mut self, name: ItemName<'_>, role: ItemRole) -> usize {
+        let first = self.items.len().min(self.turn + 1);
+        let is_later = |item: &Item| item.index.zip(name.index).is_some_and(|(known, new)| known > new);
+        let later = self.items[first..].iter().position(is_later);
+        let at = later.map_or(self.items.len(), |behind| first + behind);
+        self.items.insert(at, Item::new(name, role));
+        at
+    }
+
+    /// The item of a delta; a new one if the upstream has not announced it. `None` if the item is over.
+    pub(super) fn of_delta(&mut self, name: ItemName<'_>, role: ItemRole) -> Option<usize> {
+        if let Some(open) = self.find(name, |item| item.role == role && !item.is_done) {
+            return Some(open);
+        }
+        match self.find(name, |item| item.role == role) {
+            Some(_) => None,
+            None => Some(self.add(name, role)),
+        }
+    }
+
+    /// The item that is complete now; a new one if the upstream has not announced it. `None` if it was complete before.
+    pub(super) fn of_done(&mut self, name: ItemName<'_>, role: ItemRole) -> Option<usize> {
+        if let Some(open) = self.find(name, |item| item.role == role && !item.is_done) {
+            return Some(open);
+        }
+        let is_known = self.items.iter().any(|item| item.role == role && item.has_id(name.id));
+        (!is_known).then(|| self.add(name, role))
+    }
+
+    /// The last of these items that has the name. Some vendors make a new id for every event, or give all items the same index, or
+    /// name no item at all.
+    fn find(&self, name: ItemName<'_>, is_meant: impl Fn(&Item) -> bool) -> Option<usize> {
+        let last =
+            |is_it: &dyn Fn(&Item) -> bool| self.items.iter().rposition(|item| is_meant(item) && is_it(item));
+        let by_index = || name.index.and_then(|index| last(&|item| item.index == Some(index)));
+        let open = || last(&|item| !item.is_done && (item.index.is_none() || name.index.is_none()));
+        last(&|item| item.has_id(name.id)).or_else(by_index).or_else(open)
+    }
+
+    /// Finds the items of the final list among those that have arrived: by their id, else at the same position, else the first of
+    /// the same role. Each counts once.
+    pub(super) fn list(&mut self, listed: &[(&str, ItemRole)]) -> Vec<Option<usize>> {
+        let mut found = vec![None; listed.len()];
+        for pass in [Self::listed_by_id, Self::listed_by_position, Self::listed_by_role] {
+            for (position, (id, role)) in listed.iter().enumerate() {
+                if found[position].is_none() {
+                    found[position] = pass(self, position, id, *role);
+                    if let Some((item, _)) = found[position].and_then(|at| self.get_mut(at)) {
+                        item.is_listed = true;
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    fn listed_by_id(&self, _position: usize, id: &str, role: ItemRole) -> Option<usize> {
+        self.items.iter().position(|item| !item.is_listed && item.role == role && item.has_id(id))
+    }
+
+    fn listed_by_position(&self, position: usize, _id: &str, role: ItemRole) -> Option<usize> {
+        let index = u64::try_from(position).ok();
+        self.items.iter().position(|item| !item.is_listed && item.role == role && item.index == index)
+    }
+
+    fn listed_by_role(&self, _position: usize, _id: &str, role: ItemRole) -> Option<usize> {
+        self.items.iter().position(|item| !item.is_listed && item.role == role)
+    }
+}

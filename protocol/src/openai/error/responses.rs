@@ -1,0 +1,152 @@
+//! Errors as clients of the Responses API get them. Their codes tell Codex whether it repeats the request.
+
+use bytes::BytesMut;
+
+use super::{context, overflows, write_members, write_object};
+use crate::{json::Write, vocabulary::ErrorKind};
+
+/// Returns the body of an error reply of the Responses API.
+pub fn responses_body(kind: ErrorKind, message: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(message.len() + 128);
+    let code = if overflows(kind, message) { context::CODE } else { body_code(kind) };
+    write_object(message, kind.openai().0, Some(code), &mut out);
+    out
+}
+
+/// Appends the event that ends a failed stream of which nothing is known. It is the last event.
+pub fn response_failed(kind: ErrorKind, message: &str, out: &mut BytesMut) {
+    out.put(
+        b"event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":0,\"response\":{",
+    );
+    out.put(
+        b"\"id\":\"resp_failed\",\"object\":\"response\",\"created_at\":0,\"status\":\"failed\",\"error\":",
+    );
+    write_stream_fault(kind, message, out);
+    out.put(b",\"incomplete_details\":null,\"model\":\"\",\"output\":[],\"usage\":null,");
+    out.put(b"\"parallel_tool_calls\":true,\"tool_choice\":\"auto\",\"tools\":[]},\"error\":");
+    write_stream_error(kind, message, out);
+    out.put(b"}\n\n");
+}
+
+/// Appends the member `error` of a response object.
+pub(crate) fn write_stream_fault(kind: ErrorKind, message: &str, out: &mut impl Write) {
+    out.put(b"{\"code\":");
+    out.string(stream_code(kind, message));
+    out.put(b",\"message\":");
+    out.string(message);
+    out.put(b"}");
+}
+
+/// Appends the member `error` that stands beside the response object in `response.failed`.
+///
+/// The API itself has no such member. Codex reads the object in the response and ignores this one. OpenAI's SDKs give
+/// `response.failed` to their user like any other event, so that a program which reads the text only would take a broken
+/// reply for a complete one. They raise an exception on an event that has a member `error`.
+pub(crate) fn write_stream_error(kind: ErrorKind, message: &str, out: &mut impl Write) {
+    write_members(message, kind.openai().0, Some(stream_code(kind, message)), out);
+}
+
+/// The code of an error reply. Codex has repeated the request before it reads the code, except where the status says that
+/// this is useless.
+fn body_code(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InvalidRequest => "invalid_prompt",
+        ErrorKind::Authentication => "invalid_api_key",
+        ErrorKind::Billing => "insufficient_quota",
+        ErrorKind::Permission => "permission_denied",
+        ErrorKind::NotFound => "model_not_found",
+        ErrorKind::TooLarge => "request_too_large",
+        ErrorKind::RateLimit => "rate_limit_exceeded",
+        ErrorKind::Api => "server_error",
+        ErrorKind::Timeout => "timeout",
+        ErrorKind::Overloaded => "server_is_overloaded",
+    }
+}
+
+/// The code of a failed stream. Here Codex has the code alone. It repeats the request for every code that it does not know, so
+/// an error that stays the same has the code of a bad request. `server_is_overloaded` would end its turn.
+fn stream_code(kind: ErrorKind, message: &str) -> &'static str {
+    match kind {
+        ErrorKind::InvalidRequest if overflows(kind, message) => context::CODE,
+        ErrorKind::InvalidRequest
+        | ErrorKind::Authentication
+        | ErrorKind::Permission
+        | ErrorKind::NotFound
+        | ErrorKind::TooLarge => "invalid_prompt",
+        ErrorKind::Billing => "insufficient_quota",
+        ErrorKind::RateLimit => "rate_limit_exceeded",
+        ErrorKind::Api | ErrorKind::Timeout | ErrorKind::Overloaded => "server_error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{openai::error::read, sse};
+
+    fn failed(kind: ErrorKind, message: &str) -> Value {
+        let mut out = BytesMut::new();
+        response_failed(kind, message, &mut out);
+        assert!(out.starts_with(b"event: response.failed\ndata: {") && out.ends_with(b"}\n\n"));
+        let events: Vec<Value> = sse::events(&out)
+            .filter_map(|event| event.data())
+            .map(|data| serde_json::from_slice(&data).unwrap())
+            .collect();
+        assert_eq!(events.len(), 1);
+        events[0].clone()
+    }
+
+    #[test]
+    fn every_error_has_a_code_before_the_stream_and_in_it() {
+        for (kind, before, inside) in [
+            (ErrorKind::InvalidRequest, "invalid_prompt", "invalid_prompt"),
+            (ErrorKind::Authentication, "invalid_api_key", "invalid_prompt"),
+            (ErrorKind::Billing, "insufficient_quota", "insufficient_quota"),
+            (ErrorKind::Permission, "permission_denied", "invalid_prompt"),
+            (ErrorKind::NotFound, "model_not_found", "invalid_prompt"),
+            (ErrorKind::TooLarge, "request_too_large", "invalid_prompt"),
+            (ErrorKind::RateLimit, "rate_limit_exceeded", "rate_limit_exceeded"),
+            (ErrorKind::Api, "server_error", "server_error"),
+            (ErrorKind::Timeout, "timeout", "server_error"),
+            (ErrorKind::Overloaded, "server_is_overloaded", "server_error"),
+        ] {
+            let body: Value = serde_json::from_slice(&responses_body(kind, "no \"luck\"")).unwrap();
+            let expected =
+                json!({"message": "no \"luck\"", "type": kind.openai().0, "param": null, "code": before});
+            assert_eq!(body, json!({ "error": expected }));
+
+            let event = failed(kind, "no \"luck\"");
+            let expected = json!({"code": inside, "message": "no \"luck\""});
+            assert_eq!(
+                (&event["response"]["error"], &event["response"]["status"]),
+                (&expected, &json!("failed"))
+            );
+            assert_eq!(
+                (&event["error"]["code"], &event["error"]["message"]),
+                (&expected["code"], &expected["message"])
+            );
+        }
+    }
+
+    #[test]
+    fn a_prompt_that_is_too_long_has_its_own_code() {
+        let message = "prompt is too long: 5 tokens > 4 maximum";
+        let body: Value =
+            serde_json::from_slice(&responses_body(ErrorKind::InvalidRequest, message)).unwrap();
+        assert_eq!(body["error"]["code"], "context_length_exceeded");
+        let event = failed(ErrorKind::InvalidRequest, message);
+        assert_eq!(event["response"]["error"]["code"], "context_length_exceeded");
+        let body: Value = serde_json::from_slice(&responses_body(ErrorKind::Api, message)).unwrap();
+        assert_eq!(body["error"]["code"], "server_error");
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for kind in ErrorKind::ALL {
+            let fault = read(kind.status(), &responses_body(kind, "slow down"));
+            assert_eq!((fault.kind, fault.message.as_str()), (kind, "slow down"));
+        }
+    }
+}

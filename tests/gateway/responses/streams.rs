@@ -1,0 +1,87 @@
+//! Streams without a proper end, silent ones and large ones.
+
+use serde_json::json;
+
+use super::{ask, call, impatient, streamed_before};
+use crate::support::canned::responses as canned;
+use crate::support::gateway::{Gateway, MODEL};
+use crate::support::responses;
+use crate::support::upstream::{Answer, Ending, Upstream};
+
+/// Requirement: a stream that ends early ends with an error, never as if complete, whatever the client's API.
+#[test]
+fn a_truncated_stream_ends_with_an_error() {
+    let events = canned::text(&["first", "second"]);
+    for kept in [3, 5, events.len() - 1] {
+        for ending in [Ending::KeepAlive, Ending::Cut] {
+            let reply = streamed_before(Answer::events(events[..kept].to_vec()).ending(ending));
+            assert!(reply.body.starts_with(&events[..kept].concat()), "{reply}");
+            let all = responses::events(&reply);
+            assert_eq!(
+                all.last().map(|event| event["type"].clone()),
+                Some(json!("response.failed")),
+                "{reply}"
+            );
+        }
+    }
+    let cut = events[..5].concat().len() + 20;
+    let reply = streamed_before(Answer::events(events.clone()).broken_after(cut, Ending::Cut));
+    assert!(reply.body.starts_with(&events[..5].concat()), "{reply}");
+    assert_eq!(responses::error(&reply).1.as_deref(), Some("server_error"), "{reply}");
+
+    let upstream = Upstream::openai().always(Answer::events(events[..5].to_vec()).ending(Ending::Cut));
+    let gateway = impatient(&upstream).start();
+    let reply = gateway.ask("hi");
+    assert_eq!(reply.error_type(), "api_error", "{reply}");
+}
+
+/// Requirement: a stream that ends before its first event is repeated, then an error with a status.
+#[test]
+fn an_empty_stream_is_an_error_with_a_status() {
+    let reply = streamed_before(Answer::events(vec![]));
+    assert_eq!(reply.status(), 502, "{reply}");
+}
+
+/// Requirement: a silent stream is kept alive with comments, which no client takes for an event.
+#[test]
+fn silence_is_filled_with_comments() {
+    let events = canned::text(&["first"]);
+    let begun = events[..5].concat().len();
+    let upstream = Upstream::openai().always(Answer::events(events).silent_after(begun));
+    let gateway = impatient(&upstream).limit("ping-interval", 0.1).start();
+    let mut exchange = call(&gateway, &responses::prompt(MODEL, "hi")).open();
+    for _ in 0..5 {
+        exchange.event().expect("an event");
+    }
+    let comment = exchange.event().expect("a comment");
+    assert!(comment.raw.starts_with(':'), "{}", comment.raw);
+    exchange.hang_up();
+    upstream.closed(0);
+}
+
+/// Requirement: an event over the limit ends the stream with an error.
+#[test]
+fn an_event_over_the_limit_ends_the_stream_with_an_error() {
+    let events = canned::text(&["first", &"x".repeat(200_000)]);
+    let upstream = Upstream::openai().always(Answer::events(events.clone()));
+    let reply = ask(&impatient(&upstream).limit("event", 65536).start());
+    assert!(reply.body.starts_with(&events[..5].concat()), "{reply}");
+    assert_eq!(responses::error(&reply).1.as_deref(), Some("server_error"), "{reply}");
+}
+
+/// Requirement: the upstream is not read faster than the client reads.
+#[test]
+fn a_slow_client_stops_the_upstream() {
+    let delta = json!({"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0,
+                       "delta": "x".repeat(1000), "logprobs": []});
+    let event = format!("event: response.output_text.delta\ndata: {delta}\n\n");
+    let begun = canned::text(&["first"])[..5].to_vec();
+    let upstream = Upstream::openai().always(Answer::events(begun).flooding(event));
+    let gateway: Gateway = impatient(&upstream).start();
+    let mut exchange = call(&gateway, &responses::prompt(MODEL, "hi")).open();
+    exchange.event().expect("the first event");
+    let rests = upstream.written_until_it_rests(0);
+    assert!(rests < 64 << 20, "{rests}");
+    exchange.hang_up();
+    upstream.closed(0);
+}
