@@ -1,5 +1,5 @@
-//! Ledger: records what happened to requests. It gets one record for each request, written when the request ends,
-//! however it ends.
+//! Ledger: records what happened to requests. It gets one record for each request, written when the request ends, however it
+//! ends.
 //!
 //! | message | from | answer |
 //! |---|---|---|
@@ -12,9 +12,8 @@
 //!
 //! Each request updates its own in-flight entry, so that routing sends no message. Starts and ends go to an event
 //! queue, which the ledger reads before it answers and shortly after a wake-up. An awake ledger gets no further
-//! wake-ups: wake-ups were most of the cost of a small request (measured).
-//!
-//! The ledger also writes one log line for each request, so that worker threads format no text.
+//! wake-ups: wake-ups were most of the cost of a small request (measured). The ledger also writes one log line for each
+//! request, so that worker threads format no text.
 
 mod cache_loss;
 mod cache_watch;
