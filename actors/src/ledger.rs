@@ -1,5 +1,5 @@
-//! Ledger: records what happened to requests. It gets one record for each request, written when the request ends,
-//! however it ends.
+//! Ledger: records what happened to requests. It gets one record for each request, written when the request ends, however it
+//! ends.
 //!
 //! | message | from | answer |
 //! |---|---|---|
@@ -12,9 +12,8 @@
 //!
 //! Each request updates its own in-flight entry, so that routing sends no message. Starts and ends go to an event
 //! queue, which the ledger reads before it answers and shortly after a wake-up. An awake ledger gets no further
-//! wake-ups: wake-ups were most of the cost of a small request (measured).
-//!
-//! The ledger also writes one log line for each request, so that worker threads format no text.
+//! wake-ups: wake-ups were most of the cost of a small request (measured). The ledger also writes one log line for each
+//! request, so that worker threads format no text.
 
 mod cache_loss;
 mod cache_watch;
@@ -24,6 +23,7 @@ mod histogram;
 mod in_flight;
 mod interval;
 mod record;
+mod request_summary;
 pub mod series;
 mod slot;
 mod totals;
@@ -44,12 +44,13 @@ pub use self::exported::ExportedTotals;
 pub(crate) use self::exported::ImportTotals;
 pub use self::histogram::Histogram;
 pub(crate) use self::in_flight::InFlight;
-pub use self::in_flight::{Active, Cancellation, RequestSummary, SubrequestOrigin};
+pub use self::in_flight::{Active, Cancellation};
 use self::interval::Interval;
 pub use self::record::{
     CANCELLED_BY_OPERATOR, CANCELLED_MESSAGE, FinishedRequest, ImageCounts, Record, RequestEnd,
     VerdictCounts, is_client_error,
 };
+pub use self::request_summary::{RequestSummary, SubrequestOrigin};
 pub use self::slot::RequestStore;
 pub(crate) use self::slot::{EventQueue, LedgerSlot};
 use self::slot::{SavedTotals, SlotAccess};

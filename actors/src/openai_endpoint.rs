@@ -74,8 +74,33 @@ impl OpenAiEndpoint {
         }
     }
 
+    /// What it does, in the words of OpenTelemetry (`gen_ai.operation.name`), whose list is open.
+    pub const fn operation(self) -> &'static str {
+        match self {
+            Self::Embeddings => "embeddings",
+            Self::Completions => "text_completion",
+            Self::ImageGenerations
+            | Self::ImageEdits
+            | Self::ImageVariations
+            | Self::Speech
+            | Self::Transcriptions
+            | Self::Translations => "generate_content",
+            Self::Moderations => "moderation",
+            Self::Rerank => "rerank",
+            Self::ResponsesCompact | Self::ResponsesInputTokens => CHAT,
+        }
+    }
+
     /// The endpoint with this path, as [`path`](Self::path) writes it.
     pub fn from_path(path: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|endpoint| endpoint.path() == path)
     }
+}
+
+const CHAT: &str = "chat";
+
+/// The operation behind a word of [`RequestSummary::api_word`](crate::ledger::RequestSummary::api_word).
+pub fn operation(api_word: &str) -> &'static str {
+    let endpoint = OpenAiEndpoint::ALL.into_iter().find(|endpoint| endpoint.word() == api_word);
+    endpoint.map_or(CHAT, OpenAiEndpoint::operation)
 }

@@ -1,6 +1,8 @@
 //! Defines the settings of the actors: typed, validated and complete. The configuration of the binary crate builds them
 //! from files and the environment.
 
+mod api;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use vandamme_protocol::middleware::Chain;
 use vandamme_protocol::models::text_only::TextOnlyModels;
 use vandamme_protocol::openai::responses_models::{self, ResponsesAdvice};
 
+pub use self::api::Api;
 use crate::certificates::ProviderTls;
 use crate::cost::PriceTable;
 use crate::roles::RoleRules;
@@ -317,37 +320,6 @@ pub struct PartialProvider {
     pub name: String,
     /// The environment variable that would complete it, for example `FOO_BASE_URL` or `FOO_API_KEY`.
     pub missing: String,
-}
-
-/// The API that an upstream or a client speaks. Code matches on the pair of both APIs instead of testing for one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Api {
-    /// Anthropic's Messages API: `{base}/v1/messages`. In the configuration: `anthropic`.
-    Messages,
-    /// OpenAI's Chat Completions API: `{base}/chat/completions`. In the configuration: `openai`.
-    ChatCompletions,
-    /// OpenAI's Responses API: `{base}/responses`. In the configuration: `responses`.
-    Responses,
-}
-
-impl Api {
-    /// Its word in the configuration and in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Messages => "anthropic",
-            Self::ChatCompletions => "openai",
-            Self::Responses => "responses",
-        }
-    }
-
-    /// Its word in labels, reports, log fields and the history. `anthropic` and `openai` are providers there.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Messages => "messages",
-            Self::ChatCompletions => "chat-completions",
-            Self::Responses => "responses",
-        }
-    }
 }
 
 /// The URL scheme of an Azure OpenAI resource: learn.microsoft.com/azure/foundry/openai/api-version-lifecycle.

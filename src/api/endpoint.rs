@@ -2,9 +2,9 @@
 
 mod admission;
 
-use std::pin::{Pin, pin};
+use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
@@ -16,9 +16,10 @@ use vandamme_actors::ledger::{CANCELLED_MESSAGE, RequestEnd};
 use vandamme_actors::recorder::RequestRecorder;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::convert::Dropped;
-use vandamme_protocol::request::{self, RequestHead};
+use vandamme_protocol::request::{self, FormScanError, RequestHead};
 use vandamme_protocol::vocabulary::ErrorKind;
 
+use self::admission::AdmittedBody;
 pub(super) use self::admission::{Admitted, INVALID_KEY, Refused, admitted, authorized};
 use super::body::{self, Unreadable};
 use super::render_error;
@@ -69,7 +70,8 @@ pub(super) async fn serve_whole(
     gateway: Arc<Gateway>,
 ) -> HttpResponse {
     let id = RequestId::new();
-    let call = EndpointRequest { api, upstream_call: UpstreamCall::Reply, id: id.clone(), gateway, request };
+    let upstream_call = UpstreamCall::Reply;
+    let call = EndpointRequest { api, upstream_call, id: id.clone(), gateway, request };
     guarded(api, &id, Box::pin(call.serve(RequestBody::Whole(body)))).await
 }
 
@@ -150,8 +152,7 @@ impl EndpointRequest {
                 if body.len() > limits.request_body {
                     return Err(too_large(&self.gateway));
                 }
-                let head = request::head(&body).map_err(|error| error.to_string());
-                let head = checked(head, &self.gateway, caller.as_ref())?;
+                let head = parsed(&body, None, &self.gateway, caller.as_ref())?;
                 (body, head, ClientHeaders::Own(of_one_response(self.request.headers())))
             }
         };
@@ -209,15 +210,15 @@ impl EndpointRequest {
             RunProgress::Finished(outcome) => outcome,
             RunProgress::Running(run, early) => {
                 let body = DeferredReply::new(api, run, early, limits.ping_interval);
-                return streamed(event_stream(), AdmittedBody { body, _admission: admission }, &id);
+                return streamed(event_stream(), AdmittedBody::new(body, admission), &id);
             }
         };
         match outcome {
             Ok(ProxyReply::Streaming { headers, body }) => {
-                streamed(headers, AdmittedBody { body, _admission: admission }, &id)
+                streamed(headers, AdmittedBody::new(body, admission), &id)
             }
             Ok(ProxyReply::Raw { status, headers, body }) => {
-                let body = BoxBody::new(AdmittedBody { body, _admission: admission });
+                let body = BoxBody::new(AdmittedBody::new(body, admission));
                 with_request_id(response_of(status, headers, body), &id)
             }
             Ok(ProxyReply::Buffered { status, headers, form, body }) => {
@@ -280,11 +281,7 @@ pub(super) async fn read(
             return Err(Refused(400, ErrorKind::InvalidRequest, message));
         }
     };
-    let head = match upstream_call.endpoint() {
-        Some(_) => head_of_endpoint(&body, request.headers()),
-        None => request::head(&body).map_err(|error| error.to_string()),
-    };
-    let head = checked(head, gateway, caller)?;
+    let head = parsed(&body, form_boundary(upstream_call, request.headers()), gateway, caller)?;
     Ok((body, head))
 }
 
@@ -294,14 +291,24 @@ fn too_large(gateway: &Gateway) -> Refused {
     Refused(413, ErrorKind::TooLarge, format!("the request body has more than {most} bytes"))
 }
 
-/// The head of a body, if its model's name is allowed.
-fn checked(
-    head: Result<RequestHead<'_>, String>,
+type FormBoundary<'h> = Result<Cow<'h, str>, FormScanError>;
+
+/// Parses the head of a JSON body, or of a form.
+fn parsed(
+    body: &[u8],
+    form: Option<FormBoundary<'_>>,
     gateway: &Gateway,
     caller: Option<&Caller>,
 ) -> Result<RequestHead<'static>, Refused> {
     let live = gateway.live_config();
     // The length is checked before the name is copied.
+    let head = match form {
+        None => request::head(body).map_err(|error| error.to_string()),
+        Some(boundary) => {
+            let head = boundary.and_then(|boundary| request::form_head(body, &boundary));
+            head.map_err(|error| error.to_string())
+        }
+    };
     let head = head.and_then(|head| {
         model_name(&head.model, &live, caller)?;
         Ok(head.into_owned())
@@ -318,16 +325,10 @@ fn of_one_response(headers: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// The head of a JSON body, or of a form.
-fn head_of_endpoint<'b>(body: &'b [u8], headers: &HeaderMap) -> Result<RequestHead<'b>, String> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    match request::form_boundary(content_type.unwrap_or_default()) {
-        None => request::head(body).map_err(|error| error.to_string()),
-        Some(boundary) => {
-            let head = boundary.and_then(|boundary| request::form_head(body, &boundary));
-            head.map_err(|error| error.to_string())
-        }
-    }
+/// The boundary of a form, which endpoints beside those for conversations take.
+fn form_boundary(upstream_call: UpstreamCall, headers: &HeaderMap) -> Option<FormBoundary<'_>> {
+    upstream_call.endpoint()?;
+    request::form_boundary(headers.get(header::CONTENT_TYPE)?.to_str().ok()?)
 }
 
 /// Checks that a model name may be stored and shown: it has an allowed length and contains no key.
@@ -384,22 +385,4 @@ fn event_stream() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers
-}
-
-/// A reply that counts as in flight until it is sent.
-struct AdmittedBody<B> {
-    body: B,
-    _admission: Admission,
-}
-
-impl<B: MessageBody + Unpin> MessageBody for AdmittedBody<B> {
-    type Error = B::Error;
-
-    fn size(&self) -> BodySize {
-        self.body.size()
-    }
-
-    fn poll_next(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_next(task)
-    }
 }

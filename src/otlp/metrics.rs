@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use vandamme_actors::ledger::series::{
     DURATION_BOUNDS, Distribution, FIRST_EVENT_BOUNDS, Series, SeriesKey, SeriesTotals, TOKEN_BOUNDS, UNKNOWN,
 };
+use vandamme_actors::openai_endpoint::operation;
 
 use super::attributes::{Attributes, nanos, provider_name, resource, scope};
 use crate::config::{OtlpConfig, SemanticNames};
@@ -98,7 +99,7 @@ impl Point<'_> {
 
     fn attributes(&self, key: &SeriesKey) -> Attributes {
         let mut attributes = Attributes::default();
-        attributes.text("gen_ai.operation.name", "chat");
+        attributes.text("gen_ai.operation.name", operation(key.api));
         if self.names.has_current() {
             attributes.text("gen_ai.provider.name", provider_name(&key.provider));
         }

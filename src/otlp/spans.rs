@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use url::Url;
 use vandamme_actors::ledger::{CallRecord, FinishedRequest, Record, RequestEnd};
+use vandamme_actors::openai_endpoint::operation;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::trace_context::RequestSpan;
@@ -121,7 +122,8 @@ impl RequestSpans<'_> {
         let elapsed =
             if is_last && served { record.elapsed.saturating_sub(call.started) } else { call.elapsed };
         let mut attributes = Attributes::default();
-        attributes.text("gen_ai.operation.name", "chat");
+        let operation = operation(record.request.api_word().unwrap_or_default());
+        attributes.text("gen_ai.operation.name", operation);
         let provider = provider_name(&call.provider);
         if self.names.has_current() {
             attributes.text("gen_ai.provider.name", provider);
@@ -151,7 +153,7 @@ impl RequestSpans<'_> {
         let ids =
             SpanIds { id: self.span.id.child(number).to_string(), parent: Some(self.span.id.to_string()) };
         let mut span = self.base(ids, (self.started() + call.started, elapsed), attributes);
-        span["name"] = json!(format!("chat {}", call.model));
+        span["name"] = json!(format!("{operation} {}", call.model));
         span["kind"] = json!(CLIENT);
         span["flags"] = json!(SAMPLED | HAS_IS_REMOTE);
         span["status"] = if error.is_some() { json!({ "code": ERROR }) } else { json!({}) };

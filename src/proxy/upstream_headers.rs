@@ -97,8 +97,11 @@ pub(super) fn for_call(
     let provider = &lease.provider;
     let mut headers = match (request.upstream_call, request.api, upstream_api) {
         (UpstreamCall::Models, _, _) => for_models(provider),
+        (UpstreamCall::Endpoint(_), Api::Responses, Api::Responses) => {
+            for_endpoint(&presentable(request, live), &RESPONSES_ALLOWED)
+        }
         (UpstreamCall::Endpoint(_), _, Api::ChatCompletions | Api::Responses) => {
-            for_endpoint(&presentable(request, live))
+            for_endpoint(&presentable(request, live), &[])
         }
         (_, Api::Messages, Api::Messages) => passed_on(&presentable(request, live)),
         (_, Api::Messages, Api::ChatCompletions | Api::Responses) => own_headers(),
@@ -235,8 +238,8 @@ fn allowed(client: &HeaderMap, more: &[&str]) -> HeaderMap {
 
 /// For another endpoint of OpenAI's: the reply may be audio, and a form's content type has its boundary. What is no form is JSON,
 /// whatever its label.
-fn for_endpoint(client: &HeaderMap) -> HeaderMap {
-    let mut headers = allowed(client, &[]);
+fn for_endpoint(client: &HeaderMap, more: &[&str]) -> HeaderMap {
+    let mut headers = allowed(client, more);
     headers.remove(header::ACCEPT);
     let content_type = client.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_form = content_type.is_some_and(|value| request::form_boundary(value).is_some());

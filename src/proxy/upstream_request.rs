@@ -75,8 +75,9 @@ impl UpstreamRequest {
             UpstreamCall::Endpoint(endpoint) => match endpoint_call::build(request, lease, endpoint)? {
                 EndpointCall::Forwarded(url, body) => {
                     let path = ReplyPath::Endpoint(endpoint);
-                    let target = UpstreamTarget { method: Method::POST, url, api: request.api };
-                    return Ok(Self::new(lease, target, body, path));
+                    let api = lease.provider.api_for(request.api, &lease.model);
+                    let call = UpstreamTarget { method: Method::POST, url, api };
+                    return Ok(Self::new(lease, call, body, path));
                 }
                 EndpointCall::Summary(own) => {
                     summary = own;

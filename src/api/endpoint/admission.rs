@@ -1,7 +1,12 @@
 //! Decides whether a request is served, and answers one that is refused.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_http::body::{BodySize, MessageBody};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
@@ -103,4 +108,28 @@ fn is_compressed(headers: &HeaderMap) -> bool {
     let mut codings =
         values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+}
+
+/// A reply that counts as in flight until it is sent.
+pub(super) struct AdmittedBody<B> {
+    body: B,
+    _admission: Admission,
+}
+
+impl<B> AdmittedBody<B> {
+    pub(super) fn new(body: B, admission: Admission) -> Self {
+        Self { body, _admission: admission }
+    }
+}
+
+impl<B: MessageBody + Unpin> MessageBody for AdmittedBody<B> {
+    type Error = B::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Option<Result<Bytes, B::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_next(task)
+    }
 }
