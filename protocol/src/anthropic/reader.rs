@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    anthropic::event::{BlockDelta, Citation, ContentBlockStart, EventSink, MessagesEvent, ReplyEnding},
+    anthropic::event::{
+        BlockDelta, Citation, ContentBlockStart, EventSink, MessagesEvent, ReplyEnding, WebSource,
+    },
     json::{List, Literal, NotJson, Object},
     vocabulary::StopReason,
 };
@@ -213,9 +215,12 @@ struct WireBlock<'a> {
     input: Option<&'a RawValue>,
     #[serde(borrow)]
     citations: Option<&'a RawValue>,
-    /// Of a compaction: the summary.
+    /// Of a compaction: the summary. Of a search's result: the pages.
     #[serde(borrow)]
     content: Option<&'a RawValue>,
+    /// Of a search's result.
+    #[serde(borrow)]
+    tool_use_id: Option<&'a RawValue>,
     /// Of hidden thoughts.
     #[serde(borrow)]
     data: Option<&'a RawValue>,
@@ -225,6 +230,10 @@ impl<'a> WireBlock<'a> {
     /// Emits its beginning, and its text as a delta.
     fn emit_to(&self, index: Option<u64>, sink: &mut impl EventSink) {
         let kind = literal(self.r#type).and_then(Literal::decode);
+        let sources = match kind.as_deref() {
+            Some("web_search_tool_result") => self.sources(),
+            Some(_) | None => vec![],
+        };
         let (block, delta) = match kind.as_deref() {
             Some("text") => (ContentBlockStart::Text, BlockDelta::Text(inner(self.text))),
             Some("thinking") => (ContentBlockStart::Thinking, BlockDelta::Thinking(inner(self.thinking))),
@@ -235,6 +244,13 @@ impl<'a> WireBlock<'a> {
             }
             Some("redacted_thinking") => {
                 (ContentBlockStart::RedactedThinking { data: inner(self.data) }, BlockDelta::Other)
+            }
+            Some("server_tool_use") if inner(self.name) == "web_search" => {
+                (ContentBlockStart::ServerToolUse { id: inner(self.id) }, BlockDelta::Other)
+            }
+            Some("web_search_tool_result") => {
+                let id = inner(self.tool_use_id);
+                (ContentBlockStart::SearchResult { id, sources: &sources }, BlockDelta::Other)
             }
             Some(_) | None => (ContentBlockStart::Other, BlockDelta::Other),
         };
@@ -249,6 +265,22 @@ impl<'a> WireBlock<'a> {
                 sink.emit(MessagesEvent::Delta { index, delta: BlockDelta::Citation(citation.citation()) });
             }
         }
+    }
+
+    /// The pages of a search; none if it has failed.
+    fn sources(&self) -> Vec<WebSource> {
+        let pages = self.content.filter(|content| content.get().starts_with('['));
+        let pages: Option<List<Object<WirePage<'a>>>> =
+            pages.and_then(|pages| serde_json::from_str(pages.get()).ok());
+        let pages = pages.unwrap_or_default().0.into_iter().filter_map(|page| page.0);
+        pages
+            .map(|page| WebSource {
+                url: inner(page.url).to_owned(),
+                title: inner(page.title).to_owned(),
+                age: inner(page.page_age).to_owned(),
+                ..WebSource::default()
+            })
+            .collect()
     }
 
     /// The sources of a text that came whole.
@@ -266,6 +298,17 @@ impl<'a> WireBlock<'a> {
         let is_empty = is_empty.is_some_and(|inside| inside.trim().is_empty());
         (!is_empty && input != "null" && input != "\"\"").then_some(input)
     }
+}
+
+/// A page that a search has found.
+#[derive(Deserialize)]
+struct WirePage<'a> {
+    #[serde(borrow)]
+    url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    title: Option<&'a RawValue>,
+    #[serde(borrow)]
+    page_age: Option<&'a RawValue>,
 }
 
 /// The page that a text cites.

@@ -4,14 +4,22 @@ use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
 use crate::{
     calls, chat, coding, compat, error, framing, http1, plain, reply, request, responses_client,
+<<<<<<< HEAD
     responses_request, scan, schema, websocket,
+=======
+    responses_client_request, responses_request, scan, schema,
+>>>>>>> edge
 };
 
 /// Checks any bytes, and panics if a property is violated.
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its check.
+<<<<<<< HEAD
 pub(crate) const TARGETS: [(&str, Check); 15] = [
+=======
+pub(crate) const TARGETS: [(&str, Check); 14] = [
+>>>>>>> edge
     ("framing", in_chunks),
     ("scan", looked_at),
     ("request", translated),
@@ -27,6 +35,7 @@ pub(crate) const TARGETS: [(&str, Check); 15] = [
     ("compat", compat::check),
     ("http1", upstream_reply),
     ("coding", compressed),
+    ("responses_client_request", responses_client_request::check),
 ];
 
 /// A stream, after the size of its chunks.
