@@ -65,10 +65,7 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::MESSAGES, || [web::post().to(messages::create)]);
         register(app, &routes::COUNT_TOKENS, || [web::post().to(count_tokens::count)]);
         register(app, &routes::CHAT_COMPLETIONS, || [web::post().to(chat_completions::create)]);
-        register(app, &routes::RESPONSES, || {
-            // GET opens a WebSocket.
-            [web::post().to(responses::create), web::get().to(responses::connect)]
-        });
+        register(app, &routes::RESPONSES, responses);
         register(app, &routes::RESPONSES_COMPACT, || {
             openai_endpoints::route(OpenAiEndpoint::ResponsesCompact)
         });
@@ -161,6 +158,11 @@ fn register<const N: usize>(
             Access::Open | Access::Serve | Access::Read => app.service(resource),
         };
     }
+}
+
+/// Requests, and the upgrade to a WebSocket.
+fn responses() -> [Route; 2] {
+    [web::post().to(responses::create), web::get().to(responses::connect)]
 }
 
 /// The login form, and what it sends.

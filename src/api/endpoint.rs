@@ -62,17 +62,17 @@ pub(super) async fn serve_call(
 }
 
 /// Answers a request to an endpoint of `api` that has no HTTP body of its own: `request` is the one that has opened the
-/// connection, and `body` has arrived on it.
+/// connection, on which the body has arrived.
 pub(super) async fn serve_whole(
     api: Api,
     request: HttpRequest,
-    body: Bytes,
+    whole: WholeRequest,
     gateway: Arc<Gateway>,
 ) -> HttpResponse {
     let id = RequestId::new();
     let upstream_call = UpstreamCall::Reply;
     let call = EndpointRequest { api, upstream_call, id: id.clone(), gateway, request };
-    guarded(api, &id, Box::pin(call.serve(RequestBody::Whole(body)))).await
+    guarded(api, &id, Box::pin(call.serve(RequestBody::Whole(whole)))).await
 }
 
 /// One request at an endpoint.
@@ -87,8 +87,14 @@ struct EndpointRequest {
 /// The body of a request.
 enum RequestBody<'p> {
     Arriving(&'p mut web::Payload),
-    /// It has arrived in a frame of a WebSocket.
-    Whole(Bytes),
+    Whole(WholeRequest),
+}
+
+/// A request that has arrived in a frame of a WebSocket.
+pub(super) struct WholeRequest {
+    pub(super) body: Bytes,
+    /// The client's headers for it.
+    pub(super) headers: HeaderMap,
 }
 
 /// A request that is served.
@@ -148,12 +154,12 @@ impl EndpointRequest {
                     read(&self.request, payload, &self.gateway, caller.as_ref(), self.upstream_call).await?;
                 (body, head, ClientHeaders::Received(self.request.clone()))
             }
-            RequestBody::Whole(body) => {
+            RequestBody::Whole(WholeRequest { body, headers }) => {
                 if body.len() > limits.request_body {
                     return Err(too_large(&self.gateway));
                 }
                 let head = parsed(&body, None, &self.gateway, caller.as_ref())?;
-                (body, head, ClientHeaders::Own(of_one_response(self.request.headers())))
+                (body, head, ClientHeaders::Own(headers))
             }
         };
         let registry = self.gateway.registry.load();
@@ -314,15 +320,6 @@ fn parsed(
         Ok(head.into_owned())
     });
     head.map_err(|message| Refused(400, ErrorKind::InvalidRequest, message))
-}
-
-/// The headers of the request that has opened a connection, for one of its responses. An idempotency key would make the provider
-/// repeat the first response, and the version of the WebSocket protocol means nothing to it.
-fn of_one_response(headers: &HeaderMap) -> HeaderMap {
-    let mut headers = headers.clone();
-    headers.remove("idempotency-key");
-    headers.remove("openai-beta");
-    headers
 }
 
 /// The boundary of a form, which endpoints beside those for conversations take.

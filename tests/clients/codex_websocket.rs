@@ -57,8 +57,8 @@ fn expect_success(finished: &Finished) {
     assert_eq!(finished.status.code(), Some(0), "{finished:#?}");
     let lines = finished.stdout.lines().filter(|line| line.starts_with('{'));
     let events: Vec<Value> = lines.filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let messages = events.iter().filter(|event| event["item"]["type"] == "agent_message");
-    assert_eq!(messages.last().expect("a message")["item"]["text"], LAST_WORDS, "{finished:#?}");
+    let mut messages = events.iter().filter(|event| event["item"]["type"] == "agent_message");
+    assert_eq!(messages.next_back().expect("a message")["item"]["text"], LAST_WORDS, "{finished:#?}");
     assert!(!events.iter().any(|event| event["type"] == "error"), "nothing is tried again: {finished:#?}");
 }
 

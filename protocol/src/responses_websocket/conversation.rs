@@ -126,7 +126,7 @@ mod tests {
     fn turn(conversation: &Conversation, frame: &Value) -> Result<Turn, FrameError> {
         match ClientEvent::read(&frame.to_string()).unwrap() {
             ClientEvent::Create(create) => conversation.turn(&create),
-            other => panic!("not a request: {other:?}"),
+            other @ (ClientEvent::Steer(_) | ClientEvent::Processed) => panic!("not a request: {other:?}"),
         }
     }
 

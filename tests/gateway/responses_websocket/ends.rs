@@ -26,7 +26,7 @@ fn a_client_that_disconnects_ends_its_upstream_request() {
                 socket.text();
             }
             if close {
-                socket.send_bytes(&frame(CLOSE, &1000_u16.to_be_bytes(), true));
+                socket.send_bytes(&frame(CLOSE, &1000_u16.to_be_bytes()));
                 assert_eq!(socket.close_code(), Some(1000));
                 assert!(socket.is_at_end());
             } else {
@@ -44,7 +44,7 @@ fn a_client_that_closes_gets_its_own_code_back() {
     let gateway = before(&upstream).start();
     for (payload, code) in [(&[][..], None), (&[0x03, 0xe9], Some(1001)), (&[0x0f, 0xa1, b'b'], Some(4001))] {
         let mut socket = Socket::open(gateway.address);
-        socket.send_bytes(&frame(CLOSE, payload, true));
+        socket.send_bytes(&frame(CLOSE, payload));
         assert_eq!(socket.close_code(), code);
         assert!(socket.is_at_end());
     }
@@ -58,12 +58,12 @@ fn pings_keep_a_connection_alive() {
     let mut socket = Socket::open(gateway.address);
     let ping = socket.frame().expect("a ping");
     assert_eq!(ping.kind, PING);
-    socket.send_bytes(&frame(PING, b"idle", true));
+    socket.send_bytes(&frame(PING, b"idle"));
     await_pong(&mut socket, b"idle");
     socket.send(&create(&json!([user("hi")])));
     assert_eq!(socket.text(), data(&events)[0]);
     assert_eq!(socket.frame().expect("a ping").kind, PING);
-    socket.send_bytes(&frame(PING, b"busy", true));
+    socket.send_bytes(&frame(PING, b"busy"));
     await_pong(&mut socket, b"busy");
     upstream.permit();
     assert_eq!(socket.response(), data(&events)[1..]);

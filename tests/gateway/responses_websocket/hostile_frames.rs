@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{before, create, data, events, user};
 use crate::support::canned::responses;
 use crate::support::upstream::{Answer, Upstream};
-use crate::support::websocket::{BINARY, CONTINUATION, PING, PONG, Socket, TEXT, frame};
+use crate::support::websocket::{BINARY, CONTINUATION, PING, PONG, Socket, TEXT, fragment, frame};
 
 /// Requirement: what the protocol forbids ends the connection with the code for it, and the gateway serves on.
 #[test]
@@ -14,7 +14,7 @@ fn forbidden_frames_end_the_connection_with_their_code() {
     let gateway = before(&upstream).limit("request-body", "\"1KiB\"").start();
     let mut unmasked = vec![0x81, 2];
     unmasked.extend(b"{}");
-    let mut compressed = frame(TEXT, b"{}", true);
+    let mut compressed = frame(TEXT, b"{}");
     compressed[0] |= 0x40;
     let mut huge = vec![0x81, 0xff];
     huge.extend(u64::MAX.to_be_bytes());
@@ -22,19 +22,19 @@ fn forbidden_frames_end_the_connection_with_their_code() {
     let mut large = vec![0x81, 0xff];
     large.extend((30_u64 << 20).to_be_bytes());
     large.extend([0; 4]);
-    let mut parts = frame(TEXT, &[b' '; 600], false);
-    parts.extend(frame(CONTINUATION, &[b' '; 600], true));
+    let mut parts = fragment(TEXT, &[b' '; 600]);
+    parts.extend(frame(CONTINUATION, &[b' '; 600]));
     for (what, bytes, code) in [
         ("unmasked", unmasked, 1002),
         ("a reserved bit", compressed, 1002),
-        ("a reserved kind", frame(3, b"", true), 1002),
-        ("a continuation of nothing", frame(CONTINUATION, b"x", true), 1002),
-        ("a long ping", frame(PING, &[0; 126], true), 1002),
-        ("a ping in parts", frame(PING, b"x", false), 1002),
-        ("a close of one byte", frame(8, b"x", true), 1002),
-        ("binary", frame(BINARY, b"{}", true), 1003),
-        ("not UTF-8", frame(TEXT, b"{\"type\":\"\xff\"}", true), 1007),
-        ("too large", frame(TEXT, &[b' '; 1025], true), 1009),
+        ("a reserved kind", frame(3, b""), 1002),
+        ("a continuation of nothing", frame(CONTINUATION, b"x"), 1002),
+        ("a long ping", frame(PING, &[0; 126]), 1002),
+        ("a ping in parts", fragment(PING, b"x"), 1002),
+        ("a close of one byte", frame(8, b"x"), 1002),
+        ("binary", frame(BINARY, b"{}"), 1003),
+        ("not UTF-8", frame(TEXT, b"{\"type\":\"\xff\"}"), 1007),
+        ("too large", frame(TEXT, &[b' '; 1025]), 1009),
         ("too large, in parts", parts, 1009),
         ("too large, announced", large, 1009),
         ("too large for any memory", huge, 1009),
@@ -58,8 +58,8 @@ fn a_message_may_come_in_pieces() {
     let (mut bytes, chunks) = (Vec::new(), text.as_bytes().chunks(7).collect::<Vec<_>>());
     for (index, chunk) in chunks.iter().enumerate() {
         let kind = if index == 0 { TEXT } else { CONTINUATION };
-        bytes.extend(frame(kind, chunk, index + 1 == chunks.len()));
-        bytes.extend(frame(PONG, b"unasked", true));
+        bytes.extend(if index + 1 == chunks.len() { frame(kind, chunk) } else { fragment(kind, chunk) });
+        bytes.extend(frame(PONG, b"unasked"));
     }
     for byte in bytes {
         socket.send_bytes(&[byte]);
@@ -84,7 +84,7 @@ fn a_flood_of_frames_is_bounded() {
         let error = socket.json();
         assert_eq!((&error["status"], &error["error"]["code"]), (&json!(429), &json!("rate_limit_exceeded")));
     }
-    let pings = frame(PING, &[7; 100], true).repeat(100);
+    let pings = frame(PING, &[7; 100]).repeat(100);
     for _ in 0..50 {
         socket.send_bytes(&pings);
     }

@@ -50,10 +50,6 @@ impl ServerFrame {
         assert_eq!(self.kind, TEXT, "{self:?}");
         String::from_utf8(self.payload.clone()).expect("UTF-8")
     }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text()).unwrap_or_else(|error| panic!("{error} in {}", self.text()))
-    }
 }
 
 impl Socket {
@@ -86,7 +82,7 @@ impl Socket {
 
     /// Sends a text as one frame.
     pub(crate) fn send(&mut self, text: &Value) {
-        self.send_bytes(&frame(TEXT, text.to_string().as_bytes(), true));
+        self.send_bytes(&frame(TEXT, text.to_string().as_bytes()));
     }
 
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
@@ -111,7 +107,7 @@ impl Socket {
         loop {
             let frame = self.frame().expect("the connection is open");
             if frame.kind == PING {
-                self.send_bytes(&self::frame(PONG, &frame.payload, true));
+                self.send_bytes(&self::frame(PONG, &frame.payload));
             } else if frame.kind != PONG {
                 return frame.text();
             }
@@ -145,7 +141,7 @@ impl Socket {
         };
         assert_eq!(frame.kind, CLOSE, "{:?}", String::from_utf8_lossy(&frame.payload));
         // The connection may be closed already.
-        let _sent = self.stream.write_all(&self::frame(CLOSE, &frame.payload, true));
+        let _sent = self.stream.write_all(&self::frame(CLOSE, &frame.payload));
         Some(u16::from_be_bytes(frame.payload.get(..2)?.try_into().ok()?))
     }
 
@@ -201,10 +197,17 @@ fn number(bytes: &[u8]) -> usize {
     bytes.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
 }
 
-/// A masked frame; `last` if no continuation follows.
-pub(crate) fn frame(kind: u8, payload: &[u8], last: bool) -> Vec<u8> {
+/// A masked frame that others continue.
+pub(crate) fn fragment(kind: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = frame(kind, payload);
+    bytes[0] &= 0x7f;
+    bytes
+}
+
+/// A masked frame.
+pub(crate) fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [0x37, 0xfa, 0x21, 0x3d];
-    let mut bytes = vec![if last { 0x80 | kind } else { kind }];
+    let mut bytes = vec![0x80 | kind];
     match payload.len() {
         length @ 0..126 => bytes.push(0x80 | length.to_be_bytes()[7]),
         length @ 126..=0xffff => {

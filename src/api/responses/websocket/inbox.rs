@@ -149,22 +149,28 @@ mod tests {
         }
     }
 
-    fn frame(out: &mut BytesMut, text: &[u8], code: OpCode, last: bool) {
-        Parser::write_message(out, text, code, last, true);
+    /// A whole message.
+    fn frame(out: &mut BytesMut, text: &[u8], code: OpCode) {
+        Parser::write_message(out, text, code, true, true);
+    }
+
+    /// A frame that others follow.
+    fn begun(out: &mut BytesMut, text: &[u8], code: OpCode) {
+        Parser::write_message(out, text, code, false, true);
     }
 
     #[actix_web::test]
     async fn messages_are_the_same_in_pieces_of_any_size() {
         let long = vec![b'x'; 70_000];
         let mut bytes = BytesMut::new();
-        frame(&mut bytes, b"one", OpCode::Text, true);
-        frame(&mut bytes, b"", OpCode::Text, true);
-        frame(&mut bytes, b"t", OpCode::Text, false);
-        frame(&mut bytes, b"p", OpCode::Ping, true);
-        frame(&mut bytes, b"w", OpCode::Continue, false);
-        frame(&mut bytes, b"o", OpCode::Continue, true);
-        frame(&mut bytes, &[b'y'; 200], OpCode::Text, true);
-        frame(&mut bytes, &long, OpCode::Text, true);
+        frame(&mut bytes, b"one", OpCode::Text);
+        frame(&mut bytes, b"", OpCode::Text);
+        begun(&mut bytes, b"t", OpCode::Text);
+        frame(&mut bytes, b"p", OpCode::Ping);
+        begun(&mut bytes, b"w", OpCode::Continue);
+        frame(&mut bytes, b"o", OpCode::Continue);
+        frame(&mut bytes, &[b'y'; 200], OpCode::Text);
+        frame(&mut bytes, &long, OpCode::Text);
         Parser::write_close(&mut bytes, None, true);
         let expected = vec![
             Incoming::Text("one".into()),
@@ -184,11 +190,11 @@ mod tests {
     #[actix_web::test]
     async fn a_message_above_the_limit_is_refused_at_its_header() {
         let mut bytes = BytesMut::new();
-        frame(&mut bytes, &[b'x'; 11], OpCode::Text, true);
+        frame(&mut bytes, &[b'x'; 11], OpCode::Text);
         assert_eq!(read(&bytes[..6], 6, 10).await, (vec![], Broken::TooLarge));
         let mut bytes = BytesMut::new();
-        frame(&mut bytes, b"12345", OpCode::Text, false);
-        frame(&mut bytes, b"123456", OpCode::Continue, true);
+        begun(&mut bytes, b"12345", OpCode::Text);
+        frame(&mut bytes, b"123456", OpCode::Continue);
         assert_eq!(read(&bytes, 100, 10).await, (vec![], Broken::TooLarge));
         assert_eq!(read(&bytes, 100, 11).await.0.len(), 1);
         let huge = [0x81, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4];
@@ -200,14 +206,14 @@ mod tests {
         let mut unmasked = BytesMut::new();
         Parser::write_message(&mut unmasked, b"x", OpCode::Text, true, false);
         let mut binary = BytesMut::new();
-        frame(&mut binary, b"x", OpCode::Binary, true);
+        frame(&mut binary, b"x", OpCode::Binary);
         let mut orphan = BytesMut::new();
-        frame(&mut orphan, b"x", OpCode::Continue, true);
+        frame(&mut orphan, b"x", OpCode::Continue);
         let mut nested = BytesMut::new();
-        frame(&mut nested, b"x", OpCode::Text, false);
-        frame(&mut nested, b"x", OpCode::Text, true);
+        begun(&mut nested, b"x", OpCode::Text);
+        frame(&mut nested, b"x", OpCode::Text);
         let mut compressed = BytesMut::new();
-        frame(&mut compressed, b"x", OpCode::Text, true);
+        frame(&mut compressed, b"x", OpCode::Text);
         compressed[0] |= 0x40;
         for (bytes, broken) in [
             (unmasked, Broken::Protocol),
