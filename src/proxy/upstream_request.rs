@@ -203,7 +203,10 @@ impl Parts<'_> {
     fn translated(&self, dropped: &mut Dropped) -> Result<(Bytes, Translation), String> {
         let Self { request, .. } = *self;
         let (body, client, members) = match request.api {
-            Api::Messages => (request.body.clone(), ClientReplyApi::Messages, None),
+            Api::Messages => {
+                let own = request.chat_body.as_ref().and_then(|own| self.members_of_chat(own));
+                (request.body.clone(), ClientReplyApi::Messages, own)
+            }
             Api::ChatCompletions => self.messages_of_chat(dropped)?,
             Api::Responses => self.messages_of_responses(dropped)?,
         };
@@ -213,6 +216,11 @@ impl Parts<'_> {
             Api::Responses => self.responses_of_messages(&body, members.as_ref(), dropped)?,
         };
         Ok((body, Translation { upstream, client }))
+    }
+
+    /// The settings of a client of Chat Completions that Messages does not have, for an upstream of the Responses API.
+    fn members_of_chat(&self, body: &[u8]) -> Option<OpenAiMembers> {
+        (self.upstream_api == Api::Responses).then(|| OpenAiMembers::of_chat(body))
     }
 
     fn messages_of_chat(
@@ -227,9 +235,12 @@ impl Parts<'_> {
         };
         let translated = client::chat::request(&request.body, &target);
         let translated = translated.map_err(|error| error.to_string())?;
-        dropped.append(translated.dropped);
-        // SLICE: members of the chat request for a Responses upstream.
-        Ok((translated.body.into(), ClientReplyApi::Chat(translated.reply), None))
+        let members = self.members_of_chat(&request.body);
+        dropped.append(match members {
+            Some(_) => translated.dropped.without(&OpenAiMembers::OF_CHAT),
+            None => translated.dropped,
+        });
+        Ok((translated.body.into(), ClientReplyApi::Chat(translated.reply), members))
     }
 
     fn messages_of_responses(
@@ -295,6 +306,7 @@ impl Parts<'_> {
             provider: &lease.provider.name,
             model: &lease.model,
             requested_model: &request.head.model,
+            dialect: &lease.provider.dialect,
             session: self.session(),
             members,
         };

@@ -18,6 +18,7 @@ use vandamme_actors::settings::{Api, WebSearch};
 use vandamme_protocol::convert::passthrough::{self, MessagesTap};
 use vandamme_protocol::convert::{ReplyCodec, WholeReply, client};
 use vandamme_protocol::fault::Fault;
+use vandamme_protocol::openai::members::OpenAiMembers;
 use vandamme_protocol::web_search::{Conversation, is_mentioned, is_mentioned_in_chat};
 
 use self::rounds::SearchRounds;
@@ -93,7 +94,8 @@ impl SearchPlan {
         let Ok(translated) = client::chat::request(&request.body, &target) else { return Ok(None) };
         let dropped = match route.provider.api_for(Api::Messages, &route.model) {
             Api::ChatCompletions => translated.dropped.without_kept_members(),
-            Api::Messages | Api::Responses => translated.dropped,
+            Api::Responses => translated.dropped.without(&OpenAiMembers::OF_CHAT),
+            Api::Messages => translated.dropped,
         };
         let dropped = dropped.header().and_then(|names| HeaderValue::from_str(&names).ok());
         let back = Translation {
@@ -148,9 +150,11 @@ fn searches_itself(route: &Route, search: &WebSearch) -> bool {
     let provider = &route.provider;
     let has_search = match provider.api_for(Api::Messages, &route.model) {
         Api::Messages => provider.serves_claude,
-        Api::ChatCompletions | Api::Responses => {
+        Api::ChatCompletions => {
             search.prefers_provider() && provider.dialect.hosted_search(&route.model).is_some()
         }
+        // The Responses API has a search for all models.
+        Api::Responses => search.prefers_provider() && provider.dialect.web_search.is_some(),
     };
     has_search || provider.demo
 }

@@ -18,6 +18,8 @@ mod grammar;
 mod compat;
 #[path = "../../tests/properties/http1.rs"]
 mod http1;
+#[path = "../../tests/properties/items.rs"]
+mod items;
 #[path = "../../tests/properties/order.rs"]
 mod order;
 #[path = "../../tests/properties/plain.rs"]
@@ -32,6 +34,8 @@ mod responses_client_request;
 mod responses_client;
 #[path = "../../tests/grammar/responses.rs"]
 mod responses_grammar;
+#[path = "../../tests/properties/responses_request.rs"]
+mod responses_request;
 #[path = "../../tests/properties/schema.rs"]
 mod schema;
 #[path = "../../tests/properties/scan.rs"]

@@ -55,6 +55,13 @@ impl Dropped {
         self
     }
 
+    /// Without these members of the top level, which another step keeps or names.
+    #[must_use]
+    pub fn without(mut self, members: &[&str]) -> Self {
+        self.paths.retain(|path| !members.contains(&path.as_str()));
+        self
+    }
+
     /// Whether nothing was left out.
     pub fn is_empty(&self) -> bool {
         self.paths.is_empty()

@@ -2,6 +2,8 @@
 
 use serde_json::value::RawValue;
 
+use crate::json::RawMembers;
+
 /// The settings of one request, in the client's notation. The upstream gets what is here in place of what the conversion through
 /// Messages would set, and none of them where the client set none.
 #[derive(Clone, Debug, Default)]
@@ -39,4 +41,93 @@ pub struct OpenAiMembers {
     pub stop: Option<Box<RawValue>>,
     /// Of Chat Completions only.
     pub n: Option<Box<RawValue>>,
+}
+
+impl OpenAiMembers {
+    /// The members of a Chat Completions request that [`of_chat`](Self::of_chat) reads.
+    pub const OF_CHAT: [&str; 21] = [
+        "max_completion_tokens",
+        "max_tokens",
+        "temperature",
+        "top_p",
+        "reasoning_effort",
+        "verbosity",
+        "response_format",
+        "parallel_tool_calls",
+        "service_tier",
+        "metadata",
+        "user",
+        "safety_identifier",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "prompt_cache_options",
+        "top_logprobs",
+        "logprobs",
+        "seed",
+        "frequency_penalty",
+        "presence_penalty",
+        "logit_bias",
+    ];
+
+    /// The settings of a Chat Completions request; none if it is no object. A member that is `null` counts as absent.
+    pub fn of_chat(body: &[u8]) -> Self {
+        let members: RawMembers<'_> = serde_json::from_slice(body).unwrap_or_default();
+        let read = |name: &str| {
+            let value = members.value(name).filter(|value| value.get() != "null");
+            value.map(RawValue::to_owned)
+        };
+        Self {
+            max_tokens: read("max_completion_tokens").or_else(|| read("max_tokens")),
+            temperature: read("temperature"),
+            top_p: read("top_p"),
+            effort: read("reasoning_effort"),
+            verbosity: read("verbosity"),
+            format: read("response_format"),
+            parallel_tool_calls: read("parallel_tool_calls"),
+            service_tier: read("service_tier"),
+            metadata: read("metadata"),
+            user: read("user"),
+            safety_identifier: read("safety_identifier"),
+            prompt_cache_key: read("prompt_cache_key"),
+            prompt_cache_retention: read("prompt_cache_retention"),
+            prompt_cache_options: read("prompt_cache_options"),
+            top_logprobs: read("top_logprobs"),
+            logprobs: read("logprobs"),
+            seed: read("seed"),
+            frequency_penalty: read("frequency_penalty"),
+            presence_penalty: read("presence_penalty"),
+            logit_bias: read("logit_bias"),
+            stop: read("stop"),
+            n: read("n"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(member: &Option<Box<RawValue>>) -> Option<&str> {
+        member.as_deref().map(RawValue::get)
+    }
+
+    /// Requirement: a client's settings keep their notation.
+    #[test]
+    fn settings_of_a_chat_request_keep_their_notation() {
+        let members = OpenAiMembers::of_chat(
+            br#"{"model":"m","max_tokens":5,"max_completion_tokens":7e0,"temperature":1.50,"seed":null,
+            "response_format":{"type": "text"},"logit_bias":{"1":-100},"n":1,"stop":["a"]}"#,
+        );
+        assert_eq!(
+            [&members.max_tokens, &members.temperature, &members.seed, &members.format].map(text),
+            [Some("7e0"), Some("1.50"), None, Some(r#"{"type": "text"}"#)]
+        );
+        assert_eq!(
+            [&members.logit_bias, &members.n, &members.stop, &members.effort].map(text),
+            [Some(r#"{"1":-100}"#), Some("1"), Some(r#"["a"]"#), None]
+        );
+        let older = OpenAiMembers::of_chat(br#"{"max_tokens":5,"max_completion_tokens":null}"#);
+        assert_eq!(text(&older.max_tokens), Some("5"));
+        assert!(OpenAiMembers::of_chat(b"[1]").max_tokens.is_none());
+    }
 }

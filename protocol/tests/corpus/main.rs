@@ -22,6 +22,8 @@ mod framing;
 mod grammar;
 #[path = "../properties/http1.rs"]
 mod http1;
+#[path = "../properties/items.rs"]
+mod items;
 #[path = "../properties/order.rs"]
 mod order;
 #[path = "../properties/plain.rs"]
@@ -36,6 +38,8 @@ mod responses_client;
 mod responses_client_request;
 #[path = "../grammar/responses.rs"]
 mod responses_grammar;
+#[path = "../properties/responses_request.rs"]
+mod responses_request;
 #[path = "../properties/scan.rs"]
 mod scan;
 #[path = "../properties/schema.rs"]

@@ -4,17 +4,18 @@ use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
 use crate::{
     calls, chat, coding, compat, error, framing, http1, plain, reply, request, responses_client,
-    responses_client_request, scan, schema,
+    responses_client_request, responses_request, scan, schema,
 };
 
 /// Checks any bytes, and panics if a property is violated.
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its check.
-pub(crate) const TARGETS: [(&str, Check); 14] = [
+pub(crate) const TARGETS: [(&str, Check); 15] = [
     ("framing", in_chunks),
     ("scan", looked_at),
     ("request", translated),
+    ("responses_request", responses_request::check),
     ("reply", answered),
     ("plain", read_by_hand),
     ("calls", calls::check),

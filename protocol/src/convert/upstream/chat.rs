@@ -9,24 +9,22 @@ mod calls;
 mod citation_marks;
 mod cut;
 mod decoder;
-mod dialect;
 mod extras;
 mod finish;
 mod halves;
-mod hosted_search;
-mod names;
 mod own_members;
-mod reasoning;
 mod request;
 mod search;
 mod thinking;
 
+pub use super::{
+    dialect::{Dialect, PLAIN, ReasoningModels, ReasoningParameter, Replay},
+    hosted_search::HostedSearch,
+    reasoning::{AS_OF, FAMILIES, Family, Off, StopSupport},
+};
 pub use decoder::ChatDecoder;
-pub use dialect::{Dialect, PLAIN, ReasoningModels, ReasoningParameter, Replay};
-pub use hosted_search::HostedSearch;
 pub(crate) use own_members::is_kept;
 pub use own_members::with_members_of;
-pub use reasoning::{AS_OF, FAMILIES, Family, Off, StopSupport};
 
 use std::collections::HashMap;
 

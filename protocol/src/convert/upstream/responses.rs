@@ -7,6 +7,7 @@ pub use decoder::ResponsesDecoder;
 
 use std::collections::HashMap;
 
+use super::dialect::Dialect;
 use crate::{
     convert::Dropped, fault::RequestError, openai::members::OpenAiMembers, tool_id::Maker,
     vocabulary::Delivery,
@@ -20,6 +21,7 @@ pub struct ResponsesUpstream<'a> {
     pub model: &'a str,
     /// The model as the client named it; replies repeat it.
     pub requested_model: &'a str,
+    pub dialect: &'a Dialect,
     /// The session that the client names in a header.
     pub session: Option<&'a str>,
     /// The client's settings, if it speaks Chat Completions.

@@ -10,29 +10,25 @@
 //!
 //! A limit that the provider does not have is dropped by name.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::{ChatUpstream, tool_list::ToolEntry};
+use super::ChatUpstream;
 use crate::{
-    anthropic::request::{ToolChoiceParam, ToolParam},
-    convert::{Dropped, upstream::chat::HostedSearch},
+    anthropic::request::ToolChoiceParam,
+    convert::{
+        Dropped,
+        upstream::{
+            hosted_search::HostedSearch,
+            tools::{
+                EVERY_PLACE, SearchLimits, ToolEntry, count, domains, is_web_fetch, is_web_search, set,
+                write_count, write_list,
+            },
+        },
+    },
     fault::RequestError,
-    json::{JsonWord, Literal, Write},
+    json::{JsonWord, Write},
 };
 
 /// Maximum number of domains at Perplexity (docs.perplexity.ai, "Domain filter", 2026-11).
 const PERPLEXITY_DOMAINS: usize = 20;
-
-/// Whether a tool of this type (`web_search_20250305`) searches the web at Anthropic.
-pub(super) fn is_web_search(tool: &ToolParam<'_>) -> bool {
-    tool.r#type.as_ref().is_some_and(|kind| kind.as_str().starts_with("web_search_"))
-}
-
-/// Whether a tool of this type (`web_fetch_20250910`) reads web pages at Anthropic.
-pub(super) fn is_web_fetch(tool: &ToolParam<'_>) -> bool {
-    tool.r#type.as_ref().is_some_and(|kind| kind.as_str().starts_with("web_fetch_"))
-}
 
 /// The web tools of a request that the provider runs itself.
 pub(super) struct HostedTools<'r, 'a> {
@@ -84,8 +80,8 @@ impl<'r, 'a> HostedTools<'r, 'a> {
                 out.raw(members);
                 limits.drop_all(dropped);
             }
-            HostedSearch::OpenAi => limits.write_openai(dropped, out),
-            HostedSearch::Perplexity => limits.write_perplexity(dropped, out),
+            HostedSearch::OpenAi => write_openai(&limits, dropped, out),
+            HostedSearch::Perplexity => write_perplexity(&limits, dropped, out),
             HostedSearch::OpenRouter if self.is_online => limits.drop_all(dropped),
             HostedSearch::OpenRouter | HostedSearch::Zai | HostedSearch::Bigmodel => {}
         }
@@ -106,9 +102,9 @@ impl<'r, 'a> HostedTools<'r, 'a> {
             Some(form) if is_the_search => {
                 let limits = SearchLimits::read(entry)?;
                 match form {
-                    HostedSearch::OpenRouter if !self.is_online => limits.write_openrouter(&mut out),
-                    HostedSearch::Zai => limits.write_glm("search_pro_jina", dropped, &mut out),
-                    HostedSearch::Bigmodel => limits.write_glm("search_std", dropped, &mut out),
+                    HostedSearch::OpenRouter if !self.is_online => write_openrouter(&limits, &mut out),
+                    HostedSearch::Zai => write_glm(&limits, "search_pro_jina", dropped, &mut out),
+                    HostedSearch::Bigmodel => write_glm(&limits, "search_std", dropped, &mut out),
                     HostedSearch::Members(_)
                     | HostedSearch::OpenRouter
                     | HostedSearch::OpenAi
@@ -127,174 +123,87 @@ impl<'r, 'a> HostedTools<'r, 'a> {
     }
 }
 
-/// Where the user is, as far as the client says.
-#[derive(Default, Deserialize)]
-struct UserLocation<'a> {
-    #[serde(borrow)]
-    city: Option<Literal<'a>>,
-    #[serde(borrow)]
-    region: Option<Literal<'a>>,
-    #[serde(borrow)]
-    country: Option<Literal<'a>>,
-    #[serde(borrow)]
-    timezone: Option<Literal<'a>>,
+/// Source: `WebSearchServerToolConfig` of OpenRouter's SDKs, 2026-11. The engine is OpenRouter's own, since the searches of the
+/// models' vendors ignore `max_uses` and report no pages (pydantic/pydantic-ai#7458).
+fn write_openrouter(limits: &SearchLimits<'_>, out: &mut Vec<u8>) {
+    out.put(b"{\"type\":\"openrouter:web_search\",\"parameters\":{\"engine\":\"exa\",");
+    write_list("allowed_domains", &limits.allowed, out);
+    write_list("excluded_domains", &limits.blocked, out);
+    write_count("max_uses", limits.max_uses, out);
+    if let Some(location) = &limits.location {
+        out.put(b"\"user_location\":{\"type\":\"approximate\"");
+        let end = out.len();
+        out.put(b",");
+        location.write(&EVERY_PLACE, out);
+        if out.len() == end + 1 {
+            out.pop();
+        }
+        out.put(b"},");
+    }
+    out.pop();
+    out.put(b"}}");
 }
 
-impl UserLocation<'_> {
-    /// Appends the members, without braces.
-    fn write(&self, names: &[&str], out: &mut Vec<u8>) {
-        let all = [
-            ("city", self.city),
-            ("region", self.region),
-            ("country", self.country),
-            ("timezone", self.timezone),
-        ];
-        let mut separator = "\"";
-        for (name, value) in all {
-            let Some(value) = value.filter(|_| names.contains(&name)) else { continue };
-            out.raw(separator);
-            out.raw(name);
-            out.put(b"\":");
-            out.quoted(value.inner());
-            separator = ",\"";
-        }
-    }
-}
-
-const EVERY_PLACE: [&str; 4] = ["city", "region", "country", "timezone"];
-
-/// What a client allows a search to do.
-struct SearchLimits<'a> {
-    path: String,
-    allowed: Vec<Literal<'a>>,
-    blocked: Vec<Literal<'a>>,
-    max_uses: Option<u64>,
-    location: Option<UserLocation<'a>>,
-}
-
-impl<'a> SearchLimits<'a> {
-    /// Reads the limits, with the rules of the Messages API.
-    fn read(entry: &ToolEntry<'_, 'a>) -> Result<Self, RequestError> {
-        let (tool, path) = (entry.tool(), entry.path());
-        let allowed = domains(tool.allowed_domains, &path, "allowed_domains")?;
-        let blocked = domains(tool.blocked_domains, &path, "blocked_domains")?;
-        if !allowed.is_empty() && !blocked.is_empty() {
-            return Err(RequestError::new(format!(
-                "{path}: allowed_domains and blocked_domains cannot be used together"
-            )));
-        }
-        let max_uses = count(tool.max_uses, &path, "max_uses")?;
-        let location = set(tool.user_location).map(|raw| serde_json::from_str(raw.get()));
-        let location = location.transpose();
-        let location =
-            location.map_err(|_| RequestError::new(format!("{path}.user_location: must be an object")))?;
-        Ok(Self { path, allowed, blocked, max_uses, location })
-    }
-
-    fn drop_all(&self, dropped: &mut Dropped) {
-        self.drop_domains(dropped);
-        self.drop_uses(dropped);
-        if self.location.is_some() {
-            dropped.note(format_args!("{}.user_location", self.path));
-        }
-    }
-
-    fn drop_domains(&self, dropped: &mut Dropped) {
-        for (name, domains) in [("allowed_domains", &self.allowed), ("blocked_domains", &self.blocked)] {
-            if !domains.is_empty() {
-                dropped.note(format_args!("{}.{name}", self.path));
-            }
-        }
-    }
-
-    fn drop_uses(&self, dropped: &mut Dropped) {
-        if self.max_uses.is_some() {
-            dropped.note(format_args!("{}.max_uses", self.path));
-        }
-    }
-
-    /// Source: `WebSearchServerToolConfig` of OpenRouter's SDKs, 2026-11. The engine is OpenRouter's own, since the searches of the
-    /// models' vendors ignore `max_uses` and report no pages (pydantic/pydantic-ai#7458).
-    fn write_openrouter(&self, out: &mut Vec<u8>) {
-        out.put(b"{\"type\":\"openrouter:web_search\",\"parameters\":{\"engine\":\"exa\",");
-        write_list("allowed_domains", &self.allowed, out);
-        write_list("excluded_domains", &self.blocked, out);
-        write_count("max_uses", self.max_uses, out);
-        if let Some(location) = &self.location {
-            out.put(b"\"user_location\":{\"type\":\"approximate\"");
-            let end = out.len();
-            out.put(b",");
-            location.write(&EVERY_PLACE, out);
-            if out.len() == end + 1 {
-                out.pop();
-            }
-            out.put(b"},");
-        }
-        out.pop();
+fn write_openai(limits: &SearchLimits<'_>, dropped: &mut Dropped, out: &mut Vec<u8>) {
+    out.put(b",\"web_search_options\":{");
+    if let Some(location) = &limits.location {
+        out.put(b"\"user_location\":{\"type\":\"approximate\",\"approximate\":{");
+        location.write(&EVERY_PLACE, out);
         out.put(b"}}");
     }
+    out.put(b"}");
+    limits.drop_domains(dropped);
+    limits.drop_uses(dropped);
+}
 
-    fn write_openai(&self, dropped: &mut Dropped, out: &mut Vec<u8>) {
-        out.put(b",\"web_search_options\":{");
-        if let Some(location) = &self.location {
-            out.put(b"\"user_location\":{\"type\":\"approximate\",\"approximate\":{");
-            location.write(&EVERY_PLACE, out);
-            out.put(b"}}");
-        }
-        out.put(b"}");
-        self.drop_domains(dropped);
-        self.drop_uses(dropped);
+/// A blocked domain has a `-` before it.
+fn write_perplexity(limits: &SearchLimits<'_>, dropped: &mut Dropped, out: &mut Vec<u8>) {
+    let (name, sign, domains) = match limits.allowed.is_empty() {
+        false => ("allowed_domains", "", &limits.allowed),
+        true => ("blocked_domains", "-", &limits.blocked),
+    };
+    let mut separator = ",\"search_domain_filter\":[";
+    for domain in domains.iter().take(PERPLEXITY_DOMAINS) {
+        out.raw(separator);
+        out.put(b"\"");
+        out.raw(sign);
+        out.raw(domain.inner());
+        out.put(b"\"");
+        separator = ",";
     }
-
-    /// A blocked domain has a `-` before it.
-    fn write_perplexity(&self, dropped: &mut Dropped, out: &mut Vec<u8>) {
-        let (name, sign, domains) = match self.allowed.is_empty() {
-            false => ("allowed_domains", "", &self.allowed),
-            true => ("blocked_domains", "-", &self.blocked),
-        };
-        let mut separator = ",\"search_domain_filter\":[";
-        for domain in domains.iter().take(PERPLEXITY_DOMAINS) {
-            out.raw(separator);
-            out.put(b"\"");
-            out.raw(sign);
-            out.raw(domain.inner());
-            out.put(b"\"");
-            separator = ",";
-        }
-        if !domains.is_empty() {
-            out.put(b"]");
-        }
-        if domains.len() > PERPLEXITY_DOMAINS {
-            dropped.note(format_args!("{}.{name} beyond {PERPLEXITY_DOMAINS}", self.path));
-        }
-        if let Some(location) = &self.location {
-            out.put(b",\"web_search_options\":{\"user_location\":{");
-            location.write(&["city", "region", "country"], out);
-            out.put(b"}}");
-            if location.timezone.is_some() {
-                dropped.note(format_args!("{}.user_location.timezone", self.path));
-            }
-        }
-        self.drop_uses(dropped);
+    if !domains.is_empty() {
+        out.put(b"]");
     }
-
-    /// `search_result` makes the reply list the pages; `before` puts them before the text.
-    fn write_glm(&self, engine: &str, dropped: &mut Dropped, out: &mut Vec<u8>) {
-        out.put(b"{\"type\":\"web_search\",\"web_search\":{\"enable\":true,\"search_engine\":");
-        out.string(engine);
-        out.put(b",\"search_result\":true,\"result_sequence\":\"before\"");
-        match &self.allowed[..] {
-            [domain] => {
-                out.put(b",\"search_domain_filter\":");
-                out.quoted(domain.inner());
-            }
-            [] | [_, _, ..] => self.drop_domains(dropped),
-        }
+    if domains.len() > PERPLEXITY_DOMAINS {
+        dropped.note(format_args!("{}.{name} beyond {PERPLEXITY_DOMAINS}", limits.path));
+    }
+    if let Some(location) = &limits.location {
+        out.put(b",\"web_search_options\":{\"user_location\":{");
+        location.write(&["city", "region", "country"], out);
         out.put(b"}}");
-        self.drop_uses(dropped);
-        if self.location.is_some() {
-            dropped.note(format_args!("{}.user_location", self.path));
+        if location.timezone.is_some() {
+            dropped.note(format_args!("{}.user_location.timezone", limits.path));
         }
+    }
+    limits.drop_uses(dropped);
+}
+
+/// `search_result` makes the reply list the pages; `before` puts them before the text.
+fn write_glm(limits: &SearchLimits<'_>, engine: &str, dropped: &mut Dropped, out: &mut Vec<u8>) {
+    out.put(b"{\"type\":\"web_search\",\"web_search\":{\"enable\":true,\"search_engine\":");
+    out.string(engine);
+    out.put(b",\"search_result\":true,\"result_sequence\":\"before\"");
+    match &limits.allowed[..] {
+        [domain] => {
+            out.put(b",\"search_domain_filter\":");
+            out.quoted(domain.inner());
+        }
+        [] | [_, _, ..] => limits.drop_domains(dropped),
+    }
+    out.put(b"}}");
+    limits.drop_uses(dropped);
+    if limits.location.is_some() {
+        dropped.note(format_args!("{}.user_location", limits.path));
     }
 }
 
@@ -319,48 +228,4 @@ fn write_openrouter_fetch(
         dropped.note(format_args!("{path}.citations"));
     }
     Ok(())
-}
-
-/// A member that is not `null`.
-fn set(raw: Option<&RawValue>) -> Option<&RawValue> {
-    raw.filter(|raw| raw.get() != "null")
-}
-
-fn domains<'a>(raw: Option<&'a RawValue>, path: &str, name: &str) -> Result<Vec<Literal<'a>>, RequestError> {
-    let list = set(raw).map(|raw| serde_json::from_str(raw.get()));
-    let list = list.transpose();
-    list.map(Option::unwrap_or_default)
-        .map_err(|_| RequestError::new(format!("{path}.{name}: must be an array of strings")))
-}
-
-fn count(raw: Option<&RawValue>, path: &str, name: &str) -> Result<Option<u64>, RequestError> {
-    let count = set(raw).map(|raw| raw.get().parse::<u64>().ok().filter(|count| *count > 0));
-    match count {
-        Some(None) => Err(RequestError::new(format!("{path}.{name}: must be a whole number, at least 1"))),
-        Some(count @ Some(_)) => Ok(count),
-        None => Ok(None),
-    }
-}
-
-/// Appends the member with a comma behind it, if the list has entries.
-fn write_list(name: &str, domains: &[Literal<'_>], out: &mut Vec<u8>) {
-    if domains.is_empty() {
-        return;
-    }
-    out.quoted(name);
-    for (at, domain) in domains.iter().enumerate() {
-        out.raw(if at == 0 { ":[" } else { "," });
-        out.quoted(domain.inner());
-    }
-    out.put(b"],");
-}
-
-/// Appends the member with a comma behind it, if the client sets it.
-fn write_count(name: &str, count: Option<u64>, out: &mut Vec<u8>) {
-    if let Some(count) = count {
-        out.quoted(name);
-        out.put(b":");
-        out.number(count);
-        out.put(b",");
-    }
 }

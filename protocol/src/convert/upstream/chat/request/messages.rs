@@ -1,36 +1,34 @@
 //! Converts the conversation: user, assistant and system turns become messages, each followed by a comma.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
-use super::{
-    ChatTurn, ChatUpstream, TurnRole,
-    caching::CacheMarks,
-    content::{BlockPath, System, ToolOutput, is_word, left_out, system},
-    documents::{ShownPart, document, search_result},
-    image::Image,
-    pairing::{PairedToolUse, ToolUsePairing},
-    server_blocks::{ServerBlock, as_text},
-    user::{UserPart, message, user},
-};
+use super::{ChatUpstream, content::system, parts::write_part, user::message};
 use crate::{
     anthropic::request::{ContentBlock, MessagesContent},
     convert::{
         Dropped,
-        upstream::chat::{Replay, extras::Extras, names::Names},
+        upstream::{
+            caching::CacheMarks,
+            chat::{Replay, extras::Extras},
+            conversation::{
+                BlockPath, MediaSupport, PairedToolUse, RequestTurn, ShownPart, System, ToolOutput,
+                ToolUsePairing, TurnRole, UNANSWERED, UserContext, UserPart, is_blank, joined_texts,
+                moved_parts,
+            },
+            names::Names,
+        },
     },
     fault::RequestError,
-    json::{Literal, Write, trim},
+    json::{Literal, Write},
     signature::{self, SignatureOrigin},
 };
 
-/// The result that is sent for a call that the client has not answered. Upstreams refuse a call without a result.
-const UNANSWERED: &str = "Error: no result was provided for this tool call";
+/// Chat Completions has no part for the address of a document.
+const MEDIA: MediaSupport = MediaSupport::NoDocumentUrls;
 
 /// Writes the messages of a conversation.
 pub(super) struct MessageWriter<'r, 'a> {
-    pub(super) turns: &'r [ChatTurn<'a>],
+    pub(super) turns: &'r [RequestTurn<'a>],
     pub(super) pairing: &'r ToolUsePairing<'r, 'a>,
     pub(super) names: &'r Names,
     pub(super) target: &'r ChatUpstream<'r>,
@@ -57,9 +55,11 @@ impl<'a> MessageWriter<'_, 'a> {
                     let dialect = self.target.dialect;
                     system(&turn.content, System::Message(at), dialect, self.marks, dropped, out)?;
                 }
-                TurnRole::User => user(at, &turn.content, self.pairing, self.marks, dropped, out)?,
+                TurnRole::User => self.user(at, &turn.content, dropped, out)?,
                 TurnRole::Assistant => {
-                    self.moved(at, &turn.content, dropped, out);
+                    // Before the turn, because results must directly follow their calls.
+                    let moved = moved_parts(at, &turn.content, MEDIA, dropped);
+                    message(&moved.into_iter().map(UserPart::from).collect::<Vec<_>>(), out);
                     self.assistant(&turn.content, self.pairing.calls(at), out);
                     let unanswered = (Some(at) != last).then_some(UNANSWERED);
                     self.results(self.pairing.calls(at), unanswered, out)?;
@@ -69,35 +69,26 @@ impl<'a> MessageWriter<'_, 'a> {
         Ok(())
     }
 
-    /// Appends the content of an assistant's turn that only a user message can contain: summaries, documents, images. It is placed
-    /// before the turn, because results must directly follow their calls.
-    fn moved(&self, turn: usize, content: &MessagesContent<'a>, dropped: &mut Dropped, out: &mut Vec<u8>) {
-        let MessagesContent::Blocks(blocks) = content else { return };
-        let mut parts = vec![];
-        for (at, block) in blocks.iter().enumerate() {
-            let path = BlockPath { turn, at };
-            let shown = match block.kind() {
-                "text" | "tool_use" | "tool_result" => continue,
-                "compaction" => {
-                    Ok(as_text(block).into_iter().map(|text| ShownPart::Text(text.into())).collect())
-                }
-                "document" => document(block, &path),
-                "search_result" => search_result(block, &path),
-                "image" => Image::read(block.source, &path).map(|image| vec![ShownPart::Image(image)]),
-                kind if ServerBlock::from_kind(kind).is_some() => continue,
-                kind => {
-                    dropped.note(format_args!("{path} ({})", if is_word(kind) { kind } else { "?" }));
-                    continue;
-                }
-            };
-            // The history keeps the block: a refusal would block the conversation for good.
-            let shown = shown.unwrap_or_else(|_| {
-                dropped.note(format_args!("{path} ({})", block.kind()));
-                vec![ShownPart::Text(left_out(block.kind()).into())]
-            });
-            parts.extend(shown.into_iter().map(UserPart::shown));
+    /// Appends the user's parts of a turn. Results that were written after their calls are omitted.
+    fn user(
+        &self,
+        turn: usize,
+        content: &MessagesContent<'a>,
+        dropped: &mut Dropped,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RequestError> {
+        match content {
+            MessagesContent::Text(text) => {
+                out.put(b"{\"role\":\"user\",\"content\":");
+                out.quoted(text.inner());
+                out.put(b"},");
+            }
+            MessagesContent::Blocks(blocks) => {
+                let context = UserContext { pairing: self.pairing, marks: self.marks, media: MEDIA };
+                message(&context.parts(turn, blocks, dropped)?, out);
+            }
         }
-        message(&parts, out);
+        Ok(())
     }
 
     fn assistant(&self, content: &MessagesContent<'_>, calls: &[PairedToolUse<'_, '_>], out: &mut Vec<u8>) {
@@ -113,7 +104,7 @@ impl<'a> MessageWriter<'_, 'a> {
             MessagesContent::Blocks(blocks) => &blocks[..],
         };
         let thoughts = Thoughts::from_blocks(blocks, self.target);
-        let texts = texts(blocks);
+        let texts = joined_texts(blocks.iter());
         let has_text = texts.iter().any(|text| !is_blank(text));
         if thoughts.is_empty() && !has_text && calls.is_empty() {
             return;
@@ -163,7 +154,7 @@ impl<'a> MessageWriter<'_, 'a> {
         let mut attached = Vec::new();
         for call in calls {
             let output = call.answer.map(|answer| {
-                ToolOutput::read(answer.block, &BlockPath { turn: answer.turn, at: answer.at })
+                ToolOutput::read(answer.block, &BlockPath { turn: answer.turn, at: answer.at }, MEDIA)
             });
             let output = output.transpose()?;
             if output.is_none() && unanswered.is_none() {
@@ -184,8 +175,9 @@ impl<'a> MessageWriter<'_, 'a> {
                 out.put(b"}]");
             }
             out.put(b"},");
-            if let Some(output) = output.filter(|output| !output.attached.is_empty()) {
-                attached.push((call, output.attached));
+            let parts = output.map(ToolOutput::into_attached).unwrap_or_default();
+            if !parts.is_empty() {
+                attached.push((call, parts));
             }
         }
         returned(&attached, out);
@@ -247,42 +239,11 @@ impl<'a> Thoughts<'a> {
     }
 }
 
-/// The text of an assistant's turn (inner texts): its texts unchanged, and one line for each action of Anthropic's servers between
-/// them.
-fn texts<'b>(blocks: &'b [ContentBlock<'_>]) -> Vec<Cow<'b, str>> {
-    let mut texts: Vec<Cow<'b, str>> = vec![];
-    let mut follows_block = false;
-    for block in blocks {
-        let (text, is_block): (Cow<'b, str>, bool) = match block.kind() {
-            "compaction" => continue,
-            "text" => match block.text {
-                Some(text) => (text.inner().into(), false),
-                None => continue,
-            },
-            _ => match as_text(block) {
-                Some(text) => (text.into(), true),
-                None => continue,
-            },
-        };
-        let is_apart = (is_block || follows_block) && texts.iter().any(|text| !text.is_empty());
-        if is_apart && !text.is_empty() {
-            texts.push("\\n\\n".into());
-        }
-        follows_block = is_block;
-        texts.push(text);
-    }
-    texts
-}
-
 /// Whether a text consists of one or more JSON objects, separated by commas.
 fn are_objects(text: &str) -> bool {
     let list = format!("[{text}]");
     let list: Result<Vec<&RawValue>, _> = serde_json::from_str(&list);
     list.is_ok_and(|list| !list.is_empty() && list.iter().all(|object| object.get().starts_with('{')))
-}
-
-fn is_blank(inner: &str) -> bool {
-    trim(inner).is_empty()
 }
 
 /// Appends one JSON string joined from several.
@@ -307,7 +268,7 @@ fn returned(attached: &[(&PairedToolUse<'_, '_>, Vec<ShownPart<'_>>)], out: &mut
         out.put(b")\"}");
         for part in parts {
             out.put(b",");
-            part.write(None, out);
+            write_part(part, None, out);
         }
     }
     if !attached.is_empty() {

@@ -4,22 +4,24 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{ChatTurn, TurnRole, content::BlockPath};
 use crate::{
     anthropic::request::{ContentBlock, MessagesContent, ToolParam},
-    convert::Dropped,
+    convert::{
+        Dropped,
+        upstream::conversation::{BlockPath, RequestTurn, TurnRole},
+    },
     json::{JsonWord, Literal},
 };
 
 /// One tool, and where it is defined.
-pub(super) struct ToolEntry<'r, 'a> {
+pub(crate) struct ToolEntry<'r, 'a> {
     tool: Definition<'r, 'a>,
     /// The position in `tools`, or the turn and the block that define the tool.
     defined_at: DefinedAt,
     /// Whether the tool was removed and not added again.
     is_removed: bool,
     /// Whether the tool was added by name, so it is no longer deferred.
-    pub(super) is_added: bool,
+    pub(crate) is_added: bool,
 }
 
 enum Definition<'r, 'a> {
@@ -34,7 +36,7 @@ enum DefinedAt {
 }
 
 impl<'a> ToolEntry<'_, 'a> {
-    pub(super) fn tool(&self) -> &ToolParam<'a> {
+    pub(crate) fn tool(&self) -> &ToolParam<'a> {
         match &self.tool {
             Definition::Declared(tool) => tool,
             Definition::Inline(tool) => tool,
@@ -42,7 +44,7 @@ impl<'a> ToolEntry<'_, 'a> {
     }
 
     /// Its path in the request.
-    pub(super) fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         match self.defined_at {
             DefinedAt::Tools(at) => format!("tools.{at}"),
             DefinedAt::Block(path) => format!("{path}.tool.definition"),
@@ -62,9 +64,9 @@ struct ToolChange<'a> {
 }
 
 /// All tools that the model may use.
-pub(super) fn tool_list<'r, 'a>(
+pub(crate) fn tool_list<'r, 'a>(
     tools: &'r [ToolParam<'a>],
-    turns: &[ChatTurn<'a>],
+    turns: &[RequestTurn<'a>],
     dropped: &mut Dropped,
 ) -> Vec<ToolEntry<'r, 'a>> {
     let declared = tools.iter().enumerate().map(|(at, tool)| ToolEntry {
@@ -90,7 +92,7 @@ pub(super) fn tool_list<'r, 'a>(
     list
 }
 
-fn changes_in<'t, 'a>(turn: &'t ChatTurn<'a>) -> Option<&'t [ContentBlock<'a>]> {
+fn changes_in<'t, 'a>(turn: &'t RequestTurn<'a>) -> Option<&'t [ContentBlock<'a>]> {
     match (&turn.content, turn.role) {
         (MessagesContent::Blocks(blocks), TurnRole::System) => Some(blocks),
         (MessagesContent::Blocks(_) | MessagesContent::Text(_), _) => None,

@@ -1,47 +1,38 @@
 //! Converts documents, search results and images to parts if the upstream accepts them, otherwise to text.
 //!
-//! PDFs become `file` parts (platform.openai.com/docs/guides/pdf-files), all text documents become text.
+//! PDFs stay files (platform.openai.com/docs/guides/pdf-files), all text documents become text.
 
 use std::{borrow::Cow, fmt};
 
 use serde_json::value::RawValue;
 
-use super::{RequestError, caching::Mark, image::Image};
+use super::{blocks::MediaSupport, image::Image};
 use crate::{
     anthropic::request::{ContentBlock, MessagesContent, SourceParam},
-    json::{JsonWord, Literal, Write, wrong_type},
+    fault::RequestError,
+    json::{JsonWord, Literal, wrong_type},
 };
 
 /// One part of the content of a block. Its texts are inner texts.
 #[derive(Clone)]
-pub(super) enum ShownPart<'a> {
+pub(crate) enum ShownPart<'a> {
     Text(Cow<'a, str>),
     Image(Image<'a>),
-    Pdf { name: &'a str, data: &'a str },
+    Pdf {
+        name: &'a str,
+        data: &'a str,
+    },
+    /// The address of a document, which the upstream's API fetches.
+    DocumentUrl(&'a str),
 }
 
 impl ShownPart<'_> {
-    /// Appends the content part with this cache mark.
-    pub(super) fn write(&self, mark: Option<Mark<'_>>, out: &mut Vec<u8>) {
+    /// Whether it is a text.
+    pub(crate) fn is_text(&self) -> bool {
         match self {
-            Self::Text(text) => {
-                out.put(b"{\"type\":\"text\",\"text\":\"");
-                out.raw(text);
-                out.put(b"\"");
-            }
-            Self::Image(image) => image.write(out),
-            Self::Pdf { name, data } => {
-                out.put(b"{\"type\":\"file\",\"file\":{\"filename\":\"");
-                out.raw(name);
-                out.put(b"\",\"file_data\":\"data:application/pdf;base64,");
-                out.raw(data);
-                out.put(b"\"}");
-            }
+            Self::Text(_) => true,
+            Self::Image(_) | Self::Pdf { .. } | Self::DocumentUrl(_) => false,
         }
-        if let Some(mark) = mark {
-            mark.write(out);
-        }
-        out.put(b"}");
     }
 }
 
@@ -49,6 +40,7 @@ impl ShownPart<'_> {
 pub(super) fn document<'a>(
     block: &ContentBlock<'a>,
     path: &dyn fmt::Display,
+    media: MediaSupport,
 ) -> Result<Vec<ShownPart<'a>>, RequestError> {
     let problem = |text: &str| RequestError::new(format!("{path}.source{text}"));
     let raw = block.source.ok_or_else(|| problem(": field required"))?;
@@ -68,6 +60,10 @@ pub(super) fn document<'a>(
             let heading = (!heading.is_empty()).then_some(ShownPart::Text(heading));
             let parts = parts(content, &format_args!("{path}.source.content"))?;
             Ok(heading.into_iter().chain(parts).collect())
+        }
+        "url" if media == MediaSupport::DocumentUrls => {
+            let url = source.url.ok_or_else(|| problem(".url: field required"))?;
+            Ok(vec![ShownPart::DocumentUrl(url.inner())])
         }
         "url" => Err(problem(".type: this provider cannot fetch documents; send them as base64")),
         "file" => Err(problem(".type: file sources are not supported by this provider")),

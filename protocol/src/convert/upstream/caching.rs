@@ -1,7 +1,7 @@
 //! Prompt caching: converts Anthropic's `cache_control` marks to the form that the upstream accepts.
 //!
 //! OpenAI caches automatically. From GPT-5.6 on it accepts `prompt_cache_breakpoint` on content parts, four in a request, and for
-//! all models a `prompt_cache_key` that groups the requests of one session (openai 3.57.0 on PyPI, types/chat).
+//! all models a `prompt_cache_key` that groups the requests of one session (openai 3.57.0 on PyPI, types/chat and types/responses).
 
 use std::cell::Cell;
 
@@ -9,10 +9,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-use super::ChatUpstream;
+use super::{dialect::Dialect, reasoning::version};
 use crate::{
     anthropic::request::MessagesRequestBody,
-    convert::upstream::chat::{Dialect, reasoning::version},
     json::{JsonWord, Literal, Write},
 };
 
@@ -25,14 +24,14 @@ const MARK: &str = "_session_";
 
 /// The cache mark of a content part.
 #[derive(Clone, Copy)]
-pub(super) enum Mark<'a> {
+pub(crate) enum Mark<'a> {
     CacheControl(&'a RawValue),
     Breakpoint { is_long: bool },
 }
 
 impl Mark<'_> {
     /// Appends a comma and the member.
-    pub(super) fn write(self, out: &mut Vec<u8>) {
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
         match self {
             Self::CacheControl(control) => {
                 out.put(b",\"cache_control\":");
@@ -50,7 +49,7 @@ impl Mark<'_> {
 }
 
 /// The conversion of the marks of one request.
-pub(super) struct CacheMarks {
+pub(crate) struct CacheMarks {
     passing: Passing,
     left: Cell<u8>,
 }
@@ -69,18 +68,23 @@ struct CacheControl<'a> {
 }
 
 impl CacheMarks {
-    pub(super) fn new(target: &ChatUpstream<'_>) -> Self {
-        let Dialect { cache_control, prompt_cache, .. } = target.dialect;
-        let passing = match (cache_control, prompt_cache) {
-            (true, _) => Passing::Unchanged,
-            (false, true) if takes_breakpoints(target.model) => Passing::Breakpoints,
-            (false, _) => Passing::Dropped,
-        };
+    /// For Chat Completions, where some vendors accept Anthropic's own marks.
+    pub(crate) fn new(model: &str, dialect: &Dialect) -> Self {
+        if dialect.cache_control { Self::with(Passing::Unchanged) } else { Self::breakpoints(model, dialect) }
+    }
+
+    /// For an API that accepts OpenAI's breakpoints alone.
+    pub(crate) fn breakpoints(model: &str, dialect: &Dialect) -> Self {
+        let takes_them = dialect.prompt_cache && takes_breakpoints(model);
+        Self::with(if takes_them { Passing::Breakpoints } else { Passing::Dropped })
+    }
+
+    fn with(passing: Passing) -> Self {
         Self { passing, left: Cell::new(MOST_BREAKPOINTS) }
     }
 
     /// The mark for this `cache_control`.
-    pub(super) fn mark<'a>(&self, control: Option<&'a RawValue>) -> Option<Mark<'a>> {
+    pub(crate) fn mark<'a>(&self, control: Option<&'a RawValue>) -> Option<Mark<'a>> {
         let control = control.filter(|control| control.get() != "null")?;
         match self.passing {
             Passing::Dropped => None,
@@ -101,13 +105,17 @@ fn takes_breakpoints(model: &str) -> bool {
 }
 
 /// Appends `prompt_cache_key`, if the upstream accepts it and the request belongs to a session.
-pub(super) fn write_key(request: &MessagesRequestBody<'_>, target: &ChatUpstream<'_>, out: &mut Vec<u8>) {
-    let dialect = target.dialect;
+pub(crate) fn write_key(
+    request: &MessagesRequestBody<'_>,
+    dialect: &Dialect,
+    session: Option<&str>,
+    out: &mut Vec<u8>,
+) {
     if !dialect.prompt_cache || dialect.user_fields.iter().any(|field| field == "prompt_cache_key") {
         return;
     }
     let user = request.metadata.as_ref().and_then(|metadata| metadata.user_id).and_then(Literal::decode);
-    let named = target.session.map(str::to_owned);
+    let named = session.map(str::to_owned);
     let Some(session) = named.or_else(|| user.as_deref().and_then(session_of_user)) else { return };
     out.put(b",\"prompt_cache_key\":");
     out.string(&key(&session));

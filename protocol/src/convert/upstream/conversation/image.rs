@@ -1,4 +1,4 @@
-//! Converts the source of an image block to a content part.
+//! The source of an image block.
 
 use std::fmt;
 
@@ -10,9 +10,9 @@ use crate::{
     json::{JsonWord, Literal, Write, wrong_type},
 };
 
-/// An image in a form that Chat Completions accepts.
+/// An image in a form that OpenAI's APIs accept.
 #[derive(Clone, Copy)]
-pub(super) enum Image<'a> {
+pub(crate) enum Image<'a> {
     Url(&'a str),
     Base64 { media_type: &'a str, data: &'a str },
 }
@@ -38,9 +38,8 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// Appends the content part without its closing brace.
-    pub(super) fn write(self, out: &mut Vec<u8>) {
-        out.put(b"{\"type\":\"image_url\",\"image_url\":{\"url\":\"");
+    /// Appends its address as inner text: the URL, or a data URL.
+    pub(crate) fn write_url(self, out: &mut Vec<u8>) {
         match self {
             Self::Url(url) => out.raw(url),
             Self::Base64 { media_type, data } => {
@@ -50,6 +49,5 @@ impl<'a> Image<'a> {
                 out.raw(data);
             }
         }
-        out.put(b"\"}");
     }
 }

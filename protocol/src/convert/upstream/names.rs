@@ -16,11 +16,11 @@ const STEM: usize = 55;
 
 /// Maps the invalid names of a request to their replacements, both as inner text (JSON string content with its escapes).
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names(HashMap<String, String>);
+pub(crate) struct Names(HashMap<String, String>);
 
 /// The characters that a name may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Alphabet {
+pub(crate) enum Alphabet {
     /// `[A-Za-z0-9_-]`
     Usual,
     /// `[A-Za-z0-9_]`, and no digit first.
@@ -58,7 +58,7 @@ impl Alphabet {
 
 impl Names {
     /// Creates replacements for the invalid names of `all` (inner texts).
-    pub(super) fn of<'n>(all: impl Iterator<Item = &'n str> + Clone, alphabet: Alphabet) -> Self {
+    pub(crate) fn of<'n>(all: impl Iterator<Item = &'n str> + Clone, alphabet: Alphabet) -> Self {
         if all.clone().all(|name| alphabet.takes(name)) {
             return Self::default();
         }
@@ -78,12 +78,12 @@ impl Names {
     }
 
     /// The name that is sent to the upstream, as inner text.
-    pub(super) fn there<'n>(&'n self, name: Literal<'n>) -> &'n str {
+    pub(crate) fn there<'n>(&'n self, name: Literal<'n>) -> &'n str {
         self.0.get(name.inner()).map_or(name.inner(), String::as_str)
     }
 
     /// Maps upstream tool names to client tool names (inner texts).
-    pub(super) fn back(&self) -> HashMap<String, String> {
+    pub(crate) fn back(&self) -> HashMap<String, String> {
         let named = self.0.iter().filter(|(original, _)| !trim(original).is_empty());
         named.map(|(original, name)| (name.clone(), original.clone())).collect()
     }

@@ -44,7 +44,7 @@ impl HostedSearch {
     }
 
     /// Whether the provider can search for this model.
-    pub(super) fn serves(&self, model: &str) -> bool {
+    pub(crate) fn serves(&self, model: &str) -> bool {
         match self {
             // gpt-4o-search-preview, gpt-4o-mini-search-preview, gpt-5-search-api. Others answer web_search_options with 400.
             Self::OpenAi => ["-search-preview", "-search-api"].iter().any(|part| model.contains(part)),
@@ -53,12 +53,12 @@ impl HostedSearch {
     }
 
     /// Whether the provider reads web pages, too.
-    pub(super) fn fetches(&self) -> bool {
+    pub(crate) fn fetches(&self) -> bool {
         *self == Self::OpenRouter
     }
 
     /// The advice in the error for a model that the provider cannot search for.
-    pub(super) fn advice(&self) -> &'static str {
+    pub(crate) fn advice(&self) -> &'static str {
         match self {
             Self::OpenAi => " (only its search models, such as gpt-5-search-api, can)",
             Self::Members(_) | Self::OpenRouter | Self::Perplexity | Self::Zai | Self::Bigmodel => "",

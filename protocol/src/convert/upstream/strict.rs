@@ -20,7 +20,7 @@ const REFUSED: [&str; 10] = [
 ];
 
 /// Whether `strict: true` can be sent with this schema.
-pub(super) fn qualifies(schema: &str) -> bool {
+pub(crate) fn qualifies(schema: &str) -> bool {
     match serde_json::from_str(schema) {
         Ok(Value::Object(schema)) => schema.get("type") == Some(&Value::from("object")) && object(&schema),
         // A schema that is too deep for this parser is too deep for strict mode.

@@ -31,7 +31,7 @@ const READABLE: [&str; 14] = [
 
 /// The meaning of a block of this kind for another model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ServerBlock {
+pub(crate) enum ServerBlock {
     Call,
     Result,
     /// A summary of the conversation so far.
@@ -42,7 +42,7 @@ pub(super) enum ServerBlock {
 
 impl ServerBlock {
     /// `None` for blocks that Anthropic's servers do not make.
-    pub(super) fn from_kind(kind: &str) -> Option<Self> {
+    pub(crate) fn from_kind(kind: &str) -> Option<Self> {
         match kind {
             "server_tool_use" | "mcp_tool_use" => Some(Self::Call),
             "compaction" => Some(Self::Compaction),
@@ -55,7 +55,7 @@ impl ServerBlock {
 }
 
 /// The text of the block (inner text), if it has any.
-pub(super) fn as_text(block: &ContentBlock<'_>) -> Option<String> {
+pub(crate) fn as_text(block: &ContentBlock<'_>) -> Option<String> {
     match ServerBlock::from_kind(block.kind())? {
         ServerBlock::Silent => None,
         ServerBlock::Compaction => {

@@ -5,9 +5,9 @@
 use crate::{anthropic::request::ToolParam, json::Write};
 
 /// The description of such a tool for other models.
-pub(super) struct ClientTool {
+pub(crate) struct ClientTool {
     /// The name that the API fixes.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     description: &'static str,
     /// The schema of its input.
     schema: &'static str,
@@ -39,7 +39,7 @@ const COMPUTER: ClientTool = ClientTool {
 
 impl ClientTool {
     /// The client tool of this type (`bash_20250124`).
-    pub(super) fn lookup(tool: &ToolParam<'_>) -> Option<&'static Self> {
+    pub(crate) fn lookup(tool: &ToolParam<'_>) -> Option<&'static Self> {
         let kind = tool.r#type.as_ref()?.as_str();
         let known =
             [("bash_", &BASH), ("text_editor_", &EDITOR), ("memory_", &MEMORY), ("computer_", &COMPUTER)];
@@ -47,7 +47,7 @@ impl ClientTool {
     }
 
     /// Appends description and schema.
-    pub(super) fn write(&self, tool: &ToolParam<'_>, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, tool: &ToolParam<'_>, out: &mut Vec<u8>) {
         out.put(b",\"description\":\"");
         out.raw(self.description);
         if let (Some(width), Some(height)) = (tool.display_width_px, tool.display_height_px) {

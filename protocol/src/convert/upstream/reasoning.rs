@@ -2,7 +2,7 @@
 //!
 //! The table is as of [`AS_OF`]; `docs/thinking.md` prints it with its sources, and a test compares the two. The first
 //! row that matches a model's name applies, whichever provider serves the model. The provider's parameter (see
-//! [`super::ReasoningParameter`]) decides how the value is sent.
+//! [`ReasoningParameter`](super::dialect::ReasoningParameter)) decides how the value is sent.
 
 use crate::wildcard::matches;
 
@@ -173,7 +173,7 @@ pub const FAMILIES: &[Family] = &[
 
 /// The row of this model. Case is ignored, and so are prefixes and suffixes that a vendor adds to the name
 /// (`openai/gpt-5.1:online`).
-pub(super) fn family(model: &str) -> Option<&'static Family> {
+pub(crate) fn family(model: &str) -> Option<&'static Family> {
     let model = model.to_ascii_lowercase();
     let name = model.rsplit('/').next().unwrap_or(&model);
     let name = name.split(':').next().unwrap_or(name);
@@ -188,16 +188,27 @@ fn is_newest(name: &str) -> bool {
 }
 
 /// The version in the name of an OpenAI model: `gpt-6.1-sol` is (6, 1).
-pub(super) fn version(name: &str) -> Option<(u32, u32)> {
+pub(crate) fn version(name: &str) -> Option<(u32, u32)> {
     let rest = name.strip_prefix("gpt-")?;
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
     let (major, minor) = rest[..end].split_once('.').unwrap_or((&rest[..end], "0"));
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
+/// Whether this is one of OpenAI's models since the o-series (gpt-5 and later), also after a vendor's prefix. They refuse
+/// `max_tokens` in Chat Completions.
+pub(crate) fn is_newer_openai(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    if let Some(version) = name.strip_prefix("gpt-") {
+        let end = version.find(|character: char| !character.is_ascii_digit()).unwrap_or(version.len());
+        return version[..end].parse::<u32>().is_ok_and(|version| version >= 5);
+    }
+    name.strip_prefix('o').is_some_and(|rest| rest.starts_with(|character: char| character.is_ascii_digit()))
+}
+
 impl Family {
     /// Whether the model always reasons.
-    pub(super) fn reasons_anyway(&self) -> bool {
+    pub(crate) fn reasons_anyway(&self) -> bool {
         match self.off {
             Off::Ignored | Off::Lowest | Off::Never => true,
             Off::NoReasoning | Off::None | Off::Switch => false,
@@ -205,13 +216,13 @@ impl Family {
     }
 
     /// Whether the model can reason.
-    pub(super) fn reasons(&self) -> bool {
+    pub(crate) fn reasons(&self) -> bool {
         self.off != Off::NoReasoning
     }
 }
 
 /// The supported effort that is nearest to the requested one: the next higher, otherwise the highest.
-pub(super) fn nearest_effort<'e>(efforts: &[&'e str], wanted: &str) -> Option<&'e str> {
+pub(crate) fn nearest_effort<'e>(efforts: &[&'e str], wanted: &str) -> Option<&'e str> {
     let rank = |effort: &str| {
         ["none", "minimal", "low", "medium", "high", "xhigh", "max"].iter().position(|known| *known == effort)
     };
@@ -275,6 +286,28 @@ mod tests {
             (&[], "low", None),
         ] {
             assert_eq!(nearest_effort(efforts, wanted), chosen, "{efforts:?} {wanted}");
+        }
+    }
+
+    #[test]
+    fn newer_openai_models_get_the_newer_field() {
+        for model in
+            ["o1", "o3-mini", "o4-mini-high", "gpt-5", "gpt-5.1-codex", "openai/gpt-5-nano", "gpt-10", "x/o3"]
+        {
+            assert!(is_newer_openai(model), "{model}");
+        }
+        for model in [
+            "gpt-4o",
+            "gpt-4.1",
+            "gpt-oss-120b",
+            "openai/gpt-oss-20b",
+            "olmo-2",
+            "chatgpt-4o",
+            "glm-5",
+            "o",
+            "",
+        ] {
+            assert!(!is_newer_openai(model), "{model}");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Matches tool results with tool calls. Chat Completions requires all results directly after their assistant message; the Messages
-//! API allows them later, with other blocks, and in any order.
+//! Matches tool results with tool calls. OpenAI's APIs require a result for every call, Chat Completions directly after the assistant's
+//! message; the Messages API allows them later, with other blocks, and in any order.
 
 use std::{
     borrow::Cow,
@@ -7,33 +7,36 @@ use std::{
     ops::Range,
 };
 
-use super::{ChatTurn, TurnRole};
+use super::turns::{RequestTurn, TurnRole};
 use crate::{
     anthropic::request::{ContentBlock, MessagesContent},
     fault::RequestError,
     json::{Literal, decode_text, escape_text},
-    tool_id::{Maker, Renamed},
+    tool_id::{Maker, Renamed, portable},
 };
 
+/// Maximum length of an id in OpenAI's Responses API (openai 3.57.0 on PyPI, types/responses).
+const LONGEST_ID: usize = 64;
+
 /// A tool call of the history.
-pub(super) struct PairedToolUse<'r, 'a> {
+pub(crate) struct PairedToolUse<'r, 'a> {
     /// The id that is sent to the upstream (inner text). It is unique within its turn.
-    pub(super) id: Cow<'a, str>,
-    pub(super) name: Literal<'a>,
-    pub(super) block: &'r ContentBlock<'a>,
-    pub(super) answer: Option<PairedToolResult<'r, 'a>>,
+    pub(crate) id: Cow<'a, str>,
+    pub(crate) name: Literal<'a>,
+    pub(crate) block: &'r ContentBlock<'a>,
+    pub(crate) answer: Option<PairedToolResult<'r, 'a>>,
 }
 
 /// The tool result that answers a call, and its path.
 #[derive(Clone, Copy)]
-pub(super) struct PairedToolResult<'r, 'a> {
-    pub(super) block: &'r ContentBlock<'a>,
-    pub(super) turn: usize,
-    pub(super) at: usize,
+pub(crate) struct PairedToolResult<'r, 'a> {
+    pub(crate) block: &'r ContentBlock<'a>,
+    pub(crate) turn: usize,
+    pub(crate) at: usize,
 }
 
 /// All calls and results of a conversation.
-pub(super) struct ToolUsePairing<'r, 'a> {
+pub(crate) struct ToolUsePairing<'r, 'a> {
     calls: Vec<PairedToolUse<'r, 'a>>,
     by_turn: HashMap<usize, Range<usize>>,
     orphans: HashSet<(usize, usize)>,
@@ -42,7 +45,7 @@ pub(super) struct ToolUsePairing<'r, 'a> {
 impl<'r, 'a> ToolUsePairing<'r, 'a> {
     /// Matches every result with the nearest earlier call of its id, because some vendors' ids are unique only within a turn. If ids
     /// repeat within a turn, results answer the calls in order.
-    pub(super) fn new(turns: &'r [ChatTurn<'a>]) -> Result<Self, RequestError> {
+    pub(crate) fn new(turns: &'r [RequestTurn<'a>]) -> Result<Self, RequestError> {
         let mut pairing = Self { calls: Vec::new(), by_turn: HashMap::new(), orphans: HashSet::new() };
         let mut latest = HashMap::new();
         for (turn, content) in turns.iter().enumerate() {
@@ -57,7 +60,7 @@ impl<'r, 'a> ToolUsePairing<'r, 'a> {
     }
 
     /// Restores the upstream's ids from those that this maker made. An id with escapes contains none.
-    pub(super) fn lead_ids_back(&mut self, maker: Maker) {
+    pub(crate) fn lead_ids_back(&mut self, maker: Maker) {
         let renamed = Renamed::to_originals(maker, self.calls.iter().map(|call| &*call.id));
         if renamed.is_empty() {
             return;
@@ -65,6 +68,36 @@ impl<'r, 'a> ToolUsePairing<'r, 'a> {
         for call in &mut self.calls {
             if let Some(id) = renamed.get(&call.id) {
                 call.id = Cow::Owned(escape_text(id));
+            }
+        }
+    }
+
+    /// Gives every call of the conversation an id of its own that OpenAI's Responses API accepts: it matches results with calls by
+    /// their ids alone. An id stays the same as the conversation goes on.
+    pub(crate) fn make_ids_unique(&mut self, maker: Maker) {
+        let mut taken: HashSet<String> = HashSet::with_capacity(self.calls.len());
+        // The next number behind an id that repeats, so that very many repetitions take linear time.
+        let mut numbers: HashMap<String, usize> = HashMap::new();
+        for call in &mut self.calls {
+            // An id that is no text is not accepted either.
+            let decoded = decode_text(&call.id).filter(|id| (1..=LONGEST_ID).contains(&id.chars().count()));
+            let is_fit = decoded.is_some();
+            let given = decoded.unwrap_or_else(|| portable(&call.id, maker)).into_owned();
+            if taken.insert(given.clone()) {
+                if !is_fit {
+                    call.id = Cow::Owned(given);
+                }
+                continue;
+            }
+            let number = numbers.entry(given.clone()).or_insert(2);
+            while let Some(next) = number.checked_add(1) {
+                let id = format!("{given}_{number}");
+                *number = next;
+                let id = if id.chars().count() > LONGEST_ID { portable(&id, maker).into_owned() } else { id };
+                if taken.insert(id.clone()) {
+                    call.id = Cow::Owned(escape_text(&id));
+                    break;
+                }
             }
         }
     }
@@ -111,12 +144,12 @@ impl<'r, 'a> ToolUsePairing<'r, 'a> {
     }
 
     /// The calls of an assistant turn, in their order.
-    pub(super) fn calls(&self, turn: usize) -> &[PairedToolUse<'r, 'a>] {
+    pub(crate) fn calls(&self, turn: usize) -> &[PairedToolUse<'r, 'a>] {
         self.by_turn.get(&turn).map_or(&[], |range| &self.calls[range.clone()])
     }
 
     /// Whether this result has no call, or its call has another result.
-    pub(super) fn is_orphan(&self, turn: usize, at: usize) -> bool {
+    pub(crate) fn is_orphan(&self, turn: usize, at: usize) -> bool {
         self.orphans.contains(&(turn, at))
     }
 }

@@ -1,12 +1,12 @@
 //! Converts the requested thinking of a client to the parameters of the model and its provider.
 
-use super::{ChatTurn, ChatUpstream};
+use super::{
+    conversation::{RequestTurn, effort_level},
+    dialect::{Dialect, ReasoningModels, ReasoningParameter},
+    reasoning::{Family, Off, StopSupport, family, is_newer_openai, nearest_effort},
+};
 use crate::{
     anthropic::request::MessagesRequestBody,
-    convert::upstream::chat::{
-        ReasoningModels, ReasoningParameter,
-        reasoning::{Family, Off, StopSupport, family, nearest_effort},
-    },
     json::{JsonWord, Literal, Write},
     openai::members::OpenAiMembers,
 };
@@ -21,7 +21,7 @@ const HEAD_ROOM: u64 = 2048;
 
 /// The thinking that the client requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RequestedThinking {
+pub(crate) enum RequestedThinking {
     Unsaid,
     Off,
     /// One of Anthropic's efforts, or `minimal`.
@@ -31,11 +31,11 @@ pub(super) enum RequestedThinking {
 impl RequestedThinking {
     /// Maps a budget to the effort of that order of magnitude. The last effort that a system message in the conversation sets takes
     /// precedence over the effort of the request.
-    pub(super) fn new(request: &MessagesRequestBody<'_>, turns: &[ChatTurn<'_>]) -> Self {
+    pub(crate) fn new(request: &MessagesRequestBody<'_>, turns: &[RequestTurn<'_>]) -> Self {
         let whole =
             request.output_config.as_ref().and_then(|config| config.effort.as_ref()).map(JsonWord::as_str);
         let of_turn = turns.iter().rev().find_map(|turn| turn.effort);
-        let effort = of_turn.or(whole.map(level));
+        let effort = of_turn.or(whole.map(effort_level));
         let thinking = request.thinking.as_ref();
         let kind = thinking.and_then(|thinking| thinking.r#type.as_ref()).map(JsonWord::as_str);
         let budget = thinking.and_then(|thinking| thinking.budget_tokens);
@@ -57,24 +57,13 @@ fn own_effort(members: &OpenAiMembers) -> RequestedThinking {
         None | Some("" | "default" | "auto" | "adaptive") => RequestedThinking::Unsaid,
         Some("none" | "off" | "disabled") => RequestedThinking::Off,
         Some("minimal") => RequestedThinking::Level("minimal"),
-        Some(word) => RequestedThinking::Level(level(word)),
-    }
-}
-
-/// The effort of this name; an unknown name is `medium`.
-pub(super) fn level(effort: &str) -> &'static str {
-    match effort {
-        "low" | "minimal" => "low",
-        "high" => "high",
-        "xhigh" => "xhigh",
-        "max" => "max",
-        _ => "medium",
+        Some(word) => RequestedThinking::Level(effort_level(word)),
     }
 }
 
 /// The thinking parameters of one request for one model.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Effort {
+pub(crate) struct Effort {
     thinking: RequestedThinking,
     parameter: ReasoningParameter,
     family: Option<&'static Family>,
@@ -85,25 +74,53 @@ pub(super) struct Effort {
 }
 
 impl Effort {
-    pub(super) fn new(
+    pub(crate) fn new(
         request: &MessagesRequestBody<'_>,
-        turns: &[ChatTurn<'_>],
-        target: &ChatUpstream<'_>,
+        turns: &[RequestTurn<'_>],
+        model: &str,
+        dialect: &Dialect,
     ) -> Self {
         Self {
-            thinking: match target.members {
-                Some(members) => own_effort(members),
-                None => RequestedThinking::new(request, turns),
-            },
-            parameter: target.dialect.reasoning,
-            family: family(target.model),
-            is_listed: target.dialect.lists(target.model),
-            has_list: target.dialect.reasoning_models != ReasoningModels::ByFamily,
+            thinking: RequestedThinking::new(request, turns),
+            parameter: dialect.reasoning,
+            family: family(model),
+            is_listed: dialect.lists(model),
+            has_list: dialect.reasoning_models != ReasoningModels::ByFamily,
         }
     }
 
+    /// With the effort of a client of OpenAI's other API, if the request is from one.
+    pub(crate) fn with_members(self, members: Option<&OpenAiMembers>) -> Self {
+        members.map_or(self, |members| Self { thinking: own_effort(members), ..self })
+    }
+
+    /// For the Responses API, which has one parameter for all vendors.
+    pub(crate) fn for_responses(
+        request: &MessagesRequestBody<'_>,
+        turns: &[RequestTurn<'_>],
+        model: &str,
+        dialect: &Dialect,
+    ) -> Self {
+        Self { parameter: ReasoningParameter::Effort, ..Self::new(request, turns, model, dialect) }
+    }
+
+    /// The effort that is sent, if one is.
+    pub(crate) fn sent(&self) -> Option<&'static str> {
+        if self.is_sent() { self.words().0 } else { None }
+    }
+
+    /// Whether the model refuses `temperature` and `top_p` unless its effort is `none`, as OpenAI's reasoning models do.
+    pub(crate) fn refuses_sampling(&self, model: &str) -> bool {
+        is_newer_openai(model) && self.family.is_some_and(Family::reasons)
+    }
+
+    /// Whether the model reasons, as far as is known.
+    pub(crate) fn may_reason(&self) -> bool {
+        self.family.map_or(self.is_listed, Family::reasons)
+    }
+
     /// Whether any parameter is sent. A model that does not reason gets none.
-    fn is_sent(&self) -> bool {
+    pub(crate) fn is_sent(&self) -> bool {
         match self.family {
             Some(family) if !family.reasons() => false,
             Some(_) if !self.has_list => true,
@@ -112,18 +129,18 @@ impl Effort {
     }
 
     /// Whether the client requests thinking that is not sent.
-    pub(super) fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         matches!(self.thinking, RequestedThinking::Level(_))
             && (!self.is_sent() || self.words() == (None, None))
     }
 
     /// Whether thinking is off, so that no thoughts must be sent back.
-    pub(super) fn is_off(&self) -> bool {
+    pub(crate) fn is_off(&self) -> bool {
         self.thinking == RequestedThinking::Off && !self.family.is_some_and(Family::reasons_anyway)
     }
 
     /// Whether the model accepts stop sequences.
-    pub(super) fn stop(&self) -> StopSupport {
+    pub(crate) fn stop(&self) -> StopSupport {
         self.family.map_or(StopSupport::Taken, |family| family.stop)
     }
 
@@ -165,7 +182,7 @@ impl Effort {
     }
 
     /// Appends the parameters to the body.
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         if !self.is_sent() {
             return;
         }
@@ -193,7 +210,7 @@ impl Effort {
 
     /// The token limit for a model that reasons although the client did not request it. Reasoning counts towards the limit, so a very
     /// low limit is raised.
-    pub(super) fn with_head_room(&self, tokens: u64) -> u64 {
+    pub(crate) fn with_head_room(&self, tokens: u64) -> u64 {
         let is_sure = match (self.family.map(|family| family.off), self.parameter) {
             (Some(Off::NoReasoning), _) => true,
             (Some(Off::None), _) => self.is_sent(),
@@ -215,7 +232,6 @@ impl Effort {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::convert::upstream::chat::Dialect;
 
     fn thinking(fields: &str) -> RequestedThinking {
         RequestedThinking::new(&serde_json::from_str(&format!("{{{fields}}}")).unwrap(), &[])
@@ -251,17 +267,9 @@ mod tests {
             [..] => ReasoningModels::Listed(models.iter().map(|&model| model.to_owned()).collect()),
         };
         let dialect = Dialect { reasoning, reasoning_models, ..Dialect::default() };
-        let target = ChatUpstream {
-            provider: "p",
-            model,
-            requested_model: model,
-            dialect: &dialect,
-            session: None,
-            members: None,
-        };
         let body = format!("{{{fields}}}");
         let request: MessagesRequestBody<'_> = serde_json::from_str(&body).unwrap();
-        let effort = Effort::new(&request, &[], &target);
+        let effort = Effort::new(&request, &[], model, &dialect);
         let mut out = vec![];
         effort.write(&mut out);
         (String::from_utf8(out).unwrap(), effort.with_head_room(64))
@@ -330,17 +338,9 @@ mod tests {
     fn a_limit_that_is_not_tiny_stays() {
         for (asked, sent) in [(1, 2049), (1024, 3072), (1025, 1025), (u64::MAX, u64::MAX)] {
             let dialect = Dialect::default();
-            let target = ChatUpstream {
-                provider: "p",
-                model: "o3",
-                requested_model: "o3",
-                dialect: &dialect,
-                session: None,
-                members: None,
-            };
             let body = format!("{{{OFF}}}");
             let request: MessagesRequestBody<'_> = serde_json::from_str(&body).unwrap();
-            assert_eq!(Effort::new(&request, &[], &target).with_head_room(asked), sent);
+            assert_eq!(Effort::new(&request, &[], "o3", &dialect).with_head_room(asked), sent);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A provider's variant of Chat Completions: what it accepts beyond the common subset, and in which fields.
+//! A provider's variant of OpenAI's APIs: what it accepts beyond the common subset, and in which fields. What only Chat Completions
+//! has (the place of thoughts, for example) means nothing for the Responses API.
 //!
 //! The configuration sets every field; the built-in configuration does so for known vendors. No field is guessed from an address.
 
@@ -52,7 +53,7 @@ pub enum ReasoningParameter {
 /// The models that get the parameter for the effort.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReasoningModels {
-    /// The configuration lists no models: those in [`super::FAMILIES`] that reason.
+    /// The configuration lists no models: those in [`FAMILIES`](super::reasoning::FAMILIES) that reason.
     ByFamily,
     /// No model.
     Disabled,
@@ -105,7 +106,7 @@ impl Dialect {
 
     /// Whether the provider's configuration lists this model as one that reasons. Case is ignored, and so is a vendor's prefix
     /// (`openai/`) unless the pattern has one.
-    pub(super) fn lists(&self, model: &str) -> bool {
+    pub(crate) fn lists(&self, model: &str) -> bool {
         let ReasoningModels::Listed(patterns) = &self.reasoning_models else { return false };
         let model = model.to_ascii_lowercase();
         let name = model.rsplit('/').next().unwrap_or(&model);
