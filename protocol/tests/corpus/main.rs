@@ -46,6 +46,7 @@ mod complaints;
 mod composition;
 mod errors;
 mod fixtures;
+mod random_requests;
 mod seeds;
 mod streams;
 mod whole_replies;
