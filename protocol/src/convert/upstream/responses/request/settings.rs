@@ -95,7 +95,11 @@ impl Settings<'_, '_> {
 
     /// A model without the parameter for efforts has none for summaries either.
     fn write_reasoning(&self, out: &mut Vec<u8>) {
-        let effort = self.effort.sent();
+        // A search is refused at the lowest effort of gpt-5 (developers.openai.com/api/docs/guides/tools-web-search).
+        let effort = match self.effort.sent() {
+            Some("minimal") if self.hosted.searches() => Some("low"),
+            effort => effort,
+        };
         let summarizes = self.effort.is_sent() && shows_thinking(self.request);
         if effort.is_none() && !summarizes {
             return;
