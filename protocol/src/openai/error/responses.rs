@@ -63,16 +63,17 @@ fn body_code(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// The code of a failed stream. Here Codex has the code alone. It repeats the request for every code that it does not know, so
-/// an error that stays the same has the code of a bad request. `server_is_overloaded` would end its turn.
+/// The code of a failed stream. Here Codex 0.171 has the code alone. It repeats the request for every code that it does not
+/// know, so that an error which stays the same has the code of a bad request. `server_is_overloaded` ends its turn, which an
+/// overload in the middle of a reply should not.
 fn stream_code(kind: ErrorKind, message: &str) -> &'static str {
     match kind {
         ErrorKind::InvalidRequest if overflows(kind, message) => context::CODE,
         ErrorKind::InvalidRequest
         | ErrorKind::Authentication
         | ErrorKind::Permission
-        | ErrorKind::NotFound
         | ErrorKind::TooLarge => "invalid_prompt",
+        ErrorKind::NotFound => "model_not_found",
         ErrorKind::Billing => "insufficient_quota",
         ErrorKind::RateLimit => "rate_limit_exceeded",
         ErrorKind::Api | ErrorKind::Timeout | ErrorKind::Overloaded => "server_error",
@@ -105,7 +106,7 @@ mod tests {
             (ErrorKind::Authentication, "invalid_api_key", "invalid_prompt"),
             (ErrorKind::Billing, "insufficient_quota", "insufficient_quota"),
             (ErrorKind::Permission, "permission_denied", "invalid_prompt"),
-            (ErrorKind::NotFound, "model_not_found", "invalid_prompt"),
+            (ErrorKind::NotFound, "model_not_found", "model_not_found"),
             (ErrorKind::TooLarge, "request_too_large", "invalid_prompt"),
             (ErrorKind::RateLimit, "rate_limit_exceeded", "rate_limit_exceeded"),
             (ErrorKind::Api, "server_error", "server_error"),

@@ -179,10 +179,13 @@ impl Call {
         let mut separator = "{";
         for member in required {
             let value = members.value(member.name).filter(|value| (member.is_valid)(value));
+            let Some(value) = value.map(RawValue::get).or_else(|| (member.default)(&members)) else {
+                continue;
+            };
             out.raw(separator);
             out.string(member.name);
             out.raw(":");
-            out.raw(value.map_or(member.default, RawValue::get));
+            out.raw(value);
             separator = ",";
         }
         for (name, value) in members.unique() {
@@ -203,20 +206,20 @@ impl Call {
 struct Member {
     name: &'static str,
     is_valid: fn(&RawValue) -> bool,
-    /// In place of a missing or an invalid value.
-    default: &'static str,
+    /// In place of a missing or an invalid value, if the other members require one.
+    default: fn(&RawMembers<'_>) -> Option<&'static str>,
 }
 
 const LOCAL_SHELL: [Member; 3] = [
-    Member { name: "type", is_valid: |value| value.get() == "\"exec\"", default: "\"exec\"" },
-    Member { name: "command", is_valid: is_list, default: "[]" },
-    Member { name: "env", is_valid: is_object, default: "{}" },
+    Member { name: "type", is_valid: |value| value.get() == "\"exec\"", default: |_| Some("\"exec\"") },
+    Member { name: "command", is_valid: is_list, default: |_| Some("[]") },
+    Member { name: "env", is_valid: is_object, default: |_| Some("{}") },
 ];
-const SHELL: [Member; 1] = [Member { name: "commands", is_valid: is_list, default: "[]" }];
+const SHELL: [Member; 1] = [Member { name: "commands", is_valid: is_list, default: |_| Some("[]") }];
 const APPLY_PATCH: [Member; 3] = [
-    Member { name: "type", is_valid: is_text, default: "\"update_file\"" },
-    Member { name: "path", is_valid: is_text, default: "\"\"" },
-    Member { name: "diff", is_valid: is_text, default: "\"\"" },
+    Member { name: "type", is_valid: is_text, default: |_| Some("\"update_file\"") },
+    Member { name: "path", is_valid: is_text, default: |_| Some("\"\"") },
+    Member { name: "diff", is_valid: is_text, default: no_diff },
 ];
 
 fn is_list(value: &RawValue) -> bool {
@@ -229,4 +232,10 @@ fn is_object(value: &RawValue) -> bool {
 
 fn is_text(value: &RawValue) -> bool {
     value.get().starts_with('"')
+}
+
+/// A file is deleted without a diff.
+fn no_diff(operation: &RawMembers<'_>) -> Option<&'static str> {
+    let deletes = operation.value("type").is_some_and(|kind| kind.get() == "\"delete_file\"");
+    (!deletes).then_some("\"\"")
 }

@@ -131,7 +131,9 @@ fn a_call_is_of_the_kind_that_its_tool_has() {
     assert_eq!((&done["type"], &done["action"]), (&json!("local_shell_call"), &action));
     let done = called("shell", &["{\"commands\":[\"ls\"]}"]).1;
     assert_eq!((&done["type"], &done["action"]), (&json!("shell_call"), &json!({"commands": ["ls"]})));
-    let operation = json!({"type": "delete_file", "path": "a", "diff": ""});
+    let operation = json!({"type": "delete_file", "path": "a"});
+    let added = called("apply_patch", &[]).0;
+    assert_eq!(added["operation"], json!({"type": "update_file", "path": "", "diff": ""}));
     let done = called("apply_patch", &["{\"type\":\"delete_file\",\"path\":\"a\"}"]).1;
     assert_eq!((&done["type"], &done["operation"]), (&json!("apply_patch_call"), &operation));
 }
