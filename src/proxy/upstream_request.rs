@@ -286,7 +286,7 @@ impl Parts<'_> {
         let translated = translated.map_err(|error| error.to_string())?;
         let members = self.members_of_chat(&request.body);
         dropped.append(match members {
-            Some(_) => translated.dropped.without(&OpenAiMembers::OF_CHAT),
+            Some(_) => translated.dropped.without_members(OpenAiMembers::reads_of_chat),
             None => translated.dropped,
         });
         Ok((translated.body.into(), ClientReplyApi::Chat(translated.reply), members))

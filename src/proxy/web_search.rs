@@ -17,7 +17,7 @@ use vandamme_actors::routing::Route;
 use vandamme_actors::settings::{Api, WebSearch};
 use vandamme_protocol::convert::client::responses::UpstreamKind;
 use vandamme_protocol::convert::passthrough::{self, MessagesTap};
-use vandamme_protocol::convert::{ReplyCodec, WholeReply, client};
+use vandamme_protocol::convert::{ReplyCodec, WholeReply, client, upstream};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::openai::members::OpenAiMembers;
 use vandamme_protocol::web_search::{Conversation, is_mentioned, is_mentioned_by_name};
@@ -92,8 +92,8 @@ impl SearchPlan {
         // A request that cannot be translated may still pass through, without a search.
         let Ok(translated) = client::chat::request(&request.body, &target) else { return Ok(None) };
         let dropped = match route.provider.api_for(Api::Messages, &route.model) {
-            Api::ChatCompletions => translated.dropped.without_kept_members(),
-            Api::Responses => translated.dropped.without(&OpenAiMembers::OF_CHAT),
+            Api::ChatCompletions => translated.dropped.without_members(upstream::chat::is_kept),
+            Api::Responses => translated.dropped.without_members(OpenAiMembers::reads_of_chat),
             Api::Messages => translated.dropped,
         };
         let dropped = dropped.header().and_then(|names| HeaderValue::from_str(&names).ok());

@@ -3,8 +3,6 @@
 
 use std::fmt::{Display, Write as _};
 
-use super::upstream::chat::is_kept;
-
 /// The number of paths that are named. Further ones are only counted.
 const MOST: usize = 16;
 /// The length at which a name is truncated.
@@ -47,18 +45,10 @@ impl Dropped {
         self.more += other.more;
     }
 
-    /// Without the members that a request of Chat Completions keeps if it comes back as one
-    /// ([`with_members_of`](super::upstream::chat::with_members_of)).
+    /// Without the members of the top level that another step keeps or names.
     #[must_use]
-    pub fn without_kept_members(mut self) -> Self {
-        self.paths.retain(|path| path.contains(['.', ' ']) || !is_kept(path));
-        self
-    }
-
-    /// Without these members of the top level, which another step keeps or names.
-    #[must_use]
-    pub fn without(mut self, members: &[&str]) -> Self {
-        self.paths.retain(|path| !members.contains(&path.as_str()));
+    pub fn without_members(mut self, is_elsewhere: impl Fn(&str) -> bool) -> Self {
+        self.paths.retain(|path| path.contains(['.', ' ']) || !is_elsewhere(path));
         self
     }
 

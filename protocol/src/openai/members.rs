@@ -43,31 +43,36 @@ pub struct OpenAiMembers {
     pub n: Option<Box<RawValue>>,
 }
 
+/// The members of a Chat Completions request that are settings here. `stop` and `n` have a place in Messages, too.
+const OF_CHAT: [&str; 21] = [
+    "max_completion_tokens",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "reasoning_effort",
+    "verbosity",
+    "response_format",
+    "parallel_tool_calls",
+    "service_tier",
+    "metadata",
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "prompt_cache_options",
+    "top_logprobs",
+    "logprobs",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+];
+
 impl OpenAiMembers {
-    /// The members of a Chat Completions request that [`of_chat`](Self::of_chat) reads.
-    pub const OF_CHAT: [&str; 21] = [
-        "max_completion_tokens",
-        "max_tokens",
-        "temperature",
-        "top_p",
-        "reasoning_effort",
-        "verbosity",
-        "response_format",
-        "parallel_tool_calls",
-        "service_tier",
-        "metadata",
-        "user",
-        "safety_identifier",
-        "prompt_cache_key",
-        "prompt_cache_retention",
-        "prompt_cache_options",
-        "top_logprobs",
-        "logprobs",
-        "seed",
-        "frequency_penalty",
-        "presence_penalty",
-        "logit_bias",
-    ];
+    /// Whether [`of_chat`](Self::of_chat) reads this member, which Messages does not have or has in another form.
+    pub fn reads_of_chat(name: &str) -> bool {
+        OF_CHAT.contains(&name)
+    }
 
     /// The settings of a Chat Completions request; none if it is no object. A member that is `null` counts as absent.
     pub fn of_chat(body: &[u8]) -> Self {

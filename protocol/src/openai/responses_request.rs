@@ -259,7 +259,7 @@ pub(crate) struct ResponsesTool<'a> {
     pub(crate) format: Option<ToolFormat<'a>>,
     /// Of a namespace.
     #[serde(borrow)]
-    pub(crate) tools: Option<Vec<ResponsesTool<'a>>>,
+    pub(crate) tools: Option<Vec<Self>>,
     /// Of a tool search: who runs it.
     #[serde(borrow)]
     pub(crate) execution: Option<JsonWord<'a>>,

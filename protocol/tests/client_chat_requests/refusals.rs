@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn the_error_for_an_unsupported_member_has_its_path() {
     for (fields, message) in [
-        (json!({"n": 2}), "n: an Anthropic-format provider gives one answer, so it must be 1"),
+        (json!({"n": 2}), "n: this provider gives one answer, so it must be 1"),
         (json!({"max_tokens": 0}), "max_tokens: must be at least 1"),
         (json!({"max_completion_tokens": -1}), "max_completion_tokens: must be at least 1"),
         (json!({"max_tokens": "9"}), "max_tokens: must be an integer"),

@@ -56,6 +56,7 @@ mod complaints;
 mod composition;
 mod errors;
 mod fixtures;
+mod random_requests;
 mod responses_clients;
 mod seeds;
 mod streams;

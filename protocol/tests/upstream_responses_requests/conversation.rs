@@ -266,6 +266,7 @@ fn a_later_model_gets_the_phase_of_each_message() {
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "r"}]},
         {"role": "assistant", "content": "Done."},
         {"role": "user", "content": "more"},
+        {"role": "assistant", "content": "One"},
         {"role": "assistant", "content": "I be"},
     ]);
     let phases = |name: &str| -> Vec<Value> {
@@ -273,7 +274,7 @@ fn a_later_model_gets_the_phase_of_each_message() {
         let items = sent["input"].as_array().unwrap().iter();
         items.filter(|item| item["role"] == "assistant").map(|item| item["phase"].clone()).collect()
     };
-    let known = [json!("commentary"), json!("final_answer"), json!("final_answer"), json!(null)];
+    let known = [json!("commentary"), json!("final_answer"), json!("final_answer"), json!(null), json!(null)];
     for name in ["gpt-5.3-codex", "openai/GPT-6.1-sol"] {
         assert_eq!(phases(name), known, "{name}");
     }

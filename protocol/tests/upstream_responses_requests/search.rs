@@ -58,6 +58,19 @@ fn members_of_the_configuration_request_the_search() {
     assert_eq!(dropped(&target, fields), "tools.0.max_uses");
 }
 
+/// Requirement: gpt-5 refuses a search at its lowest effort, which is what a client without thinking gets otherwise.
+#[test]
+fn a_search_is_made_at_an_effort_that_allows_it() {
+    let openai = searching(HostedSearch::OpenAi);
+    let target = ResponsesUpstream { model: "gpt-5", dialect: &openai, ..TARGET };
+    let off = json!({"thinking": {"type": "disabled"}, "tools": [search(json!({}))]});
+    assert_eq!(to(&target, off)["reasoning"], json!({"effort": "low"}));
+    assert_eq!(
+        to(&target, json!({"thinking": {"type": "disabled"}}))["reasoning"],
+        json!({"effort": "minimal"})
+    );
+}
+
 #[test]
 fn a_search_is_chosen_in_the_forms_of_the_api() {
     let openai = searching(HostedSearch::OpenAi);

@@ -18,8 +18,7 @@ pub use super::{
     reasoning::{AS_OF, FAMILIES, Family, Off, StopSupport, efforts},
 };
 pub use decoder::ChatDecoder;
-pub(crate) use own_members::is_kept;
-pub use own_members::with_members_of;
+pub use own_members::{is_kept, with_members_of};
 
 use std::collections::HashMap;
 

@@ -89,9 +89,9 @@ impl Effort {
         }
     }
 
-    /// The same with the thinking that a client of OpenAI's other API requests.
-    pub(crate) fn requested_by(self, members: Option<&OpenAiMembers>) -> Self {
-        Self { thinking: members.map_or(self.thinking, own_effort), ..self }
+    /// With the effort of a client of OpenAI's other API, if the request is from one.
+    pub(crate) fn with_members(self, members: Option<&OpenAiMembers>) -> Self {
+        members.map_or(self, |members| Self { thinking: own_effort(members), ..self })
     }
 
     /// For the Responses API, which has one parameter for all vendors.

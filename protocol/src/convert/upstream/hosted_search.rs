@@ -1,7 +1,11 @@
-//! The web searches that vendors of Chat Completions run themselves: for which models, and in which form a request asks for
-//! one. `request/hosted.rs` writes the requests, `search.rs` reads the replies.
+//! The web searches that vendors of OpenAI's APIs run themselves: for which models, and in which form a request asks for one.
+//! `chat/request/hosted.rs` and `responses/request/hosted.rs` write the requests, `chat/search.rs` reads the replies of Chat
+//! Completions.
 //!
-//! Vendors without a form, as of 2026-11: xAI answers `search_parameters` with 410 and searches in its Responses API alone
+//! The forms are those of Chat Completions. In the Responses API, all of them but [`HostedSearch::Members`] are its own tool
+//! `web_search`, for all models.
+//!
+//! Vendors without a form in Chat Completions, as of 2026-11: xAI answers `search_parameters` with 410 and searches in its Responses API alone
 //! (docs.x.ai, "Comparison with Chat Completions API"); the OpenAI-compatible endpoint of the Gemini API documents no search
 //! (ai.google.dev/gemini-api/docs/openai). Vertex AI takes `"web_search_options": {}` without sub-options
 //! (cloud.google.com/vertex-ai, "Using OpenAI libraries"), which [`HostedSearch::Members`] expresses.

@@ -129,9 +129,7 @@ fn reply_context(
 fn one_answer(n: Option<&RawValue>) -> Result<(), RequestError> {
     match n.map(RawValue::get) {
         None | Some("1" | "1.0") => Ok(()),
-        Some(_) => {
-            Err(RequestError::new("n: an Anthropic-format provider gives one answer, so it must be 1"))
-        }
+        Some(_) => Err(RequestError::new("n: this provider gives one answer, so it must be 1")),
     }
 }
 

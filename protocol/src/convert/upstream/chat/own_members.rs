@@ -37,8 +37,8 @@ pub fn with_members_of(client: &[u8], converted: Vec<u8>) -> Vec<u8> {
     out
 }
 
-/// Whether such a request keeps this member of the client.
-pub(crate) fn is_kept(name: &str) -> bool {
+/// Whether such a request keeps this member of the client ([`with_members_of`]).
+pub fn is_kept(name: &str) -> bool {
     !CONVERTED.contains(&name)
 }
 

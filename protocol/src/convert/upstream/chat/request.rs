@@ -5,6 +5,7 @@
 
 mod content;
 mod hosted;
+mod members;
 mod messages;
 mod parts;
 mod settings;
@@ -73,7 +74,7 @@ pub(super) fn convert(
     let mut out = Vec::with_capacity(size + size / 8 + 512);
     out.put(b"{\"model\":");
     out.string(target.model);
-    let effort = Effort::new(request, &turns, target.model, target.dialect).requested_by(target.members);
+    let effort = Effort::new(request, &turns, target.model, target.dialect).with_members(target.members);
     // The maker is a hash that every request needs, so it is computed once.
     let maker = Maker::new(target.provider, target.model);
     settings::write(request, &effort, target, &mut dropped, &mut out)?;

@@ -3,6 +3,7 @@
 //! The body is written in order into one buffer. Text is not decoded: a JSON string is copied with its escapes, and joined strings
 //! are concatenated.
 
+mod accepted;
 mod assistant;
 mod hosted;
 mod input;
@@ -95,4 +96,69 @@ pub(super) fn convert(body: &[u8], target: &ResponsesUpstream<'_>) -> Result<Res
         names: names.back(),
     };
     Ok(ResponsesRequest { body: out, delivery, reply, dropped })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        convert::upstream::{
+            dialect::{Dialect, PLAIN},
+            hosted_search::HostedSearch,
+        },
+        openai::members::OpenAiMembers,
+    };
+
+    const TARGET: ResponsesUpstream<'_> = ResponsesUpstream {
+        provider: "p",
+        model: "up/m",
+        requested_model: "p:m",
+        dialect: &PLAIN,
+        session: None,
+        members: None,
+    };
+
+    fn reply(fields: &str, target: &ResponsesUpstream<'_>) -> ResponsesReplyContext {
+        let body = format!(r#"{{"max_tokens":9,"messages":[{{"role":"user","content":"hi"}}]{fields}}}"#);
+        convert(body.as_bytes(), target).unwrap().reply
+    }
+
+    /// Requirement: the decoder knows of the request what the reply depends on.
+    #[test]
+    fn the_reply_follows_the_request() {
+        let plain = reply("", &TARGET);
+        assert_eq!((plain.signature, plain.stop_sequences.len()), (None, 0));
+        assert!(!plain.searches && !plain.asks_for_judgement && plain.names.is_empty());
+        assert_eq!((&*plain.requested_model, plain.maker), ("p:m", Maker::new("p", "up/m")));
+        let dialect = Dialect { web_search: Some(HostedSearch::OpenAi), ..Dialect::default() };
+        let mut full = reply(
+            r#","thinking":{"type":"adaptive"},"stop_sequences":["","\u0061\n"],"safeguards":[{"type":"dangerous_tool_use"}],
+            "tools":[{"name":"a b","input_schema":{}},{"type":"web_search_20250305","name":"web_search"}]"#,
+            &ResponsesUpstream { dialect: &dialect, ..TARGET },
+        );
+        assert_eq!(
+            (full.signature, full.stop_sequences),
+            (Some(signature::mint("p", "up/m")), vec!["a\n".to_owned()])
+        );
+        assert!(full.searches && full.asks_for_judgement);
+        assert_eq!(full.names.get("a_b").map(String::as_str), Some("a b"));
+        full = reply(r#","thinking":{"type":"disabled"}"#, &TARGET);
+        assert_eq!(full.signature, None);
+        full.asks_for_judgement = true;
+        full.leave_verdicts_to_the_gateway();
+        assert!(!full.asks_for_judgement);
+    }
+
+    /// Requirement: the API has no stop sequences, so the reply is cut at the client's own ones, blank ones included.
+    #[test]
+    fn stop_sequences_of_a_chat_client_are_its_own() {
+        for (stop, expected) in [(r#""\n""#, vec!["\n"]), (r#"["a","",   "b"]"#, vec!["a", "b"])] {
+            let members = OpenAiMembers::of_chat(format!(r#"{{"stop":{stop}}}"#).as_bytes());
+            let target = ResponsesUpstream { members: Some(&members), ..TARGET };
+            assert_eq!(reply(r#","stop_sequences":["hub"]"#, &target).stop_sequences, expected);
+        }
+        let members = OpenAiMembers::default();
+        let target = ResponsesUpstream { members: Some(&members), ..TARGET };
+        assert_eq!(reply(r#","stop_sequences":["hub"]"#, &target).stop_sequences, ["hub"]);
+    }
 }

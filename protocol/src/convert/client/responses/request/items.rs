@@ -239,11 +239,9 @@ fn compacted<'a>(at: usize, item: &InputItem<'a>) -> Result<EntryContent<'a>, Re
 
 fn drawn<'a>(item: &InputItem<'a>) -> Option<EntryContent<'a>> {
     let data = item.result.and_then(Literal::of).map(Literal::inner).filter(|data| !data.is_empty())?;
-    let format = match item.output_format.as_ref().map_or("png", JsonWord::as_str) {
-        format @ ("png" | "jpeg" | "webp" | "gif") => format,
-        _ => return None,
-    };
-    Some(EntryContent::Drawn(format!("data:image/{format};base64,{data}")))
+    let format = item.output_format.as_ref().map_or("png", JsonWord::as_str);
+    let is_known = matches!(format, "png" | "jpeg" | "webp" | "gif");
+    is_known.then(|| EntryContent::Drawn(format!("data:image/{format};base64,{data}")))
 }
 
 /// The screenshot in a computer's output, which is a part and no list.

@@ -68,7 +68,11 @@ pub(super) fn write<'a>(
     Ok(WrittenMessages { called: pairing.into_names(), user_ends })
 }
 
-impl Entry<'_> {
+impl<'a> Entry<'a> {
+    fn output(&self) -> Option<&ToolOutput<'a>> {
+        if let EntryContent::Result(output) = &self.content { Some(output) } else { None }
+    }
+
     pub(super) fn is_system(&self) -> bool {
         matches!(self.content, EntryContent::System(_))
     }
@@ -178,19 +182,23 @@ impl MessageWriter<'_, '_> {
             InputContent::Text(text) => self.text(text.inner(), side),
             InputContent::Parts(parts) => {
                 for (part, path) in placed(parts, format!("input.{at}.content")) {
-                    let Some(block) = block(part, &path)? else { continue };
-                    if side == Side::Assistant {
-                        if !block.is_text() {
-                            let message = format!("{path}: an assistant's message can contain text only");
-                            return Err(RequestError::new(message));
-                        }
-                        self.think();
-                    }
-                    let mark = self.marks.mark(part.prompt_cache_breakpoint);
-                    self.conversation.write(side, &block, mark);
+                    self.part(part, &path, side)?;
                 }
             }
         }
+        Ok(())
+    }
+
+    fn part(&mut self, part: &InputPart<'_>, path: &str, side: Side) -> Result<(), RequestError> {
+        let Some(block) = block(part, &path)? else { return Ok(()) };
+        if side == Side::Assistant {
+            if !block.is_text() {
+                let message = format!("{path}: an assistant's message can contain text only");
+                return Err(RequestError::new(message));
+            }
+            self.think();
+        }
+        self.conversation.write(side, &block, self.marks.mark(part.prompt_cache_breakpoint));
         Ok(())
     }
 
@@ -247,10 +255,7 @@ impl MessageWriter<'_, '_> {
         for call in calls {
             let answer = call.answer.and_then(|at| {
                 let found = entries.binary_search_by_key(&at, |entry| entry.at).ok()?;
-                match &entries.get(found)?.content {
-                    EntryContent::Result(output) => Some((at, output)),
-                    _ => None,
-                }
+                entries.get(found)?.output().map(|output| (at, output))
             });
             match (answer, missing) {
                 (Some((at, output)), _) => self.result(at, call, output)?,

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::{ChatUpstream, RequestError};
+use super::{ChatUpstream, RequestError, members};
 use crate::{
     anthropic::request::MessagesRequestBody,
     convert::{
@@ -17,7 +17,6 @@ use crate::{
         },
     },
     json::{Literal, Write},
-    openai::members::OpenAiMembers,
 };
 
 /// Maximum number of stop sequences in Chat Completions.
@@ -32,8 +31,8 @@ pub(super) fn write(
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let dialect = target.dialect;
+    let tokens = within(dialect, effort.with_head_room(max_tokens(request)?));
     if target.members.is_none_or(|members| members.max_tokens.is_some()) {
-        let tokens = within(dialect, effort.with_head_room(max_tokens(request)?));
         out.put(if is_newer_openai(target.model) {
             b",\"max_completion_tokens\":"
         } else {
@@ -55,56 +54,14 @@ pub(super) fn write(
         });
     }
     match target.members {
-        Some(members) => write_members(members, request, dialect, dropped, out),
+        Some(members) => members::write(members, request, dialect, dropped, out),
         None => {
             write_format(request, out)?;
-            write_user(request, None, dialect, out);
+            write_user(request, dialect, out);
             caching::write_key(request, dialect, target.session, out);
         }
     }
     Ok(())
-}
-
-/// Appends the settings of a client of OpenAI's other API, as it wrote them.
-fn write_members(
-    members: &OpenAiMembers,
-    request: &MessagesRequestBody<'_>,
-    dialect: &Dialect,
-    dropped: &mut Dropped,
-    out: &mut Vec<u8>,
-) {
-    let own = [
-        ("response_format", &members.format),
-        ("verbosity", &members.verbosity),
-        ("service_tier", &members.service_tier),
-    ];
-    own.into_iter().for_each(|(name, value)| write_member(name, value.as_deref(), out));
-    write_user(request, Some(members), dialect, out);
-    for (name, value) in [
-        ("prompt_cache_key", &members.prompt_cache_key),
-        ("prompt_cache_retention", &members.prompt_cache_retention),
-        ("prompt_cache_options", &members.prompt_cache_options),
-    ] {
-        match value.as_deref() {
-            Some(_) if dialect.user_fields.iter().any(|field| field == name) => {}
-            value if dialect.prompt_cache => write_member(name, value, out),
-            Some(_) => dropped.note(name),
-            None => {}
-        }
-    }
-    // Chat Completions takes it only with requests that it stores.
-    if members.metadata.as_ref().is_some_and(|metadata| metadata.get() != "{}") {
-        dropped.note("metadata");
-    }
-}
-
-fn write_member(name: &str, value: Option<&RawValue>, out: &mut Vec<u8>) {
-    if let Some(value) = value {
-        out.put(b",");
-        out.quoted(name);
-        out.put(b":");
-        out.raw(value.get());
-    }
 }
 
 fn write_format(request: &MessagesRequestBody<'_>, out: &mut Vec<u8>) -> Result<(), RequestError> {
@@ -117,34 +74,16 @@ fn write_format(request: &MessagesRequestBody<'_>, out: &mut Vec<u8>) -> Result<
     Ok(())
 }
 
-/// Appends the fields for the client's user. A field that the client set itself has the client's value.
-fn write_user(
-    request: &MessagesRequestBody<'_>,
-    members: Option<&OpenAiMembers>,
-    dialect: &Dialect,
-    out: &mut Vec<u8>,
-) {
+fn write_user(request: &MessagesRequestBody<'_>, dialect: &Dialect, out: &mut Vec<u8>) {
     if dialect.user_fields.is_empty() {
         return;
     }
-    let user = user_id(request);
+    let Some(user) = user_id(request) else { return };
     for field in &dialect.user_fields {
-        let own = members.and_then(|members| match field.as_str() {
-            "user" => members.user.as_deref(),
-            "safety_identifier" => members.safety_identifier.as_deref(),
-            "prompt_cache_key" => members.prompt_cache_key.as_deref(),
-            _ => None,
-        });
-        match (own, &user) {
-            (Some(_), _) => write_member(field, own, out),
-            (None, Some(user)) => {
-                out.put(b",");
-                out.string(field);
-                out.put(b":");
-                out.string(user);
-            }
-            (None, None) => {}
-        }
+        out.put(b",");
+        out.string(field);
+        out.put(b":");
+        out.string(&user);
     }
 }
 

@@ -22,9 +22,10 @@ const FIRST_WITH_PHASES: (u32, u32) = (5, 3);
 /// The place of a turn in the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TurnPlace {
-    Earlier,
-    /// Nothing follows: the model goes on with this turn.
-    Last,
+    /// Before a turn of the user.
+    Complete,
+    /// At the end, or before another turn of the assistant: the model goes on with this turn.
+    Open,
 }
 
 /// Writes the items of assistants' turns.
@@ -124,7 +125,7 @@ impl<'r> AssistantWriter<'r> {
 
     /// What a message was for: a text before calls is a comment.
     fn phase(&self, place: TurnPlace, later_calls: &[PairedToolUse<'_, '_>]) -> Option<&'static str> {
-        let is_over = self.has_phases && place == TurnPlace::Earlier;
+        let is_over = self.has_phases && place == TurnPlace::Complete;
         is_over.then_some(if later_calls.is_empty() { "final_answer" } else { "commentary" })
     }
 

@@ -40,7 +40,6 @@ impl<'a> InputWriter<'_, 'a> {
     /// Appends all items.
     pub(super) fn write(&self, dropped: &mut Dropped, out: &mut Vec<u8>) -> Result<(), RequestError> {
         let mut assistant = AssistantWriter::new(self.names, self.target);
-        let last = self.turns.len().checked_sub(1);
         for (at, turn) in self.turns.iter().enumerate() {
             match turn.role {
                 TurnRole::System if !turn.is_shown => {}
@@ -50,7 +49,7 @@ impl<'a> InputWriter<'_, 'a> {
                     // Only a user message can contain these. Nothing stands between reasoning and what it led to.
                     let moved = moved_parts(at, &turn.content, MEDIA, dropped);
                     write_user(&moved.into_iter().map(UserPart::from).collect::<Vec<_>>(), out);
-                    let place = if Some(at) == last { TurnPlace::Last } else { TurnPlace::Earlier };
+                    let place = self.place(at);
                     let calls = self.pairing.calls(at);
                     match &turn.content {
                         MessagesContent::Text(text) => assistant.write_text(text.inner(), place, out),
@@ -61,6 +60,15 @@ impl<'a> InputWriter<'_, 'a> {
             }
         }
         Ok(())
+    }
+
+    /// The place of an assistant's turn.
+    fn place(&self, at: usize) -> TurnPlace {
+        let mut later = self.turns.iter().skip(at + 1).filter(|turn| turn.role != TurnRole::System);
+        match later.next().map(|turn| turn.role) {
+            Some(TurnRole::User) => TurnPlace::Complete,
+            Some(TurnRole::Assistant | TurnRole::System) | None => TurnPlace::Open,
+        }
     }
 
     /// The parts of a user's turn. Results that were written after their calls are omitted.

@@ -3,14 +3,15 @@
 use serde_json::value::RawValue;
 
 use super::{
-    settings::{FEWEST_TOKENS, write_sampler},
+    super::ResponsesUpstream,
+    accepted::{FEWEST_TOKENS, Sampling},
     system::SystemForm,
 };
 use crate::{
     convert::{
         Dropped,
         upstream::{
-            dialect::Dialect,
+            effort::Effort,
             settings::{check_number, within},
         },
     },
@@ -22,9 +23,8 @@ use crate::{
 /// The settings of a client, and what decides about them.
 pub(super) struct MemberSettings<'r> {
     pub(super) members: &'r OpenAiMembers,
-    pub(super) dialect: &'r Dialect,
-    /// Whether the model refuses sampling parameters unless its effort is `none`.
-    pub(super) refuses_sampling: bool,
+    pub(super) effort: &'r Effort,
+    pub(super) target: &'r ResponsesUpstream<'r>,
 }
 
 impl MemberSettings<'_> {
@@ -36,11 +36,12 @@ impl MemberSettings<'_> {
         }
         self.write_max_tokens(out)?;
         let effort = effort(members);
-        let takes_sampling = !self.refuses_sampling || effort == Some("\"none\"");
+        let sent = effort.map(|effort| effort.trim_matches('"'));
+        let sampling = Sampling::new(self.effort, self.target.model, sent);
         for (key, value) in [("temperature", &members.temperature), ("top_p", &members.top_p)] {
             let Some(value) = value.as_deref().map(RawValue::get) else { continue };
             check_number(key, value)?;
-            write_sampler(key, value, takes_sampling, dropped, out);
+            sampling.write(key, value, dropped, out);
         }
         if let Some(effort) = effort {
             out.put(b",\"reasoning\":{\"effort\":");
@@ -58,7 +59,7 @@ impl MemberSettings<'_> {
         let tokens: u64 =
             raw.get().parse().map_err(|_| RequestError::new("max_tokens: must be an integer, at least 1"))?;
         out.put(b",\"max_output_tokens\":");
-        out.number(within(self.dialect, tokens).max(FEWEST_TOKENS));
+        out.number(within(self.target.dialect, tokens).max(FEWEST_TOKENS));
         Ok(())
     }
 

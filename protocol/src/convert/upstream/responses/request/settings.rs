@@ -2,7 +2,12 @@
 
 use serde_json::value::RawValue;
 
-use super::{super::ResponsesUpstream, hosted::HostedSearchTool, members::MemberSettings};
+use super::{
+    super::ResponsesUpstream,
+    accepted::{FEWEST_TOKENS, Sampling},
+    hosted::HostedSearchTool,
+    members::MemberSettings,
+};
 use crate::{
     anthropic::request::MessagesRequestBody,
     convert::{
@@ -19,9 +24,6 @@ use crate::{
     openai::members::OpenAiMembers,
 };
 
-/// The smallest `max_output_tokens` that the API accepts.
-pub(super) const FEWEST_TOKENS: u64 = 16;
-
 /// The settings of a request, and what decides about them.
 pub(super) struct Settings<'r, 'a> {
     pub(super) request: &'r MessagesRequestBody<'a>,
@@ -36,9 +38,7 @@ impl Settings<'_, '_> {
         self.write_top_k(dropped, out)?;
         match self.target.members {
             Some(members) => {
-                let refuses_sampling = self.effort.refuses_sampling(self.target.model);
-                let settings = MemberSettings { members, dialect: self.target.dialect, refuses_sampling };
-                settings.write(dropped, out)?;
+                MemberSettings { members, effort: self.effort, target: self.target }.write(dropped, out)?;
             }
             None => self.write_own(dropped, out)?,
         }
@@ -72,11 +72,11 @@ impl Settings<'_, '_> {
 
     fn write_sampling(&self, dropped: &mut Dropped, out: &mut Vec<u8>) -> Result<(), RequestError> {
         let Self { request, effort, target, .. } = *self;
-        let takes_sampling = !effort.refuses_sampling(target.model) || effort.sent() == Some("none");
+        let sampling = Sampling::new(effort, target.model, effort.sent());
         for (key, value) in [("temperature", request.temperature), ("top_p", request.top_p)] {
             let Some(value) = value.map(RawValue::get) else { continue };
             check_number(key, value)?;
-            write_sampler(key, value, takes_sampling, dropped, out);
+            sampling.write(key, value, dropped, out);
         }
         Ok(())
     }
@@ -95,7 +95,11 @@ impl Settings<'_, '_> {
 
     /// A model without the parameter for efforts has none for summaries either.
     fn write_reasoning(&self, out: &mut Vec<u8>) {
-        let effort = self.effort.sent();
+        // A search is refused at the lowest effort of gpt-5 (developers.openai.com/api/docs/guides/tools-web-search).
+        let effort = match self.effort.sent() {
+            Some("minimal") if self.hosted.searches() => Some("low"),
+            effort => effort,
+        };
         let summarizes = self.effort.is_sent() && shows_thinking(self.request);
         if effort.is_none() && !summarizes {
             return;
@@ -138,25 +142,6 @@ impl Settings<'_, '_> {
         if separator == "," {
             out.put(b"]");
         }
-    }
-}
-
-/// Appends a sampling parameter, or names it as dropped if the model refuses it.
-pub(super) fn write_sampler(
-    key: &str,
-    value: &str,
-    takes_sampling: bool,
-    dropped: &mut Dropped,
-    out: &mut Vec<u8>,
-) {
-    if takes_sampling {
-        out.put(b",");
-        out.quoted(key);
-        out.put(b":");
-        out.raw(value);
-    } else if value.parse() != Ok(1.0) {
-        // 1 is what the model does anyway.
-        dropped.note(key);
     }
 }
 

@@ -31,14 +31,13 @@ impl Toolbox<'_, '_> {
     /// tools that run at Anthropic are omitted, and so is a choice that names one.
     pub(super) fn write(&self, dropped: &mut Dropped, out: &mut Vec<u8>) -> Result<(), RequestError> {
         let deferred = deferred(self.tools, self.choice, self.turns);
-        let (mut separator, mut listed) = (",\"tools\":[", 0);
+        let mut listed = 0;
         for entry in self.tools {
             let tool = entry.tool();
             if let ToolSupport::Unsupported = ToolSupport::from_tool(tool) {
                 if let Some(hosted) = self.hosted.entry(entry, dropped) {
-                    out.raw(separator);
+                    begin_entry(&mut listed, out);
                     out.put(&hosted);
-                    (separator, listed) = (",", listed + 1);
                 }
                 continue;
             }
@@ -46,8 +45,7 @@ impl Toolbox<'_, '_> {
             if !entry.is_added && tool.name.is_some_and(|name| deferred.contains(name.inner())) {
                 continue;
             }
-            out.raw(separator);
-            (separator, listed) = (",", listed + 1);
+            begin_entry(&mut listed, out);
             write_function(entry, name, out)?;
         }
         if listed == 0 {
@@ -114,6 +112,12 @@ impl Toolbox<'_, '_> {
             out.raw(value);
         }
     }
+}
+
+/// Appends what separates an entry of `tools` from the one before.
+fn begin_entry(listed: &mut usize, out: &mut Vec<u8>) {
+    out.raw(if *listed == 0 { ",\"tools\":[" } else { "," });
+    *listed += 1;
 }
 
 /// The API takes a function without `strict` for a strict one, so it is always set.
