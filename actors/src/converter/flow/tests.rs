@@ -4,9 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use vandamme_protocol::convert::client::{chat::ChatEncoder, messages::MessagesEncoder};
 use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap, ResponsesTap};
-use vandamme_protocol::convert::upstream::responses::{
-    ResponsesDecoder, ResponsesReplyContext, ResponsesUpstream,
-};
+use vandamme_protocol::convert::upstream::responses::{ResponsesDecoder, ResponsesReplyContext};
 use vandamme_protocol::convert::upstream::{chat::ChatDecoder, messages::MessagesDecoder};
 use vandamme_protocol::convert::{Transcoder, client, upstream};
 use vandamme_protocol::request::UsageAsked;
@@ -70,9 +68,7 @@ fn flow((client, upstream): Way, integrity: Integrity) -> Flow {
 }
 
 fn responses_decoder() -> ResponsesDecoder {
-    let target =
-        ResponsesUpstream { provider: "p", model: "m", requested_model: "m", session: None, members: None };
-    ResponsesDecoder::new(ResponsesReplyContext::new(&target), 7)
+    ResponsesDecoder::new(ResponsesReplyContext::new("p", "m", "m"), 7)
 }
 
 /// How the upstream's body ends.

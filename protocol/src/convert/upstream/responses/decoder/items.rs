@@ -21,17 +21,15 @@ pub(super) enum ItemRole {
 }
 
 impl ItemRole {
-    /// The role of an item of this kind. Reasoning is shown only to a client that asked for it.
-    pub(super) fn new(kind: ResponseItemKind, shows_thinking: bool) -> Self {
+    /// The role of an item of this kind.
+    pub(super) fn new(kind: ResponseItemKind) -> Self {
         match kind {
             ResponseItemKind::Message => Self::Text,
-            ResponseItemKind::Reasoning if shows_thinking => Self::Thinking,
+            ResponseItemKind::Reasoning => Self::Thinking,
             ResponseItemKind::FunctionCall => Self::Call,
             ResponseItemKind::CustomCall => Self::CustomCall,
             ResponseItemKind::WebSearch | ResponseItemKind::FoundPages => Self::Search,
-            ResponseItemKind::Reasoning | ResponseItemKind::ClientCall | ResponseItemKind::Other => {
-                Self::Silent
-            }
+            ResponseItemKind::ClientCall | ResponseItemKind::Other => Self::Silent,
         }
     }
 
@@ -57,7 +55,7 @@ pub(super) struct Item {
     index: Option<u64>,
     id: String,
     pub(super) role: ItemRole,
-    pub(super) is_done: bool,
+    is_done: bool,
     /// Whether the final list of items has it.
     is_listed: bool,
     /// What arrived before the item's turn.
@@ -78,9 +76,19 @@ impl Item {
             is_listed: false,
             held: Vec::new(),
             parts: Parts::default(),
-            call: PartialCall::new(role == ItemRole::CustomCall),
+            call: if role == ItemRole::CustomCall { PartialCall::custom() } else { PartialCall::default() },
             carried: None,
         }
+    }
+
+    /// Nothing of the item follows.
+    pub(super) fn end(&mut self) {
+        self.is_done = true;
+        self.call.end();
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done
     }
 
     fn has_id(&self, id: &str) -> bool {
@@ -114,7 +122,7 @@ impl Items {
 
     /// Nothing follows.
     pub(super) fn end_all(&mut self) {
-        self.items.iter_mut().for_each(|item| item.is_done = true);
+        self.items.iter_mut().for_each(Item::end);
     }
 
     /// Adds an item behind those that have its index or a lower one, and behind the one whose turn it is.
@@ -163,12 +171,8 @@ impl Items {
         let mut found = vec![None; listed.len()];
         for pass in [Self::listed_by_id, Self::listed_by_position, Self::listed_by_role] {
             for (position, (id, role)) in listed.iter().enumerate() {
-                if found[position].is_none() {
-                    found[position] = pass(self, position, id, *role);
-                    if let Some((item, _)) = found[position].and_then(|at| self.get_mut(at)) {
-                        item.is_listed = true;
-                    }
-                }
+                found[position] = found[position].or_else(|| pass(self, position, id, *role));
+                found[position].into_iter().for_each(|at| self.items[at].is_listed = true);
             }
         }
         found
