@@ -26,6 +26,10 @@ mod plain;
 mod reply;
 #[path = "../../tests/properties/request.rs"]
 mod request;
+#[path = "../../tests/properties/responses_reply.rs"]
+mod responses_reply;
+#[path = "../../tests/properties/responses_tap.rs"]
+mod responses_tap;
 #[path = "../../tests/properties/schema.rs"]
 mod schema;
 #[path = "../../tests/properties/scan.rs"]

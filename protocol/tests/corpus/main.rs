@@ -30,6 +30,10 @@ mod plain;
 mod reply;
 #[path = "../properties/request.rs"]
 mod request;
+#[path = "../properties/responses_reply.rs"]
+mod responses_reply;
+#[path = "../properties/responses_tap.rs"]
+mod responses_tap;
 #[path = "../properties/scan.rs"]
 mod scan;
 #[path = "../properties/schema.rs"]
@@ -42,6 +46,7 @@ mod complaints;
 mod composition;
 mod errors;
 mod fixtures;
+mod responses;
 mod seeds;
 mod streams;
 mod whole_replies;

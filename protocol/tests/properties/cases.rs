@@ -2,17 +2,22 @@
 
 use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
-use crate::{calls, chat, coding, compat, error, framing, http1, plain, reply, request, scan, schema};
+use crate::{
+    calls, chat, coding, compat, error, framing, http1, plain, reply, request, responses_reply,
+    responses_tap, scan, schema,
+};
 
 /// Checks any bytes, and panics if a property is violated.
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its check.
-pub(crate) const TARGETS: [(&str, Check); 12] = [
+pub(crate) const TARGETS: [(&str, Check); 14] = [
     ("framing", in_chunks),
     ("scan", looked_at),
     ("request", translated),
     ("reply", answered),
+    ("responses_reply", answered_by_responses),
+    ("responses_tap", passed_responses),
     ("plain", read_by_hand),
     ("calls", calls::check),
     ("error", failed),
@@ -72,6 +77,19 @@ fn answered(bytes: &[u8]) {
     reply::check(bytes, cut, &PLAIN);
     reply::check(bytes, cut, &Dialect { think_tags: true, ..Dialect::default() });
     reply::check(bytes, cut, &Dialect { web_search: Some(HostedSearch::Perplexity), ..Dialect::default() });
+}
+
+/// The events of a response, or a whole one.
+fn answered_by_responses(bytes: &[u8]) {
+    responses_reply::check(bytes, cut(bytes));
+    responses_reply::check_body(bytes);
+}
+
+/// The same, after the size of its pieces.
+fn passed_responses(bytes: &[u8]) {
+    let Some((&size, reply)) = bytes.split_first() else { return };
+    responses_tap::check(reply, usize::from(size));
+    responses_tap::check_body(reply);
 }
 
 /// A body, after the two bytes of its status.
