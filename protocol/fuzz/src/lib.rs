@@ -38,6 +38,10 @@ mod responses_client;
 mod responses_grammar;
 #[path = "../../tests/properties/responses_request.rs"]
 mod responses_request;
+#[path = "../../tests/properties/responses_reply.rs"]
+mod responses_reply;
+#[path = "../../tests/properties/responses_tap.rs"]
+mod responses_tap;
 #[path = "../../tests/properties/schema.rs"]
 mod schema;
 #[path = "../../tests/properties/scan.rs"]

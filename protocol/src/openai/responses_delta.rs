@@ -86,8 +86,11 @@ mod tests {
     use super::*;
     use crate::openai::responses_stream::ResponsesEvent;
 
+    /// Kind, output index, part, item id and delta.
+    type OwnedDelta = (TextKind, Option<u64>, Option<u64>, String, String);
+
     /// What serde reads of the same event.
-    fn by_serde(data: &str) -> Option<(TextKind, Option<u64>, Option<u64>, String, String)> {
+    fn by_serde(data: &str) -> Option<OwnedDelta> {
         let event = ResponsesEvent::read(data.as_bytes()).ok()??;
         let EventKind::Delta(kind) = event.kind() else { return None };
         let (id, delta) = (event.item_id().to_owned(), event.delta().into_owned());

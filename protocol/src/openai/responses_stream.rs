@@ -290,13 +290,23 @@ impl<'a> ResponseObject<'a> {
     }
 }
 
-/// Returns the reason of a reply: `tool_use` exactly if there are calls, unless the reply is incomplete.
-pub(crate) fn stop_reason(incomplete: Option<StopReason>, is_refused: bool, calls: u32) -> StopReason {
-    match incomplete {
-        Some(reason) => reason.with_calls(calls),
-        None if calls > 0 => StopReason::ToolUse,
-        None if is_refused => StopReason::Refusal,
-        None => StopReason::EndTurn,
+/// What a reply does in its text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ReplyManner {
+    #[default]
+    Answers,
+    Refuses,
+}
+
+impl ReplyManner {
+    /// Returns the reason of a reply: `tool_use` exactly if there are calls, unless the reply is incomplete.
+    pub(crate) fn stop_reason(self, incomplete: Option<StopReason>, calls: u32) -> StopReason {
+        match (incomplete, self) {
+            (Some(reason), _) => reason.with_calls(calls),
+            (None, _) if calls > 0 => StopReason::ToolUse,
+            (None, Self::Refuses) => StopReason::Refusal,
+            (None, Self::Answers) => StopReason::EndTurn,
+        }
     }
 }
 

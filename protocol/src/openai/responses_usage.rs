@@ -148,7 +148,6 @@ mod tests {
             cache_creation: 30,
             cache_creation_1h: 20,
             reasoning: 4,
-            ..Usage::default()
         };
         assert_eq!((usage.usage(), usage.reported_cost(), usage.web_searches()), (expected, None, None));
     }

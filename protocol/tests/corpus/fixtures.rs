@@ -43,6 +43,13 @@ pub(crate) fn of_messages(kind: &str) -> Vec<Fixture> {
     found
 }
 
+/// All fixtures of one kind (`stream` or `whole`) of Responses upstreams.
+pub(crate) fn of_responses(kind: &str) -> Vec<Fixture> {
+    let found = all_of(&format!("responses-{kind}"), |_| true);
+    assert!(found.len() > 3, "the corpus is there");
+    found
+}
+
 const ANTHROPIC: &str = "anthropic";
 
 fn all_of(kind: &str, is_meant: impl Fn(&str) -> bool) -> Vec<Fixture> {
@@ -111,7 +118,7 @@ fn every_file_is_a_fixture_or_a_snapshot_and_its_name_states_a_fact() {
     for path in files() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let kind = name.split('-').next().unwrap_or_default();
-        assert!(matches!(kind, "stream" | "whole" | "error"), "{name} is of no kind");
+        assert!(matches!(kind, "stream" | "whole" | "error" | "responses"), "{name} is of no kind");
         assert!(name.split('-').count() > 2 || kind == "whole", "{name} says no fact");
         if name.ends_with(".snap") {
             let is_used = ["sse", "json", "html", "txt"].iter().any(|end| path.with_extension(end).exists());

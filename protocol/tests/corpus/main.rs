@@ -40,8 +40,12 @@ mod responses_client;
 mod responses_client_request;
 #[path = "../grammar/responses.rs"]
 mod responses_grammar;
+#[path = "../properties/responses_reply.rs"]
+mod responses_reply;
 #[path = "../properties/responses_request.rs"]
 mod responses_request;
+#[path = "../properties/responses_tap.rs"]
+mod responses_tap;
 #[path = "../properties/scan.rs"]
 mod scan;
 #[path = "../properties/schema.rs"]
@@ -57,6 +61,7 @@ mod composition;
 mod errors;
 mod fixtures;
 mod random_requests;
+mod responses;
 mod responses_clients;
 mod seeds;
 mod streams;

@@ -4,19 +4,21 @@ use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
 use crate::{
     calls, chat, coding, compat, error, form, framing, http1, plain, reply, request, responses_client,
-    responses_client_request, responses_request, scan, schema, websocket,
+    responses_client_request, responses_reply, responses_request, responses_tap, scan, schema, websocket,
 };
 
 /// Checks any bytes, and panics if a property is violated.
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its check.
-pub(crate) const TARGETS: [(&str, Check); 17] = [
+pub(crate) const TARGETS: [(&str, Check); 19] = [
     ("framing", in_chunks),
     ("scan", looked_at),
     ("request", translated),
     ("responses_request", responses_request::check),
     ("reply", answered),
+    ("responses_reply", answered_by_responses),
+    ("responses_tap", passed_responses),
     ("plain", read_by_hand),
     ("calls", calls::check),
     ("error", failed),
@@ -89,6 +91,19 @@ fn answered(bytes: &[u8]) {
     reply::check(bytes, cut, &PLAIN);
     reply::check(bytes, cut, &Dialect { think_tags: true, ..Dialect::default() });
     reply::check(bytes, cut, &Dialect { web_search: Some(HostedSearch::Perplexity), ..Dialect::default() });
+}
+
+/// The events of a response, or a whole one.
+fn answered_by_responses(bytes: &[u8]) {
+    responses_reply::check(bytes, cut(bytes));
+    responses_reply::check_body(bytes);
+}
+
+/// The same, after the size of its pieces.
+fn passed_responses(bytes: &[u8]) {
+    let Some((&size, reply)) = bytes.split_first() else { return };
+    responses_tap::check(reply, usize::from(size));
+    responses_tap::check_body(reply);
 }
 
 /// A body, after the two bytes of its status.

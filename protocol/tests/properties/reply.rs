@@ -100,7 +100,7 @@ pub(crate) fn collected(bytes: &[u8], context: &ChatReplyContext) -> Result<Whol
     collector.finish()
 }
 
-fn pushed(block: &[u8], mut push: impl FnMut(&[u8]) -> CodecStep) -> CodecStep {
+pub(crate) fn pushed(block: &[u8], mut push: impl FnMut(&[u8]) -> CodecStep) -> CodecStep {
     for event in sse::events(block) {
         let Some(data) = event.data() else { continue };
         match push(&data) {
@@ -111,7 +111,7 @@ fn pushed(block: &[u8], mut push: impl FnMut(&[u8]) -> CodecStep) -> CodecStep {
     CodecStep::More
 }
 
-fn is_whole(rest: &[u8]) -> bool {
+pub(crate) fn is_whole(rest: &[u8]) -> bool {
     let whole = |data: &[u8]| data.trim_ascii() == b"[DONE]" || is_complete_json(data);
     sse::events(rest).filter_map(|event| event.data()).all(|data| whole(&data))
 }
@@ -190,7 +190,7 @@ pub(crate) fn check(stream: &[u8], cut: usize, dialect: &Dialect) {
     check_answer_alone(stream, dialect);
 }
 
-fn check_whole(whole: Result<WholeReply, Fault>, streamed: Option<Value>, outcome: &ReplySummary) {
+pub(crate) fn check_whole(whole: Result<WholeReply, Fault>, streamed: Option<Value>, outcome: &ReplySummary) {
     match (whole, streamed) {
         (Ok(whole), Some(streamed)) => {
             assert_eq!(&whole.summary, outcome);

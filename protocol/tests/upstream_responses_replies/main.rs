@@ -17,10 +17,7 @@ use vandamme_protocol::{
     convert::{
         CodecStep, ReplyCodec as _, ReplySummary, Transcoder, WholeReply,
         client::messages::MessagesEncoder,
-        upstream::{
-            chat::PLAIN,
-            responses::{ResponsesDecoder, ResponsesReplyContext, ResponsesUpstream},
-        },
+        upstream::responses::{ResponsesDecoder, ResponsesReplyContext},
     },
     fault::Fault,
     signature,
@@ -28,15 +25,6 @@ use vandamme_protocol::{
 };
 
 const SEED: u128 = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef;
-const TARGET: ResponsesUpstream<'_> = ResponsesUpstream {
-    provider: "p",
-    model: "up/m",
-    requested_model: "p:m",
-    dialect: &PLAIN,
-    session: None,
-    members: None,
-};
-
 type ToMessages = Transcoder<ResponsesDecoder, MessagesEncoder>;
 
 fn transcoder(context: ResponsesReplyContext) -> ToMessages {
@@ -44,11 +32,11 @@ fn transcoder(context: ResponsesReplyContext) -> ToMessages {
 }
 
 fn plain() -> ResponsesReplyContext {
-    ResponsesReplyContext::new(&TARGET)
+    ResponsesReplyContext::new("p", "up/m", "p:m")
 }
 
 fn thinking() -> ResponsesReplyContext {
-    plain().with_thinking(&TARGET)
+    plain().with_thinking("p", "up/m")
 }
 
 /// Pushes all events and finishes.

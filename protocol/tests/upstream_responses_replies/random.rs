@@ -1,6 +1,10 @@
 //! Random replies, checked with the grammar of a Messages stream.
 
 use proptest::prelude::*;
+use vandamme_protocol::{
+    convert::passthrough::{events_as_response, response_as_events},
+    sse,
+};
 
 use super::*;
 
@@ -148,6 +152,29 @@ proptest! {
             prop_assert_eq!(&streamed, &serde_json::from_slice::<Value>(&whole.body).unwrap());
             prop_assert_eq!(summary, whole.summary);
         }
+    }
+
+    #[test]
+    fn a_reply_says_the_same_in_its_other_form((items, size, order) in upstream(), is_listed in any::<bool>()) {
+        let body = response("completed", listed(&items)).to_string();
+        let expected = whole(thinking(), &response("completed", listed(&items))).unwrap().body;
+        let expected: Value = serde_json::from_slice(&expected).unwrap();
+
+        let events = response_as_events(body.as_bytes()).unwrap();
+        let events: Vec<Value> = sse::events(&events)
+            .filter_map(|event| serde_json::from_slice(&event.data()?).ok())
+            .collect();
+        let (wire, _) = stream(thinking(), &events);
+        prop_assert_eq!(&as_whole(grammar::check(&wire).message), &expected);
+        for (number, event) in (0_u64..).zip(&events) {
+            prop_assert_eq!(&event["sequence_number"], &json!(number));
+        }
+
+        let mut events = interleaved(&items, size, &order);
+        events.push(completed(if is_listed { listed(&items) } else { json!([]) }));
+        let stream: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+        let response: Value = serde_json::from_slice(&events_as_response(stream.as_bytes()).unwrap()).unwrap();
+        prop_assert_eq!(&response["output"], &listed(&items));
     }
 
     #[test]

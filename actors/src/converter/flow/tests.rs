@@ -5,9 +5,7 @@ use proptest::prelude::*;
 use vandamme_protocol::convert::client::responses::{ResponsesClientContext, ResponsesEncoder};
 use vandamme_protocol::convert::client::{chat::ChatEncoder, messages::MessagesEncoder};
 use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap, ResponsesTap};
-use vandamme_protocol::convert::upstream::responses::{
-    ResponsesDecoder, ResponsesReplyContext, ResponsesUpstream,
-};
+use vandamme_protocol::convert::upstream::responses::{ResponsesDecoder, ResponsesReplyContext};
 use vandamme_protocol::convert::upstream::{chat::ChatDecoder, messages::MessagesDecoder};
 use vandamme_protocol::convert::{Transcoder, client, upstream};
 use vandamme_protocol::request::UsageAsked;
@@ -67,15 +65,7 @@ fn flow((client, upstream): Way, integrity: Integrity) -> Flow {
 }
 
 fn responses_decoder() -> ResponsesDecoder {
-    let target = ResponsesUpstream {
-        provider: "p",
-        model: "m",
-        requested_model: "m",
-        dialect: &upstream::chat::PLAIN,
-        session: None,
-        members: None,
-    };
-    ResponsesDecoder::new(ResponsesReplyContext::new(&target), 7)
+    ResponsesDecoder::new(ResponsesReplyContext::new("p", "m", "m"), 7)
 }
 
 fn chat_decoder() -> ChatDecoder {

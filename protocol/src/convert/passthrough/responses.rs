@@ -8,7 +8,7 @@ use crate::convert::{CodecForm, PassedBlock, Pushed, ReplyCodec, ReplySummary};
 use crate::fault::Fault;
 use crate::openai;
 use crate::openai::responses_item::{ResponseItem, ResponseItemKind};
-use crate::openai::responses_stream::{EventKind, ResponseObject, ResponsesEvent, stop_reason};
+use crate::openai::responses_stream::{EventKind, ReplyManner, ResponseObject, ResponsesEvent};
 use crate::sse;
 use crate::vocabulary::{StopReason, Usage};
 
@@ -39,21 +39,25 @@ enum TapStage {
 struct ItemCounts {
     calls: u32,
     searches: u64,
-    is_refused: bool,
+    manner: ReplyManner,
 }
 
 impl ItemCounts {
     fn take(&mut self, item: &ResponseItem<'_>) {
         self.calls += u32::from(is_run_by_client(item.kind()));
         self.searches += u64::from(item.searches());
-        self.is_refused |= item.refuses();
+        if item.refuses() {
+            self.manner = ReplyManner::Refuses;
+        }
     }
 
     /// The counts of the events and those of the final list, of which either can be empty.
     fn merge(&mut self, listed: Self) {
         self.calls = self.calls.max(listed.calls);
         self.searches = self.searches.max(listed.searches);
-        self.is_refused |= listed.is_refused;
+        if listed.manner == ReplyManner::Refuses {
+            self.manner = ReplyManner::Refuses;
+        }
     }
 }
 
@@ -176,7 +180,7 @@ impl ResponsesTap {
         summary.reported.set_web_searches(searches.or(Some(items.searches)));
         summary.stop_reason = match &fault {
             Some(_) => None,
-            None => Some(stop_reason(incomplete, items.is_refused, items.calls)),
+            None => Some(items.manner.stop_reason(incomplete, items.calls)),
         };
         summary.fault = fault;
     }

@@ -58,24 +58,24 @@ pub struct ResponsesReplyContext {
 }
 
 impl ResponsesReplyContext {
-    /// Of a request for this upstream that asks for an answer alone.
+    /// Of a request for this provider's model that asks for an answer alone. The client named the model `requested_model`.
     #[must_use]
-    pub fn new(target: &ResponsesUpstream<'_>) -> Self {
+    pub fn new(provider: &str, model: &str, requested_model: &str) -> Self {
         Self {
-            requested_model: target.requested_model.to_owned(),
+            requested_model: requested_model.to_owned(),
             signature: None,
             stop_sequences: Vec::new(),
             searches: false,
             asks_for_judgement: false,
-            maker: Maker::new(target.provider, target.model),
+            maker: Maker::new(provider, model),
             names: HashMap::new(),
         }
     }
 
     /// Of a request that also asks for thinking.
     #[must_use]
-    pub fn with_thinking(self, target: &ResponsesUpstream<'_>) -> Self {
-        Self { signature: Some(signature::mint(target.provider, target.model)), ..self }
+    pub fn with_thinking(self, provider: &str, model: &str) -> Self {
+        Self { signature: Some(signature::mint(provider, model)), ..self }
     }
 
     /// Of a request that also asks for a web search, which the upstream performs.

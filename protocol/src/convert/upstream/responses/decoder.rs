@@ -18,7 +18,7 @@ use crate::{
     fault::Fault,
     openai::{
         error,
-        responses_stream::{EventKind, ResponseObject, ResponsesEvent},
+        responses_stream::{EventKind, ReplyManner, ResponseObject, ResponsesEvent},
     },
     vocabulary::{StopReason, Usage},
 };
@@ -31,7 +31,7 @@ use writer::BlockWriter;
 pub struct ResponsesDecoder {
     writer: BlockWriter,
     items: Items,
-    is_refused: bool,
+    manner: ReplyManner,
     /// Whether the last event has come.
     is_over: bool,
     /// Why the reply is incomplete, if it is.
@@ -48,7 +48,7 @@ impl ResponsesDecoder {
         Self {
             writer: BlockWriter::new(context, seed),
             items: Items::default(),
-            is_refused: false,
+            manner: ReplyManner::default(),
             is_over: false,
             incomplete: None,
             counts: Counts::default(),

@@ -10,9 +10,10 @@ use crate::{
 /// The arguments of a custom call, before and after its input: `{"input":"` and `"}` as inner text.
 const INPUT: [&str; 2] = [r#"{\"input\":\""#, r#"\"}"#];
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct PartialCall {
     is_custom: bool,
+    is_done: bool,
     id: String,
     name: String,
     /// Arguments that have not been sent.
@@ -23,18 +24,9 @@ pub(super) struct PartialCall {
 }
 
 impl PartialCall {
-    pub(super) fn new(is_custom: bool) -> Self {
-        let pending = if is_custom { INPUT[0].to_owned() } else { String::new() };
-        let (id, name) = (String::new(), String::new());
-        Self {
-            is_custom,
-            id,
-            name,
-            pending,
-            object: ArgumentsObject::default(),
-            input: Received::default(),
-            is_open: false,
-        }
+    /// A call of a custom tool, whose input is plain text.
+    pub(super) fn custom() -> Self {
+        Self { is_custom: true, pending: INPUT[0].to_owned(), ..Self::default() }
     }
 
     /// Notes the id and the name (inner texts), once they are known.
@@ -66,17 +58,22 @@ impl PartialCall {
         }
     }
 
+    /// Nothing follows.
+    pub(super) fn end(&mut self) {
+        self.is_done = true;
+    }
+
     /// Sends what there is. The id may still be missing before the end.
-    pub(super) fn play<S: EventSink>(&mut self, writer: &mut BlockWriter, is_done: bool, sink: &mut S) {
+    pub(super) fn play<S: EventSink>(&mut self, writer: &mut BlockWriter, sink: &mut S) {
         if !self.is_open {
-            if self.name.is_empty() || (self.id.is_empty() && !is_done) {
+            if self.name.is_empty() || (self.id.is_empty() && !self.is_done) {
                 return;
             }
             writer.open_call(&self.id, &self.name, sink);
             self.is_open = true;
         }
         writer.arguments(&std::mem::take(&mut self.pending), sink);
-        if is_done {
+        if self.is_done {
             let rest = if self.is_custom { INPUT[1] } else { self.object.rest() };
             writer.close_call(rest, sink);
         }

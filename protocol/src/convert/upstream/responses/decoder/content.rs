@@ -11,7 +11,7 @@ use crate::{
     json,
     openai::{
         responses_item::{ResponseItem, ResponsePart},
-        responses_stream::{ResponsesEvent, TextKind},
+        responses_stream::{ReplyManner, ResponsesEvent, TextKind},
     },
 };
 
@@ -24,7 +24,7 @@ impl ResponsesDecoder {
     pub(super) fn item_added<S: EventSink>(&mut self, event: &ResponsesEvent<'_>, sink: &mut S) {
         let Some(item) = &event.item.0 else { return };
         self.writer.start(sink);
-        let role = ItemRole::new(item.kind(), self.writer.shows_thinking());
+        let role = self.role(item);
         let name = ItemName { index: event.output_index(), id: item.id() };
         let at = self.items.add(name, role);
         self.identify(at, item);
@@ -86,6 +86,13 @@ impl ResponsesDecoder {
         }
     }
 
+    /// The role of an item. Reasoning is shown only to a client that asked for it.
+    pub(super) fn role(&self, item: &ResponseItem<'_>) -> ItemRole {
+        let role = ItemRole::new(item.kind());
+        let is_hidden = role == ItemRole::Thinking && !self.writer.shows_thinking();
+        if is_hidden { ItemRole::Silent } else { role }
+    }
+
     /// The role of an item with text of this kind; `None` if the client gets nothing of it.
     fn role_of(&self, kind: TextKind) -> Option<ItemRole> {
         match kind {
@@ -113,7 +120,9 @@ impl ResponsesDecoder {
         if new.is_empty() || (is_thought && !item.parts.shows(kind)) {
             return;
         }
-        self.is_refused |= kind == TextKind::Refusal;
+        if kind == TextKind::Refusal {
+            self.manner = ReplyManner::Refuses;
+        }
         let follows = item.parts.begin(number);
         item.parts.take(new);
         if follows && is_thought {
@@ -145,7 +154,7 @@ impl ResponsesDecoder {
     pub(super) fn item_done<S: EventSink>(&mut self, event: &ResponsesEvent<'_>, sink: &mut S) {
         let Some(item) = &event.item.0 else { return };
         self.writer.start(sink);
-        let role = ItemRole::new(item.kind(), self.writer.shows_thinking());
+        let role = self.role(item);
         let name = ItemName { index: event.output_index(), id: item.id() };
         let Some(at) = self.items.of_done(name, role) else { return };
         self.complete_item(at, item, sink);
@@ -154,7 +163,7 @@ impl ResponsesDecoder {
     /// Takes what a complete item has and no event before had.
     pub(super) fn complete_item<S: EventSink>(&mut self, at: usize, item: &ResponseItem<'_>, sink: &mut S) {
         self.writer.start(sink);
-        let Some((known, _)) = self.items.get_mut(at).filter(|(known, _)| !known.is_done) else { return };
+        let Some((known, _)) = self.items.get_mut(at).filter(|(known, _)| !known.is_done()) else { return };
         match known.role {
             ItemRole::Text => self.complete_message(at, item, sink),
             ItemRole::Thinking => self.complete_reasoning(at, item, sink),
@@ -173,13 +182,15 @@ impl ResponsesDecoder {
             ItemRole::Silent => {}
         }
         if let Some((known, _)) = self.items.get_mut(at) {
-            known.is_done = true;
+            known.end();
         }
         self.advance(sink);
     }
 
     fn complete_message<S: EventSink>(&mut self, at: usize, item: &ResponseItem<'_>, sink: &mut S) {
-        self.is_refused |= item.refuses();
+        if item.refuses() {
+            self.manner = ReplyManner::Refuses;
+        }
         let mut whole = String::new();
         let mut behind = 0;
         for part in item.parts() {
@@ -224,12 +235,12 @@ impl ResponsesDecoder {
                 write(writer, item.role, piece, sink);
             }
             match item.role {
-                ItemRole::Call | ItemRole::CustomCall => item.call.play(writer, item.is_done, sink),
-                ItemRole::Text if item.is_done => writer.end_text(sink),
-                ItemRole::Thinking if item.is_done => writer.end_thinking(item.carried.as_deref(), sink),
+                ItemRole::Call | ItemRole::CustomCall => item.call.play(writer, sink),
+                ItemRole::Text if item.is_done() => writer.end_text(sink),
+                ItemRole::Thinking if item.is_done() => writer.end_thinking(item.carried.as_deref(), sink),
                 ItemRole::Text | ItemRole::Thinking | ItemRole::Search | ItemRole::Silent => {}
             }
-            if !item.is_done && item.role.is_shown() {
+            if !item.is_done() && item.role.is_shown() {
                 return;
             }
             items.next();

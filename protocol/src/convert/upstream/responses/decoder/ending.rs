@@ -6,7 +6,7 @@ use crate::{
     anthropic::event::{EventSink, ReportedUsage},
     convert::ReplySummary,
     fault::Fault,
-    openai::responses_stream::{ResponseObject, stop_reason},
+    openai::responses_stream::ResponseObject,
     reported::Reported,
     vocabulary::{StopReason, Usage},
 };
@@ -58,9 +58,7 @@ impl ResponsesDecoder {
     /// Takes what the final list of items has and no event before had.
     fn list<S: EventSink>(&mut self, response: &ResponseObject<'_>, sink: &mut S) {
         let items = response.items();
-        let shows_thinking = self.writer.shows_thinking();
-        let names: Vec<(&str, ItemRole)> =
-            items.iter().map(|item| (item.id(), ItemRole::new(item.kind(), shows_thinking))).collect();
+        let names: Vec<(&str, ItemRole)> = items.iter().map(|item| (item.id(), self.role(item))).collect();
         let known = self.items.list(&names);
         for ((item, known), (id, role)) in items.iter().zip(known).zip(names) {
             let at = known.unwrap_or_else(|| self.items.add(ItemName { index: None, id }, role));
@@ -74,7 +72,7 @@ impl ResponsesDecoder {
         self.advance(sink);
         let searches = Some(self.counts.searches).filter(|searches| *searches > 0);
         self.writer.search.count(self.counts.reported_searches.or(searches));
-        let reason = stop_reason(self.incomplete, self.is_refused, self.writer.calls());
+        let reason = self.manner.stop_reason(self.incomplete, self.writer.calls());
         let counts = self.counts.reported();
         self.writer.complete(reason, counts, sink)
     }

@@ -1,14 +1,19 @@
 //! The items of one reply: which event belongs to which item, and whose turn it is. An upstream may interleave items; the client
 //! gets one after the other.
 
+use std::collections::{HashMap, VecDeque};
+
 use super::{
     call::PartialCall,
     parts::{Parts, Piece},
 };
 use crate::openai::responses_item::ResponseItemKind;
 
+/// The number of items before the one whose turn it is that an event can still name.
+const RECENT: usize = 64;
+
 /// What an item is for the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ItemRole {
     Text,
     Thinking,
@@ -21,17 +26,15 @@ pub(super) enum ItemRole {
 }
 
 impl ItemRole {
-    /// The role of an item of this kind. Reasoning is shown only to a client that asked for it.
-    pub(super) fn new(kind: ResponseItemKind, shows_thinking: bool) -> Self {
+    /// The role of an item of this kind.
+    pub(super) fn new(kind: ResponseItemKind) -> Self {
         match kind {
             ResponseItemKind::Message => Self::Text,
-            ResponseItemKind::Reasoning if shows_thinking => Self::Thinking,
+            ResponseItemKind::Reasoning => Self::Thinking,
             ResponseItemKind::FunctionCall => Self::Call,
             ResponseItemKind::CustomCall => Self::CustomCall,
             ResponseItemKind::WebSearch | ResponseItemKind::FoundPages => Self::Search,
-            ResponseItemKind::Reasoning | ResponseItemKind::ClientCall | ResponseItemKind::Other => {
-                Self::Silent
-            }
+            ResponseItemKind::ClientCall | ResponseItemKind::Other => Self::Silent,
         }
     }
 
@@ -57,9 +60,7 @@ pub(super) struct Item {
     index: Option<u64>,
     id: String,
     pub(super) role: ItemRole,
-    pub(super) is_done: bool,
-    /// Whether the final list of items has it.
-    is_listed: bool,
+    is_done: bool,
     /// What arrived before the item's turn.
     pub(super) held: Vec<Piece<'static>>,
     pub(super) parts: Parts,
@@ -75,12 +76,21 @@ impl Item {
             id: name.id.to_owned(),
             role,
             is_done: false,
-            is_listed: false,
             held: Vec::new(),
             parts: Parts::default(),
-            call: PartialCall::new(role == ItemRole::CustomCall),
+            call: if role == ItemRole::CustomCall { PartialCall::custom() } else { PartialCall::default() },
             carried: None,
         }
+    }
+
+    /// Nothing of the item follows.
+    pub(super) fn end(&mut self) {
+        self.is_done = true;
+        self.call.end();
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.is_done
     }
 
     fn has_id(&self, id: &str) -> bool {
@@ -114,7 +124,7 @@ impl Items {
 
     /// Nothing follows.
     pub(super) fn end_all(&mut self) {
-        self.items.iter_mut().for_each(|item| item.is_done = true);
+        self.items.iter_mut().for_each(Item::end);
     }
 
     /// Adds an item behind those that have its index or a lower one, and behind the one whose turn it is.
@@ -143,47 +153,53 @@ impl Items {
         if let Some(open) = self.find(name, |item| item.role == role && !item.is_done) {
             return Some(open);
         }
-        let is_known = self.items.iter().any(|item| item.role == role && item.has_id(name.id));
+        let is_known =
+            self.items[self.first_recent()..].iter().any(|item| item.role == role && item.has_id(name.id));
         (!is_known).then(|| self.add(name, role))
     }
 
     /// The last of these items that has the name. Some vendors make a new id for every event, or give all items the same index, or
     /// name no item at all.
     fn find(&self, name: ItemName<'_>, is_meant: impl Fn(&Item) -> bool) -> Option<usize> {
-        let last =
-            |is_it: &dyn Fn(&Item) -> bool| self.items.iter().rposition(|item| is_meant(item) && is_it(item));
+        let first = self.first_recent();
+        let last = |is_it: &dyn Fn(&Item) -> bool| {
+            let found = self.items[first..].iter().rposition(|item| is_meant(item) && is_it(item));
+            found.map(|behind| first + behind)
+        };
         let by_index = || name.index.and_then(|index| last(&|item| item.index == Some(index)));
         let open = || last(&|item| !item.is_done && (item.index.is_none() || name.index.is_none()));
         last(&|item| item.has_id(name.id)).or_else(by_index).or_else(open)
     }
 
+    /// The first of the items that an event can name.
+    fn first_recent(&self) -> usize {
+        self.turn.saturating_sub(RECENT).min(self.items.len())
+    }
+
     /// Finds the items of the final list among those that have arrived: by their id, else at the same position, else the first of
-    /// the same role. Each counts once.
-    pub(super) fn list(&mut self, listed: &[(&str, ItemRole)]) -> Vec<Option<usize>> {
+    /// the same role. Each counts once. It takes linear time.
+    pub(super) fn list(&self, listed: &[(&str, ItemRole)]) -> Vec<Option<usize>> {
+        let known = || self.items.iter().enumerate();
+        let by_id: HashMap<_, _> = known().map(|(at, item)| ((item.role, item.id.as_str()), at)).collect();
+        let by_index: HashMap<_, _> =
+            known().filter_map(|(at, item)| Some(((item.role, item.index?), at))).collect();
         let mut found = vec![None; listed.len()];
-        for pass in [Self::listed_by_id, Self::listed_by_position, Self::listed_by_role] {
-            for (position, (id, role)) in listed.iter().enumerate() {
-                if found[position].is_none() {
-                    found[position] = pass(self, position, id, *role);
-                    if let Some((item, _)) = found[position].and_then(|at| self.get_mut(at)) {
-                        item.is_listed = true;
-                    }
-                }
-            }
+        let mut is_free = vec![true; self.items.len()];
+        for (found, (id, role)) in found.iter_mut().zip(listed).filter(|(_, (id, _))| !id.is_empty()) {
+            let at = by_id.get(&(*role, *id)).copied();
+            *found = at.filter(|at| std::mem::take(&mut is_free[*at]));
+        }
+        for ((found, (_, role)), index) in found.iter_mut().zip(listed).zip(0..) {
+            let at = by_index.get(&(*role, index)).copied().filter(|_| found.is_none());
+            *found = at.filter(|at| std::mem::take(&mut is_free[*at])).or(*found);
+        }
+        let mut rest: HashMap<ItemRole, VecDeque<usize>> = HashMap::new();
+        for (at, item) in known().filter(|(at, _)| is_free[*at]) {
+            rest.entry(item.role).or_default().push_back(at);
+        }
+        for (found, (_, role)) in found.iter_mut().zip(listed).filter(|(found, _)| found.is_none()) {
+            *found = rest.get_mut(role).and_then(VecDeque::pop_front);
         }
         found
-    }
-
-    fn listed_by_id(&self, _position: usize, id: &str, role: ItemRole) -> Option<usize> {
-        self.items.iter().position(|item| !item.is_listed && item.role == role && item.has_id(id))
-    }
-
-    fn listed_by_position(&self, position: usize, _id: &str, role: ItemRole) -> Option<usize> {
-        let index = u64::try_from(position).ok();
-        self.items.iter().position(|item| !item.is_listed && item.role == role && item.index == index)
-    }
-
-    fn listed_by_role(&self, _position: usize, _id: &str, role: ItemRole) -> Option<usize> {
-        self.items.iter().position(|item| !item.is_listed && item.role == role)
     }
 }
