@@ -29,6 +29,8 @@ fn ask(client: &str, home: &Home, gateway: &Gateway, arguments: &[&str]) -> Opti
     Some(installed::run(&claude, home, |command| {
         prepare(command, "Write the poem to poem.txt", gateway);
         command.args(["--model", "sonnet"]).args(arguments);
+        // The old version thinks only if told to.
+        command.env("MAX_THINKING_TOKENS", "4000");
     }))
 }
 

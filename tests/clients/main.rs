@@ -1,4 +1,4 @@
-//! Real clients with the real gateway: Claude Code, old and new, and the official SDKs. Only the upstream is
+//! Real clients with the real gateway: Claude Code, old and new, Codex, and the official SDKs. Only the upstream is
 //! scripted. `scripts/check` installs the clients.
 
 mod anthropic_sdks;

@@ -82,6 +82,7 @@ pub(crate) fn read_message(body: &[u8], sink: &mut impl EventSink) -> Result<(),
     for (at, block) in blocks.iter().enumerate() {
         let index = u64::try_from(at).ok();
         block.emit_to(index, sink);
+        block.emit_signature_to(index, sink);
         sink.emit(MessagesEvent::BlockStop { index });
     }
     sink.emit(MessagesEvent::MessageDelta { ending: message.ending(), counts: None });
@@ -207,6 +208,9 @@ struct WireBlock<'a> {
     text: Option<&'a RawValue>,
     #[serde(borrow)]
     thinking: Option<&'a RawValue>,
+    /// Of thinking that came whole. In a stream, it follows as a delta.
+    #[serde(borrow)]
+    signature: Option<&'a RawValue>,
     #[serde(borrow)]
     id: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -281,6 +285,15 @@ impl<'a> WireBlock<'a> {
                 ..WebSource::default()
             })
             .collect()
+    }
+
+    /// Emits the signature of thinking that came whole.
+    fn emit_signature_to(&self, index: Option<u64>, sink: &mut impl EventSink) {
+        let signature = inner(self.signature);
+        let kind = literal(self.r#type).and_then(Literal::decode);
+        if kind.as_deref() == Some("thinking") && !signature.is_empty() {
+            sink.emit(MessagesEvent::Delta { index, delta: BlockDelta::Signature(signature) });
+        }
     }
 
     /// The sources of a text that came whole.
@@ -445,6 +458,15 @@ mod tests {
         let mut emitted = Emitted::default();
         let position = read_event(data.as_bytes(), &mut emitted).unwrap();
         (position, emitted.0)
+    }
+
+    #[test]
+    fn a_whole_message_has_the_signature_of_its_thinking() {
+        let whole = r#"{"content":[{"type":"thinking","thinking":"t","signature":"s"},{"type":"text","text":"x","signature":"s"}]}"#;
+        let mut emitted = Emitted::default();
+        read_message(whole.as_bytes(), &mut emitted).unwrap();
+        let signatures = emitted.0.iter().filter(|event| event.contains("Signature"));
+        assert_eq!(signatures.collect::<Vec<_>>(), [r#"Delta { index: Some(0), delta: Signature("s") }"#]);
     }
 
     #[test]
