@@ -11,6 +11,23 @@ pub(crate) fn message(text: &str) -> Value {
     json!({"type": "message", "id": "msg_upstream", "role": "assistant", "status": "completed", "content": [part]})
 }
 
+/// Reasoning with a summary, and with the content that the client must return.
+pub(crate) fn reasoning(id: &str, summary: &str, encrypted: &str) -> Value {
+    json!({"type": "reasoning", "id": id, "summary": [{"type": "summary_text", "text": summary}],
+           "encrypted_content": encrypted})
+}
+
+pub(crate) fn function_call(call_id: &str, name: &str, arguments: &Value) -> Value {
+    json!({"type": "function_call", "id": format!("fc_{call_id}"), "call_id": call_id, "name": name,
+           "arguments": arguments.to_string(), "status": "completed"})
+}
+
+/// A call of a tool whose input is text.
+pub(crate) fn custom_call(call_id: &str, name: &str, input: &str) -> Value {
+    json!({"type": "custom_tool_call", "id": format!("ctc_{call_id}"), "call_id": call_id, "name": name,
+           "input": input, "status": "completed"})
+}
+
 /// The response object: 100 tokens in, 40 of them cached, 20 out, 5 of them for reasoning.
 pub(crate) fn response(status: &str, output: &[Value]) -> Value {
     let usage = json!({"input_tokens": 100, "input_tokens_details": {"cached_tokens": 40},
