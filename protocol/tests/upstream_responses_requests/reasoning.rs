@@ -57,6 +57,19 @@ fn reasoning_returns_to_its_model_at_its_place() {
     );
 }
 
+/// Requirement: reasoning of vendors that give their items no ids returns, too.
+#[test]
+fn reasoning_without_an_id_returns_without_one() {
+    for carried in [json!({"encrypted_content": "e"}), json!({"id": "", "encrypted_content": "e"})] {
+        let block = thought("", HERE, Some(&carried));
+        let sent =
+            input(json!([{"role": "assistant", "content": [block, tool_use("a"), block, tool_use("b")]}]));
+        check_items(&sent);
+        let reasoning = json!({"type": "reasoning", "summary": [], "encrypted_content": "e"});
+        assert_eq!((&sent[0], &sent[2]), (&reasoning, &reasoning));
+    }
+}
+
 /// Complaint of gateway users: another provider gets a foreign signature.
 #[test]
 fn reasoning_of_another_origin_and_a_changed_load_are_dropped() {
@@ -66,7 +79,6 @@ fn reasoning_of_another_origin_and_a_changed_load_are_dropped() {
         thought("t", ("p", "other"), Some(&load("rs_1"))),
         thought("t", HERE, None),
         thought("t", HERE, Some(&json!({"id": "rs_1"}))),
-        thought("t", HERE, Some(&json!({"id": "", "encrypted_content": "e"}))),
         thought("t", HERE, Some(&json!({"id": 1, "encrypted_content": "e"}))),
         thought("t", HERE, Some(&json!([{"type": "reasoning.text"}]))),
         foreign,

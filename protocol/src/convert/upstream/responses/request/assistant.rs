@@ -46,6 +46,8 @@ struct Reasoning<'a> {
 /// What a signature carries.
 #[derive(Deserialize)]
 struct CarriedItem {
+    /// Absent or empty if the vendor gives its items none.
+    #[serde(default)]
     id: String,
     encrypted_content: String,
 }
@@ -96,7 +98,7 @@ impl<'r> AssistantWriter<'r> {
         }
         // The load is untrusted: a client may have changed it.
         let item: CarriedItem = serde_json::from_slice(&origin.carried?).ok()?;
-        let is_new = !item.id.is_empty() && self.reasoned.insert(item.id.clone());
+        let is_new = item.id.is_empty() || self.reasoned.insert(item.id.clone());
         let summary = block.thinking.filter(|thinking| !thinking.inner().is_empty());
         is_new.then_some(Reasoning { item, summary })
     }
@@ -163,8 +165,11 @@ struct TurnItems<'a, 'r, 'c> {
 impl TurnItems<'_, '_, '_> {
     fn write_pending(&mut self, out: &mut Vec<u8>) {
         for Reasoning { item, summary } in self.pending.drain(..) {
-            out.put(b"{\"type\":\"reasoning\",\"id\":");
-            out.string(&item.id);
+            out.put(b"{\"type\":\"reasoning\"");
+            if !item.id.is_empty() {
+                out.put(b",\"id\":");
+                out.string(&item.id);
+            }
             out.put(b",\"summary\":[");
             if let Some(summary) = summary {
                 out.put(b"{\"type\":\"summary_text\",\"text\":");
