@@ -132,13 +132,24 @@ fn calls_without_an_id_are_answered_in_their_order() {
     );
 }
 
+/// A call and its output in the client's form, and the name, the input and the result that the upstream gets.
+type CallCase = (Value, Value, &'static str, Value, Value);
+
+fn check_calls(cases: impl IntoIterator<Item = CallCase>) {
+    for (call, answer, name, input, content) in cases {
+        let with_id = |mut item: Value| {
+            item["call_id"] = json!("call_1");
+            item
+        };
+        let sent = messages(json!([said("user", "go"), with_id(call), with_id(answer)]));
+        assert_eq!(sent[1]["content"], json!([tool_use("call_1", name, input)]));
+        assert_eq!(sent[2]["content"], json!([result("call_1", content)]), "{name}");
+    }
+}
+
 #[test]
-fn every_kind_of_call_is_a_call_of_the_function_for_its_tool() {
-    let action = json!({"type": "exec", "command": ["ls"], "env": {}});
-    let commands = json!({"commands": ["ls", "pwd"]});
-    let operation = json!({"type": "delete_file", "path": "a"});
-    let written = json!([{"stdout": "x", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]);
-    for (call, answer, name, input, content) in [
+fn a_call_of_a_custom_or_a_namespaced_tool_is_one_of_its_function() {
+    check_calls([
         (
             json!({"type": "custom_tool_call", "name": "apply_patch", "input": "*** Begin\n\"x\""}),
             json!({"type": "custom_tool_call_output", "output": "done"}),
@@ -153,6 +164,23 @@ fn every_kind_of_call_is_a_call_of_the_function_for_its_tool() {
             json!({"q": 1}),
             json!(""),
         ),
+        (
+            json!({"type": "tool_search_call", "execution": "client", "arguments": {"query": "q"}}),
+            json!({"type": "tool_search_output", "execution": "client", "status": "completed", "tools": [function("g"), {"type": "namespace", "name": "n", "tools": [function("h")]}]}),
+            "tool_search",
+            json!({"query": "q"}),
+            json!("These tools are available now: g, n__h"),
+        ),
+    ]);
+}
+
+#[test]
+fn a_call_of_a_built_in_tool_is_one_of_its_function() {
+    let action = json!({"type": "exec", "command": ["ls"], "env": {}});
+    let commands = json!({"commands": ["ls", "pwd"]});
+    let operation = json!({"type": "delete_file", "path": "a"});
+    let written = json!([{"stdout": "x", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]);
+    check_calls([
         (
             json!({"type": "local_shell_call", "id": "lsh_1", "status": "completed", "action": action}),
             json!({"type": "local_shell_call_output", "output": "{\"output\":\"x\"}"}),
@@ -175,28 +203,13 @@ fn every_kind_of_call_is_a_call_of_the_function_for_its_tool() {
             json!("ok"),
         ),
         (
-            json!({"type": "tool_search_call", "execution": "client", "arguments": {"query": "q"}}),
-            json!({"type": "tool_search_output", "execution": "client", "status": "completed", "tools": [function("g"), {"type": "namespace", "name": "n", "tools": [function("h")]}]}),
-            "tool_search",
-            json!({"query": "q"}),
-            json!("These tools are available now: g, n__h"),
-        ),
-        (
             json!({"type": "computer_call", "action": {"type": "screenshot"}}),
             json!({"type": "computer_call_output", "output": {"type": "computer_screenshot", "image_url": PNG}}),
             "computer",
             json!({"type": "screenshot"}),
             json!([{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}}]),
         ),
-    ] {
-        let with_id = |mut item: Value| {
-            item["call_id"] = json!("call_1");
-            item
-        };
-        let sent = messages(json!([said("user", "go"), with_id(call), with_id(answer)]));
-        assert_eq!(sent[1]["content"], json!([tool_use("call_1", name, input)]));
-        assert_eq!(sent[2]["content"], json!([result("call_1", content)]), "{name}");
-    }
+    ]);
 }
 
 #[test]

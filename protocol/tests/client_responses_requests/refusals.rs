@@ -44,9 +44,15 @@ fn what_needs_a_memory_says_what_to_do() {
     }
 }
 
+fn check(cases: &[(Value, &str)]) {
+    for (fields, message) in cases {
+        assert_eq!(refusal(fields.clone()), *message, "{fields}");
+    }
+}
+
 #[test]
-fn the_error_has_the_path_of_its_member() {
-    for (fields, message) in [
+fn the_error_for_an_item_has_its_path() {
+    check(&[
         (json!({"input": null}), "input: field required"),
         (json!({"input": []}), "input: at least one item is required"),
         (json!({"input": 7}), "input: must be a string or an array of items"),
@@ -75,6 +81,12 @@ fn the_error_has_the_path_of_its_member() {
             "input.0.encrypted_content: this summary is from another provider, which alone can read it; send the history itself, or compact it with this provider",
         ),
         (json!({"input": [{"type": "function_call", "call_id": "c"}]}), "input.0.name: field required"),
+    ]);
+}
+
+#[test]
+fn the_error_for_a_content_part_has_its_path() {
+    check(&[
         (
             json!({"input": [{"role": "system", "content": [{"type": "input_image"}]}]}),
             "input.0.content.0: only text parts are supported here",
@@ -103,6 +115,12 @@ fn the_error_has_the_path_of_its_member() {
             json!({"input": [{"role": "user", "content": [{"type": "input_file", "file_data": "data:text/plain;base64,AA=="}]}]}),
             "input.0.content.0.file_data: only PDF files and images are supported by this provider",
         ),
+    ]);
+}
+
+#[test]
+fn the_error_for_a_setting_has_its_path() {
+    check(&[
         (json!({"instructions": ["x"]}), "instructions: must be a string"),
         (json!({"max_output_tokens": 0}), "max_output_tokens: must be at least 1"),
         (json!({"temperature": "hot"}), "temperature: must be a number"),
@@ -118,6 +136,12 @@ fn the_error_has_the_path_of_its_member() {
             json!({"text": {"format": {"type": "json_schema", "name": "n"}}}),
             "text.format.schema: must be an object",
         ),
+    ]);
+}
+
+#[test]
+fn the_error_for_a_tool_has_its_path() {
+    check(&[
         (json!({"tools": [{"type": "function"}]}), "tools.0.name: field required"),
         (json!({"tools": [{}]}), "tools.0.type: field required"),
         (
@@ -148,9 +172,7 @@ fn the_error_has_the_path_of_its_member() {
             json!({"tools": [{"type": "web_search", "external_web_access": false}], "tool_choice": "required"}),
             "tool_choice: none of the tools is available with this provider",
         ),
-    ] {
-        assert_eq!(refusal(fields.clone()), message, "{fields}");
-    }
+    ]);
 }
 
 #[test]
