@@ -157,9 +157,7 @@ fn usage(raw: &RawValue) -> Option<Usage> {
     let input = count(usage.prompt_tokens).or_else(|| count(usage.input_tokens));
     let output = count(usage.completion_tokens).or_else(|| count(usage.output_tokens));
     let total = count(usage.total_tokens);
-    if input.or(output).or(total).is_none() {
-        return None;
-    }
+    input.or(output).or(total)?;
     let details = usage.prompt_tokens_details.or(usage.input_tokens_details);
     let details = details.and_then(|raw| serde_json::from_str::<TokenDetails<'_>>(raw.get()).ok());
     let cached = details.and_then(|details| count(details.cached_tokens)).unwrap_or_default();
