@@ -4,22 +4,14 @@ use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
 use crate::{
     calls, chat, coding, compat, error, framing, http1, plain, reply, request, responses_client,
-<<<<<<< HEAD
-    responses_request, scan, schema, websocket,
-=======
-    responses_client_request, responses_request, scan, schema,
->>>>>>> edge
+    responses_client_request, responses_request, scan, schema, websocket,
 };
 
 /// Checks any bytes, and panics if a property is violated.
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its check.
-<<<<<<< HEAD
-pub(crate) const TARGETS: [(&str, Check); 15] = [
-=======
-pub(crate) const TARGETS: [(&str, Check); 14] = [
->>>>>>> edge
+pub(crate) const TARGETS: [(&str, Check); 16] = [
     ("framing", in_chunks),
     ("scan", looked_at),
     ("request", translated),
