@@ -65,23 +65,7 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::MESSAGES, || [web::post().to(messages::create)]);
         register(app, &routes::COUNT_TOKENS, || [web::post().to(count_tokens::count)]);
         register(app, &routes::CHAT_COMPLETIONS, || [web::post().to(chat_completions::create)]);
-        register(app, &routes::RESPONSES, responses);
-        register(app, &routes::RESPONSES_COMPACT, || {
-            openai_endpoints::route(OpenAiEndpoint::ResponsesCompact)
-        });
-        register(app, &routes::RESPONSES_INPUT_TOKENS, || [web::post().to(count_tokens::count_input)]);
-        register(app, &routes::EMBEDDINGS, || openai_endpoints::route(OpenAiEndpoint::Embeddings));
-        register(app, &routes::COMPLETIONS, || openai_endpoints::route(OpenAiEndpoint::Completions));
-        register(app, &routes::MODERATIONS, || openai_endpoints::route(OpenAiEndpoint::Moderations));
-        register(app, &routes::IMAGE_GENERATIONS, || {
-            openai_endpoints::route(OpenAiEndpoint::ImageGenerations)
-        });
-        register(app, &routes::IMAGE_EDITS, || openai_endpoints::route(OpenAiEndpoint::ImageEdits));
-        register(app, &routes::IMAGE_VARIATIONS, || openai_endpoints::route(OpenAiEndpoint::ImageVariations));
-        register(app, &routes::SPEECH, || openai_endpoints::route(OpenAiEndpoint::Speech));
-        register(app, &routes::TRANSCRIPTIONS, || openai_endpoints::route(OpenAiEndpoint::Transcriptions));
-        register(app, &routes::TRANSLATIONS, || openai_endpoints::route(OpenAiEndpoint::Translations));
-        register(app, &routes::RERANK, || openai_endpoints::route(OpenAiEndpoint::Rerank));
+        register_openai_endpoints(app);
         register(app, &routes::MODELS, || reads(models::list));
         register(app, &routes::ALIASES, || reads(aliases::list));
         register(app, &routes::PROFILES, || reads(profiles::list));
@@ -135,6 +119,26 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         app.service(web::resource("/faults/{what}").route(web::post().to(faults::inject)));
         app.default_service(web::to(unmatched::serve));
     }
+}
+
+/// Registers the endpoints that OpenAI's API has beside Chat Completions.
+fn register_openai_endpoints(app: &mut web::ServiceConfig) {
+    register(app, &routes::RESPONSES, || {
+        // GET opens a WebSocket.
+        [web::post().to(responses::create), web::get().to(responses::connect)]
+    });
+    register(app, &routes::RESPONSES_COMPACT, || openai_endpoints::route(OpenAiEndpoint::ResponsesCompact));
+    register(app, &routes::RESPONSES_INPUT_TOKENS, || [web::post().to(count_tokens::count_input)]);
+    register(app, &routes::EMBEDDINGS, || openai_endpoints::route(OpenAiEndpoint::Embeddings));
+    register(app, &routes::COMPLETIONS, || openai_endpoints::route(OpenAiEndpoint::Completions));
+    register(app, &routes::MODERATIONS, || openai_endpoints::route(OpenAiEndpoint::Moderations));
+    register(app, &routes::IMAGE_GENERATIONS, || openai_endpoints::route(OpenAiEndpoint::ImageGenerations));
+    register(app, &routes::IMAGE_EDITS, || openai_endpoints::route(OpenAiEndpoint::ImageEdits));
+    register(app, &routes::IMAGE_VARIATIONS, || openai_endpoints::route(OpenAiEndpoint::ImageVariations));
+    register(app, &routes::SPEECH, || openai_endpoints::route(OpenAiEndpoint::Speech));
+    register(app, &routes::TRANSCRIPTIONS, || openai_endpoints::route(OpenAiEndpoint::Transcriptions));
+    register(app, &routes::TRANSLATIONS, || openai_endpoints::route(OpenAiEndpoint::Translations));
+    register(app, &routes::RERANK, || openai_endpoints::route(OpenAiEndpoint::Rerank));
 }
 
 /// Registers an endpoint. Each path is a resource of its own: one with several paths is a regular expression, which costs

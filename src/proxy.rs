@@ -285,7 +285,7 @@ pub(crate) enum ProxyReply {
     /// Events that are still arriving.
     Streaming { headers: HeaderMap, body: ReplyStream },
     /// Bytes that are still arriving and are no events.
-    Raw { status: u16, headers: HeaderMap, body: RawBody },
+    Raw { status: u16, headers: HeaderMap, body: Box<RawBody> },
     /// A body that the gateway has in full.
     Buffered { status: u16, headers: HeaderMap, form: ReplyForm, body: Bytes },
 }

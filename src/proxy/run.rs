@@ -156,7 +156,7 @@ pub(super) fn reply(gateway: &Arc<Gateway>, ran: Ran) -> ProxyReply {
             let must_end = Box::pin(async move { stopping.must_end_replies().await });
             let limits = &gateway.live_config().settings.limits;
             let body = RawBody::start(*reply, limits, *entry, *lease, must_end);
-            ProxyReply::Raw { status, headers, body }
+            ProxyReply::Raw { status, headers, body: Box::new(body) }
         }
         Answered::Buffered { status, headers, form, body, closing } => {
             lease.finish(Outcome::Answered);
