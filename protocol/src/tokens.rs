@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use shape::Shape;
 
+mod block_kind;
 mod glyph;
 mod image;
 mod pairs;
