@@ -51,7 +51,7 @@ pub(super) enum ReplyPath {
     /// Unchanged Responses.
     Responses,
     /// Translated, with what the translation must know of the request.
-    Translated(Translation),
+    Translated(Box<Translation>),
 }
 
 impl UpstreamRequest {
@@ -145,7 +145,7 @@ impl UpstreamRequest {
             (_, upstream_api) => {
                 let parts = Parts { request, lease, live, upstream_api };
                 let (body, back) = parts.translated(&mut dropped)?;
-                (body.into(), ReplyPath::Translated(back))
+                (body.into(), ReplyPath::Translated(Box::new(back)))
             }
         };
         let dropped = dropped.header().and_then(|names| HeaderValue::from_str(&names).ok());

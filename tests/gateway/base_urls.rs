@@ -91,7 +91,7 @@ fn any_other_path_is_a_404_that_names_the_base_url_and_is_not_retried() {
     }
     let agent = ("user-agent", "OpenAI/Python 2.8.0");
     for (path, headers) in [
-        ("/v1/responses", &[][..]),
+        ("/v1/threads", &[][..]),
         ("/embeddings", &[]),
         ("/openai/v1/x", &[agent]),
         ("/v1/images/generations", &[]),
