@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use shape::Shape;
 
+mod block;
 mod glyph;
 mod image;
 mod pairs;

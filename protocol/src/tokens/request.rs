@@ -4,7 +4,12 @@
 
 use std::ops::Range;
 
-use super::{EstimateError, image, shape::Shape};
+use super::{
+    EstimateError,
+    block::{BlockKind, SourceKind, kind, source_kind},
+    image,
+    shape::Shape,
+};
 use crate::{
     json::{
         self, JsonSyntaxError,
@@ -124,28 +129,6 @@ struct CountedBlock {
     kind: BlockKind,
     source: Option<SourceKind>,
     data: Option<Range<usize>>,
-}
-
-#[derive(Default, Clone, Copy)]
-enum BlockKind {
-    Image,
-    Document,
-    ToolUse,
-    ToolResult,
-    /// An item of the Responses API.
-    Message,
-    #[default]
-    Other,
-}
-
-/// The form of a document in its source.
-#[derive(Clone, Copy)]
-enum SourceKind {
-    /// As plain text.
-    Text,
-    /// As blocks, which count in place.
-    Blocks,
-    Other,
 }
 
 /// An open list or object.
@@ -379,28 +362,5 @@ impl RequestWalk<'_> {
             self.reader.slice(scalar).chars().for_each(|character| self.shape.push(character));
         }
         Ok(())
-    }
-}
-
-fn kind(word: &str) -> BlockKind {
-    match word {
-        "image" | "image_url" | "input_image" => BlockKind::Image,
-        "document" | "input_file" => BlockKind::Document,
-        "message" => BlockKind::Message,
-        // Items of the Responses API, such as `function_call` and `function_call_output`.
-        _ if word.ends_with("call_output") || word == "tool_search_output" => BlockKind::ToolResult,
-        _ if word.ends_with("_call") => BlockKind::ToolUse,
-        // Includes the tools of servers and of MCP.
-        _ if word.ends_with("tool_use") => BlockKind::ToolUse,
-        _ if word.ends_with("tool_result") => BlockKind::ToolResult,
-        _ => BlockKind::Other,
-    }
-}
-
-fn source_kind(word: &str) -> SourceKind {
-    match word {
-        "text" => SourceKind::Text,
-        "content" => SourceKind::Blocks,
-        _ => SourceKind::Other,
     }
 }
