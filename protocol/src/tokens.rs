@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use shape::Shape;
 
-mod block_kind;
+mod block;
 mod glyph;
 mod image;
 mod pairs;

@@ -31,6 +31,7 @@ use super::remedies;
 use super::run_record::RunRecord;
 use super::slices::Slices;
 use super::trace_headers;
+use super::translation::Translation;
 use super::upstream_body::{LARGEST_LIST, UpstreamReply, read_up_to};
 use super::upstream_headers::{for_call, passed_back};
 use super::upstream_request::{ReplyPath, UpstreamRequest};
@@ -231,7 +232,7 @@ impl<'a> Attempt<'a> {
         match (reply.content, &sent.reply_path, self.request.reply_form()) {
             (ContentKind::Json | ContentKind::Other, ReplyPath::Translated(back), _)
             | (ContentKind::Events, ReplyPath::Translated(back), ReplyForm::Whole) => {
-                self.translate_whole(reply, reply_hooks, headers, back.clone()).await
+                self.translate_whole(reply, reply_hooks, headers, Translation::clone(back)).await
             }
             (
                 ContentKind::Events,

@@ -10,7 +10,7 @@ use super::attempt::{Answered, Attempt};
 use super::buffered::BufferedReply;
 use super::classify::CallFailure;
 use super::content_type::ContentKind;
-use super::translation::now;
+use super::translation::{Translation, now};
 use super::upstream_request::{ReplyPath, UpstreamRequest};
 
 impl Attempt<'_> {
@@ -31,7 +31,7 @@ impl Attempt<'_> {
         let reply_hooks = sent.reply_hooks();
         match &sent.reply_path {
             ReplyPath::Translated(back) => {
-                self.translate_body(received, ContentKind::Json, reply_hooks, back.clone())
+                self.translate_body(received, ContentKind::Json, reply_hooks, Translation::clone(back))
             }
             ReplyPath::Messages | ReplyPath::Responses | ReplyPath::Endpoint(_) => {
                 self.pass_body(received, reply_hooks, None)

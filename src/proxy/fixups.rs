@@ -49,7 +49,7 @@ impl Fixups {
         }
         let learned = lease.learned_rules.as_deref().unwrap_or_default();
         let named = self.named.iter().map(|named| &named.fixup);
-        match learned.iter().chain(named).filter_map(Fixup::api).last() {
+        match learned.iter().chain(named).filter_map(Fixup::api).next_back() {
             Some(OpenAiApi::ChatCompletions) => Api::ChatCompletions,
             Some(OpenAiApi::Responses) => Api::Responses,
             None => api,

@@ -55,7 +55,7 @@ pub(super) enum ReplyPath {
     /// Unchanged, of another endpoint.
     Endpoint(OpenAiEndpoint),
     /// Translated, with what the translation must know of the request.
-    Translated(Translation),
+    Translated(Box<Translation>),
 }
 
 impl UpstreamRequest {
@@ -165,7 +165,7 @@ impl UpstreamRequest {
             (_, upstream_api) => {
                 let parts = Parts { request, lease, live, upstream_api };
                 let (body, back) = parts.translated(&mut dropped)?;
-                (body.into(), ReplyPath::Translated(back))
+                (body.into(), ReplyPath::Translated(Box::new(back)))
             }
         };
         let dropped = dropped.header().and_then(|names| HeaderValue::from_str(&names).ok());

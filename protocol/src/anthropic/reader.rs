@@ -3,18 +3,18 @@
 //! Vendors get types wrong, so every member is optional and a wrong type counts as absent.
 
 mod counts;
+mod pages;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    anthropic::event::{
-        BlockDelta, Citation, ContentBlockStart, EventSink, MessagesEvent, ReplyEnding, WebSource,
-    },
+    anthropic::event::{BlockDelta, ContentBlockStart, EventSink, MessagesEvent, ReplyEnding, WebSource},
     json::{List, Literal, NotJson, Object},
     vocabulary::StopReason,
 };
 pub(crate) use counts::WireCounts;
+use pages::{WireCitation, WirePage};
 
 /// Where the reply stands after one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -277,14 +277,7 @@ impl<'a> WireBlock<'a> {
         let pages: Option<List<Object<WirePage<'a>>>> =
             pages.and_then(|pages| serde_json::from_str(pages.get()).ok());
         let pages = pages.unwrap_or_default().0.into_iter().filter_map(|page| page.0);
-        pages
-            .map(|page| WebSource {
-                url: inner(page.url).to_owned(),
-                title: inner(page.title).to_owned(),
-                age: inner(page.page_age).to_owned(),
-                ..WebSource::default()
-            })
-            .collect()
+        pages.map(|page| page.source()).collect()
     }
 
     /// Emits the signature of thinking that came whole.
@@ -310,37 +303,6 @@ impl<'a> WireBlock<'a> {
         let is_empty = input.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
         let is_empty = is_empty.is_some_and(|inside| inside.trim().is_empty());
         (!is_empty && input != "null" && input != "\"\"").then_some(input)
-    }
-}
-
-/// A page that a search has found.
-#[derive(Deserialize)]
-struct WirePage<'a> {
-    #[serde(borrow)]
-    url: Option<&'a RawValue>,
-    #[serde(borrow)]
-    title: Option<&'a RawValue>,
-    #[serde(borrow)]
-    page_age: Option<&'a RawValue>,
-}
-
-/// The page that a text cites.
-#[derive(Deserialize)]
-struct WireCitation<'a> {
-    #[serde(borrow)]
-    url: Option<&'a RawValue>,
-    #[serde(borrow)]
-    title: Option<&'a RawValue>,
-    #[serde(borrow)]
-    cited_text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    encrypted_index: Option<&'a RawValue>,
-}
-
-impl<'a> WireCitation<'a> {
-    fn citation(&self) -> Citation<'a> {
-        let index = inner(self.encrypted_index);
-        Citation { url: inner(self.url), title: inner(self.title), quote: inner(self.cited_text), index }
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::{
     EstimateError,
-    block_kind::{BlockKind, SourceKind},
+    block::{BlockKind, SourceKind, kind, source_kind},
     image,
     shape::Shape,
 };
@@ -345,9 +345,9 @@ impl RequestWalk<'_> {
         let Some(block) = self.blocks.last_mut() else { return };
         let text = self.reader.slice(value.clone());
         if role == ValueRole::Kind {
-            block.kind = BlockKind::of(text);
+            block.kind = kind(text);
         } else if role == ValueRole::SourceKind {
-            block.source = Some(SourceKind::of(text));
+            block.source = Some(source_kind(text));
         } else if role == ValueRole::Url {
             let comma = text.find(',').filter(|_| text.starts_with("data:"));
             block.data = comma.map(|comma| value.start + comma + 1..value.end);
