@@ -84,11 +84,6 @@ impl ProviderSettings {
         }
     }
 
-    /// The words of these APIs, for people.
-    pub fn api_names(&self) -> String {
-        self.apis().into_iter().map(Api::name).collect::<Vec<_>>().join(", ")
-    }
-
     /// The API in which a request for `model` by a client of `client` is sent.
     pub fn api_for(&self, client: Api, model: &str) -> Api {
         if self.api != Api::ChatCompletions || self.responses != ResponsesSupport::Known {

@@ -174,7 +174,7 @@ fn row(provider: &ProviderSettings, settings: &Settings) -> [String; 4] {
     let mark = if default { '*' } else { ' ' };
     [
         format!("{mark} {}", provider.name),
-        provider.api_names(),
+        provider.api.name().to_owned(),
         provider.base_url.clone(),
         if provider.passthrough {
             "the client's own key".to_owned()

@@ -115,7 +115,7 @@ mod tests {
             ("http://localhost:11434/v1/chat/completions/", "http://localhost:11434/v1", Format::OpenAi),
             ("https://x/anthropic/v1/messages", "https://x/anthropic", Format::Anthropic),
             ("https://api.anthropic.com/v1/messages", "https://api.anthropic.com", Format::Anthropic),
-            ("https://x/v1/responses", "https://x/v1", Format::OpenAi),
+            ("https://x/v1/responses", "https://x/v1", Format::Responses),
             ("https://x/v1", "https://x/v1", Format::OpenAi),
             (
                 "https://generativelanguage.googleapis.com/v1beta/models/",

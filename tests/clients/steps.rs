@@ -152,7 +152,7 @@ fn of_responses(items: &[Value], streamed: bool) -> Answer {
 fn responses_items(step: usize, call: &StepCall) -> [Value; 2] {
     let reasoning = reasoning_item(&reasoning_id(step), &thought(step), &seal(step));
     let call = match &call.input {
-        CallInput::Arguments(arguments) => function_call(&call_id(step), call.tool, arguments),
+        CallInput::Arguments(arguments) => responses::function_call(&call_id(step), call.tool, arguments),
         CallInput::Text(text) => custom_call(&call_id(step), call.tool, text),
     };
     [reasoning, call]
@@ -162,11 +162,6 @@ fn responses_items(step: usize, call: &StepCall) -> [Value; 2] {
 fn reasoning_item(id: &str, summary: &str, encrypted: &str) -> Value {
     json!({"type": "reasoning", "id": id, "summary": [{"type": "summary_text", "text": summary}],
            "encrypted_content": encrypted})
-}
-
-pub(crate) fn function_call(call_id: &str, name: &str, arguments: &Value) -> Value {
-    json!({"type": "function_call", "id": format!("fc_{call_id}"), "call_id": call_id, "name": name,
-           "arguments": arguments.to_string(), "status": "completed"})
 }
 
 /// A call of a tool whose input is text.

@@ -353,9 +353,9 @@ fn test_providers_lists_the_configuration_without_calling_a_provider() {
     let ids =
         ["sk-canary-1", "sk-canary-2"].map(|key| vandamme_actors::secret::ApiKey::new(key).id().to_string());
     let expected = format!(
-        "PROVIDER  STATUS            FORMAT  KEYS               BASE URL\n\
-         openai *  ready             openai  {} {}  https://api.openai.com/v1\n\
-         pt        passthrough       openai                     http://h/v1\n\
+        "PROVIDER  STATUS            FORMAT             KEYS               BASE URL\n\
+         openai *  ready             openai, responses  {} {}  https://api.openai.com/v1\n\
+         pt        passthrough       openai                                http://h/v1\n\
          foo       set FOO_BASE_URL\n",
         ids[0], ids[1]
     );

@@ -2,6 +2,7 @@
 
 mod disconnects;
 mod errors;
+mod features;
 mod other_api;
 mod pairs;
 mod passthrough;

@@ -79,6 +79,15 @@ fn a_request_is_fixed_three_times_at_most_even_for_a_client_that_retries() {
     assert_eq!(seen, [Next::Fixed, Next::Fixed, Next::Fixed, Next::GiveUp]);
 }
 
+/// Requirement: a target that serves a model over neither API gives way to the next one.
+#[test]
+fn a_model_that_cannot_be_fixed_here_may_be_served_elsewhere() {
+    let mut attempts = attempts(0);
+    let unserved = FailedCall { can_fix: Fixable::Yes, ..failed(Outcome::NotServedHere) };
+    let seen = [(); 4].map(|()| attempts.next(unserved, 1, 0.0));
+    assert_eq!(seen, [Next::Fixed, Next::Fixed, Next::Fixed, Next::NextTarget]);
+}
+
 #[test]
 fn a_silent_provider_is_left_at_once_and_never_repeated() {
     assert_eq!(next(&mut attempts(2), Outcome::Silent, 0), Next::GiveUp);

@@ -30,6 +30,8 @@ mod plain;
 mod reply;
 #[path = "../../tests/properties/request.rs"]
 mod request;
+#[path = "../../tests/properties/responses_client_request.rs"]
+mod responses_client_request;
 #[path = "../../tests/properties/responses_client.rs"]
 mod responses_client;
 #[path = "../../tests/grammar/responses.rs"]

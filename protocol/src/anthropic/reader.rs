@@ -3,16 +3,19 @@
 //! Vendors get types wrong, so every member is optional and a wrong type counts as absent.
 
 mod counts;
+mod text;
+mod web;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    anthropic::event::{BlockDelta, Citation, ContentBlockStart, EventSink, MessagesEvent, ReplyEnding},
+    anthropic::event::{BlockDelta, ContentBlockStart, EventSink, MessagesEvent, ReplyEnding},
     json::{List, Literal, NotJson, Object},
     vocabulary::StopReason,
 };
 pub(crate) use counts::WireCounts;
+use text::{inner, literal};
 
 /// Where the reply stands after one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,9 +220,12 @@ struct WireBlock<'a> {
     input: Option<&'a RawValue>,
     #[serde(borrow)]
     citations: Option<&'a RawValue>,
-    /// Of a compaction: the summary.
+    /// Of a compaction: the summary. Of a search's result: the pages.
     #[serde(borrow)]
     content: Option<&'a RawValue>,
+    /// Of a search's result.
+    #[serde(borrow)]
+    tool_use_id: Option<&'a RawValue>,
     /// Of hidden thoughts.
     #[serde(borrow)]
     data: Option<&'a RawValue>,
@@ -229,6 +235,10 @@ impl<'a> WireBlock<'a> {
     /// Emits its beginning, and its text as a delta.
     fn emit_to(&self, index: Option<u64>, sink: &mut impl EventSink) {
         let kind = literal(self.r#type).and_then(Literal::decode);
+        let sources = match kind.as_deref() {
+            Some("web_search_tool_result") => web::sources(self.content),
+            Some(_) | None => vec![],
+        };
         let (block, delta) = match kind.as_deref() {
             Some("text") => (ContentBlockStart::Text, BlockDelta::Text(inner(self.text))),
             Some("thinking") => (ContentBlockStart::Thinking, BlockDelta::Thinking(inner(self.thinking))),
@@ -240,6 +250,13 @@ impl<'a> WireBlock<'a> {
             Some("redacted_thinking") => {
                 (ContentBlockStart::RedactedThinking { data: inner(self.data) }, BlockDelta::Other)
             }
+            Some("server_tool_use") if inner(self.name) == "web_search" => {
+                (ContentBlockStart::ServerToolUse { id: inner(self.id) }, BlockDelta::Other)
+            }
+            Some("web_search_tool_result") => {
+                let id = inner(self.tool_use_id);
+                (ContentBlockStart::SearchResult { id, sources: &sources }, BlockDelta::Other)
+            }
             Some(_) | None => (ContentBlockStart::Other, BlockDelta::Other),
         };
         sink.emit(MessagesEvent::BlockStart { index, block });
@@ -249,7 +266,7 @@ impl<'a> WireBlock<'a> {
             sink.emit(MessagesEvent::Delta { index, delta });
         }
         if let ContentBlockStart::Text = block {
-            for citation in self.citations() {
+            for citation in web::citations(self.citations) {
                 sink.emit(MessagesEvent::Delta { index, delta: BlockDelta::Citation(citation.citation()) });
             }
         }
@@ -264,40 +281,12 @@ impl<'a> WireBlock<'a> {
         }
     }
 
-    /// The sources of a text that came whole.
-    fn citations(&self) -> impl Iterator<Item = WireCitation<'a>> {
-        let list = self.citations.filter(|list| list.get().starts_with('['));
-        let list: Option<List<Object<WireCitation<'a>>>> =
-            list.and_then(|list| serde_json::from_str(list.get()).ok());
-        list.unwrap_or_default().0.into_iter().filter_map(|citation| citation.0)
-    }
-
     /// `None` for an empty object, with which every streamed call begins.
     fn input(&self) -> Option<&'a str> {
         let input = self.input?.get();
         let is_empty = input.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
         let is_empty = is_empty.is_some_and(|inside| inside.trim().is_empty());
         (!is_empty && input != "null" && input != "\"\"").then_some(input)
-    }
-}
-
-/// The page that a text cites.
-#[derive(Deserialize)]
-struct WireCitation<'a> {
-    #[serde(borrow)]
-    url: Option<&'a RawValue>,
-    #[serde(borrow)]
-    title: Option<&'a RawValue>,
-    #[serde(borrow)]
-    cited_text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    encrypted_index: Option<&'a RawValue>,
-}
-
-impl<'a> WireCitation<'a> {
-    fn citation(&self) -> Citation<'a> {
-        let index = inner(self.encrypted_index);
-        Citation { url: inner(self.url), title: inner(self.title), quote: inner(self.cited_text), index }
     }
 }
 
@@ -315,7 +304,7 @@ struct WireDelta<'a> {
     #[serde(borrow)]
     signature: Option<&'a RawValue>,
     #[serde(borrow, default = "Default::default")]
-    citation: Object<WireCitation<'a>>,
+    citation: Object<web::WireCitation<'a>>,
     #[serde(borrow)]
     content: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -387,14 +376,6 @@ fn ending<'a>(
 fn stop_reason(raw: Option<&RawValue>) -> Option<StopReason> {
     let word = literal(raw)?.decode()?;
     Some(StopReason::from_anthropic(&word).unwrap_or(StopReason::EndTurn))
-}
-
-fn literal(raw: Option<&RawValue>) -> Option<Literal<'_>> {
-    raw.and_then(Literal::of)
-}
-
-fn inner(raw: Option<&RawValue>) -> &str {
-    literal(raw).map_or("", Literal::inner)
 }
 
 #[cfg(test)]

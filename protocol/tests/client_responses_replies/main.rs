@@ -179,13 +179,39 @@ fn encoded(events: &[Event], last: MessagesEvent<'_>) -> (Vec<u8>, Vec<u8>) {
 }
 
 fn decoded(inner: &str) -> String {
-    serde_json::from_str(&format!("\"{inner}\"")).unwrap()
+    serde_json::from_str(&format!("\"{inner}\"")).unwrap_or_default()
 }
 
 fn letters(text: &str) -> Vec<char> {
     let mut letters: Vec<char> = text.chars().collect();
     letters.sort_unstable();
     letters
+}
+
+/// The text and the thoughts of these events.
+fn said(events: &[Event]) -> (String, String) {
+    let (mut text, mut thoughts) = (String::new(), String::new());
+    for event in events {
+        if let Event::Delta(_, Delta::Text(inner) | Delta::Summary(inner)) = event {
+            text.push_str(&decoded(inner));
+        } else if let Event::Delta(_, Delta::Thinking(inner)) = event {
+            thoughts.push_str(&decoded(inner));
+        }
+    }
+    (text, thoughts)
+}
+
+/// Why there is no answer, by these events.
+fn refusals(events: &[Event]) -> String {
+    let mut stop = None;
+    let mut refusals = String::new();
+    for event in events {
+        if let Event::Ending(reason, explanation, _) = event {
+            stop = reason.or(stop);
+            refusals.push_str(if stop == Some(StopReason::Refusal) { explanation } else { "" });
+        }
+    }
+    decoded(&refusals)
 }
 
 proptest! {
@@ -197,18 +223,12 @@ proptest! {
         let reply = grammar::check(&wire);
         prop_assert!(matches!(reply.status(), "completed" | "incomplete"));
         prop_assert_eq!(serde_json::from_slice::<Value>(&whole).unwrap(), reply.response.clone());
-        let text: String = events.iter().map(|event| match event {
-            Event::Delta(_, Delta::Text(text) | Delta::Summary(text)) => decoded(text),
-            _ => String::new(),
-        }).collect();
+        let (text, thoughts) = said(&events);
         // Blocks that overlap are items of their own, so only what arrives is the same.
         let has_summary = events.iter().any(|event| matches!(event, Event::Block(_, Block::Compaction)));
         prop_assert!(has_summary || letters(&reply.text()) == letters(&text), "all text arrives");
-        let thoughts: String = events.iter().map(|event| match event {
-            Event::Delta(_, Delta::Thinking(text)) => decoded(text),
-            _ => String::new(),
-        }).collect();
         prop_assert_eq!(letters(&reply.reasoning()), letters(&thoughts));
+        prop_assert_eq!(reply.refusal(), refusals(&events));
         let calls = events.iter().filter(|event| matches!(event, Event::Block(_, Block::Call(..)))).count();
         prop_assert_eq!(reply.calls().len(), calls);
     }

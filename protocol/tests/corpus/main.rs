@@ -36,6 +36,8 @@ mod reply;
 mod request;
 #[path = "../properties/responses_client.rs"]
 mod responses_client;
+#[path = "../properties/responses_client_request.rs"]
+mod responses_client_request;
 #[path = "../grammar/responses.rs"]
 mod responses_grammar;
 #[path = "../properties/responses_request.rs"]

@@ -140,7 +140,7 @@ fn take(reply: &mut Reply, event: &str, data: &Value) {
         "output_item.added" => added(reply, data),
         "output_item.done" => item_done(reply, data),
         _ => {
-            let index = usize::try_from(data["output_index"].as_u64().expect("an index")).unwrap();
+            let index = output_index(data);
             let item = reply.items.get_mut(index).expect("the item was added");
             assert_eq!(data["item_id"], *item.id, "the id belongs to the index");
             assert!(item.done.is_none(), "an item that is done stays as it is: {data}");
@@ -246,6 +246,14 @@ fn progress(item: &mut Item, event: &str, data: &Value) {
     }
 }
 
+fn output_index(data: &Value) -> usize {
+    number(&data["output_index"])
+}
+
+fn number(index: &Value) -> usize {
+    index.as_u64().and_then(|index| usize::try_from(index).ok()).expect("an index")
+}
+
 /// The number of the part that an event is about.
 fn part_index(event: &str, data: &Value) -> usize {
     let (member, other) = if event.starts_with("reasoning") {
@@ -254,7 +262,7 @@ fn part_index(event: &str, data: &Value) -> usize {
         ("content_index", "summary_index")
     };
     assert!(data.get(other).is_none(), "{data}");
-    usize::try_from(data[member].as_u64().expect("an index")).unwrap()
+    number(&data[member])
 }
 
 fn part_added(item: &mut Item, event: &str, data: &Value) {
@@ -275,10 +283,10 @@ fn part_added(item: &mut Item, event: &str, data: &Value) {
 
 fn open_part<'i>(item: &'i mut Item, event: &str, data: &Value) -> &'i mut Part {
     let part = item.parts.get_mut(part_index(event, data)).expect("the part was added");
-    let kind = match event.split('.').next().unwrap() {
-        "output_text" => "output_text",
-        "refusal" => "refusal",
-        _ => "summary_text",
+    let kind = match event.split_once('.') {
+        Some(("output_text", _)) => "output_text",
+        Some(("refusal", _)) => "refusal",
+        Some(_) | None => "summary_text",
     };
     assert_eq!(part.kind, kind, "an event matches its part");
     assert!(part.done.is_none(), "a part that is done stays as it is");
@@ -299,8 +307,8 @@ fn annotated(part: &mut Part, data: &Value) {
 }
 
 fn part_done(item: &mut Item, data: &Value) {
-    let index = data.get("summary_index").unwrap_or(&data["content_index"]).as_u64().expect("an index");
-    let part = item.parts.get_mut(usize::try_from(index).unwrap()).expect("the part was added");
+    let index = number(data.get("summary_index").unwrap_or(&data["content_index"]));
+    let part = item.parts.get_mut(index).expect("the part was added");
     assert!(part.is_text_done && part.done.is_none(), "its text is done first, and it is done once");
     assert_eq!(data["part"], whole_part(part));
     part.done = Some(data["part"].clone());
@@ -316,7 +324,7 @@ fn whole_part(part: &Part) -> Value {
 }
 
 fn item_done(reply: &mut Reply, data: &Value) {
-    let index = usize::try_from(data["output_index"].as_u64().expect("an index")).unwrap();
+    let index = output_index(data);
     let known = reply.items.get_mut(index).expect("the item was added");
     let item = &data["item"];
     assert!(known.done.is_none(), "it is done once");

@@ -4,14 +4,14 @@ use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
 use crate::{
     calls, chat, coding, compat, error, form, framing, http1, plain, reply, request, responses_client,
-    responses_request, scan, schema,
+    responses_client_request, responses_request, scan, schema,
 };
 
 /// Checks any bytes, and panics if a property is violated.
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its check.
-pub(crate) const TARGETS: [(&str, Check); 15] = [
+pub(crate) const TARGETS: [(&str, Check); 16] = [
     ("framing", in_chunks),
     ("scan", looked_at),
     ("request", translated),
@@ -27,6 +27,7 @@ pub(crate) const TARGETS: [(&str, Check); 15] = [
     ("http1", upstream_reply),
     ("coding", compressed),
     ("form", multipart),
+    ("responses_client_request", responses_client_request::check),
 ];
 
 /// A stream, after the size of its chunks.

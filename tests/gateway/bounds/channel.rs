@@ -31,5 +31,5 @@ fn a_client_slower_than_its_stream_gets_all_of_it_through_the_smallest_channel()
     }
     let text = String::from_utf8_lossy(&reply);
     assert!(text.contains("event: message_stop") && !text.contains("event: error"));
-    assert!(reply.len() > words.iter().map(|word| word.len()).sum());
+    assert!(reply.len() > words.iter().map(|word| word.len()).sum::<usize>());
 }

@@ -40,9 +40,9 @@ fn errors_of_other_upstreams_have_the_codes_that_clients_read() {
         ),
         (Answer::json(402, anthropic::error("billing_error", "no credit")), 402, "insufficient_quota"),
     ] {
-        let upstream = Upstream::anthropic().always(answer);
-        let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
         for ask in BOTH {
+            let upstream = Upstream::anthropic().always(answer.clone());
+            let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
             let reply = ask(&gateway);
             assert_eq!(reply.status(), status, "{reply}");
             let (_, found) = responses::error(&reply);

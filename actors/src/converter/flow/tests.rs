@@ -2,8 +2,12 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use vandamme_protocol::convert::client::responses::{ResponsesClientContext, ResponsesEncoder};
 use vandamme_protocol::convert::client::{chat::ChatEncoder, messages::MessagesEncoder};
 use vandamme_protocol::convert::passthrough::{ChatTap, MessagesTap, ResponsesTap};
+use vandamme_protocol::convert::upstream::responses::{
+    ResponsesDecoder, ResponsesReplyContext, ResponsesUpstream,
+};
 use vandamme_protocol::convert::upstream::{chat::ChatDecoder, messages::MessagesDecoder};
 use vandamme_protocol::convert::{Transcoder, client, upstream};
 use vandamme_protocol::request::UsageAsked;
@@ -14,11 +18,16 @@ use super::*;
 /// From one client API to one upstream API.
 type Way = (Api, Api);
 
-const WAYS: [Way; 4] = [
+const WAYS: [Way; 9] = [
     (Api::Messages, Api::Messages),
     (Api::Messages, Api::ChatCompletions),
     (Api::ChatCompletions, Api::ChatCompletions),
     (Api::ChatCompletions, Api::Messages),
+    (Api::Responses, Api::Responses),
+    (Api::Messages, Api::Responses),
+    (Api::ChatCompletions, Api::Responses),
+    (Api::Responses, Api::Messages),
+    (Api::Responses, Api::ChatCompletions),
 ];
 
 fn flow((client, upstream): Way, integrity: Integrity) -> Flow {
@@ -26,18 +35,7 @@ fn flow((client, upstream): Way, integrity: Integrity) -> Flow {
         (Api::Messages, Api::Messages) => Box::new(MessagesTap::new()),
         (Api::ChatCompletions, Api::ChatCompletions) => Box::new(ChatTap::new(UsageAsked::ByGateway)),
         (Api::Messages, Api::ChatCompletions) => {
-            let target = upstream::chat::ChatUpstream {
-                provider: "p",
-                model: "m",
-                requested_model: "m",
-                dialect: &upstream::chat::PLAIN,
-                session: None,
-                members: None,
-            };
-            let body =
-                br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}"#;
-            let context = upstream::chat::request(body, &target).unwrap().reply;
-            Box::new(Transcoder::new(ChatDecoder::new(context, 7), MessagesEncoder::new()))
+            Box::new(Transcoder::new(chat_decoder(), MessagesEncoder::new()))
         }
         (Api::ChatCompletions, Api::Messages) => {
             let target = client::chat::MessagesUpstream { provider: "p", model: "m", requested_model: "m" };
@@ -47,11 +45,55 @@ fn flow((client, upstream): Way, integrity: Integrity) -> Flow {
             Box::new(Transcoder::new(MessagesDecoder::new(), ChatEncoder::new(context, identity)))
         }
         (Api::Responses, Api::Responses) => Box::new(ResponsesTap::new()),
-        // SLICE: the other pairs with Responses, which also belong into WAYS.
-        (Api::Responses, _) | (_, Api::Responses) => unimplemented!(),
+        (Api::Messages, Api::Responses) => {
+            Box::new(Transcoder::new(responses_decoder(), MessagesEncoder::new()))
+        }
+        (Api::ChatCompletions, Api::Responses) => {
+            let target = client::chat::MessagesUpstream { provider: "p", model: "m", requested_model: "m" };
+            let body = br#"{"model":"m","stream":true,"messages":[{"role":"user","content":"x"}]}"#;
+            let context = client::chat::request(body, &target).unwrap().reply;
+            let identity = client::chat::ReplyIdentity { seed: 7, created: 1 };
+            Box::new(Transcoder::new(responses_decoder(), ChatEncoder::new(context, identity)))
+        }
+        (Api::Responses, Api::Messages) => {
+            Box::new(Transcoder::new(MessagesDecoder::new(), responses_encoder()))
+        }
+        (Api::Responses, Api::ChatCompletions) => {
+            Box::new(Transcoder::new(chat_decoder(), responses_encoder()))
+        }
     };
     let secrets = Secrets::new(vec![]);
     Flow::new(codec, client, 1 << 20, secrets).with_integrity(integrity)
+}
+
+fn responses_decoder() -> ResponsesDecoder {
+    let target = ResponsesUpstream {
+        provider: "p",
+        model: "m",
+        requested_model: "m",
+        dialect: &upstream::chat::PLAIN,
+        session: None,
+        members: None,
+    };
+    ResponsesDecoder::new(ResponsesReplyContext::new(&target), 7)
+}
+
+fn chat_decoder() -> ChatDecoder {
+    let target = upstream::chat::ChatUpstream {
+        provider: "p",
+        model: "m",
+        requested_model: "m",
+        dialect: &upstream::chat::PLAIN,
+        session: None,
+        members: None,
+    };
+    let body = br#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}"#;
+    ChatDecoder::new(upstream::chat::request(body, &target).unwrap().reply, 7)
+}
+
+fn responses_encoder() -> ResponsesEncoder {
+    let context = ResponsesClientContext::without_tools("m", "p", "m");
+    ResponsesEncoder::new(context, client::chat::ReplyIdentity { seed: 7, created: 1 })
 }
 
 /// How the upstream's body ends.
@@ -222,7 +264,7 @@ fn every_slicing_of_a_reply_gives_the_same_bytes_and_the_same_end() {
 
 #[test]
 fn a_passthrough_is_byte_identical_up_to_its_end_and_has_nothing_behind_it() {
-    for way in [WAYS[0], WAYS[2]] {
+    for way in [WAYS[0], WAYS[2], WAYS[4]] {
         for end in [ended(way.1), failed(way.1)] {
             for line_end in ["\n", "\r\n", "\r"] {
                 let spelled = |text: &str| text.replace('\n', line_end).into_bytes();
@@ -248,7 +290,8 @@ fn a_compressed_reply_is_complete_only_when_its_body_has_ended_well() {
         assert_eq!(run(flow(way, Integrity::Events), &[&reply], Body::EndsWell).0, complete);
         let (broken, fault) = run(flow(way, Integrity::Body), &[&reply], Body::Breaks);
         assert!(fault.is_some(), "{way:?}");
-        let is_complete = broken.contains("message_stop") || broken.contains("[DONE]");
+        let ends = ["message_stop", "[DONE]", "response.completed", "response.incomplete"];
+        let is_complete = ends.iter().any(|end| broken.contains(end));
         assert!(!is_complete && broken.contains("\"error\""), "{way:?}: {broken}");
     }
 }

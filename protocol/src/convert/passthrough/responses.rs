@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr2, memmem};
+use serde::Deserialize;
 
 use crate::convert::{CodecForm, PassedBlock, Pushed, ReplyCodec, ReplySummary};
 use crate::fault::Fault;
@@ -18,6 +19,8 @@ pub struct ResponsesTap {
     stage: TapStage,
     items: ItemCounts,
     summary: ReplySummary,
+    /// The last block with an event. An event of the gateway's own continues its numbers.
+    last: Bytes,
 }
 
 /// The state of a reply.
@@ -74,9 +77,10 @@ impl ResponsesTap {
 
     /// Reads a block of complete events and returns the bytes for the client: the same bytes, up to the event that ends the reply.
     pub fn pass(&mut self, mut block: Bytes) -> PassedBlock {
-        let (mut at, mut end) = (0, None);
+        let (mut at, mut end, mut has_data) = (0, None, false);
         for event in sse::events(&block) {
             if let Some(data) = event.data() {
+                has_data = true;
                 self.read(&data);
             }
             let start = at;
@@ -90,7 +94,21 @@ impl ResponsesTap {
         if is_cut {
             block.truncate(at);
         }
+        if has_data {
+            self.last = block.clone();
+        }
         PassedBlock { block, end, is_cut }
+    }
+
+    /// The number of the next event.
+    fn next_number(&self) -> u64 {
+        #[derive(Deserialize)]
+        struct Numbered {
+            sequence_number: Option<u64>,
+        }
+        let data = sse::events(&self.last).filter_map(|event| event.data()).last();
+        let event = data.and_then(|data| serde_json::from_slice::<Numbered>(&data).ok());
+        event.and_then(|event| event.sequence_number).map_or(0, |number| number.saturating_add(1))
     }
 
     /// Whether the event that ends the reply has been seen.
@@ -174,7 +192,7 @@ impl ReplyCodec for ResponsesTap {
             (TapStage::Running, _) => self.fail(Fault::cut(), out),
             // Codex ignores such an error, and takes a stream without this event for cut.
             (TapStage::BareError, Some(fault)) => {
-                openai::error::response_failed(fault.kind, &fault.message, out);
+                openai::error::response_failed_at(self.next_number(), fault.kind, &fault.message, out);
                 self.summary.clone()
             }
             (TapStage::BareError, None) | (TapStage::Over, _) => self.summary.clone(),
@@ -182,7 +200,7 @@ impl ReplyCodec for ResponsesTap {
     }
 
     fn fail(&mut self, fault: Fault, out: &mut BytesMut) -> ReplySummary {
-        openai::error::response_failed(fault.kind, &fault.message, out);
+        openai::error::response_failed_at(self.next_number(), fault.kind, &fault.message, out);
         ReplySummary { fault: Some(fault), ..self.summary.clone() }
     }
 
@@ -281,6 +299,18 @@ mod tests {
         let mut out = BytesMut::new();
         passed(&[&all]).1.finish(&mut out);
         assert!(out.is_empty());
+    }
+
+    /// Requirement: the numbers of events rise to the end, also where the gateway ends a stream that was cut.
+    #[test]
+    fn the_error_at_the_end_continues_the_numbers() {
+        let numbered = TEXT.replace("{\"type\"", "{\"sequence_number\":41,\"type\"");
+        for (blocks, number) in [(&[CREATED][..], 0), (&[CREATED, &numbered, ": comment\n\n"], 42)] {
+            let mut out = BytesMut::new();
+            passed(blocks).1.finish(&mut out);
+            let text = String::from_utf8(out.to_vec()).unwrap();
+            assert!(text.contains(&format!("\"sequence_number\":{number},\"response\"")), "{text}");
+        }
     }
 
     #[test]

@@ -15,9 +15,14 @@ pub fn responses_body(kind: ErrorKind, message: &str) -> Vec<u8> {
 
 /// Appends the event that ends a failed stream of which nothing is known. It is the last event.
 pub fn response_failed(kind: ErrorKind, message: &str, out: &mut BytesMut) {
-    out.put(
-        b"event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":0,\"response\":{",
-    );
+    response_failed_at(0, kind, message, out);
+}
+
+/// The same for a stream whose next event has this number.
+pub(crate) fn response_failed_at(number: u64, kind: ErrorKind, message: &str, out: &mut BytesMut) {
+    out.put(b"event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":");
+    out.number(number);
+    out.put(b",\"response\":{");
     out.put(
         b"\"id\":\"resp_failed\",\"object\":\"response\",\"created_at\":0,\"status\":\"failed\",\"error\":",
     );
@@ -63,16 +68,17 @@ fn body_code(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// The code of a failed stream. Here Codex has the code alone. It repeats the request for every code that it does not know, so
-/// an error that stays the same has the code of a bad request. `server_is_overloaded` would end its turn.
+/// The code of a failed stream. Here Codex 0.171 has the code alone. It repeats the request for every code that it does not
+/// know, so that an error which stays the same has the code of a bad request. `server_is_overloaded` ends its turn, which an
+/// overload in the middle of a reply should not.
 fn stream_code(kind: ErrorKind, message: &str) -> &'static str {
     match kind {
         ErrorKind::InvalidRequest if overflows(kind, message) => context::CODE,
         ErrorKind::InvalidRequest
         | ErrorKind::Authentication
         | ErrorKind::Permission
-        | ErrorKind::NotFound
         | ErrorKind::TooLarge => "invalid_prompt",
+        ErrorKind::NotFound => "model_not_found",
         ErrorKind::Billing => "insufficient_quota",
         ErrorKind::RateLimit => "rate_limit_exceeded",
         ErrorKind::Api | ErrorKind::Timeout | ErrorKind::Overloaded => "server_error",
@@ -105,7 +111,7 @@ mod tests {
             (ErrorKind::Authentication, "invalid_api_key", "invalid_prompt"),
             (ErrorKind::Billing, "insufficient_quota", "insufficient_quota"),
             (ErrorKind::Permission, "permission_denied", "invalid_prompt"),
-            (ErrorKind::NotFound, "model_not_found", "invalid_prompt"),
+            (ErrorKind::NotFound, "model_not_found", "model_not_found"),
             (ErrorKind::TooLarge, "request_too_large", "invalid_prompt"),
             (ErrorKind::RateLimit, "rate_limit_exceeded", "rate_limit_exceeded"),
             (ErrorKind::Api, "server_error", "server_error"),

@@ -11,6 +11,11 @@ pub(crate) fn message(text: &str) -> Value {
     json!({"type": "message", "id": "msg_upstream", "role": "assistant", "status": "completed", "content": [part]})
 }
 
+pub(crate) fn function_call(call_id: &str, name: &str, arguments: &Value) -> Value {
+    json!({"type": "function_call", "id": format!("fc_{call_id}"), "call_id": call_id, "name": name,
+           "arguments": arguments.to_string(), "status": "completed"})
+}
+
 /// The response object: 100 tokens in, 40 of them cached, 20 out, 5 of them for reasoning.
 pub(crate) fn response(status: &str, output: &[Value]) -> Value {
     let usage = json!({"input_tokens": 100, "input_tokens_details": {"cached_tokens": 40},

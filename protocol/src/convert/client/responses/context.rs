@@ -24,6 +24,8 @@ pub(super) enum ToolKind {
     Custom,
     /// A function inside of a `namespace`.
     Namespaced { namespace: String, name: String },
+    /// A `custom` tool inside of a `namespace`.
+    NamespacedCustom { namespace: String, name: String },
     /// `tool_search` that the client runs.
     ToolSearch,
     /// `local_shell`.

@@ -58,7 +58,7 @@ pub(super) fn convert(body: &[u8], target: &MessagesTarget<'_>) -> Result<Messag
         limit_tool_calls(most, &mut table, &mut dropped)?;
     }
     let selection = ToolSelection::read(request.tool_choice, &table)?;
-    let entries = input.entries(&mut ItemReader { target, names: &table.names, dropped: &mut dropped })?;
+    let entries = input.entries(&mut ItemReader::new(target, &table.names, &mut dropped))?;
 
     let conversion =
         Conversion { request: &request, target, settings: &settings, table: &table, selection: &selection };
@@ -95,10 +95,23 @@ fn dropped(request: &ResponsesRequestBody<'_>) -> Dropped {
     if is(request.truncation, "auto") {
         dropped.note("truncation");
     }
+    if request.stream_options.is_some_and(obfuscates) {
+        dropped.note("stream_options.include_obfuscation");
+    }
     if request.top_logprobs.is_some_and(|count| count.get() != "0") {
         dropped.note("top_logprobs");
     }
     dropped
+}
+
+/// Whether the client asks for padding that hides the length of the events.
+fn obfuscates(options: &RawValue) -> bool {
+    #[derive(serde::Deserialize)]
+    struct StreamOptions {
+        include_obfuscation: Option<bool>,
+    }
+    let options: Option<StreamOptions> = serde_json::from_str(options.get()).ok();
+    options.is_some_and(|options| options.include_obfuscation == Some(true))
 }
 
 /// OpenAI counts calls of the tools that run at its servers. Of those there is the web search.

@@ -36,7 +36,9 @@ impl Call {
     /// A call that begins. `name` is inner text; `input` is raw JSON, if the beginning carries it.
     pub(super) fn new(kind: CallKind, call_id: String, name: &str, input: Option<&str>) -> Self {
         let custom = match kind {
-            CallKind::Tool(ToolKind::Custom) => Some(CustomInput::default()),
+            CallKind::Tool(ToolKind::Custom | ToolKind::NamespacedCustom { .. }) => {
+                Some(CustomInput::default())
+            }
             CallKind::Function | CallKind::Tool(_) => None,
         };
         let given = input.map(json::escape_text);
@@ -75,7 +77,7 @@ impl Call {
     pub(super) fn streamed_text(&self) -> Option<ItemText> {
         match &self.kind {
             CallKind::Function | CallKind::Tool(ToolKind::Namespaced { .. }) => Some(ItemText::Arguments),
-            CallKind::Tool(ToolKind::Custom) => Some(ItemText::Input),
+            CallKind::Tool(ToolKind::Custom | ToolKind::NamespacedCustom { .. }) => Some(ItemText::Input),
             CallKind::Tool(
                 ToolKind::ToolSearch | ToolKind::LocalShell | ToolKind::Shell | ToolKind::ApplyPatch,
             ) => None,
@@ -86,7 +88,7 @@ impl Call {
     pub(super) fn id_prefix(&self) -> &'static str {
         match &self.kind {
             CallKind::Function | CallKind::Tool(ToolKind::Namespaced { .. }) => "fc_",
-            CallKind::Tool(ToolKind::Custom) => "ctc_",
+            CallKind::Tool(ToolKind::Custom | ToolKind::NamespacedCustom { .. }) => "ctc_",
             CallKind::Tool(ToolKind::ToolSearch) => "tsc_",
             CallKind::Tool(ToolKind::LocalShell) => "lsh_",
             CallKind::Tool(ToolKind::Shell) => "sh_",
@@ -112,6 +114,11 @@ impl Call {
                 self.write_text(b",\"arguments\":", out);
             }
             CallKind::Tool(ToolKind::Custom) => self.write_text(b",\"input\":", out),
+            CallKind::Tool(ToolKind::NamespacedCustom { namespace, .. }) => {
+                out.put(b",\"namespace\":");
+                out.string(namespace);
+                self.write_text(b",\"input\":", out);
+            }
             CallKind::Tool(ToolKind::ToolSearch) => {
                 out.put(b",\"execution\":\"client\",\"arguments\":");
                 self.write_object(&[], out);
@@ -135,7 +142,7 @@ impl Call {
     fn type_name(&self) -> &'static str {
         match &self.kind {
             CallKind::Function | CallKind::Tool(ToolKind::Namespaced { .. }) => "function_call",
-            CallKind::Tool(ToolKind::Custom) => "custom_tool_call",
+            CallKind::Tool(ToolKind::Custom | ToolKind::NamespacedCustom { .. }) => "custom_tool_call",
             CallKind::Tool(ToolKind::ToolSearch) => "tool_search_call",
             CallKind::Tool(ToolKind::LocalShell) => "local_shell_call",
             CallKind::Tool(ToolKind::Shell) => "shell_call",
@@ -146,7 +153,9 @@ impl Call {
     /// Appends the name as the client knows it.
     pub(super) fn write_name(&self, out: &mut impl Write) {
         match &self.kind {
-            CallKind::Tool(ToolKind::Namespaced { name, .. }) => out.string(name),
+            CallKind::Tool(ToolKind::Namespaced { name, .. } | ToolKind::NamespacedCustom { name, .. }) => {
+                out.string(name)
+            }
             CallKind::Function | CallKind::Tool(_) => out.quoted(&self.name),
         }
     }
@@ -170,10 +179,13 @@ impl Call {
         let mut separator = "{";
         for member in required {
             let value = members.value(member.name).filter(|value| (member.is_valid)(value));
+            let Some(value) = value.map(RawValue::get).or_else(|| (member.default)(&members)) else {
+                continue;
+            };
             out.raw(separator);
             out.string(member.name);
             out.raw(":");
-            out.raw(value.map_or(member.default, RawValue::get));
+            out.raw(value);
             separator = ",";
         }
         for (name, value) in members.unique() {
@@ -194,20 +206,20 @@ impl Call {
 struct Member {
     name: &'static str,
     is_valid: fn(&RawValue) -> bool,
-    /// In place of a missing or an invalid value.
-    default: &'static str,
+    /// In place of a missing or an invalid value, if the other members require one.
+    default: fn(&RawMembers<'_>) -> Option<&'static str>,
 }
 
 const LOCAL_SHELL: [Member; 3] = [
-    Member { name: "type", is_valid: |value| value.get() == "\"exec\"", default: "\"exec\"" },
-    Member { name: "command", is_valid: is_list, default: "[]" },
-    Member { name: "env", is_valid: is_object, default: "{}" },
+    Member { name: "type", is_valid: |value| value.get() == "\"exec\"", default: |_| Some("\"exec\"") },
+    Member { name: "command", is_valid: is_list, default: |_| Some("[]") },
+    Member { name: "env", is_valid: is_object, default: |_| Some("{}") },
 ];
-const SHELL: [Member; 1] = [Member { name: "commands", is_valid: is_list, default: "[]" }];
+const SHELL: [Member; 1] = [Member { name: "commands", is_valid: is_list, default: |_| Some("[]") }];
 const APPLY_PATCH: [Member; 3] = [
-    Member { name: "type", is_valid: is_text, default: "\"update_file\"" },
-    Member { name: "path", is_valid: is_text, default: "\"\"" },
-    Member { name: "diff", is_valid: is_text, default: "\"\"" },
+    Member { name: "type", is_valid: is_text, default: |_| Some("\"update_file\"") },
+    Member { name: "path", is_valid: is_text, default: |_| Some("\"\"") },
+    Member { name: "diff", is_valid: is_text, default: no_diff },
 ];
 
 fn is_list(value: &RawValue) -> bool {
@@ -220,4 +232,10 @@ fn is_object(value: &RawValue) -> bool {
 
 fn is_text(value: &RawValue) -> bool {
     value.get().starts_with('"')
+}
+
+/// A file is deleted without a diff.
+fn no_diff(operation: &RawMembers<'_>) -> Option<&'static str> {
+    let deletes = operation.value("type").is_some_and(|kind| kind.get() == "\"delete_file\"");
+    (!deletes).then_some("\"\"")
 }

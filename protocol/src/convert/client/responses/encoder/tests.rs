@@ -18,6 +18,7 @@ fn context() -> ResponsesClientContext {
     let tools = [
         ("patch", ToolKind::Custom),
         ("crm__find", namespaced),
+        ("crm__run", ToolKind::NamespacedCustom { namespace: "crm".into(), name: "run".into() }),
         ("tool_search", ToolKind::ToolSearch),
         ("local_shell", ToolKind::LocalShell),
         ("shell", ToolKind::Shell),
@@ -117,6 +118,10 @@ fn a_call_is_of_the_kind_that_its_tool_has() {
         (&json!("function_call"), &json!("find"), &json!("crm"))
     );
 
+    let done = called("crm__run", &["{\"input\":\"x\"}"]).1;
+    assert_eq!((&done["type"], &done["name"]), (&json!("custom_tool_call"), &json!("run")));
+    assert_eq!((&done["namespace"], &done["input"]), (&json!("crm"), &json!("x")));
+
     let (added, done, events) = called("tool_search", &["{\"query\":\"x\"}"]);
     assert_eq!((&added["execution"], &added["arguments"]), (&json!("client"), &json!({})));
     assert_eq!((&done["arguments"], events.len()), (&json!({"query": "x"}), 0));
@@ -126,7 +131,9 @@ fn a_call_is_of_the_kind_that_its_tool_has() {
     assert_eq!((&done["type"], &done["action"]), (&json!("local_shell_call"), &action));
     let done = called("shell", &["{\"commands\":[\"ls\"]}"]).1;
     assert_eq!((&done["type"], &done["action"]), (&json!("shell_call"), &json!({"commands": ["ls"]})));
-    let operation = json!({"type": "delete_file", "path": "a", "diff": ""});
+    let operation = json!({"type": "delete_file", "path": "a"});
+    let added = called("apply_patch", &[]).0;
+    assert_eq!(added["operation"], json!({"type": "update_file", "path": "", "diff": ""}));
     let done = called("apply_patch", &["{\"type\":\"delete_file\",\"path\":\"a\"}"]).1;
     assert_eq!((&done["type"], &done["operation"]), (&json!("apply_patch_call"), &operation));
 }

@@ -54,7 +54,7 @@ impl<'a> Input<'a> {
         Ok(tools)
     }
 
-    pub(super) fn entries(&self, reader: &mut ItemReader<'_>) -> Result<Vec<Entry<'a>>, RequestError> {
+    pub(super) fn entries(&self, reader: &mut ItemReader<'_, 'a>) -> Result<Vec<Entry<'a>>, RequestError> {
         match self {
             Self::Text(text) => {
                 Ok(vec![Entry { at: 0, content: EntryContent::User(InputContent::Text(*text)) }])

@@ -1,8 +1,10 @@
 //! The items of `input`, as what they are in a conversation of the Messages API.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
-use super::{built_in::BuiltInTool, hosted_calls, reasoning::Thought, tool_names::ToolNames};
+use super::{
+    built_in::BuiltInTool, hosted_calls, reasoning::Thought, tool_names::ToolNames, tools::names_in,
+};
 use crate::{
     convert::{
         Dropped,
@@ -15,10 +17,10 @@ use crate::{
         },
     },
     fault::RequestError,
-    json::{JsonWord, Literal},
+    json::{self, JsonWord, Literal},
     openai::{
         compaction,
-        responses_request::{InputContent, InputItem},
+        responses_request::{InputContent, InputItem, parse_at},
     },
 };
 
@@ -66,15 +68,26 @@ pub(super) enum OutputState {
 }
 
 /// Reads items.
-pub(super) struct ItemReader<'r> {
-    pub(super) target: &'r MessagesTarget<'r>,
-    pub(super) names: &'r ToolNames,
-    pub(super) dropped: &'r mut Dropped,
+pub(super) struct ItemReader<'r, 'a> {
+    target: &'r MessagesTarget<'r>,
+    names: &'r ToolNames,
+    dropped: &'r mut Dropped,
+    /// The calls of local shells by the ids of their items: outputs may name the item.
+    local_shells: HashMap<&'a str, Literal<'a>>,
 }
 
-impl ItemReader<'_> {
+impl<'r, 'a> ItemReader<'r, 'a> {
+    /// Names what it leaves out in `dropped`.
+    pub(super) fn new(
+        target: &'r MessagesTarget<'r>,
+        names: &'r ToolNames,
+        dropped: &'r mut Dropped,
+    ) -> Self {
+        Self { target, names, dropped, local_shells: HashMap::new() }
+    }
+
     /// The entry of an item; `None` if it says nothing to a model.
-    pub(super) fn read<'a>(
+    pub(super) fn read(
         &mut self,
         at: usize,
         item: &InputItem<'a>,
@@ -101,7 +114,7 @@ impl ItemReader<'_> {
         Ok(content.map(|content| Entry { at, content }))
     }
 
-    fn thought<'a>(&mut self, item: &InputItem<'_>) -> Option<EntryContent<'a>> {
+    fn thought(&mut self, item: &InputItem<'_>) -> Option<EntryContent<'a>> {
         let thought = Thought::read(item, self.target);
         if thought.is_none() {
             self.dropped.note("input (reasoning of another model)");
@@ -109,14 +122,14 @@ impl ItemReader<'_> {
         thought.map(EntryContent::Thought)
     }
 
-    fn leave_out<'a>(&mut self, at: usize, item: &InputItem<'_>) -> Option<EntryContent<'a>> {
+    fn leave_out(&mut self, at: usize, item: &InputItem<'_>) -> Option<EntryContent<'a>> {
         self.dropped.note(format_args!("input.{at} ({})", item.kind()));
         None
     }
 
     /// A call of a tool that the client runs, or the output of one; `None` if the item is neither.
-    fn call<'a>(
-        &self,
+    fn call(
+        &mut self,
         at: usize,
         kind: &str,
         item: &InputItem<'a>,
@@ -137,6 +150,9 @@ impl ItemReader<'_> {
             "computer_call" => (Cow::Borrowed("computer"), Input::Arguments(item.action.or(item.actions))),
             _ => return self.output(at, kind, item),
         };
+        if let (Some(id), Some(call_id), "local_shell_call") = (item.id, item.call_id, kind) {
+            self.local_shells.insert(id.inner(), call_id);
+        }
         Ok(Some(EntryContent::Call(Made { id: item.call_id.or(item.id), name, input })))
     }
 
@@ -144,7 +160,7 @@ impl ItemReader<'_> {
         self.names.upstream_built_in(tool.kind())
     }
 
-    fn output<'a>(
+    fn output(
         &self,
         at: usize,
         kind: &str,
@@ -166,9 +182,13 @@ impl ItemReader<'_> {
             "tool_search_output" => OutputContent::Text(self.found(item)),
             _ => return Ok(None),
         };
+        let named = item.call_id.or_else(|| {
+            let call = self.local_shells.get(item.id?.inner()).copied();
+            if kind == "local_shell_call_output" { call.or(item.id) } else { None }
+        });
         let is_failed = item.status.is_some_and(|status| status.get() == "\"failed\"");
         Ok(Some(EntryContent::Result(ToolOutput {
-            answered: Some(item.call_id.or(item.id).map_or(Answered::Next, Answered::Id)),
+            answered: Some(named.map_or(Answered::Next, Answered::Id)),
             content,
             state: if is_failed { OutputState::Failed } else { OutputState::Done },
         })))
@@ -176,7 +196,7 @@ impl ItemReader<'_> {
 
     /// The names of the tools that a search has made available; inner text.
     fn found(&self, item: &InputItem<'_>) -> String {
-        let names = super::tools::names_in(item.tools, self.names);
+        let names = names_in(item.tools, self.names);
         if names.is_empty() {
             return "No tools were found.".to_owned();
         }
@@ -214,7 +234,7 @@ fn compacted<'a>(at: usize, item: &InputItem<'a>) -> Result<EntryContent<'a>, Re
              history itself, or compact it with this provider"
         ))
     })?;
-    Ok(EntryContent::Summary(crate::json::escape_text(&summary)))
+    Ok(EntryContent::Summary(json::escape_text(&summary)))
 }
 
 fn drawn<'a>(item: &InputItem<'a>) -> Option<EntryContent<'a>> {
@@ -230,9 +250,7 @@ fn drawn<'a>(item: &InputItem<'a>) -> Option<EntryContent<'a>> {
 fn screenshot<'a>(at: usize, item: &InputItem<'a>) -> Result<InputContent<'a>, RequestError> {
     let path = format!("input.{at}.output");
     match item.output {
-        Some(raw) if raw.get().starts_with('{') => {
-            Ok(InputContent::Parts(vec![crate::openai::responses_request::parse_at(raw, path)?]))
-        }
+        Some(raw) if raw.get().starts_with('{') => Ok(InputContent::Parts(vec![parse_at(raw, path)?])),
         raw => InputContent::read(raw, path),
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         },
     },
     fault::RequestError,
-    json::{List, Literal, Object, Write, trim},
+    json::{self, List, Literal, Object, Write, trim},
     openai::responses_request::{InputItem, ReasoningOptions, parse_at},
     signature::SealedReasoning,
 };
@@ -100,7 +100,7 @@ impl<'a> WantedReasoning<'a> {
 
 /// Reasoning of the upstream that the client brings back.
 pub(super) struct Thought {
-    /// The texts of the summary, joined; inner text.
+    /// The thoughts, or a summary of them; inner text.
     text: String,
     signature: String,
     is_redacted: bool,
@@ -110,11 +110,14 @@ impl Thought {
     /// `None` if it is of another upstream, which this one cannot read.
     pub(super) fn read(item: &InputItem<'_>, target: &MessagesTarget<'_>) -> Option<Self> {
         let sealed = item.encrypted_content?.decode()?;
-        let SealedReasoning { provider, model, signature, is_redacted } = SealedReasoning::open(&sealed)?;
+        let (reasoning, thoughts) = SealedReasoning::open_with_text(&sealed)?;
+        let SealedReasoning { provider, model, signature, is_redacted } = reasoning;
         if provider != target.provider || model != target.model || signature.is_empty() {
             return None;
         }
-        Some(Self { text: summary(item.summary), signature, is_redacted })
+        // A client without a summary has the thoughts sealed with their signature.
+        let text = if thoughts.is_empty() { summary(item.summary) } else { json::escape_text(&thoughts) };
+        Some(Self { text, signature, is_redacted })
     }
 
     /// Appends the block.

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::{
-    content::{CacheMarks, cache_control},
+    content::{CacheMarks, CacheTime, cache_control},
     items::{Entry, EntryContent},
     messages::system_texts,
 };
@@ -42,7 +42,7 @@ impl<'p> SystemPrompt<'p> {
     }
 
     /// Marks the end of the prompt for the upstream's cache.
-    pub(super) fn mark_end(&mut self, time: super::content::CacheTime) {
+    pub(super) fn mark_end(&mut self, time: CacheTime) {
         if let Some((_, mark)) = self.texts.last_mut() {
             *mark = cache_control(time);
         }

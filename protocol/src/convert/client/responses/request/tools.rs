@@ -287,14 +287,22 @@ fn decoded(inner: &str) -> String {
 }
 
 impl ListedTool<'_> {
+    /// The client's name, without its namespace.
+    fn own_name(&self) -> String {
+        decoded(self.tool.name.map_or("", Literal::inner))
+    }
+
     fn kind(&self) -> Option<ToolKind> {
         match (self.form, self.namespace) {
             (ToolForm::Function, None) => None,
-            (ToolForm::Function, Some(namespace)) => Some(ToolKind::Namespaced {
+            (ToolForm::Function, Some(namespace)) => {
+                Some(ToolKind::Namespaced { namespace: decoded(namespace.inner()), name: self.own_name() })
+            }
+            (ToolForm::Custom, None) => Some(ToolKind::Custom),
+            (ToolForm::Custom, Some(namespace)) => Some(ToolKind::NamespacedCustom {
                 namespace: decoded(namespace.inner()),
-                name: decoded(self.tool.name.map_or("", Literal::inner)),
+                name: self.own_name(),
             }),
-            (ToolForm::Custom, _) => Some(ToolKind::Custom),
             (ToolForm::ToolSearch, _) => Some(ToolKind::ToolSearch),
             (ToolForm::BuiltIn(tool), _) => Some(tool.tool_kind()),
         }
