@@ -136,16 +136,18 @@ impl Steps {
             (Api::ChatCompletions, Some(call)) => Answer::json(200, chat_whole(step, call)),
             (Api::ChatCompletions, None) if streamed => Answer::events(openai::text(&words(self.last_words))),
             (Api::ChatCompletions, None) => Answer::json(200, openai::whole(self.last_words)),
-            (Api::Responses, Some(call)) => of_responses(&responses_items(step, call), streamed),
-            (Api::Responses, None) => of_responses(&[responses::message(self.last_words)], streamed),
+            (Api::Responses, Some(call)) => of_responses(&request, &responses_items(step, call)),
+            (Api::Responses, None) => of_responses(&request, &[responses::message(self.last_words)]),
         })
     }
 }
 
-fn of_responses(items: &[Value], streamed: bool) -> Answer {
-    match streamed {
-        true => Answer::events(responses::stream(items)),
-        false => Answer::json(200, responses::whole(items)),
+/// These items, streamed or whole.
+pub(crate) fn of_responses(request: &Value, items: &[Value]) -> Answer {
+    if request["stream"] == true {
+        Answer::events(responses::stream(items))
+    } else {
+        Answer::json(200, responses::whole(items))
     }
 }
 

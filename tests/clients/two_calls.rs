@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::script::{self, fragments, list, words};
+use crate::steps::of_responses;
 use crate::support::canned::{anthropic, openai, responses};
 use crate::support::upstream::{Answer, Dialect, Seen, Upstream};
 
@@ -34,10 +35,7 @@ fn responses_answer(request: &Value) -> Answer {
         let calls = calls.map(|((id, name), input)| responses::function_call(id, name, &input));
         std::iter::once(responses::message(FIRST_WORDS)).chain(calls).collect()
     };
-    match request["stream"] == true {
-        true => Answer::events(responses::stream(&items)),
-        false => Answer::json(200, responses::whole(&items)),
-    }
+    of_responses(request, &items)
 }
 
 fn answer(dialect: Dialect, request: &Value) -> Answer {
