@@ -123,10 +123,7 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
 
 /// Registers the endpoints that OpenAI's API has beside Chat Completions.
 fn register_openai_endpoints(app: &mut web::ServiceConfig) {
-    register(app, &routes::RESPONSES, || {
-        // GET opens a WebSocket.
-        [web::post().to(responses::create), web::get().to(responses::connect)]
-    });
+    register(app, &routes::RESPONSES, responses);
     register(app, &routes::RESPONSES_COMPACT, || openai_endpoints::route(OpenAiEndpoint::ResponsesCompact));
     register(app, &routes::RESPONSES_INPUT_TOKENS, || [web::post().to(count_tokens::count_input)]);
     register(app, &routes::EMBEDDINGS, || openai_endpoints::route(OpenAiEndpoint::Embeddings));

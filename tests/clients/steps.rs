@@ -136,23 +136,25 @@ impl Steps {
             (Api::ChatCompletions, Some(call)) => Answer::json(200, chat_whole(step, call)),
             (Api::ChatCompletions, None) if streamed => Answer::events(openai::text(&words(self.last_words))),
             (Api::ChatCompletions, None) => Answer::json(200, openai::whole(self.last_words)),
-            (Api::Responses, Some(call)) => of_responses(&responses_items(step, call), streamed),
-            (Api::Responses, None) => of_responses(&[responses::message(self.last_words)], streamed),
+            (Api::Responses, Some(call)) => of_responses(&request, &responses_items(step, call)),
+            (Api::Responses, None) => of_responses(&request, &[responses::message(self.last_words)]),
         })
     }
 }
 
-fn of_responses(items: &[Value], streamed: bool) -> Answer {
-    match streamed {
-        true => Answer::events(responses::stream(items)),
-        false => Answer::json(200, responses::whole(items)),
+/// These items, streamed or whole.
+pub(crate) fn of_responses(request: &Value, items: &[Value]) -> Answer {
+    if request["stream"] == true {
+        Answer::events(responses::stream(items))
+    } else {
+        Answer::json(200, responses::whole(items))
     }
 }
 
 fn responses_items(step: usize, call: &StepCall) -> [Value; 2] {
     let reasoning = reasoning_item(&reasoning_id(step), &thought(step), &seal(step));
     let call = match &call.input {
-        CallInput::Arguments(arguments) => function_call(&call_id(step), call.tool, arguments),
+        CallInput::Arguments(arguments) => responses::function_call(&call_id(step), call.tool, arguments),
         CallInput::Text(text) => custom_call(&call_id(step), call.tool, text),
     };
     [reasoning, call]
@@ -162,11 +164,6 @@ fn responses_items(step: usize, call: &StepCall) -> [Value; 2] {
 fn reasoning_item(id: &str, summary: &str, encrypted: &str) -> Value {
     json!({"type": "reasoning", "id": id, "summary": [{"type": "summary_text", "text": summary}],
            "encrypted_content": encrypted})
-}
-
-pub(crate) fn function_call(call_id: &str, name: &str, arguments: &Value) -> Value {
-    json!({"type": "function_call", "id": format!("fc_{call_id}"), "call_id": call_id, "name": name,
-           "arguments": arguments.to_string(), "status": "completed"})
 }
 
 /// A call of a tool whose input is text.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::script::{self, fragments, list, words};
-use crate::steps::function_call;
+use crate::steps::of_responses;
 use crate::support::canned::{anthropic, openai, responses};
 use crate::support::upstream::{Answer, Dialect, Seen, Upstream};
 
@@ -32,13 +32,10 @@ fn responses_answer(request: &Value) -> Answer {
         vec![responses::message(LAST_WORDS)]
     } else {
         let calls = CALLS.iter().zip(inputs());
-        let calls = calls.map(|((id, name), input)| function_call(id, name, &input));
+        let calls = calls.map(|((id, name), input)| responses::function_call(id, name, &input));
         std::iter::once(responses::message(FIRST_WORDS)).chain(calls).collect()
     };
-    match request["stream"] == true {
-        true => Answer::events(responses::stream(&items)),
-        false => Answer::json(200, responses::whole(&items)),
-    }
+    of_responses(request, &items)
 }
 
 fn answer(dialect: Dialect, request: &Value) -> Answer {

@@ -3,18 +3,19 @@
 //! Vendors get types wrong, so every member is optional and a wrong type counts as absent.
 
 mod counts;
-mod pages;
+mod text;
+mod web;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    anthropic::event::{BlockDelta, ContentBlockStart, EventSink, MessagesEvent, ReplyEnding, WebSource},
+    anthropic::event::{BlockDelta, ContentBlockStart, EventSink, MessagesEvent, ReplyEnding},
     json::{List, Literal, NotJson, Object},
     vocabulary::StopReason,
 };
 pub(crate) use counts::WireCounts;
-use pages::{WireCitation, WirePage};
+use text::{inner, literal};
 
 /// Where the reply stands after one event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -235,7 +236,7 @@ impl<'a> WireBlock<'a> {
     fn emit_to(&self, index: Option<u64>, sink: &mut impl EventSink) {
         let kind = literal(self.r#type).and_then(Literal::decode);
         let sources = match kind.as_deref() {
-            Some("web_search_tool_result") => self.sources(),
+            Some("web_search_tool_result") => web::sources(self.content),
             Some(_) | None => vec![],
         };
         let (block, delta) = match kind.as_deref() {
@@ -265,19 +266,10 @@ impl<'a> WireBlock<'a> {
             sink.emit(MessagesEvent::Delta { index, delta });
         }
         if let ContentBlockStart::Text = block {
-            for citation in self.citations() {
+            for citation in web::citations(self.citations) {
                 sink.emit(MessagesEvent::Delta { index, delta: BlockDelta::Citation(citation.citation()) });
             }
         }
-    }
-
-    /// The pages of a search; none if it has failed.
-    fn sources(&self) -> Vec<WebSource> {
-        let pages = self.content.filter(|content| content.get().starts_with('['));
-        let pages: Option<List<Object<WirePage<'a>>>> =
-            pages.and_then(|pages| serde_json::from_str(pages.get()).ok());
-        let pages = pages.unwrap_or_default().0.into_iter().filter_map(|page| page.0);
-        pages.map(|page| page.source()).collect()
     }
 
     /// Emits the signature of thinking that came whole.
@@ -287,14 +279,6 @@ impl<'a> WireBlock<'a> {
         if kind.as_deref() == Some("thinking") && !signature.is_empty() {
             sink.emit(MessagesEvent::Delta { index, delta: BlockDelta::Signature(signature) });
         }
-    }
-
-    /// The sources of a text that came whole.
-    fn citations(&self) -> impl Iterator<Item = WireCitation<'a>> {
-        let list = self.citations.filter(|list| list.get().starts_with('['));
-        let list: Option<List<Object<WireCitation<'a>>>> =
-            list.and_then(|list| serde_json::from_str(list.get()).ok());
-        list.unwrap_or_default().0.into_iter().filter_map(|citation| citation.0)
     }
 
     /// `None` for an empty object, with which every streamed call begins.
@@ -320,7 +304,7 @@ struct WireDelta<'a> {
     #[serde(borrow)]
     signature: Option<&'a RawValue>,
     #[serde(borrow, default = "Default::default")]
-    citation: Object<WireCitation<'a>>,
+    citation: Object<web::WireCitation<'a>>,
     #[serde(borrow)]
     content: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -392,14 +376,6 @@ fn ending<'a>(
 fn stop_reason(raw: Option<&RawValue>) -> Option<StopReason> {
     let word = literal(raw)?.decode()?;
     Some(StopReason::from_anthropic(&word).unwrap_or(StopReason::EndTurn))
-}
-
-fn literal(raw: Option<&RawValue>) -> Option<Literal<'_>> {
-    raw.and_then(Literal::of)
-}
-
-fn inner(raw: Option<&RawValue>) -> &str {
-    literal(raw).map_or("", Literal::inner)
 }
 
 #[cfg(test)]

@@ -22,12 +22,6 @@ pub(crate) fn function_call(call_id: &str, name: &str, arguments: &Value) -> Val
            "arguments": arguments.to_string(), "status": "completed"})
 }
 
-/// A call of a tool whose input is text.
-pub(crate) fn custom_call(call_id: &str, name: &str, input: &str) -> Value {
-    json!({"type": "custom_tool_call", "id": format!("ctc_{call_id}"), "call_id": call_id, "name": name,
-           "input": input, "status": "completed"})
-}
-
 /// The response object: 100 tokens in, 40 of them cached, 20 out, 5 of them for reasoning.
 pub(crate) fn response(status: &str, output: &[Value]) -> Value {
     let usage = json!({"input_tokens": 100, "input_tokens_details": {"cached_tokens": 40},
