@@ -2,6 +2,7 @@
 //! from files and the environment.
 
 mod api;
+mod upstream_api;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,9 +16,9 @@ use vandamme_protocol::web_search::Service;
 use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
 use vandamme_protocol::models::text_only::TextOnlyModels;
-use vandamme_protocol::openai::responses_models::{self, ResponsesAdvice};
 
 pub use self::api::Api;
+pub use self::upstream_api::ResponsesSupport;
 use crate::certificates::ProviderTls;
 use crate::cost::PriceTable;
 use crate::roles::RoleRules;
@@ -76,42 +77,6 @@ impl Settings {
 pub enum Metrics {
     Kept,
     Off,
-}
-
-impl ProviderSettings {
-    /// The APIs that its requests can use.
-    pub fn apis(&self) -> Vec<Api> {
-        match (self.api, self.responses) {
-            (Api::ChatCompletions, ResponsesSupport::Known) => vec![Api::ChatCompletions, Api::Responses],
-            (api, _) => vec![api],
-        }
-    }
-
-    /// The API in which a request for `model` by a client of `client` is sent.
-    pub fn api_for(&self, client: Api, model: &str) -> Api {
-        if self.api != Api::ChatCompletions || self.responses != ResponsesSupport::Known {
-            return self.api;
-        }
-        match (client, responses_models::advice(model)) {
-            (Api::Responses, _)
-            | (_, ResponsesAdvice::Required)
-            | (Api::Messages, ResponsesAdvice::Preferred) => Api::Responses,
-            (Api::ChatCompletions, ResponsesAdvice::Preferred) | (_, ResponsesAdvice::None) => {
-                Api::ChatCompletions
-            }
-        }
-    }
-}
-
-/// Whether a provider of Chat Completions has the Responses API, too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResponsesSupport {
-    /// The vendor's host has it.
-    Known,
-    /// Nothing is known of the host. A model that it refuses over Chat Completions may be served over Responses.
-    Unknown,
-    /// `api-format` names the only API.
-    Excluded,
 }
 
 /// The families of Claude's models, by which clients name them.
