@@ -76,17 +76,21 @@ fn streams() -> Vec<(String, Vec<u8>)> {
 /// Requirement: Official Anthropic SDK reads text and tools from every fake scenario without exception.
 #[test]
 fn the_sdks_read_every_vendors_stream_without_an_exception() {
-    let streams = streams();
-    assert!(streams.len() > 40, "the corpus is there");
-    let models: Vec<String> = streams.iter().map(|(name, _)| format!("openai:{name}")).collect();
-    let upstream = Upstream::openai().ruled_by(move |seen| {
-        let model = seen.json()["model"].as_str().unwrap_or_default().to_owned();
-        let (_, stream) = streams.iter().find(|(name, _)| *name == model)?;
-        Some(Answer::events(vec![stream.clone()]))
-    });
-    let gateway = Gateway::before(&upstream).start();
+    let (responses, chat): (Vec<_>, Vec<_>) =
+        streams().into_iter().partition(|(name, _)| name.contains("/responses-"));
+    for (streams, format, fewest) in [(chat, "openai", 40), (responses, "responses", 8)] {
+        assert!(streams.len() > fewest, "the corpus is there");
+        let models: Vec<String> = streams.iter().map(|(name, _)| format!("openai:{name}")).collect();
+        let upstream = Upstream::openai().ruled_by(move |seen| {
+            let model = seen.json()["model"].as_str().unwrap_or_default().to_owned();
+            let (_, stream) = streams.iter().find(|(name, _)| *name == model)?;
+            Some(Answer::events(vec![stream.clone()]))
+        });
+        let gateway = Gateway::before(&upstream).env("OPENAI_API_FORMAT", format).start();
+        let models: Vec<_> = models.iter().map(String::as_str).collect();
 
-    Sdks::anthropic().hold("reads", &gateway, &models.iter().map(String::as_str).collect::<Vec<_>>());
+        Sdks::anthropic().hold("reads", &gateway, &models);
+    }
 }
 
 #[test]

@@ -67,5 +67,5 @@ fn a_turn_is_a_request_for_a_claude() {
         })
     );
     let named = translated.dropped.header().unwrap();
-    assert_eq!(named, "client_metadata, tools.4 (web_search), text.verbosity");
+    assert_eq!(named, "tools.4 (web_search), text.verbosity");
 }

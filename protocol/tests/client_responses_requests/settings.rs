@@ -83,7 +83,7 @@ fn every_field_of_the_api_is_converted_named_or_refused() {
         (json!({"top_logprobs": 3}), "top_logprobs"),
         (json!({"truncation": "auto"}), "truncation"),
         (json!({"stream_options": {"include_obfuscation": true}}), "stream_options.include_obfuscation"),
-        (json!({"client_metadata": {"a": "b"}, "extra": 1}), "client_metadata, extra"),
+        (json!({"client_metadata": {"a": "b"}, "extra": 1}), "extra"),
     ] {
         assert_eq!(dropped(fields.clone()), name);
         let mut sent = with(fields.clone());

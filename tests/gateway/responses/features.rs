@@ -25,11 +25,11 @@ fn searched_by(service: &Upstream, setup: Setup) -> Gateway {
         .start()
 }
 
-fn asking_for_a_search(stream: bool) -> Value {
+fn asking_for_a_search(stream: Value) -> Value {
     let mut body = responses::whole_prompt(MODEL, "Search the web for rust.");
     body["tools"] = json!([{"type": "web_search"}]);
     body["service_tier"] = json!("flex");
-    body["stream"] = json!(stream);
+    body["stream"] = stream;
     body
 }
 
@@ -50,7 +50,7 @@ fn a_service_searches_for_responses_clients() {
             .answering(Answer::events(openai::stream(vec![openai::content("It is a language.")], "stop")));
         let service = brave();
         let gateway = searched_by(&service, Gateway::before(&upstream));
-        let reply = call(&gateway, &asking_for_a_search(stream)).reply();
+        let reply = call(&gateway, &asking_for_a_search(json!(stream))).reply();
         let response = responses::response(&reply);
         assert_eq!(kinds(&response), ["web_search_call", "message"], "{reply}");
         assert_eq!(responses::text(&reply), "It is a language.");
@@ -93,7 +93,7 @@ fn a_search_that_is_off_is_left_out() {
     let upstream = Upstream::openai();
     let service = brave();
     let gateway = searched_by(&service, Gateway::before(&upstream));
-    let mut body = asking_for_a_search(true);
+    let mut body = asking_for_a_search(json!(true));
     body["tools"] = json!([{"type": "web_search", "external_web_access": false},
                            {"type": "function", "name": "f", "parameters": {"type": "object"}}]);
     let reply = call(&gateway, &body).reply();

@@ -1,8 +1,8 @@
 //! What is known of models by their names, for Codex. The list of a provider takes precedence.
 //!
-//! As of 2026-11-30, from the vendors' pages of models: developers.openai.com/api/docs/models, platform.claude.com
-//! (about-claude/models/overview), ai.google.dev/gemini-api/docs/models, docs.x.ai/docs/models, api-docs.deepseek.com,
-//! platform.kimi.ai/docs, docs.z.ai, docs.mistral.ai. Efforts of other vendors' models stand in the table of
+//! As of 2026-11-30, and not compared with the vendors' pages since: developers.openai.com/api/docs/models,
+//! platform.claude.com (about-claude/models/overview), ai.google.dev/gemini-api/docs/models, docs.x.ai/docs/models,
+//! api-docs.deepseek.com, platform.kimi.ai/docs, docs.z.ai, docs.mistral.ai. Efforts of other vendors' models stand in the table of
 //! `convert/upstream/chat/reasoning.rs`.
 
 use crate::wildcard::matches;

@@ -82,8 +82,9 @@ pub(super) fn convert(body: &[u8], target: &MessagesTarget<'_>) -> Result<Messag
     Ok(MessagesOfResponses { body: out, delivery: settings.delivery, reply, members, dropped })
 }
 
-/// Members that are converted elsewhere, or mean nothing to a server that keeps nothing.
-const ELSEWHERE: [&str; 2] = ["model", "background_options"];
+/// Members that are converted elsewhere, or mean nothing to a server that keeps nothing. `client_metadata` is Codex's, in each of
+/// its requests; a model does not read it.
+const ELSEWHERE: [&str; 3] = ["model", "background_options", "client_metadata"];
 
 /// The members that have no equivalent, unless their value is what happens anyway.
 fn dropped(request: &ResponsesRequestBody<'_>) -> Dropped {

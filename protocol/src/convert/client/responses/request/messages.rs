@@ -27,7 +27,6 @@ use crate::{
 
 /// What introduces a summary; inner text.
 const SUMMARY: &str = "[Summary of the conversation so far]\\n";
-/// What introduces an image of the assistant's.
 const DRAWN: &str = "[The assistant generated this image.]";
 
 /// What the messages were made of.
