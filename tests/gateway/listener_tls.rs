@@ -126,10 +126,14 @@ fn a_handshake_that_does_not_proceed_is_ended_and_counts_as_a_connection() {
     let gateway = setup.limit("request-head-timeout", 1).limit("connections-per-address", 2).start();
     // The connections of the start must be gone.
     await_that("the connections of the start are closed", || ask_status(&gateway, &identity) == Some(200));
-    let silent = [connect(gateway.address), connect(gateway.address)];
-    (&silent[0]).write_all(b"\x16\x03\x01").expect("a socket");
+    let mut silent = Vec::new();
     let since = Instant::now();
-    await_that("a third connection is refused", || identity.handshake(gateway.address, &[]).is_err());
+    // On a busy machine, the first pair can be refused itself, or end too early.
+    await_that("a third connection is refused", || {
+        silent = vec![connect(gateway.address), connect(gateway.address)];
+        let begun = (&silent[0]).write_all(b"\x16\x03\x01").is_ok();
+        begun && identity.handshake(gateway.address, &[]).is_err()
+    });
     for mut stream in silent {
         let _ended = stream.read_to_end(&mut Vec::new());
     }
