@@ -3,6 +3,7 @@
 
 mod api;
 mod upstream_api;
+mod web_search;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +12,6 @@ use std::time::Duration;
 
 use actix_http::header::{HeaderName, HeaderValue};
 use vandamme_protocol::compat::FixupRule;
-use vandamme_protocol::web_search::Service;
 
 use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
@@ -19,6 +19,7 @@ use vandamme_protocol::models::text_only::TextOnlyModels;
 
 pub use self::api::Api;
 pub use self::upstream_api::ResponsesSupport;
+pub use self::web_search::{SearchService, Searcher, WebSearch};
 use crate::certificates::ProviderTls;
 use crate::cost::PriceTable;
 use crate::roles::RoleRules;
@@ -199,51 +200,6 @@ pub enum ProfileSource {
     Local,
     /// The file passed with `--config`.
     Given,
-}
-
-/// How the gateway searches the web for upstreams that cannot.
-#[derive(Clone, Debug)]
-pub struct WebSearch {
-    /// Who searches, the preferred one first.
-    pub by: Vec<Searcher>,
-    /// The most searches for one request.
-    pub max_searches: u64,
-    /// The most pages of one search.
-    pub max_results: usize,
-    /// The longest wait for one search.
-    pub timeout: Duration,
-}
-
-/// Who runs a search.
-#[derive(Clone, Debug)]
-pub enum Searcher {
-    /// The provider of the model, if it has a search of its own.
-    Provider,
-    Service(Box<SearchService>),
-}
-
-/// A configured search service.
-#[derive(Clone, Debug)]
-pub struct SearchService {
-    pub service: Service,
-    pub key: Option<ApiKey>,
-    /// The service as the HTTP client knows it.
-    pub endpoint: ProviderSettings,
-}
-
-impl WebSearch {
-    /// The services, the preferred one first.
-    pub fn services(&self) -> impl Iterator<Item = &SearchService> {
-        self.by.iter().filter_map(|searcher| match searcher {
-            Searcher::Provider => None,
-            Searcher::Service(service) => Some(&**service),
-        })
-    }
-
-    /// Whether a provider's own search is preferred to every service.
-    pub fn prefers_provider(&self) -> bool {
-        matches!(self.by.first(), Some(Searcher::Provider))
-    }
 }
 
 /// An aggregator's catalogue and the part of it that is shown.
