@@ -65,7 +65,7 @@ fn selects_model(arguments: &[OsString]) -> bool {
                 .to_owned()
                 .into(),
         };
-        if SELECTING.iter().any(|option| named(option)) || is_setting(&setting) {
+        if SELECTING.iter().any(named) || is_setting(&setting) {
             return true;
         }
     }
