@@ -8,6 +8,7 @@ mod claude_names;
 mod client_access;
 mod client_keys;
 mod client_variables;
+mod cloud;
 mod default_provider;
 mod demo_mode;
 mod describers;

@@ -18,7 +18,7 @@ use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use serde_json::{Value, json};
 use vandamme_actors::secret::ApiKey;
-use vandamme_actors::settings::{Api, ProviderSettings, ResponsesSupport, Settings};
+use vandamme_actors::settings::{Api, MessagesForm, ProviderSettings, ResponsesSupport, Settings};
 use vandamme_protocol::convert::upstream::chat::Dialect;
 use vandamme_protocol::middleware::Chain;
 use vandamme_protocol::models::text_only::TextOnlyModels;
@@ -76,6 +76,8 @@ pub fn provider(base_url: &str) -> ProviderSettings {
         responses: ResponsesSupport::Excluded,
         base_url: base_url.to_owned(),
         azure: None,
+        messages_form: MessagesForm::Native,
+        identity: None,
         // The upstream requires no key, but every provider needs one.
         keys: vec![ApiKey::new("vdm-demo")],
         custom_headers: Vec::new(),

@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use vandamme_actors::catalog::{Listing, ListingKey};
 use vandamme_actors::certificates::client_config;
+use vandamme_actors::credentials::Credentials;
 use vandamme_actors::registry::Registry;
 use vandamme_actors::retry::RecentFailures;
 use vandamme_actors::settings::{ProviderSettings, Settings};
@@ -64,6 +65,8 @@ pub(crate) struct Gateway {
     supervisor: Addr<Supervisor>,
     pub(crate) registry: Snapshot<Registry>,
     pub(crate) wiring: ConnectionSettings,
+    /// The credentials of cloud identities.
+    pub(crate) credentials: Credentials,
     /// Recognises a client's own retry.
     pub(crate) failures: RecentFailures,
     /// The calls for lists of models that run now.
@@ -162,6 +165,7 @@ impl Gateway {
             facts: ProcessFacts::new(values),
             supervisor,
             registry,
+            credentials: Credentials::new(wiring.clone()),
             wiring,
             failures: RecentFailures::default(),
             listings: SingleFlight::default(),

@@ -20,6 +20,7 @@ pub mod certificates;
 pub mod clock;
 pub mod converter;
 pub mod cost;
+pub mod credentials;
 pub mod excerpt;
 pub mod exported_state;
 #[cfg(any(test, feature = "faults"))]

@@ -2,6 +2,7 @@
 //! from files and the environment.
 
 mod api;
+mod cloud;
 mod upstream_api;
 mod web_search;
 
@@ -18,6 +19,7 @@ use vandamme_protocol::middleware::Chain;
 use vandamme_protocol::models::text_only::TextOnlyModels;
 
 pub use self::api::Api;
+pub use self::cloud::{AwsIdentity, CloudIdentity, CloudVariables, GoogleIdentity, MessagesForm};
 pub use self::upstream_api::ResponsesSupport;
 pub use self::web_search::{SearchService, Searcher, WebSearch};
 use crate::certificates::ProviderTls;
@@ -95,6 +97,11 @@ pub struct ProviderSettings {
     pub base_url: String,
     /// Set if this is an Azure OpenAI resource, which has its own URLs and its own credential header.
     pub azure: Option<Azure>,
+    /// The form of its requests if `api` is Messages.
+    pub messages_form: MessagesForm,
+    /// Set if its requests carry temporary credentials of a cloud in place of a key. `keys` then has one entry, which stands for
+    /// the identity and is never sent.
+    pub identity: Option<CloudIdentity>,
     /// No duplicates, in the order written. Empty exactly if clients bring their own keys, or if only the provider's
     /// public model list is used.
     pub keys: Vec<ApiKey>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::secret::ApiKey;
 use crate::settings::Retention;
-use crate::settings::{Api, Limits, Metrics, ProviderSettings, ResponsesSupport, Settings};
+use crate::settings::{Api, Limits, MessagesForm, Metrics, ProviderSettings, ResponsesSupport, Settings};
 
 pub(crate) struct ProviderBuilder(ProviderSettings);
 
@@ -16,6 +16,8 @@ pub(crate) fn provider(name: &str) -> ProviderBuilder {
         responses: ResponsesSupport::Unknown,
         base_url: "http://127.0.0.1:1/v1".into(),
         azure: None,
+        messages_form: MessagesForm::Native,
+        identity: None,
         keys: vec![ApiKey::new(format!("{name}-key"))],
         custom_headers: vec![],
         fixups: vec![],

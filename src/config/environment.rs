@@ -2,6 +2,7 @@
 
 use config::ValueKind;
 
+use super::cloud;
 use super::error::{ConfigError, Diagnostics};
 use super::headers;
 use super::layer::Layer;
@@ -27,6 +28,9 @@ const GONE: [(&str, &str); 3] = [
         "a profile that leads to a provider without a key is inactive and never ends the start",
     ),
 ];
+
+/// The words of `auth-mode`, but for the refused `oauth`.
+const AUTH_MODES: [&str; 3] = ["passthrough", cloud::AWS, cloud::GOOGLE];
 
 /// Between a provider and the name of an alias; the last one counts.
 const ALIAS: &str = "_ALIAS_";
@@ -58,12 +62,13 @@ pub(super) fn layer(variables: &Variables, known: &[String], report: &mut Diagno
             put_for_all(&mut layer, &header_name(header), variable, report);
         }
     }
-    for (name, variable) in
-        variables.iter().filter(|(_, mode)| mode.text.trim().eq_ignore_ascii_case("passthrough"))
-    {
-        if let Some(provider) = name.strip_suffix("_AUTH_MODE").filter(|provider| is_prefix(provider)) {
+    for (name, variable) in variables.iter() {
+        let written = variable.text.trim();
+        let mode = AUTH_MODES.into_iter().find(|mode| written.eq_ignore_ascii_case(mode));
+        let provider = name.strip_suffix("_AUTH_MODE").filter(|provider| is_prefix(provider));
+        if let (Some(mode), Some(provider)) = (mode, provider) {
             let path = ["providers", &named(provider, known), "auth-mode"];
-            layer.put(&path, ValueKind::from("passthrough"), &variable.place);
+            layer.put(&path, ValueKind::from(mode), &variable.place);
         }
     }
     report.errors.extend(oauth(variables, known));

@@ -6,6 +6,7 @@ use toml_edit::{Document, Item, Key, TableLike};
 use vandamme_actors::settings::EVERY_NAME;
 
 use super::client_keys;
+use super::cloud;
 use super::error::Diagnostics;
 use super::layer::Layer;
 use super::prices;
@@ -239,7 +240,7 @@ impl FileReader<'_> {
         let is_oauth = |raw: Raw<'_>| raw.text().is_some_and(|mode| mode.eq_ignore_ascii_case(OAUTH));
         self.value(path, entry, |raw| match is_oauth(raw) {
             true => Ok(OAUTH.into()),
-            false => ValueType::OneOf(&["passthrough"]).check(raw),
+            false => ValueType::OneOf(&["passthrough", cloud::AWS, cloud::GOOGLE]).check(raw),
         });
     }
 

@@ -5,6 +5,7 @@ use url::Url;
 use super::ConfigSource;
 use super::base_url;
 use super::builder::Builder;
+use super::cloud;
 use super::environment::prefix;
 use super::error::ConfigError;
 use super::layer::{Layer, LocatedText};
@@ -94,8 +95,14 @@ impl<'a> Builder<'a> {
         let layers = self.layers.iter().rev();
         let stated = layers.filter_map(|layer| self.section(layer, name).text("base-url"));
         let mut own = None;
+        let region = cloud::region(self.section(self.merged, name), self.variables);
         for LocatedText { text, place } in stated {
-            match base_url::parse(text) {
+            let Some(text) = cloud::with_region(text, region.as_deref()) else {
+                let missing = format!("{}_REGION", prefix(name));
+                let text = format!("{name} needs a region for this base URL; set {missing}");
+                return BaseUrl::Invalid(ConfigError::new(place, text));
+            };
+            match base_url::parse(&text) {
                 Ok(url) if self.listener.is(&url) => own = own.or(Some(place)),
                 Ok(url) => return self.usable(self.with_path(name, &url), own),
                 Err(refusal) => return BaseUrl::Invalid(ConfigError::new(place, refusal)),

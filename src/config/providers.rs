@@ -7,11 +7,12 @@ use std::time::Duration;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use vandamme_actors::certificates::ProviderTls;
 use vandamme_actors::secret::ApiKey;
-use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
+use vandamme_actors::settings::{Api, MessagesForm, PartialProvider, ProviderSettings};
 use vandamme_protocol::middleware::Chain;
 
 use super::azure;
 use super::builder::Builder;
+use super::cloud;
 use super::describers;
 use super::dialect;
 use super::environment::{self, prefix};
@@ -196,14 +197,32 @@ impl<'a> Builder<'a> {
             None
         });
         let tls = self.tls(section, &base_url);
-        let passthrough = is_passthrough(keys.text) || section.text("auth-mode").is_some();
+        let is_client_mode = section.text("auth-mode").is_some_and(|mode| mode.text == "passthrough");
+        let passthrough = is_passthrough(keys.text) || is_client_mode;
+        let form = cloud::form(name, section, self.variables);
+        let messages_form = form.unwrap_or_else(|error| {
+            self.errors.push(error);
+            MessagesForm::Native
+        });
+        let identity = cloud::identity(name, section, &base_url, self.variables);
+        let identity = identity.unwrap_or_else(|error| {
+            self.errors.push(error);
+            None
+        });
+        let keys = match &identity {
+            _ if passthrough => Vec::new(),
+            Some(identity) => vec![ApiKey::new(ProviderSettings::identity_key(name, identity))],
+            None => self.keys(name, keys),
+        };
         let settings = ProviderSettings {
             name: name.into(),
             api,
             responses: responses_support::read(section, &base_url, azure.as_ref()),
             base_url,
             azure,
-            keys: if passthrough { Vec::new() } else { self.keys(name, keys) },
+            messages_form,
+            identity,
+            keys,
             passthrough,
             custom_headers: self.custom_headers(section),
             fixups: fixups::read(section),
@@ -234,6 +253,9 @@ impl<'a> Builder<'a> {
         // A variable's value is checked here only.
         if let Err(text) = ValueType::Format.check_variable(text) {
             self.errors.push(ConfigError::new(place, text));
+        }
+        if ["bedrock", "vertex"].iter().any(|form| form.eq_ignore_ascii_case(text.trim())) {
+            return Api::Messages;
         }
         let apis = [Api::ChatCompletions, Api::Responses, Api::Messages];
         let named = apis.into_iter().find(|api| api.name().eq_ignore_ascii_case(text.trim()));

@@ -84,8 +84,9 @@ pub(super) enum KeyType {
 /// The words of LOG_LEVEL, in the order of messages.
 pub(super) const LOG_LEVELS: [&str; 5] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
 
-/// The words of `api-format`: Chat Completions, Responses and Messages.
-pub(super) const FORMATS: [&str; 3] = ["openai", "responses", "anthropic"];
+/// The words of `api-format`: Chat Completions, Responses, Messages, and the forms of Messages in Amazon Bedrock and on
+/// Google's Vertex AI.
+pub(super) const FORMATS: [&str; 5] = ["openai", "responses", "anthropic", "bedrock", "vertex"];
 
 /// The highest count.
 const MOST: i64 = 1_000_000_000;

@@ -70,7 +70,9 @@ fn credentials(
     let in_headers = headers
         .filter_map(|(name, value)| Some(secret::in_header(name.as_str(), value.to_str().ok()?)))
         .flatten();
-    let keys = providers.iter().flat_map(|provider| &provider.keys).chain(proxy_key).cloned();
+    // The key that stands for a cloud identity is no secret.
+    let with_keys = providers.iter().filter(|provider| provider.identity.is_none());
+    let keys = with_keys.flat_map(|provider| &provider.keys).chain(proxy_key).cloned();
     let services = settings
         .web_search
         .iter()

@@ -55,8 +55,8 @@ impl ProviderHealth {
 /// A hash of the values that [`is_another_upstream`](super::is_another_upstream) compares. The base URL may contain
 /// credentials.
 fn upstream_digest(settings: &ProviderSettings) -> String {
-    let ProviderSettings { base_url, api, azure, passthrough, .. } = settings;
-    let digest = Sha256::digest(format!("{:?}", (base_url, api, azure, passthrough)));
+    let ProviderSettings { base_url, api, azure, messages_form, passthrough, .. } = settings;
+    let digest = Sha256::digest(format!("{:?}", (base_url, api, azure, messages_form, passthrough)));
     digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

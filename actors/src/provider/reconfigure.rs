@@ -17,8 +17,11 @@ pub(crate) struct ReconfigureProvider {
 
 /// Whether the settings describe another upstream under the same name; nothing is known about that one.
 pub(crate) fn is_another_upstream(before: &ProviderSettings, after: &ProviderSettings) -> bool {
-    (&before.base_url, before.api, &before.azure, before.passthrough)
-        != (&after.base_url, after.api, &after.azure, after.passthrough)
+    let upstream = |settings: &ProviderSettings| {
+        let ProviderSettings { base_url, api, azure, messages_form, passthrough, .. } = settings;
+        (base_url.clone(), *api, azure.clone(), messages_form.clone(), *passthrough)
+    };
+    upstream(before) != upstream(after)
 }
 
 impl ProviderHealth {

@@ -48,7 +48,8 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     SettingDeclaration::new(
         "auth-mode",
         AuthMode,
-        "`passthrough` instead of `api-key`: each request is sent with its client's own key.",
+        "Instead of `api-key`: `passthrough` sends each request with its client's own key; `aws` signs requests with AWS credentials \
+         (Signature Version 4); `google` sends Google access tokens.",
     )
     .with_variable("{PROVIDER}_AUTH_MODE")
     .with_guide("#let-clients-use-their-own-keys"),
@@ -69,6 +70,37 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     .with_variable("{PROVIDER}_API_FORMAT")
     .with_example("\"openai\"")
     .with_guide("responses.md#which-api-is-used"),
+    SettingDeclaration::new(
+        "region",
+        Value(Text),
+        "The cloud's region, which takes the place of `{region}` in the base URL. Without it `AWS_REGION`, `AWS_DEFAULT_REGION` or \
+         `CLOUD_ML_REGION` counts.",
+    )
+    .with_variable("{PROVIDER}_REGION")
+    .with_example("\"us-east-1\""),
+    SettingDeclaration::new("project", Value(Text), "The Google Cloud project, for `api-format = \"vertex\"`.")
+        .with_variable("{PROVIDER}_PROJECT")
+        .with_example("\"my-project\""),
+    SettingDeclaration::new(
+        "aws-profile",
+        Value(Text),
+        "The profile of AWS's shared files, for `auth-mode = \"aws\"`. Without it `AWS_PROFILE` counts.",
+    )
+    .with_variable("{PROVIDER}_AWS_PROFILE")
+    .with_example("\"work\""),
+    SettingDeclaration::new(
+        "aws-service",
+        Value(Text),
+        "The name of the service in AWS signatures. Without it the host of the base URL decides.",
+    )
+    .with_example("\"bedrock\""),
+    SettingDeclaration::new(
+        "google-credentials",
+        Value(Text),
+        "A file with Google credentials, for `auth-mode = \"google\"`. Without it Application Default Credentials are used.",
+    )
+    .with_variable("{PROVIDER}_GOOGLE_CREDENTIALS")
+    .with_example("\"/run/secrets/google.json\""),
     SettingDeclaration::new(
         "api-version",
         Value(Text),

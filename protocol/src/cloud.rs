@@ -1,0 +1,17 @@
+//! What Amazon Bedrock and Google's Vertex AI change in the Messages API: bodies, betas, model ids, errors and lists of models,
+//! for upstreams and for clients in these modes.
+//!
+//! Sources: docs.aws.amazon.com/bedrock (InvokeModel, ResponseStream), docs.claude.com (Claude on Amazon Bedrock, on Vertex AI),
+//! Anthropic's SDKs.
+
+pub mod eventstream;
+pub mod request;
+
+/// A cloud whose form of the Messages API a body has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CloudForm {
+    /// Amazon Bedrock's InvokeModel.
+    Bedrock,
+    /// Google's raw prediction.
+    Vertex,
+}
