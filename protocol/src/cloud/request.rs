@@ -1,17 +1,54 @@
 //! Bodies of Messages requests in a cloud's form.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 use super::CloudForm;
-use crate::request::Pieces;
+use crate::json::RawMembers;
+use crate::request::{Pieces, Streaming};
+
+/// The members that a cloud's form has in place of headers.
+const VERSION: &str = "anthropic_version";
+const BETAS: &str = "anthropic_beta";
 
 /// The body of a Messages request for an upstream of this form: without `model` and `stream`, with `anthropic_version`, and for
-/// Bedrock with `anthropic_beta`, the list of `betas`. Nothing else changes.
+/// Bedrock with `anthropic_beta`, the list of `betas`. Nothing else changes. A body that is no JSON object is returned as it is.
 #[must_use]
 pub fn to_cloud(form: CloudForm, body: &Bytes, betas: &[&str]) -> Pieces {
-    // SLICE
-    let _ = (form, betas);
-    body.clone().into()
+    let Some(members) = members(body) else { return body.clone().into() };
+    let mut all: Vec<Cow<'_, str>> = Vec::new();
+    if let Some(stated) = members.read::<Vec<Cow<'_, str>>>(BETAS) {
+        all.extend(stated);
+    }
+    for beta in betas {
+        if !all.iter().any(|known| known == beta) {
+            all.push(Cow::Borrowed(beta));
+        }
+    }
+    let version =
+        members.value(VERSION).map_or_else(|| format!("\"{}\"", form.version()), |it| it.get().to_owned());
+    let mut head = format!("{{\"{VERSION}\":{version}");
+    if form == CloudForm::Bedrock && !all.is_empty() {
+        let list = serde_json::to_string(&all).unwrap_or_default();
+        head.push_str(&format!(",\"{BETAS}\":{list}"));
+    }
+    let is_moved = |name: &str| {
+        matches!(name, "model" | "stream" | VERSION) || (name == BETAS && form == CloudForm::Bedrock)
+    };
+    rebuilt(body, &members, head, is_moved)
+}
+
+/// The body of a request to count tokens at Vertex: with `model`, and with `anthropic_version`.
+#[must_use]
+pub fn to_vertex_count(body: &Bytes, model: &str) -> Pieces {
+    let Some(members) = members(body) else { return body.clone().into() };
+    let version = CloudForm::Vertex.version();
+    let version = members.value(VERSION).map_or_else(|| format!("\"{version}\""), |it| it.get().to_owned());
+    let head = format!("{{\"{VERSION}\":{version},\"model\":{}", literal(model));
+    rebuilt(body, &members, head, |name| matches!(name, "model" | "stream" | VERSION))
 }
 
 /// A body that a client in a cloud's mode has sent, as one of the Messages API.
@@ -27,8 +64,120 @@ pub struct FromCloud {
 ///
 /// # Errors
 /// The body is no JSON object; the text says what is wrong.
-pub fn from_cloud(body: &Bytes, model: &str, stream: crate::request::Streaming) -> Result<FromCloud, String> {
-    // SLICE
-    let _ = (model, stream);
-    Ok(FromCloud { body: body.clone(), betas: String::new() })
+pub fn from_cloud(body: &Bytes, model: &str, stream: Streaming) -> Result<FromCloud, String> {
+    let members: RawMembers<'_> = match serde_json::from_slice(body) {
+        Ok(members) => members,
+        Err(error) => return Err(format!("the body must be a JSON object: {error}")),
+    };
+    let betas = members.read::<Vec<String>>(BETAS).unwrap_or_default().join(",");
+    let mut head = format!("{{\"model\":{}", literal(model));
+    if stream == Streaming::Yes {
+        head.push_str(",\"stream\":true");
+    }
+    let body = rebuilt(body, &members, head, |name| matches!(name, "model" | "stream" | VERSION | BETAS));
+    Ok(FromCloud { body: body.joined(), betas })
+}
+
+impl CloudForm {
+    /// The value of `anthropic_version` in requests of this form, by Anthropic's documentation.
+    #[must_use]
+    pub const fn version(self) -> &'static str {
+        match self {
+            Self::Bedrock => "bedrock-2023-05-31",
+            Self::Vertex => "vertex-2023-10-16",
+        }
+    }
+}
+
+fn members(body: &[u8]) -> Option<RawMembers<'_>> {
+    serde_json::from_slice(body).ok()
+}
+
+/// The object that begins with `head` and has all members but the moved ones. Runs of kept members are not copied.
+fn rebuilt(body: &Bytes, members: &RawMembers<'_>, head: String, is_moved: impl Fn(&str) -> bool) -> Pieces {
+    let at = |value: &RawValue| value.get().as_ptr() as usize - body.as_ptr() as usize;
+    let mut pieces = vec![Bytes::from(head)];
+    let mut kept: Option<Range<usize>> = None;
+    // A member begins behind the value before it, with a comma, or behind the brace.
+    let mut from = body.iter().position(|byte| *byte == b'{').map_or(0, |brace| brace + 1);
+    for (name, value) in members.iter() {
+        let end = at(value) + value.get().len();
+        let start = body[from..].iter().position(|byte| *byte == b'"').map_or(from, |quote| from + quote);
+        if is_moved(name) {
+            pieces.extend(kept.take().map(|span| body.slice(span)));
+        } else {
+            match &mut kept {
+                Some(span) => span.end = end,
+                None => {
+                    pieces.push(Bytes::from_static(b","));
+                    kept = Some(start..end);
+                }
+            }
+        }
+        from = end;
+    }
+    pieces.extend(kept.map(|span| body.slice(span)));
+    pieces.push(Bytes::from_static(b"}"));
+    Pieces::of(pieces)
+}
+
+fn literal(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cloud(form: CloudForm, body: &'static str, betas: &[&str]) -> String {
+        let body = to_cloud(form, &Bytes::from_static(body.as_bytes()), betas).joined();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn model_and_stream_leave_and_the_version_comes() {
+        assert_eq!(
+            cloud(
+                CloudForm::Bedrock,
+                r#"{"model":"m","max_tokens":1, "stream" : true,"messages":[{"model":1}] , "x":2}"#,
+                &["a", "b"]
+            ),
+            r#"{"anthropic_version":"bedrock-2023-05-31","anthropic_beta":["a","b"],"max_tokens":1,"messages":[{"model":1}] , "x":2}"#
+        );
+        assert_eq!(
+            cloud(CloudForm::Vertex, r#" {"mod\u0065l":"m","model":"n"} "#, &["a"]),
+            r#"{"anthropic_version":"vertex-2023-10-16"}"#
+        );
+        assert_eq!(
+            cloud(
+                CloudForm::Bedrock,
+                r#"{"anthropic_beta":["z","a"],"anthropic_version":"v","k":1}"#,
+                &["a"]
+            ),
+            r#"{"anthropic_version":"v","anthropic_beta":["z","a"],"k":1}"#
+        );
+        assert_eq!(cloud(CloudForm::Bedrock, "{}", &[]), r#"{"anthropic_version":"bedrock-2023-05-31"}"#);
+        assert_eq!(cloud(CloudForm::Bedrock, "[]", &[]), "[]");
+    }
+
+    #[test]
+    fn a_clients_body_becomes_a_messages_request() {
+        let body = Bytes::from_static(
+            br#"{"anthropic_version":"bedrock-2023-05-31","anthropic_beta":["a","b"],"max_tokens":5}"#,
+        );
+        let found = from_cloud(&body, "us.anthropic.x:0", Streaming::Yes).unwrap();
+        assert_eq!(&found.body[..], br#"{"model":"us.anthropic.x:0","stream":true,"max_tokens":5}"#);
+        assert_eq!(found.betas, "a,b");
+        assert!(from_cloud(&Bytes::from_static(b"[1]"), "m", Streaming::No).is_err());
+    }
+
+    #[test]
+    fn a_count_at_vertex_names_its_model() {
+        let body =
+            to_vertex_count(&Bytes::from_static(br#"{"model":"x","messages":[]}"#), "claude-y").joined();
+        assert_eq!(
+            &body[..],
+            br#"{"anthropic_version":"vertex-2023-10-16","model":"claude-y","messages":[]}"#
+        );
+    }
 }

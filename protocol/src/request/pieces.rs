@@ -24,6 +24,11 @@ impl Pieces {
         Self(pieces)
     }
 
+    /// The body of these pieces.
+    pub(crate) fn of(pieces: Vec<Bytes>) -> Self {
+        Self(pieces)
+    }
+
     /// Returns the length of the body in bytes.
     #[must_use]
     pub fn length(&self) -> usize {

@@ -1,0 +1,417 @@
+//! Errors of Amazon Bedrock and of Google's Vertex AI: read from upstreams, written for clients in a cloud's mode.
+//!
+//! Sources: docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html,
+//! docs.aws.amazon.com/bedrock/latest/APIReference (InvokeModel, CommonErrors), google.aip.dev/193.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::anthropic;
+use crate::anthropic::error::bounded_message;
+use crate::vocabulary::ErrorKind;
+
+/// An error of a cloud, in the gateway's terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CloudFault {
+    pub kind: ErrorKind,
+    pub cause: CloudCause,
+    /// The cloud's own words; they may be empty.
+    pub message: String,
+}
+
+/// What an operator can do something about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CloudCause {
+    /// The credential was valid. Another one may be.
+    CredentialExpired,
+    /// The credential is unknown, or belongs to nobody.
+    CredentialInvalid,
+    /// The signature is wrong, or from another time than the cloud's.
+    SignatureInvalid,
+    /// The identity lacks a permission.
+    PermissionMissing {
+        permission: Option<String>,
+    },
+    /// The account has not been given this model.
+    ModelAccess,
+    /// There is no such model in this region.
+    ModelUnknown,
+    /// The model is served through an inference profile only.
+    NeedsInferenceProfile,
+    /// The project has not turned the API on.
+    ServiceDisabled,
+    /// A limit of the account, over a longer time.
+    Quota,
+    /// Too many requests.
+    Throttled,
+    Other,
+}
+
+/// The members of AWS's errors, whose names differ between services.
+#[derive(Default, Deserialize)]
+struct AwsBody {
+    #[serde(alias = "Message")]
+    message: Option<String>,
+    #[serde(rename = "__type")]
+    kind: Option<String>,
+    code: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct GoogleBody {
+    error: GoogleError,
+}
+
+#[derive(Deserialize)]
+struct GoogleError {
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    details: Vec<GoogleDetail>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct GoogleDetail {
+    reason: String,
+    metadata: GoogleMetadata,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct GoogleMetadata {
+    permission: String,
+}
+
+/// The error of a Bedrock endpoint. `error_type` is the header `x-amzn-errortype`. `None` for a body of another shape, such as
+/// Anthropic's.
+#[must_use]
+pub fn of_bedrock(status: u16, error_type: Option<&str>, body: &[u8]) -> Option<CloudFault> {
+    if anthropic::error::read(body).is_some() {
+        return None;
+    }
+    let read: AwsBody = serde_json::from_slice(body).unwrap_or_default();
+    let stated = error_type.map(str::to_owned).or(read.kind).or(read.code).unwrap_or_default();
+    let message = read.message.map(bounded_message);
+    if stated.is_empty() && message.is_none() {
+        return None;
+    }
+    // `ValidationException:http://…`, `com.amazon.coral.service#ValidationException`
+    let name = stated.split(':').next().unwrap_or_default();
+    let name = name.rsplit('#').next().unwrap_or_default();
+    Some(aws(name, Some(status), message.unwrap_or_default()))
+}
+
+/// The error of a frame: `kind` is the type of its exception or its code.
+#[must_use]
+pub(super) fn of_frame(kind: &str, payload: &[u8], error_message: &str) -> CloudFault {
+    let read: AwsBody = serde_json::from_slice(payload).unwrap_or_default();
+    let message = read.message.map(bounded_message).filter(|message| !message.is_empty());
+    let message = message.unwrap_or_else(|| {
+        if error_message.is_empty() {
+            format!("the upstream reported {kind}")
+        } else {
+            error_message.to_owned()
+        }
+    });
+    aws(kind, None, message)
+}
+
+fn aws(name: &str, status: Option<u16>, message: String) -> CloudFault {
+    let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+    let lower = message.to_ascii_lowercase();
+    let says = |words: &str| lower.contains(words);
+    let (kind, cause) = if is("ExpiredTokenException")
+        || is("ExpiredToken")
+        || says("token included in the request is expired")
+    {
+        (ErrorKind::Authentication, CloudCause::CredentialExpired)
+    } else if is("InvalidSignatureException")
+        || is("SignatureDoesNotMatch")
+        || is("RequestExpired")
+        || says("signature expired")
+    {
+        (ErrorKind::Authentication, CloudCause::SignatureInvalid)
+    } else if [
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "IncompleteSignature",
+        "MissingAuthenticationTokenException",
+    ]
+    .into_iter()
+    .any(is)
+        || says("security token included in the request is invalid")
+        || says("api key")
+    {
+        (ErrorKind::Authentication, CloudCause::CredentialInvalid)
+    } else if says("access to the model") || says("model access") || says("marketplace") {
+        (ErrorKind::Permission, CloudCause::ModelAccess)
+    } else if is("AccessDeniedException") || is("AccessDenied") || is("NotAuthorized") {
+        (ErrorKind::Permission, CloudCause::PermissionMissing { permission: aws_permission(&message) })
+    } else if says("on-demand throughput") {
+        (ErrorKind::InvalidRequest, CloudCause::NeedsInferenceProfile)
+    } else if says("model identifier is invalid")
+        || says("could not resolve the foundation model")
+        || (is("ResourceNotFoundException"))
+    {
+        (ErrorKind::NotFound, CloudCause::ModelUnknown)
+    } else if is("ServiceQuotaExceededException") || says("tokens per day") {
+        (ErrorKind::RateLimit, CloudCause::Quota)
+    } else if is("ThrottlingException")
+        || is("ModelNotReadyException")
+        || is("TooManyRequestsException")
+        || is("Throttling")
+    {
+        (ErrorKind::RateLimit, CloudCause::Throttled)
+    } else if is("ServiceUnavailableException") || is("ServiceUnavailable") {
+        (ErrorKind::Overloaded, CloudCause::Other)
+    } else if is("ModelTimeoutException") {
+        (ErrorKind::Timeout, CloudCause::Other)
+    } else if is("ValidationException") {
+        (ErrorKind::InvalidRequest, CloudCause::Other)
+    } else {
+        (status.map_or(ErrorKind::Api, ErrorKind::from_status), CloudCause::Other)
+    };
+    CloudFault { kind, cause, message }
+}
+
+/// `… is not authorized to perform: bedrock:InvokeModel on resource: …`
+fn aws_permission(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("not authorized to perform: ")?;
+    let action = rest.split([' ', ',']).next()?;
+    action.contains(':').then(|| action.to_owned())
+}
+
+/// The error of a Google endpoint; some of them are in an array. `None` for a body of another shape.
+#[must_use]
+pub fn of_vertex(status: u16, body: &[u8]) -> Option<CloudFault> {
+    if anthropic::error::read(body).is_some() {
+        return None;
+    }
+    let one = || serde_json::from_slice::<GoogleBody>(body).ok();
+    let list = || serde_json::from_slice::<Vec<GoogleBody>>(body).ok()?.into_iter().next();
+    // The list first: serde reads a list as a struct, too.
+    let GoogleError { message, status: word, details } = list().or_else(one)?.error;
+    let message = bounded_message(message);
+    let has_reason = |reason: &str| details.iter().any(|detail| detail.reason == reason);
+    let (kind, cause) = match word.as_str() {
+        // Google's own sample for an expired token has no reason; the next token decides.
+        "UNAUTHENTICATED" => (ErrorKind::Authentication, CloudCause::CredentialExpired),
+        "PERMISSION_DENIED" if has_reason("SERVICE_DISABLED") => {
+            (ErrorKind::Permission, CloudCause::ServiceDisabled)
+        }
+        "PERMISSION_DENIED" => {
+            let named =
+                details.iter().map(|detail| detail.metadata.permission.clone()).find(|it| !it.is_empty());
+            let permission = named.or_else(|| quoted_permission(&message));
+            (ErrorKind::Permission, CloudCause::PermissionMissing { permission })
+        }
+        "NOT_FOUND" => (ErrorKind::NotFound, CloudCause::ModelUnknown),
+        "RESOURCE_EXHAUSTED" => (ErrorKind::RateLimit, CloudCause::Throttled),
+        "FAILED_PRECONDITION" if message.to_ascii_lowercase().contains("region") => {
+            (ErrorKind::NotFound, CloudCause::ModelUnknown)
+        }
+        "INVALID_ARGUMENT" | "FAILED_PRECONDITION" | "OUT_OF_RANGE" => {
+            (ErrorKind::InvalidRequest, CloudCause::Other)
+        }
+        "UNAVAILABLE" => (ErrorKind::Overloaded, CloudCause::Other),
+        "DEADLINE_EXCEEDED" => (ErrorKind::Timeout, CloudCause::Other),
+        _ => (ErrorKind::from_status(status), CloudCause::Other),
+    };
+    Some(CloudFault { kind, cause, message })
+}
+
+/// `Permission 'aiplatform.endpoints.predict' denied on resource …`
+fn quoted_permission(message: &str) -> Option<String> {
+    let (_, rest) = message.split_once("ermission '")?;
+    rest.split('\'').next().map(str::to_owned)
+}
+
+/// An exception of InvokeModel, for a client in Bedrock's mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AwsException {
+    /// As in frames, with a small first letter: `throttlingException`.
+    pub name: &'static str,
+    /// With AWS's `message`, and Anthropic's members for Anthropic's own clients.
+    pub body: String,
+}
+
+/// The exception for an error of the Messages API.
+#[must_use]
+pub fn exception(error: &[u8]) -> AwsException {
+    let (kind, message) = anthropic::error::read(error)
+        .unwrap_or_else(|| (ErrorKind::Api, String::from_utf8_lossy(error).into_owned()));
+    let message = serde_json::to_string(&message).unwrap_or_default();
+    let anthropic = serde_json::from_slice::<&RawValue>(error).ok();
+    let body = match anthropic.and_then(|object| object.get().strip_prefix('{')) {
+        Some(members) => format!("{{\"message\":{message},{members}"),
+        None => format!("{{\"message\":{message}}}"),
+    };
+    AwsException { name: exception_name(kind), body }
+}
+
+/// The exception that AWS's SDKs treat like this kind: they retry throttling, timeouts and unavailability.
+const fn exception_name(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InvalidRequest | ErrorKind::TooLarge => "validationException",
+        ErrorKind::Authentication | ErrorKind::Billing | ErrorKind::Permission => "accessDeniedException",
+        ErrorKind::NotFound => "resourceNotFoundException",
+        ErrorKind::RateLimit => "throttlingException",
+        ErrorKind::Api => "internalServerException",
+        ErrorKind::Timeout => "modelTimeoutException",
+        ErrorKind::Overloaded => "serviceUnavailableException",
+    }
+}
+
+impl AwsException {
+    /// As in the header `x-amzn-errortype`.
+    #[must_use]
+    pub fn error_type(&self) -> String {
+        let mut name = self.name.to_owned();
+        if let Some(first) = name.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permission(name: &str) -> CloudCause {
+        CloudCause::PermissionMissing { permission: Some(name.to_owned()) }
+    }
+
+    #[test]
+    fn a_bedrock_error_names_its_cause() {
+        let denied = "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: bedrock:InvokeModel on resource: y";
+        for (status, name, message, kind, cause) in [
+            (
+                403,
+                "ExpiredTokenException",
+                "The security token included in the request is expired",
+                ErrorKind::Authentication,
+                CloudCause::CredentialExpired,
+            ),
+            (
+                403,
+                "UnrecognizedClientException",
+                "The security token included in the request is invalid.",
+                ErrorKind::Authentication,
+                CloudCause::CredentialInvalid,
+            ),
+            (
+                403,
+                "InvalidSignatureException",
+                "Signature expired: 2026",
+                ErrorKind::Authentication,
+                CloudCause::SignatureInvalid,
+            ),
+            (403, "AccessDeniedException", denied, ErrorKind::Permission, permission("bedrock:InvokeModel")),
+            (
+                403,
+                "AccessDeniedException",
+                "You don't have access to the model with the specified model ID.",
+                ErrorKind::Permission,
+                CloudCause::ModelAccess,
+            ),
+            (
+                400,
+                "ValidationException",
+                "The provided model identifier is invalid.",
+                ErrorKind::NotFound,
+                CloudCause::ModelUnknown,
+            ),
+            (
+                400,
+                "ValidationException:http://x",
+                "Invocation of model ID m with on-demand throughput isn\u{2019}t supported.",
+                ErrorKind::InvalidRequest,
+                CloudCause::NeedsInferenceProfile,
+            ),
+            (
+                400,
+                "com.amazon.coral#ValidationException",
+                "max_tokens: bad",
+                ErrorKind::InvalidRequest,
+                CloudCause::Other,
+            ),
+            (
+                429,
+                "ThrottlingException",
+                "Too many tokens per day, please wait",
+                ErrorKind::RateLimit,
+                CloudCause::Quota,
+            ),
+            (429, "ThrottlingException", "Too many requests", ErrorKind::RateLimit, CloudCause::Throttled),
+            (503, "ServiceUnavailableException", "", ErrorKind::Overloaded, CloudCause::Other),
+        ] {
+            let body = serde_json::json!({"message": message}).to_string();
+            let found = of_bedrock(status, Some(name), body.as_bytes()).unwrap();
+            assert_eq!((found.kind, found.cause), (kind, cause), "{name} {message}");
+            assert_eq!(found.message, message);
+        }
+        assert_eq!(
+            of_bedrock(
+                400,
+                None,
+                br#"{"type":"error","error":{"type":"invalid_request_error","message":"x"}}"#
+            ),
+            None
+        );
+        assert_eq!(of_bedrock(502, None, b"<html>"), None);
+        let typed = of_bedrock(403, None, br#"{"__type":"a#ExpiredTokenException","Message":"m"}"#).unwrap();
+        assert_eq!((typed.cause, typed.message.as_str()), (CloudCause::CredentialExpired, "m"));
+    }
+
+    #[test]
+    fn a_google_error_names_its_cause() {
+        for (body, kind, cause) in [
+            (
+                r#"[{"error":{"code":403,"message":"Permission 'aiplatform.endpoints.predict' denied on resource '//x' (or it may not exist).","status":"PERMISSION_DENIED"}}]"#,
+                ErrorKind::Permission,
+                permission("aiplatform.endpoints.predict"),
+            ),
+            (
+                r#"{"error":{"message":"Vertex AI API has not been used","status":"PERMISSION_DENIED","details":[{"reason":"SERVICE_DISABLED"}]}}"#,
+                ErrorKind::Permission,
+                CloudCause::ServiceDisabled,
+            ),
+            (
+                r#"{"error":{"message":"m","status":"UNAUTHENTICATED","details":[{"@type":"x","reason":"ACCESS_TOKEN_EXPIRED","metadata":{"service":"s"}}]}}"#,
+                ErrorKind::Authentication,
+                CloudCause::CredentialExpired,
+            ),
+            (
+                r#"{"error":{"message":"m","status":"RESOURCE_EXHAUSTED"}}"#,
+                ErrorKind::RateLimit,
+                CloudCause::Throttled,
+            ),
+            (
+                r#"{"error":{"message":"Publisher Model was not found","status":"NOT_FOUND"}}"#,
+                ErrorKind::NotFound,
+                CloudCause::ModelUnknown,
+            ),
+        ] {
+            let found = of_vertex(400, body.as_bytes()).unwrap();
+            assert_eq!((found.kind, found.cause), (kind, cause), "{body}");
+        }
+        assert_eq!(of_vertex(404, b"[]"), None);
+        assert_eq!(of_vertex(404, b"<html>"), None);
+    }
+
+    #[test]
+    fn a_clients_exception_has_both_shapes() {
+        let error = br#"{"type":"error","error":{"type":"rate_limit_error","message":"slow \"down\""}}"#;
+        let AwsException { name, body } = exception(error);
+        assert_eq!(name, "throttlingException");
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["message"], "slow \"down\"");
+        assert_eq!(body["error"]["type"], "rate_limit_error");
+        assert_eq!(exception(b"no json").body, r#"{"message":"no json"}"#);
+        assert_eq!(exception(error).error_type(), "ThrottlingException");
+    }
+}
