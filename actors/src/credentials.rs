@@ -5,22 +5,30 @@ mod aws;
 mod aws_signature;
 mod google;
 mod http;
+mod owner;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use secrecy::SecretString;
+use actix::Addr;
+use actix_rt::Arbiter;
+use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
 pub use self::aws_signature::{RequestToSign, SigningScope, sign};
 use self::http::CredentialHttp;
+use self::owner::{CredentialOwner, Fetch, Renew};
+use crate::clock::{self, Millis, millis};
+use crate::panic_guard;
 use crate::secret::ApiKey;
 use crate::settings::CloudIdentity;
+use crate::snapshot::Snapshot;
 use crate::upstream::ConnectionSettings;
 
 /// A credential of a cloud identity that is valid now.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum CloudCredential {
     /// Requests are signed with it ([`sign`]).
     Aws(Arc<AwsCredentials>),
@@ -71,36 +79,124 @@ pub enum CredentialErrorKind {
 #[derive(Clone)]
 pub struct Credentials {
     wiring: ConnectionSettings,
+    published: Published,
+    owner: Snapshot<Option<Addr<CredentialOwner>>>,
+}
+
+type Published = Snapshot<HashMap<CloudIdentity, PublishedCredential>>;
+
+/// A credential that requests use.
+#[derive(Clone)]
+struct PublishedCredential {
+    credential: CloudCredential,
+    /// From this time on it is renewed in the background, on the wall clock.
+    renewal: Millis,
+    /// From this time on it is not used, since it might expire on the way.
+    end: Millis,
+}
+
+/// A credential is renewed this long before it expires; one that lives shorter, in the last third of its life.
+const MARGIN: Millis = 5 * 60_000;
+/// The time that a request may take to its upstream.
+const ON_THE_WAY: Millis = 10_000;
+
+impl PublishedCredential {
+    fn new(credential: CloudCredential, now: Millis) -> Self {
+        let expires =
+            credential.expires().and_then(|expires| expires.duration_since(UNIX_EPOCH).ok()).map(millis);
+        let Some(expires) = expires else {
+            return Self { credential, renewal: Millis::MAX, end: Millis::MAX };
+        };
+        let life = expires.saturating_sub(now);
+        // Gateways that have started together do not ask together.
+        let margin = MARGIN.min(life / 3);
+        let early = fastrand::u64(0..=margin / 10);
+        Self { credential, renewal: expires - margin - early, end: expires - ON_THE_WAY.min(life / 10) }
+    }
+
+    fn is_usable(&self, now: Millis) -> bool {
+        now < self.end
+    }
 }
 
 impl Credentials {
-    /// Starts without owners: the first request for an identity starts its owner, so nothing is asked before first use.
+    /// Starts without an owner: the first request for an identity starts it, so nothing is asked before first use.
     #[must_use]
     pub fn new(wiring: ConnectionSettings) -> Self {
-        Self { wiring }
+        Self { wiring, published: Snapshot::default(), owner: Snapshot::new(None) }
     }
 
-    /// The current credential of `identity`. It comes from memory, unless there is none, or it is about to expire.
+    /// The current credential of `identity`. It comes from memory, unless there is none or it has expired.
     ///
     /// # Errors
     /// No source has a valid credential.
     pub async fn get(&self, identity: &CloudIdentity) -> Result<CloudCredential, CredentialError> {
-        // SLICE: without an owner, each call fetches.
-        let http = CredentialHttp::new(self.wiring.clone());
-        match identity {
-            CloudIdentity::Aws(identity) => aws::fetch(identity, &http)
-                .await
-                .map(|credentials| CloudCredential::Aws(Arc::new(credentials))),
-            CloudIdentity::Google(identity) => {
-                google::fetch(identity, &http).await.map(|token| CloudCredential::Google(Arc::new(token)))
+        let now = clock::wall();
+        if let Some(current) = self.published.load().get(identity).filter(|current| current.is_usable(now)) {
+            if now >= current.renewal {
+                self.owner().do_send(Renew(identity.clone()));
             }
+            return Ok(current.credential.clone());
         }
+        self.fetch(Fetch { identity: identity.clone(), refused: None }).await
     }
 
-    /// An upstream has refused this credential as expired or invalid. If it is still the current one, the next [`get`](Self::get)
-    /// waits for another.
-    pub fn refused(&self, _identity: &CloudIdentity, _credential: &CloudCredential) {
-        // SLICE
+    /// A credential other than the one that an upstream has just refused as expired or invalid. It is the same one if it is very
+    /// young, or if its source has no other.
+    ///
+    /// # Errors
+    /// No source has a valid credential.
+    pub async fn get_other(
+        &self,
+        identity: &CloudIdentity,
+        refused: CloudCredential,
+    ) -> Result<CloudCredential, CredentialError> {
+        self.fetch(Fetch { identity: identity.clone(), refused: Some(refused) }).await
+    }
+
+    async fn fetch(&self, wanted: Fetch) -> Result<CloudCredential, CredentialError> {
+        self.owner().send(wanted).await.unwrap_or_else(|_closed| Err(CredentialError::stopped()))
+    }
+
+    /// Forgets the credentials of all identities but these.
+    pub fn keep_only<'i>(&self, identities: impl Iterator<Item = &'i CloudIdentity>) {
+        let all = self.published.load();
+        if all.is_empty() {
+            return;
+        }
+        let kept = identities.filter_map(|identity| Some((identity.clone(), all.get(identity)?.clone())));
+        self.published.store(kept.collect());
+    }
+
+    /// The owner. One that has been given up is replaced.
+    fn owner(&self) -> Addr<CredentialOwner> {
+        if let Some(owner) = self.owner.load().as_ref().as_ref().filter(|owner| owner.connected()) {
+            return owner.clone();
+        }
+        let (http, published) = (CredentialHttp::new(self.wiring.clone()), self.published.clone());
+        let owner = panic_guard::start(&Arbiter::new(), "credentials", owner::MAILBOX, move || {
+            CredentialOwner::new(http, published)
+        });
+        self.owner.store(Some(owner.clone()));
+        owner
+    }
+}
+
+impl CredentialError {
+    fn missing(message: impl Into<String>) -> Self {
+        Self { kind: CredentialErrorKind::Missing, message: message.into() }
+    }
+
+    fn refused(message: impl Into<String>) -> Self {
+        Self { kind: CredentialErrorKind::Refused, message: message.into() }
+    }
+
+    fn unreachable(message: impl Into<String>) -> Self {
+        Self { kind: CredentialErrorKind::Unreachable, message: message.into() }
+    }
+
+    fn stopped() -> Self {
+        Self::unreachable("the owner of the credentials has stopped; it starts again with the next request")
     }
 }
 
@@ -110,11 +206,32 @@ impl fmt::Debug for AwsCredentials {
     }
 }
 
+impl PartialEq for AwsCredentials {
+    fn eq(&self, other: &Self) -> bool {
+        let token = |it: &Self| it.session_token.as_ref().map(|token| token.expose_secret().to_owned());
+        self.access_key_id == other.access_key_id
+            && self.secret_access_key.expose_secret() == other.secret_access_key.expose_secret()
+            && token(self) == token(other)
+    }
+}
+
+impl PartialEq for AccessToken {
+    fn eq(&self, other: &Self) -> bool {
+        self.token.expose() == other.token.expose()
+    }
+}
+
 impl CloudCredential {
+    fn expires(&self) -> Option<SystemTime> {
+        match self {
+            Self::Aws(aws) => aws.expires,
+            Self::Google(google) => Some(google.expires),
+        }
+    }
+
     /// The secrets in it, to be searched for in text that leaves the process.
     #[must_use]
     pub fn secrets(&self) -> Vec<ApiKey> {
-        use secrecy::ExposeSecret as _;
         match self {
             Self::Aws(aws) => {
                 let token = aws.session_token.as_ref().map(|token| ApiKey::new(token.expose_secret()));

@@ -95,6 +95,20 @@ impl fmt::Debug for CloudVariables {
     }
 }
 
+impl CloudIdentity {
+    /// A name for logs.
+    #[must_use]
+    pub fn described(&self) -> String {
+        match self {
+            Self::Aws(aws) => match &aws.profile {
+                Some(profile) => format!("AWS credentials (profile {profile})"),
+                None => "AWS credentials".to_owned(),
+            },
+            Self::Google(_) => "Google credentials".to_owned(),
+        }
+    }
+}
+
 impl ProviderSettings {
     /// The text of the one key that a provider with a cloud identity has in its key ring. It stands for the identity in health
     /// and reports, and is never sent.

@@ -286,6 +286,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn a_bedrock_error_names_its_cause() {
         let denied = "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: bedrock:InvokeModel on resource: y";
         for (status, name, message, kind, cause) in [
