@@ -6,6 +6,7 @@ mod attempt;
 mod buffered;
 mod cache_diagnostics;
 mod classify;
+mod cloud;
 mod content_type;
 mod count_tokens;
 mod deadline;

@@ -3,13 +3,46 @@
 use actix_web::http::header::{self, HeaderName, HeaderValue, InvalidHeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use vandamme_actors::openai_endpoint::OpenAiEndpoint;
-use vandamme_actors::settings::{Api, Azure, ProviderSettings};
+use vandamme_actors::settings::{Api, Azure, MessagesForm, ProviderSettings};
+use vandamme_protocol::request::Streaming;
 
 use super::UpstreamCall;
 use crate::caller::KeyForm;
 
 /// All but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The URL of a Messages request in a cloud's form. The model is a part of the path; `None` for Anthropic's own form.
+pub(super) fn in_form(
+    provider: &ProviderSettings,
+    upstream_call: UpstreamCall,
+    model: &str,
+    delivery: Streaming,
+) -> Option<String> {
+    let base = anthropic_base(provider);
+    match &provider.messages_form {
+        MessagesForm::Native => None,
+        MessagesForm::InvokeModel => {
+            let action = match (upstream_call, delivery) {
+                (UpstreamCall::Count, _) => "count-tokens",
+                (_, Streaming::Yes) => "invoke-with-response-stream",
+                (_, Streaming::No) => "invoke",
+            };
+            Some(format!("{base}/model/{}/{action}", segment(model)))
+        }
+        MessagesForm::RawPredict { project, location } => {
+            let (model, action) = match (upstream_call, delivery) {
+                (UpstreamCall::Count, _) => ("count-tokens".to_owned(), "rawPredict"),
+                (_, Streaming::Yes) => (segment(model), "streamRawPredict"),
+                (_, Streaming::No) => (segment(model), "rawPredict"),
+            };
+            let (project, location) = (segment(project), segment(location));
+            Some(format!(
+                "{base}/v1/projects/{project}/locations/{location}/publishers/anthropic/models/{model}:{action}"
+            ))
+        }
+    }
+}
 
 /// The URL of a Messages request, with the client's query.
 pub(super) fn messages(provider: &ProviderSettings, upstream_call: UpstreamCall, query: &str) -> String {
@@ -93,7 +126,10 @@ pub(super) fn credential(
     form: Option<KeyForm>,
 ) -> (HeaderName, Result<HeaderValue, InvalidHeaderValue>) {
     // A subscription's token is a bearer (platform.claude.com/docs/en/api/oauth).
-    let is_token = key.starts_with("sk-ant-oat");
+    // Bedrock takes its keys as a bearer, too (docs.aws.amazon.com/bedrock, API keys).
+    let is_bedrock = provider.base_url.contains("://bedrock-");
+    let is_token =
+        key.starts_with("sk-ant-oat") || is_bedrock || provider.messages_form != MessagesForm::Native;
     match (provider.api, &provider.azure, form) {
         (Api::Messages, _, None | Some(KeyForm::Plain)) if !is_token => {
             (const { HeaderName::from_static("x-api-key") }, HeaderValue::from_str(key))

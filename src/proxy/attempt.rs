@@ -1,6 +1,7 @@
 //! Makes one upstream call and reads its reply until it can no longer be retried: a stream to its first event, another reply
 //! to its end.
 
+use std::cell::RefCell;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use awc::ClientResponse;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use vandamme_actors::converter::{Batch, Flow, FlowProgress, Opened, RawReply, ReplyHooks, UpstreamBody};
+use vandamme_actors::credentials::CloudCredential;
 use vandamme_actors::excerpt;
 use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::provider::{Alternatives, Lease};
@@ -20,7 +22,7 @@ use vandamme_actors::upstream::{self, CallHead, SendError};
 use vandamme_protocol::convert::passthrough::{ChatTap, EndpointTap, MessagesTap, ResponsesTap};
 use vandamme_protocol::convert::{ReplyCodec, ReplySummary};
 use vandamme_protocol::fault::Fault;
-use vandamme_protocol::request::{Streaming, UsageAsked};
+use vandamme_protocol::request::{Pieces, Streaming, UsageAsked};
 
 use super::classify::CallFailure;
 use super::content_type::ContentKind;
@@ -83,6 +85,8 @@ pub(super) struct Attempt<'a> {
     pub(super) lease: &'a Lease,
     /// How long the upstream may take for its first byte, or for a reply that is not streamed.
     pub(super) patience: Option<Duration>,
+    /// The credential of a cloud identity that the last call carried.
+    pub(super) credential: RefCell<Option<CloudCredential>>,
 }
 
 impl<'a> Attempt<'a> {
@@ -93,7 +97,7 @@ impl<'a> Attempt<'a> {
         alternatives: Alternatives,
     ) -> Self {
         let patience = patience(gateway, request, lease, alternatives);
-        Self { gateway, request, lease, patience }
+        Self { gateway, request, lease, patience, credential: RefCell::default() }
     }
 
     /// Makes the call. `sent` keeps the upstream request for the target's next call. The failure's message has no secrets and
@@ -133,10 +137,21 @@ impl<'a> Attempt<'a> {
         let mut headers = self.headers(sent).map_err(refused)?;
         trace_headers::add(&mut headers, self.request, &self.gateway.live_config(), record.calls());
         record.call(self.lease, sent.api);
-        let mut failed = match self.call_in_time(sent, headers, record).await {
+        let body = self.body_in_form(sent, &mut headers);
+        let again = self.lease.provider.identity.is_some().then(|| (headers.clone(), body.clone()));
+        let mut failed = match self.call_in_time(sent, headers, body, record).await {
             Ok(answered) => return Ok(answered),
             Err(failed) => failed,
         };
+        if failed.is_about_credential
+            && let Some((headers, body)) = again
+            && self.has_other_credential().await
+        {
+            failed = match self.call_in_time(sent, headers, body, record).await {
+                Ok(answered) => return Ok(answered),
+                Err(failed) => failed,
+            };
+        }
         // The endpoint for replies may know what another endpoint does not.
         if !failed.named.is_empty() && self.request.upstream_call == UpstreamCall::Reply {
             let headers = self.headers(sent).map_err(refused)?;
@@ -153,6 +168,7 @@ impl<'a> Attempt<'a> {
         &self,
         sent: &UpstreamRequest,
         headers: HeaderMap,
+        body: Pieces,
         record: &RunRecord<'_>,
     ) -> Result<Box<Answered>, Box<CallFailure>> {
         let whole = self.patience.unwrap_or(NEVER);
@@ -161,7 +177,7 @@ impl<'a> Attempt<'a> {
         let silence = if streamed { whole.min(SILENCE) } else { whole };
         let timer = pin!(sleep(silence));
         let mut deadline = Deadline::new(timer, self.lease, CallTimeouts { silence, whole });
-        let response = deadline.meet(pin!(self.send(sent, headers))).await?;
+        let response = deadline.meet(pin!(self.send(sent, headers, body))).await?;
         let status = response.status().as_u16();
         record.replied(status);
         let answer = match status {
@@ -201,15 +217,17 @@ impl<'a> Attempt<'a> {
     async fn send(
         &self,
         sent: &UpstreamRequest,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
+        body: Pieces,
     ) -> Result<ClientResponse, Box<CallFailure>> {
         let unsent = |error: SendError| Box::new(CallFailure::unsent(self.lease, &error));
         let client = upstream::client(&self.lease.provider, &self.gateway.wiring).await;
         let stopped = |_closed| CallFailure::broken("the gateway's HTTP client has stopped");
         let client = client.map_err(stopped)?;
         let url = sent.url.parsed().map_err(unsent)?;
+        self.authorize(&sent.method, &url, &mut headers, &body).await?;
         let request = CallHead { method: sent.method.clone(), url, headers };
-        client.send(request, || Slices::new(sent.body.clone())).await.map_err(unsent)
+        client.send(request, || Slices::new(body.clone())).await.map_err(unsent)
     }
 
     async fn read_reply(
@@ -227,7 +245,8 @@ impl<'a> Attempt<'a> {
         if response.status() == StatusCode::NO_CONTENT {
             return no_content(&sent.reply_path, headers);
         }
-        let reply = UpstreamReply::open(response, self.lease).await?;
+        let largest = self.gateway.live_config().settings.limits.event;
+        let reply = UpstreamReply::open(response, self.lease, largest).await?;
         let reply_hooks = sent.reply_hooks();
         match (reply.content, &sent.reply_path, self.request.reply_form()) {
             (ContentKind::Json | ContentKind::Other, ReplyPath::Translated(back), _)
@@ -340,7 +359,12 @@ impl<'a> Attempt<'a> {
     /// The secrets that must not leave in a text. They include the key of this call: it may be the client's own, or no longer
     /// configured.
     pub(super) fn secrets(&self) -> Secrets {
-        self.gateway.live_config().secrets.with(&self.lease.key)
+        let secrets = &self.gateway.live_config().secrets;
+        if self.lease.provider.identity.is_none() {
+            return secrets.with(&self.lease.key);
+        }
+        let own = self.credential.borrow().as_ref().map(CloudCredential::secrets).unwrap_or_default();
+        own.iter().fold(secrets.clone(), |secrets, own| secrets.with(own))
     }
 }
 

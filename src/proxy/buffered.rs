@@ -5,18 +5,19 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use bytes::{Bytes, BytesMut};
 use vandamme_actors::converter::ReplyHooks;
 use vandamme_actors::secret::Secrets;
-use vandamme_actors::settings::Api;
+use vandamme_actors::settings::{Api, MessagesForm};
 use vandamme_protocol::convert::{ReplySummary, passthrough};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::UsageAsked;
 
-use super::ReplyForm;
 use super::attempt::{Answered, Attempt, EVENTS};
 use super::classify::CallFailure;
+use super::cloud;
 use super::content_type::ContentKind;
 use super::middleware::heard;
 use super::translation::Translation;
 use super::upstream_body::{UpstreamReply, broken_json};
+use super::{ReplyForm, UpstreamCall};
 
 const JSON: &str = "application/json";
 
@@ -64,7 +65,11 @@ impl Attempt<'_> {
         let status = reply.status;
         let label = reply.label.clone().filter(|value| self.may_label(value, JSON));
         headers.insert(header::CONTENT_TYPE, label.unwrap_or_else(|| HeaderValue::from_static(JSON)));
-        let body = self.read_whole(reply).await?;
+        let mut body = self.read_whole(reply).await?;
+        let is_invoke_model = self.lease.provider.messages_form == MessagesForm::InvokeModel;
+        if is_invoke_model && self.request.upstream_call == UpstreamCall::Count {
+            body = cloud::bedrock_count(&body).unwrap_or(body);
+        }
         self.pass_body(BufferedReply { status, headers, body }, reply_hooks, asked)
     }
 

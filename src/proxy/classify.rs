@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use actix_web::http::header::{self, HeaderMap};
 use awc::error::{ConnectError, SendRequestError};
 use bytes::Bytes;
+use vandamme_actors::credentials::{CredentialError, CredentialErrorKind};
 use vandamme_actors::outcome::{LimitScope, Outcome, Retry};
 use vandamme_actors::provider::Lease;
 use vandamme_actors::retry::Fixable;
@@ -37,6 +38,8 @@ pub(super) struct CallFailure {
     pub(super) can_fix: Fixable,
     /// The model used up its limit of tokens before its first word.
     pub(super) is_out_of_tokens: bool,
+    /// Whether the upstream has refused the credential of a cloud identity, so that another one may help.
+    pub(super) is_about_credential: bool,
     /// Whether the upstream received the request, or a part of it.
     pub(super) is_sent: bool,
 }
@@ -53,6 +56,7 @@ impl CallFailure {
             refusal: Bytes::new(),
             can_fix: Fixable::No,
             is_out_of_tokens: false,
+            is_about_credential: false,
             is_sent: true,
         }
     }
@@ -67,6 +71,16 @@ impl CallFailure {
     pub(super) fn refused(message: &str) -> Self {
         let failure = Self::new(ErrorKind::InvalidRequest, message.to_owned(), Outcome::NotServedHere);
         Self { is_sent: false, ..failure }
+    }
+
+    /// There is no credential for the provider's cloud identity, so the request was not sent. Another target may serve it.
+    pub(super) fn without_credential(provider: &ProviderSettings, error: &CredentialError) -> Self {
+        let message = format!("provider '{}': {error}", provider.name);
+        let outcome = match error.kind {
+            CredentialErrorKind::Missing | CredentialErrorKind::Refused => Outcome::NotServedHere,
+            CredentialErrorKind::Unreachable => Outcome::Unreachable,
+        };
+        Self { is_sent: false, ..Self::bad_gateway(&message, outcome) }
     }
 
     /// The connection or the reply broke.
@@ -106,6 +120,7 @@ impl CallFailure {
             refusal,
             can_fix,
             is_out_of_tokens: false,
+            is_about_credential: false,
             is_sent: true,
         }
     }

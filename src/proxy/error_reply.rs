@@ -7,6 +7,7 @@ use bytes::Bytes;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::retry::Fixable;
 use vandamme_actors::settings::Api;
+use vandamme_protocol::cloud::error::CloudFault;
 use vandamme_protocol::compat::{Fixup, OpenAiApi};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request;
@@ -16,6 +17,7 @@ use super::attempt::{Attempt, NEVER};
 use super::classify::{
     CallFailure, answered_as, asked_to_wait, classify, located, retry_after, should_retry,
 };
+use super::cloud;
 use super::content_type::ContentKind;
 use super::remedies;
 use super::upstream_body::{self, read_error_body};
@@ -46,7 +48,13 @@ impl Attempt<'_> {
         let reworded = openai::error::reworded_overflow(status, &body);
         let reworded = reworded.filter(|_| apis == Apis { upstream: Api::Messages, client: Api::Messages });
         let is_reworded = reworded.is_some();
-        let mut fault = reworded.unwrap_or_else(|| fault(status, &body, apis));
+        let of_cloud = cloud::fault(&lease.provider, status, &upstream, &body);
+        let mut fault = reworded.unwrap_or_else(|| match &of_cloud {
+            Some(CloudFault { kind, message, .. }) if !message.is_empty() => {
+                Fault { kind: *kind, status: kind.status(), message: message.clone() }
+            }
+            Some(_) | None => fault(status, &body, apis),
+        });
         if let Some(unsupported) = unsupported {
             fault.message =
                 format!("the upstream answered {status} with {unsupported}, which cannot be decoded");
@@ -57,6 +65,12 @@ impl Attempt<'_> {
         let facts = openai::error::facts(status, &body, &lease.model);
         let after = asked_to_wait(&upstream, &facts);
         let (outcome, retry) = classify(status, fault.kind, &facts, after, &upstream);
+        let by_cloud = of_cloud.as_ref().and_then(|found| cloud::outcome(&found.cause));
+        let (outcome, retry) = by_cloud.map_or((outcome, retry), |it| (it, it.treatment().retry));
+        let fault = match &of_cloud {
+            Some(found) => cloud::remedied(lease, found, fault),
+            None => fault,
+        };
         let fault = answered_as(outcome, fault);
         let json = ContentKind::of(&upstream) == ContentKind::Json && request::is_complete_json(&body);
         // A client may get its own key back.
@@ -88,6 +102,7 @@ impl Attempt<'_> {
             refusal,
             can_fix,
             is_out_of_tokens,
+            is_about_credential: of_cloud.is_some_and(|found| cloud::is_about_credential(&found.cause)),
             is_sent: true,
         }
     }

@@ -116,10 +116,15 @@ pub(super) fn for_call(
     for (name, value) in &provider.custom_headers {
         headers.insert(name.clone(), value.clone());
     }
-    let (name, value) = address::credential(provider, lease.key.expose(), key_form(request, provider, live));
-    let mut credential = value.map_err(|_| format!("the key of provider '{}' is unusable", provider.name))?;
-    credential.set_sensitive(true);
-    headers.insert(name, credential);
+    // The credential of a cloud identity depends on the whole request.
+    if provider.identity.is_none() {
+        let form = key_form(request, provider, live);
+        let (name, value) = address::credential(provider, lease.key.expose(), form);
+        let mut credential =
+            value.map_err(|_| format!("the key of provider '{}' is unusable", provider.name))?;
+        credential.set_sensitive(true);
+        headers.insert(name, credential);
+    }
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(HOP, HeaderValue::from_static("1"));
     if let Some(betas) = betas {

@@ -146,14 +146,17 @@ impl UpstreamRequest {
             return Ok(Self::new(lease, call, Bytes::new().into(), ReplyPath::Messages));
         }
         let mut dropped = request.replaced.clone();
-        let url = match upstream_api {
-            Api::Messages => {
+        let (call, delivery) = (request.upstream_call, request.head.delivery);
+        let in_form = UpstreamUrl::in_form(provider, call, &lease.model, delivery);
+        let url = match (upstream_api, in_form) {
+            (Api::Messages, Some(url)) => url,
+            (Api::Messages, None) => {
                 // Its query means nothing to another API.
                 let query = if request.api == Api::Messages { query(request, live) } else { "" };
                 UpstreamUrl::messages(provider, request.upstream_call, query)
             }
-            Api::ChatCompletions => UpstreamUrl::chat_completions(provider, &lease.model),
-            Api::Responses => UpstreamUrl::responses(provider),
+            (Api::ChatCompletions, _) => UpstreamUrl::chat_completions(provider, &lease.model),
+            (Api::Responses, _) => UpstreamUrl::responses(provider),
         };
         let (body, reply_path) = match (request.api, upstream_api) {
             (Api::Messages, Api::Messages) => (for_same_api(request, lease), ReplyPath::Messages),

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::settings::{Azure, ProviderSettings};
 use vandamme_actors::upstream::{CallUrl, SendError};
+use vandamme_protocol::request::Streaming;
 
 use super::{UpstreamCall, address};
 
@@ -60,6 +61,16 @@ impl UpstreamUrl {
             Some(query) => parsed_once(provider, endpoint, query, text),
             None => Self::Text(text()),
         }
+    }
+
+    /// Of a Messages request in the form of the provider's cloud; `None` for Anthropic's own form.
+    pub(super) fn in_form(
+        provider: &ProviderSettings,
+        call: UpstreamCall,
+        model: &str,
+        delivery: Streaming,
+    ) -> Option<Self> {
+        address::in_form(provider, call, model, delivery).map(Self::Text)
     }
 
     /// Of a Chat Completions request for `model`.

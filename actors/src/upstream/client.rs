@@ -71,6 +71,18 @@ impl CallUrl {
         let uri = Uri::try_from(url).map_err(|error| SendRequestError::from(HttpError::from(error)))?;
         Ok(Self { uri, host, layer })
     }
+
+    /// The URL as the upstream sees it: with its scheme, and without a default port.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let scheme = match self.layer {
+            Layer::Plain => "http",
+            Layer::Tls => "https",
+        };
+        let host = self.host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
+        format!("{scheme}://{host}{path}")
+    }
 }
 
 /// The reason why there is no reply.

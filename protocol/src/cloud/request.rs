@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::CloudForm;
@@ -49,6 +52,57 @@ pub fn to_vertex_count(body: &Bytes, model: &str) -> Pieces {
     let version = members.value(VERSION).map_or_else(|| format!("\"{version}\""), |it| it.get().to_owned());
     let head = format!("{{\"{VERSION}\":{version},\"model\":{}", literal(model));
     rebuilt(body, &members, head, |name| matches!(name, "model" | "stream" | VERSION))
+}
+
+/// The body of a request to count tokens at Bedrock: that of InvokeModel, in base64. It needs a limit of tokens, which a count
+/// does not have.
+#[must_use]
+pub fn to_bedrock_count(body: &Bytes, betas: &[&str]) -> Bytes {
+    let invoke = to_cloud(CloudForm::Bedrock, body, betas).joined();
+    let has_limit = members(&invoke).is_some_and(|members| members.value("max_tokens").is_some());
+    let invoke = match invoke.strip_prefix(b"{") {
+        Some(rest) if !has_limit => [b"{\"max_tokens\":1,", rest].concat(),
+        Some(_) | None => invoke.to_vec(),
+    };
+    format!(r#"{{"input":{{"invokeModel":{{"body":"{}"}}}}}}"#, STANDARD.encode(invoke)).into()
+}
+
+/// The count in Bedrock's reply.
+#[must_use]
+pub fn read_bedrock_count(reply: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Count {
+        #[serde(rename = "inputTokens")]
+        tokens: u64,
+    }
+    serde_json::from_slice::<Count>(reply).ok().map(|count| count.tokens)
+}
+
+/// The betas of a request that an upstream of this form takes, under the names that they have there. A beta that is not known
+/// here is kept: an upstream that refuses it says so.
+#[must_use]
+pub fn betas_for<'b>(form: CloudForm, betas: impl Iterator<Item = &'b str>) -> Vec<&'b str> {
+    // BerriAI/litellm keeps the best public table of betas by provider; what is refused there is checked against Bedrock
+    // (2026-10).
+    const REFUSED: [&str; 7] = [
+        "advisor-tool-",
+        "fast-mode-",
+        "files-api-",
+        "prompt-caching-scope-",
+        "skills-",
+        "web-fetch-",
+        "oauth-",
+    ];
+    const RENAMED: (&str, &str) = ("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19");
+    let _ = form;
+    let mut kept: Vec<&str> = Vec::new();
+    for beta in betas.filter(|beta| !REFUSED.iter().any(|refused| beta.starts_with(refused))) {
+        let beta = if beta == RENAMED.0 { RENAMED.1 } else { beta };
+        if !kept.contains(&beta) {
+            kept.push(beta);
+        }
+    }
+    kept
 }
 
 /// A body that a client in a cloud's mode has sent, as one of the Messages API.
