@@ -1,9 +1,15 @@
 //! Credentials: gets the temporary credentials of cloud identities, and renews them before they expire. One owner for each
 //! identity fetches them, never a request.
 
+#[cfg(feature = "aws")]
 mod aws;
 mod aws_signature;
+#[cfg(feature = "google")]
 mod google;
+#[cfg_attr(
+    not(all(feature = "aws", feature = "google")),
+    allow(dead_code, reason = "each cloud uses its part")
+)]
 mod http;
 mod owner;
 
@@ -17,7 +23,14 @@ use actix_rt::Arbiter;
 use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
+/// Whether this build has the credentials and signatures of AWS.
+pub const HAS_AWS: bool = cfg!(feature = "aws");
+/// Whether this build has the credentials of Google Cloud.
+pub const HAS_GOOGLE: bool = cfg!(feature = "google");
+
 pub use self::aws_signature::{RequestToSign, SigningScope, sign};
+#[cfg(feature = "google")]
+pub use self::google::project_of_file;
 use self::http::CredentialHttp;
 use self::owner::{CredentialOwner, Fetch, Renew};
 use crate::clock::{self, Millis, millis};
@@ -182,11 +195,22 @@ impl Credentials {
     }
 }
 
+/// A build without the feature `google` reads no file.
+#[cfg(not(feature = "google"))]
+#[must_use]
+pub fn project_of_file(_identity: &crate::settings::GoogleIdentity) -> Option<String> {
+    None
+}
+
 impl CredentialError {
     fn missing(message: impl Into<String>) -> Self {
         Self { kind: CredentialErrorKind::Missing, message: message.into() }
     }
 
+    #[cfg_attr(
+        not(all(feature = "aws", feature = "google")),
+        allow(dead_code, reason = "only clouds refuse")
+    )]
     fn refused(message: impl Into<String>) -> Self {
         Self { kind: CredentialErrorKind::Refused, message: message.into() }
     }

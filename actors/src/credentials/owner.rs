@@ -18,11 +18,9 @@ use actix_rt::time::timeout;
 use tokio::sync::oneshot;
 
 use super::http::CredentialHttp;
-use super::{
-    CloudCredential, CredentialError, CredentialErrorKind, Published, PublishedCredential, aws, google,
-};
+use super::{CloudCredential, CredentialError, CredentialErrorKind, Published, PublishedCredential};
 use crate::clock::{self, Millis};
-use crate::settings::CloudIdentity;
+use crate::settings::{AwsIdentity, CloudIdentity, GoogleIdentity};
 
 pub(super) const MAILBOX: usize = 4096;
 /// The longest wait for a credential, over all calls that it takes.
@@ -134,13 +132,29 @@ impl CredentialOwner {
 
 async fn fetch(identity: &CloudIdentity, http: &CredentialHttp) -> Answer {
     match identity {
-        CloudIdentity::Aws(identity) => {
-            aws::fetch(identity, http).await.map(|credentials| CloudCredential::Aws(credentials.into()))
-        }
-        CloudIdentity::Google(identity) => {
-            google::fetch(identity, http).await.map(|token| CloudCredential::Google(token.into()))
-        }
+        CloudIdentity::Aws(identity) => fetch_aws(identity, http).await,
+        CloudIdentity::Google(identity) => fetch_google(identity, http).await,
     }
+}
+
+#[cfg(feature = "aws")]
+async fn fetch_aws(identity: &AwsIdentity, http: &CredentialHttp) -> Answer {
+    super::aws::fetch(identity, http).await.map(|credentials| CloudCredential::Aws(credentials.into()))
+}
+
+#[cfg(not(feature = "aws"))]
+async fn fetch_aws(_: &AwsIdentity, _: &CredentialHttp) -> Answer {
+    Err(CredentialError::missing("this vdm was built without the feature 'aws'"))
+}
+
+#[cfg(feature = "google")]
+async fn fetch_google(identity: &GoogleIdentity, http: &CredentialHttp) -> Answer {
+    super::google::fetch(identity, http).await.map(|token| CloudCredential::Google(token.into()))
+}
+
+#[cfg(not(feature = "google"))]
+async fn fetch_google(_: &GoogleIdentity, _: &CredentialHttp) -> Answer {
+    Err(CredentialError::missing("this vdm was built without the feature 'google'"))
 }
 
 impl Actor for CredentialOwner {
