@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub use self::limits::{ErrorFacts, facts};
 pub(crate) use self::numbers::{Number, numbers};
-pub(crate) use self::responses::response_failed_at;
+pub(crate) use self::responses::{FailedResponse, response_failed_at};
 pub use self::responses::{response_failed, responses_body};
 pub(crate) use self::responses::{write_stream_error, write_stream_fault};
 use crate::{fault::Fault, json::Write, vocabulary::ErrorKind};

@@ -15,19 +15,45 @@ pub fn responses_body(kind: ErrorKind, message: &str) -> Vec<u8> {
 
 /// Appends the event that ends a failed stream of which nothing is known. It is the last event.
 pub fn response_failed(kind: ErrorKind, message: &str, out: &mut BytesMut) {
-    response_failed_at(0, kind, message, out);
+    response_failed_at(&FailedResponse::UNKNOWN, kind, message, out);
 }
 
-/// The same for a stream whose next event has this number.
-pub(crate) fn response_failed_at(number: u64, kind: ErrorKind, message: &str, out: &mut BytesMut) {
+/// What is known of a response that fails.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FailedResponse<'a> {
+    /// The number of the event that reports the failure.
+    pub(crate) number: u64,
+    /// Inner text.
+    pub(crate) id: &'a str,
+    /// Inner text.
+    pub(crate) model: &'a str,
+    pub(crate) created_at: u64,
+}
+
+impl FailedResponse<'_> {
+    pub(crate) const UNKNOWN: FailedResponse<'static> =
+        FailedResponse { number: 0, id: "resp_failed", model: "", created_at: 0 };
+}
+
+/// The same for a stream of which this is known.
+pub(crate) fn response_failed_at(
+    response: &FailedResponse<'_>,
+    kind: ErrorKind,
+    message: &str,
+    out: &mut BytesMut,
+) {
+    let FailedResponse { number, id, model, created_at } = *response;
     out.put(b"event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":");
     out.number(number);
-    out.put(b",\"response\":{");
-    out.put(
-        b"\"id\":\"resp_failed\",\"object\":\"response\",\"created_at\":0,\"status\":\"failed\",\"error\":",
-    );
+    out.put(b",\"response\":{\"id\":\"");
+    out.put(id.as_bytes());
+    out.put(b"\",\"object\":\"response\",\"created_at\":");
+    out.number(created_at);
+    out.put(b",\"status\":\"failed\",\"error\":");
     write_stream_fault(kind, message, out);
-    out.put(b",\"incomplete_details\":null,\"model\":\"\",\"output\":[],\"usage\":null,");
+    out.put(b",\"incomplete_details\":null,\"model\":\"");
+    out.put(model.as_bytes());
+    out.put(b"\",\"output\":[],\"usage\":null,");
     out.put(b"\"parallel_tool_calls\":true,\"tool_choice\":\"auto\",\"tools\":[]},\"error\":");
     write_stream_error(kind, message, out);
     out.put(b"}\n\n");
