@@ -1,6 +1,7 @@
 //! Pure protocol code: bytes in, bytes out. No clock, no I/O, no actors, no logging, no randomness.
 
 pub mod anthropic;
+pub mod compaction;
 pub mod compat;
 pub mod content_coding;
 pub mod convert;

@@ -161,7 +161,7 @@ impl UpstreamRequest {
                 let (body, asked) = request.head.with_model_and_usage(&request.body, &lease.model);
                 (body, ReplyPath::Chat(asked))
             }
-            (Api::Responses, Api::Responses) => (for_responses(request, lease), ReplyPath::Responses),
+            (Api::Responses, Api::Responses) => (request.for_responses(&lease.model), ReplyPath::Responses),
             (_, upstream_api) => {
                 let parts = Parts { request, lease, live, upstream_api };
                 let (body, back) = parts.translated(&mut dropped)?;
@@ -221,15 +221,6 @@ fn for_same_api(request: &ProxyRequest, lease: &Lease) -> Pieces {
         body = request::with_tool_ids(&body.joined(), Form::Anthropic).into();
     }
     body
-}
-
-/// A Responses request for an upstream of the same API.
-fn for_responses(request: &ProxyRequest, lease: &Lease) -> Pieces {
-    let body = request.head.with_model(&request.body, &lease.model);
-    if !request.head.own_reasoning {
-        return body;
-    }
-    request::without_own_reasoning(&body.joined()).into()
 }
 
 /// A request that is translated.

@@ -25,8 +25,6 @@ use crate::{
     tool_id::Maker,
 };
 
-/// What introduces a summary; inner text.
-const SUMMARY: &str = "[Summary of the conversation so far]\\n";
 const DRAWN: &str = "[The assistant generated this image.]";
 
 /// What the messages were made of.
@@ -207,7 +205,7 @@ impl MessageWriter<'_, '_> {
             EntryContent::System(content) => self.system(entry.at, content),
             EntryContent::User(content) => self.content(entry.at, content, Side::User),
             EntryContent::Summary(summary) => {
-                self.text(&format!("{SUMMARY}{summary}"), Side::User);
+                self.text(summary, Side::User);
                 Ok(())
             }
             EntryContent::Drawn(url) => {
