@@ -9,6 +9,7 @@ use vandamme_actors::retry::Fixable;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::compat::{Fixup, OpenAiApi};
 use vandamme_protocol::fault::Fault;
+use vandamme_protocol::openai::error::ErrorNames;
 use vandamme_protocol::request;
 use vandamme_protocol::{anthropic, compat, openai};
 
@@ -65,10 +66,12 @@ impl Attempt<'_> {
         } else {
             self.secrets()
         };
+        let has_secret = secrets.found_in(&body);
         let is_same_error = !is_reworded && (status == fault.status || outcome != Outcome::OutOfCredit);
-        let relays = apis.upstream == apis.client && json && is_same_error && !secrets.found_in(&body);
+        let relays = apis.upstream == apis.client && json && is_same_error && !has_secret;
         // A client of the Messages API cannot read an error in another shape.
         let relays = relays && (apis.client != Api::Messages || anthropic::error::read(&body).is_some());
+        let names = if has_secret { ErrorNames::default() } else { ErrorNames::of_upstream(&body) };
         let answer = UpstreamError {
             // A relayed body keeps its status. An error in other words gets the status that belongs to them.
             status: if relays { status } else { fault.status },
@@ -76,6 +79,7 @@ impl Attempt<'_> {
             retry_after: retry_after(outcome, after),
             should_retry: should_retry(outcome, after),
             fault,
+            names,
             relayed: relays.then_some(Relayed(body)),
         };
         let can_fix = Fixable::No;

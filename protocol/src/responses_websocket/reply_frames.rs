@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::error_frame;
 use crate::json::{JsonWord, List, RawMembers};
-use crate::openai::error;
+use crate::openai::error::{self, ErrorNames};
 use crate::openai::responses_stream::{EventKind, ResponsesEvent};
 
 /// Follows the events of one reply.
@@ -169,7 +169,11 @@ fn unusual_failure(data: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let fault = event.fault(data)?;
-    Some(error_frame(fault.status, &error::responses_body(fault.kind, &fault.message), &[]))
+    Some(error_frame(
+        fault.status,
+        &error::responses_body(fault.kind, &fault.message, &ErrorNames::default()),
+        &[],
+    ))
 }
 
 /// The type of an event that begins with it, if it has no escapes.
