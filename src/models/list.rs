@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
+use actix_web::rt::task::JoinHandle;
 use actix_web::rt::time::timeout;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use vandamme_actors::catalog::{
     ClaimRefresh, Flush, GetListing, KnownListings, ListKnown, Listing, ListingKey, StoreListing,
 };
@@ -90,17 +92,48 @@ pub(crate) async fn remembered(
     gateway: &Arc<Gateway>,
     providers: Vec<Arc<ProviderSettings>>,
 ) -> HashMap<Arc<str>, Arc<[Named]>> {
+    survey(gateway, &providers).await.known
+}
+
+/// Waits until each of these providers has a list, or has failed to send its first one. Old lists are refreshed in the
+/// background. If the caller does not wait to the end, the calls go on.
+pub(crate) async fn first_lists(gateway: &Arc<Gateway>, providers: &[Arc<ProviderSettings>]) {
+    let Survey { known, mut refreshes } = survey(gateway, providers).await;
+    let missing = providers.iter().filter(|provider| !known.contains_key(&provider.name));
+    let lists = missing.map(|provider| {
+        let own = refreshes.remove(&provider.name);
+        // Another request has started this one.
+        let running = gateway.listings.running(&ListingKey::new(provider));
+        async move {
+            match own {
+                Some(refresh) => drop(refresh.await),
+                None => running.await,
+            }
+        }
+    });
+    let lists: Vec<_> = lists.collect();
+    join_all(lists).await;
+}
+
+/// What the catalog knows, and the refreshes that have begun, by provider.
+#[derive(Default)]
+struct Survey {
+    known: HashMap<Arc<str>, Arc<[Named]>>,
+    refreshes: HashMap<Arc<str>, JoinHandle<()>>,
+}
+
+async fn survey(gateway: &Arc<Gateway>, providers: &[Arc<ProviderSettings>]) -> Survey {
     // A list that belongs to one client's key is not shared.
-    let providers = providers.into_iter().filter(|provider| !provider.passthrough).collect();
+    let providers = providers.iter().filter(|provider| !provider.passthrough).cloned().collect();
     let catalog = gateway.registry.load().catalog.clone();
     let survey = ListKnown { providers, ttl: gateway.live_config().settings.limits.models_ttl };
     let Ok(KnownListings { known, due }) = catalog.send(survey).timeout(SURVEY_PATIENCE).await else {
-        return HashMap::new();
+        return Survey::default();
     };
-    for provider in due {
-        actix_web::rt::spawn(refreshed(gateway.clone(), provider));
-    }
-    known
+    let refresh = |provider: Arc<ProviderSettings>| {
+        (provider.name.clone(), actix_web::rt::spawn(refreshed(gateway.clone(), provider)))
+    };
+    Survey { known, refreshes: due.into_iter().map(refresh).collect() }
 }
 
 /// The provider's list, fetched now.

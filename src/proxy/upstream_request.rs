@@ -223,6 +223,19 @@ fn for_same_api(request: &ProxyRequest, lease: &Lease) -> Pieces {
     body
 }
 
+/// A refusal of a request that was translated to Messages before. The client has no message at that place.
+fn in_clients_words(client: Api, error: String) -> String {
+    let list = match client {
+        Api::Messages => return error,
+        Api::ChatCompletions => "messages",
+        Api::Responses => "input",
+    };
+    match error.split_once(": ") {
+        Some((path, problem)) if path.starts_with("messages.") => format!("{list}: {problem}"),
+        Some(_) | None => error,
+    }
+}
+
 /// A request that is translated.
 struct Parts<'r> {
     request: &'r ProxyRequest,
@@ -242,11 +255,12 @@ impl Parts<'_> {
             Api::ChatCompletions => self.messages_of_chat(dropped)?,
             Api::Responses => self.messages_of_responses(dropped)?,
         };
-        let (body, upstream) = match self.upstream_api {
-            Api::Messages => (body, UpstreamReplyApi::Messages),
-            Api::ChatCompletions => self.chat_of_messages(&body, members.as_ref(), dropped)?,
-            Api::Responses => self.responses_of_messages(&body, members.as_ref(), dropped)?,
+        let upstream = match self.upstream_api {
+            Api::Messages => Ok((body, UpstreamReplyApi::Messages)),
+            Api::ChatCompletions => self.chat_of_messages(&body, members.as_ref(), dropped),
+            Api::Responses => self.responses_of_messages(&body, members.as_ref(), dropped),
         };
+        let (body, upstream) = upstream.map_err(|error| in_clients_words(request.api, error))?;
         Ok((body, Translation { upstream, client }))
     }
 
@@ -302,7 +316,8 @@ impl Parts<'_> {
             requested_model: &request.head.model,
             upstream: match upstream_api {
                 Api::Messages => client::responses::UpstreamKind::Messages,
-                Api::ChatCompletions | Api::Responses => client::responses::UpstreamKind::ChatCompletions,
+                Api::ChatCompletions => client::responses::UpstreamKind::ChatCompletions,
+                Api::Responses => client::responses::UpstreamKind::Responses,
             },
         }
     }

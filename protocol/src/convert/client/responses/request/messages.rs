@@ -16,7 +16,7 @@ use crate::{
                 conversation::{Conversation, Side},
                 pairing::{Answered, PairedToolCall, ToolCallPairing},
             },
-            responses::MessagesTarget,
+            responses::{MessagesTarget, UpstreamKind},
         },
     },
     fault::RequestError,
@@ -187,7 +187,7 @@ impl MessageWriter<'_, '_> {
     }
 
     fn part(&mut self, part: &InputPart<'_>, path: &str, side: Side) -> Result<(), RequestError> {
-        let Some(block) = block(part, &path)? else { return Ok(()) };
+        let Some(block) = block(part, &path, self.target.upstream)? else { return Ok(()) };
         if side == Side::Assistant {
             if !block.is_text() {
                 let message = format!("{path}: an assistant's message can contain text only");
@@ -276,7 +276,9 @@ impl MessageWriter<'_, '_> {
             OutputContent::Given(InputContent::Nothing) => out.put(b"\"\""),
             OutputContent::Given(InputContent::Text(text)) => out.quoted(text.inner()),
             OutputContent::Given(InputContent::Other(raw)) => out.string(raw.get()),
-            OutputContent::Given(InputContent::Parts(parts)) => output_parts(at, parts, self.marks, out)?,
+            OutputContent::Given(InputContent::Parts(parts)) => {
+                output_parts(at, parts, self.marks, self.target.upstream, out)?
+            }
         }
         out.raw(match output.state {
             OutputState::Done => "}",
@@ -304,7 +306,7 @@ impl MessageWriter<'_, '_> {
             let left_out = left_out(part);
             let block = match &left_out {
                 Some(text) => Some(BlockDraft::Text(text)),
-                None => block(part, &path)?,
+                None => block(part, &path, self.target.upstream)?,
             };
             if let Some(block) = block {
                 self.conversation.write(Side::User, &block, self.marks.mark(part.prompt_cache_breakpoint));
@@ -332,6 +334,7 @@ fn output_parts(
     at: usize,
     parts: &[InputPart<'_>],
     marks: &CacheMarks,
+    upstream: UpstreamKind,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let mut separator = "";
@@ -340,7 +343,7 @@ fn output_parts(
         let left_out = left_out(part);
         let block = match &left_out {
             Some(text) => Some(BlockDraft::Text(text)),
-            None => block(part, &path)?,
+            None => block(part, &path, upstream)?,
         };
         if let Some(block) = block {
             out.raw(separator);
