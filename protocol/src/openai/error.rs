@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let body = body(ErrorKind::RateLimit, "slow \"down\"");
+        let body = body(ErrorKind::RateLimit, "slow \"down\"", &ErrorNames::default());
         assert_eq!(
             String::from_utf8(body.clone()).unwrap(),
             r#"{"error":{"message":"slow \"down\"","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}}"#
@@ -338,10 +338,12 @@ mod tests {
             "prompt is too long: 5 tokens > 4 maximum",
             "input length and `max_tokens` exceed context limit: 3 + 2 > 4",
         ] {
-            let body = String::from_utf8(body(ErrorKind::InvalidRequest, message)).unwrap();
+            let body =
+                String::from_utf8(body(ErrorKind::InvalidRequest, message, &ErrorNames::default())).unwrap();
             assert!(body.ends_with(r#","param":null,"code":"context_length_exceeded"}}"#), "{body}");
         }
-        let other = String::from_utf8(body(ErrorKind::Api, "prompt is too long: 1")).unwrap();
+        let other =
+            String::from_utf8(body(ErrorKind::Api, "prompt is too long: 1", &ErrorNames::default())).unwrap();
         assert!(other.ends_with(r#""code":null}}"#), "{other}");
     }
 
