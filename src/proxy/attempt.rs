@@ -7,13 +7,15 @@ use std::time::Duration;
 use actix_http::error::PayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::rt::time::sleep;
+use actix_web::rt::time::{Instant, sleep};
 use awc::ClientResponse;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use tokio::time::timeout_at;
 use vandamme_actors::converter::{Batch, Flow, FlowProgress, Opened, RawReply, ReplyHooks, UpstreamBody};
 use vandamme_actors::excerpt;
 use vandamme_actors::openai_endpoint::OpenAiEndpoint;
+use vandamme_actors::outcome::Retry;
 use vandamme_actors::provider::{Alternatives, Lease};
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::upstream::{self, CallHead, SendError};
@@ -43,6 +45,9 @@ pub(super) const EVENTS: &str = "text/event-stream; charset=utf-8";
 const DROPPED: HeaderName = HeaderName::from_static("x-vdm-dropped");
 /// Before its first event a stream is read in pieces of this size, so that the bound on what precedes the event is exact.
 const PIECE: usize = 1 << 10;
+/// For so long a reply that is only announced waits for the event that follows. Upstreams that refuse a request after they have
+/// accepted it do so at once, and another key or target can still reply then. Output is not delayed by this.
+const ANNOUNCED: Duration = Duration::from_millis(200);
 /// Stands for no deadline.
 pub(super) const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// After this time the provider learns that a streamed call has been silent.
@@ -284,10 +289,11 @@ impl<'a> Attempt<'a> {
         let flow = Flow::new(codec, self.request.api, event, secrets);
         let mut flow = flow.with_hooks(reply_hooks).with_integrity(integrity).with_redaction(redacted);
         let mut first = Batch::default();
-        let mut ended = false;
-        while !ended && (!flow.started() || !rest.is_empty()) {
+        let (mut ended, mut ahead) = (false, ReadAhead { kept, until: None });
+        while !ended && (!flow.started() || !rest.is_empty() || flow.is_announced_only()) {
             if rest.is_empty() {
-                rest = next_chunk(&mut upstream).await?;
+                let Some(chunk) = ahead.next(&flow, first.len(), &mut upstream).await? else { break };
+                rest = chunk;
             }
             let piece = if flow.started() { rest.len() } else { rest.len().min(PIECE) };
             let before = first.len();
@@ -307,12 +313,19 @@ impl<'a> Attempt<'a> {
                 FlowProgress::Oversized(fault) => return Err(CallFailure::reply_too_large(&fault.message)),
             }
         }
-        if let Some(fault) = flow.failed_at_once(&first) {
-            return Err(CallFailure::reported(fault, &self.lease.model));
-        }
+        self.failed_early(&flow, &first).map_or(Ok(()), Err)?;
         Ok(Answered::Opened {
             headers,
             opened: Box::new(Opened { upstream, flow, first, ended, failed: None }),
+        })
+    }
+
+    /// Why nothing of a reply needs to reach the client: it is an error, or it was announced and another call may succeed.
+    fn failed_early(&self, flow: &Flow, first: &Batch) -> Option<CallFailure> {
+        let failure = |fault| CallFailure::reported(fault, &self.lease.model);
+        flow.failed_at_once(first).map(failure).or_else(|| {
+            let failed = flow.failed_when_announced().map(failure);
+            failed.filter(|failed| failed.retry != Retry::No)
         })
     }
 
@@ -361,6 +374,33 @@ pub(super) fn no_content(path: &ReplyPath, headers: HeaderMap) -> Result<Answere
             let message = "the upstream answered with status 204 (no content) instead of a reply";
             Err(CallFailure::misbehaved(message))
         }
+    }
+}
+
+/// Reads the beginning of a stream.
+struct ReadAhead {
+    /// The most bytes to keep of it.
+    kept: usize,
+    /// When a reply that is only announced goes on its way.
+    until: Option<Instant>,
+}
+
+impl ReadAhead {
+    /// The next bytes; `None` if the reply goes on its way without them. So many bytes are kept already.
+    async fn next(
+        &mut self,
+        flow: &Flow,
+        held: usize,
+        upstream: &mut UpstreamBody,
+    ) -> Result<Option<Bytes>, CallFailure> {
+        if !flow.is_announced_only() {
+            return next_chunk(upstream).await.map(Some);
+        }
+        if held > self.kept {
+            return Ok(None);
+        }
+        let until = *self.until.get_or_insert_with(|| Instant::now() + ANNOUNCED);
+        timeout_at(until, next_chunk(upstream)).await.ok().transpose()
     }
 }
 

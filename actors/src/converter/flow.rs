@@ -242,6 +242,16 @@ impl Flow {
         (with_data.count() == 1).then(|| Fault::reported(kind, message))
     }
 
+    /// The same for a reply that the upstream has announced before.
+    pub fn failed_when_announced(&self) -> Option<Fault> {
+        self.passed_error().filter(|_| self.codec.is_announced_only())
+    }
+
+    /// Whether the upstream has only announced its reply.
+    pub fn is_announced_only(&self) -> bool {
+        self.codec.is_announced_only()
+    }
+
     /// Whether only formalities are missing.
     pub fn finishing(&self) -> bool {
         self.codec.finishing()

@@ -19,6 +19,8 @@ use crate::vocabulary::{StopReason, Usage};
 #[derive(Debug, Default)]
 pub struct ResponsesTap {
     started: bool,
+    /// Whether an event other than an announcement or an error has come.
+    has_output: bool,
     stage: TapStage,
     items: ItemCounts,
     summary: ReplySummary,
@@ -198,6 +200,7 @@ impl ResponsesTap {
         let data = data.trim_ascii();
         self.started |= !data.is_empty();
         self.begin(data);
+        self.has_output = self.has_output || !(data.is_empty() || is_preliminary(data));
         if !is_telling(data) {
             return;
         }
@@ -293,6 +296,10 @@ impl ReplyCodec for ResponsesTap {
         self.started
     }
 
+    fn is_announced_only(&self) -> bool {
+        self.started && !self.has_output
+    }
+
     fn finishing(&self) -> bool {
         self.ended()
     }
@@ -326,14 +333,34 @@ pub fn parsed_response(body: &[u8]) -> Option<ReplySummary> {
     Some(tap.summary)
 }
 
-/// Whether an event may have a meaning for the tap. Nearly all vendors write the type first.
+/// Whether an event says that a response has begun, or why it has failed.
+fn is_preliminary(data: &[u8]) -> bool {
+    let kind = match first_word(data).and_then(|word| std::str::from_utf8(word).ok()) {
+        Some(word) => EventKind::parse(word),
+        None => ResponsesEvent::read(data).ok().flatten().map_or(EventKind::Other, |event| event.kind()),
+    };
+    match kind {
+        EventKind::Alive | EventKind::Failed | EventKind::Error => true,
+        EventKind::ItemAdded
+        | EventKind::ItemDone
+        | EventKind::Delta(_)
+        | EventKind::Done(_)
+        | EventKind::Annotation
+        | EventKind::Over
+        | EventKind::Other => false,
+    }
+}
+
+/// The type of an event that begins with it. Nearly all vendors write it first.
+fn first_word(data: &[u8]) -> Option<&[u8]> {
+    let rest = data.strip_prefix(b"{\"type\":\"")?;
+    let end = memchr2(b'"', b'\\', rest)?;
+    (rest[end] == b'"').then(|| &rest[..end])
+}
+
+/// Whether an event may have a meaning for the tap.
 fn is_telling(data: &[u8]) -> bool {
-    const FRONT: &[u8] = b"{\"type\":\"";
-    let word = data.strip_prefix(FRONT).and_then(|rest| {
-        let end = memchr2(b'"', b'\\', rest)?;
-        (rest[end] == b'"').then(|| &rest[..end])
-    });
-    match word {
+    match first_word(data) {
         Some(word) => TELLING.contains(&word),
         None => TELLING.iter().any(|word| memmem::find(data, word).is_some()),
     }
@@ -449,6 +476,27 @@ mod tests {
                 let found = &failed["response"];
                 assert_eq!(json!([found["id"], found["model"], found["created_at"]]), expected, "{blocks:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_reply_is_announced_until_its_first_output() {
+        let announced = |blocks: &[&str]| passed(blocks).1.is_announced_only();
+        let queued = "data: { \"response\":{}, \"type\":\"response.queued\"}\n\n";
+        for blocks in
+            [&[CREATED][..], &[CREATED, queued, ": c\n\n"], &[CREATED, FAILED], &[queued, ERROR], &[FAILED]]
+        {
+            assert!(announced(blocks), "{blocks:?}");
+        }
+        for blocks in [
+            &[][..],
+            &[": c\n\n"],
+            &[CREATED, TEXT],
+            &[CREATED, TEXT, FAILED],
+            &[CREATED, CALL],
+            &[CREATED, END],
+        ] {
+            assert!(!announced(blocks), "{blocks:?}");
         }
     }
 
