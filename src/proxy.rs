@@ -21,6 +21,7 @@ mod lease;
 mod middleware;
 mod origin;
 mod patience;
+mod read_ahead;
 mod remedies;
 mod reply_stream;
 mod retry;

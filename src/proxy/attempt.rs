@@ -7,12 +7,10 @@ use std::time::Duration;
 use actix_http::error::PayloadError;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use actix_web::rt::time::{Instant, sleep};
+use actix_web::rt::time::sleep;
 use awc::ClientResponse;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use tokio::time::timeout_at;
-use vandamme_actors::converter::{Batch, Flow, FlowProgress, Opened, RawReply, ReplyHooks, UpstreamBody};
+use vandamme_actors::converter::{Batch, Flow, FlowProgress, Opened, RawReply, ReplyHooks};
 use vandamme_actors::excerpt;
 use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::outcome::Retry;
@@ -29,6 +27,7 @@ use super::content_type::ContentKind;
 use super::deadline::{CallTimeouts, Deadline};
 use super::fixups::Fixups;
 use super::patience::patience;
+use super::read_ahead::{ReadAhead, damaged};
 use super::remedies;
 use super::run_record::RunRecord;
 use super::slices::Slices;
@@ -45,9 +44,6 @@ pub(super) const EVENTS: &str = "text/event-stream; charset=utf-8";
 const DROPPED: HeaderName = HeaderName::from_static("x-vdm-dropped");
 /// Before its first event a stream is read in pieces of this size, so that the bound on what precedes the event is exact.
 const PIECE: usize = 1 << 10;
-/// For so long a reply that is only announced waits for the event that follows. Upstreams that refuse a request after they have
-/// accepted it do so at once, and another key or target can still reply then. Output is not delayed by this.
-const ANNOUNCED: Duration = Duration::from_millis(200);
 /// Stands for no deadline.
 pub(super) const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 /// After this time the provider learns that a streamed call has been silent.
@@ -289,7 +285,7 @@ impl<'a> Attempt<'a> {
         let flow = Flow::new(codec, self.request.api, event, secrets);
         let mut flow = flow.with_hooks(reply_hooks).with_integrity(integrity).with_redaction(redacted);
         let mut first = Batch::default();
-        let (mut ended, mut ahead) = (false, ReadAhead { kept, until: None });
+        let (mut ended, mut ahead) = (false, ReadAhead::new(kept));
         while !ended && (!flow.started() || !rest.is_empty() || flow.is_announced_only()) {
             if rest.is_empty() {
                 let Some(chunk) = ahead.next(&flow, first.len(), &mut upstream).await? else { break };
@@ -375,47 +371,6 @@ pub(super) fn no_content(path: &ReplyPath, headers: HeaderMap) -> Result<Answere
             Err(CallFailure::misbehaved(message))
         }
     }
-}
-
-/// Reads the beginning of a stream.
-struct ReadAhead {
-    /// The most bytes to keep of it.
-    kept: usize,
-    /// When a reply that is only announced goes on its way.
-    until: Option<Instant>,
-}
-
-impl ReadAhead {
-    /// The next bytes; `None` if the reply goes on its way without them. So many bytes are kept already.
-    async fn next(
-        &mut self,
-        flow: &Flow,
-        held: usize,
-        upstream: &mut UpstreamBody,
-    ) -> Result<Option<Bytes>, CallFailure> {
-        if !flow.is_announced_only() {
-            return next_chunk(upstream).await.map(Some);
-        }
-        if held > self.kept {
-            return Ok(None);
-        }
-        let until = *self.until.get_or_insert_with(|| Instant::now() + ANNOUNCED);
-        timeout_at(until, next_chunk(upstream)).await.ok().transpose()
-    }
-}
-
-async fn next_chunk(upstream: &mut UpstreamBody) -> Result<Bytes, CallFailure> {
-    match upstream.next().await {
-        Some(Ok(chunk)) => Ok(chunk),
-        Some(Err(PayloadError::EncodingCorrupted)) => Err(damaged()),
-        Some(Err(_)) | None => {
-            Err(CallFailure::broken("the upstream closed the stream before its first event"))
-        }
-    }
-}
-
-fn damaged() -> CallFailure {
-    CallFailure::broken("the upstream's compressed reply is damaged or was cut")
 }
 
 /// A stream that failed together with its first event.

@@ -6,6 +6,7 @@ use awc::ClientResponse;
 use bytes::Bytes;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::retry::Fixable;
+use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::compat::{Fixup, OpenAiApi};
 use vandamme_protocol::fault::Fault;
@@ -60,12 +61,7 @@ impl Attempt<'_> {
         let (outcome, retry) = classify(status, fault.kind, &facts, after, &upstream);
         let fault = answered_as(outcome, fault);
         let json = ContentKind::of(&upstream) == ContentKind::Json && request::is_complete_json(&body);
-        // A client may get its own key back.
-        let secrets = if lease.provider.passthrough {
-            self.gateway.live_config().secrets.clone()
-        } else {
-            self.secrets()
-        };
+        let secrets = self.secrets_of_others();
         let has_secret = secrets.found_in(&body);
         let is_same_error = !is_reworded && (status == fault.status || outcome != Outcome::OutOfCredit);
         let relays = apis.upstream == apis.client && json && is_same_error && !has_secret;
@@ -93,6 +89,15 @@ impl Attempt<'_> {
             can_fix,
             is_out_of_tokens,
             is_sent: true,
+        }
+    }
+
+    /// What an error must not quote. A client may get its own key back.
+    fn secrets_of_others(&self) -> Secrets {
+        if self.lease.provider.passthrough {
+            self.gateway.live_config().secrets.clone()
+        } else {
+            self.secrets()
         }
     }
 }

@@ -252,6 +252,11 @@ impl Flow {
         self.codec.is_announced_only()
     }
 
+    /// Whether a part of an event has come.
+    pub fn holds_a_part(&self) -> bool {
+        self.splitter.held() > 0
+    }
+
     /// Whether only formalities are missing.
     pub fn finishing(&self) -> bool {
         self.codec.finishing()

@@ -1,12 +1,14 @@
 //! Streams without a proper end, silent ones and large ones.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{ask, call, impatient, streamed_before};
 use crate::support::canned::responses as canned;
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::responses;
-use crate::support::upstream::{Answer, Ending, Upstream};
+use crate::support::upstream::{Answer, Ending, Piece, Upstream};
 
 /// Requirement: a stream that ends early ends with an error, never as if complete, whatever the client's API.
 #[test]
@@ -65,6 +67,20 @@ fn a_last_event_without_its_blank_line_counts() {
             assert_eq!(reply.text(), "firstsecond", "{reply}");
         }
     }
+}
+
+/// Requirement: the same if the last event is the first behind the announcement, in a part of its own.
+#[test]
+fn a_reply_without_output_may_lack_its_last_blank_line() {
+    let events = canned::text(&["first"]);
+    let last = events.last().expect("events");
+    let pieces = vec![
+        Piece::Bytes(events[0].clone()),
+        Piece::Pause(Duration::from_millis(20)),
+        Piece::Bytes(last[..last.len() - 2].to_vec()),
+    ];
+    let reply = streamed_before(Answer::pieces(pieces).ending(Ending::Close));
+    assert_eq!(reply.body, [&events[0][..], last].concat(), "{reply}");
 }
 
 /// Requirement: a stream that ends before its first event is repeated, then an error with a status.

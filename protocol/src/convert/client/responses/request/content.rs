@@ -39,6 +39,22 @@ pub(super) fn block<'a>(
     })
 }
 
+/// What a tool returned and the upstream cannot read. It stays in the history for good: the model learns what it does
+/// not see.
+pub(super) fn left_out(part: &InputPart<'_>) -> Option<String> {
+    match part.kind() {
+        "input_text"
+        | "output_text"
+        | "text"
+        | "refusal"
+        | "input_image"
+        | "computer_screenshot"
+        | "input_file" => None,
+        kind if is_word(kind) => Some(format!("[{kind} left out: this provider cannot read it]")),
+        _ => None,
+    }
+}
+
 fn image<'a>(part: &InputPart<'a>, path: &dyn fmt::Display) -> Result<BlockDraft<'a>, RequestError> {
     match part.image_url {
         Some(url) => BlockDraft::image(url, &format_args!("{path}.image_url")),

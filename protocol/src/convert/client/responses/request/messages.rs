@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    content::{CacheMarks, block},
+    content::{CacheMarks, block, left_out},
     items::{Entry, EntryContent, OutputContent, OutputState, ToolOutput},
     reasoning::{Thought, is_anthropic},
 };
@@ -12,7 +12,7 @@ use crate::{
         Dropped,
         client::{
             request::{
-                blocks::{BlockDraft, is_blank, is_word},
+                blocks::{BlockDraft, is_blank},
                 conversation::{Conversation, Side},
                 pairing::{Answered, PairedToolCall, ToolCallPairing},
             },
@@ -353,22 +353,6 @@ fn output_parts(
     }
     out.put(b"]");
     Ok(())
-}
-
-/// What a tool returned and the upstream cannot read. It stays in the history for good: the model learns what it does
-/// not see.
-fn left_out(part: &InputPart<'_>) -> Option<String> {
-    match part.kind() {
-        "input_text"
-        | "output_text"
-        | "text"
-        | "refusal"
-        | "input_image"
-        | "computer_screenshot"
-        | "input_file" => None,
-        kind if is_word(kind) => Some(format!("[{kind} left out: this provider cannot read it]")),
-        _ => None,
-    }
 }
 
 /// A text of a system message.
