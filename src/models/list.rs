@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
 use actix_web::rt::task::JoinHandle;
-use actix_web::rt::time::timeout;
+use actix_web::rt::time::{sleep, timeout};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use vandamme_actors::catalog::{
@@ -27,6 +27,9 @@ use crate::single_flight::NoOutcome;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The same for a client that waits less than a second.
 const SURVEY_PATIENCE: Duration = Duration::from_millis(500);
+/// How often, and after which pauses, a request looks for a call that another one has announced.
+const CHECKS: u32 = 15;
+const CHECK_PAUSE: Duration = Duration::from_millis(20);
 /// The longest time of a background refresh.
 const BACKGROUND: Duration = Duration::from_secs(60);
 
@@ -99,20 +102,30 @@ pub(crate) async fn remembered(
 /// background. If the caller does not wait to the end, the calls go on.
 pub(crate) async fn first_lists(gateway: &Arc<Gateway>, providers: &[Arc<ProviderSettings>]) {
     let Survey { known, mut refreshes } = survey(gateway, providers).await;
-    let missing = providers.iter().filter(|provider| !known.contains_key(&provider.name));
+    let missing =
+        providers.iter().filter(|provider| !provider.passthrough && !known.contains_key(&provider.name));
     let lists = missing.map(|provider| {
         let own = refreshes.remove(&provider.name);
-        // Another request has started this one.
-        let running = gateway.listings.running(&ListingKey::new(provider));
         async move {
             match own {
                 Some(refresh) => drop(refresh.await),
-                None => running.await,
+                None => fetched_elsewhere(gateway, provider).await,
             }
         }
     });
     let lists: Vec<_> = lists.collect();
     join_all(lists).await;
+}
+
+/// Waits for the call of another request, which may be about to start it. If a call has failed a moment ago, there is none.
+async fn fetched_elsewhere(gateway: &Gateway, provider: &Arc<ProviderSettings>) {
+    let key = ListingKey::new(provider);
+    for _ in 0..CHECKS {
+        if let Some(call) = gateway.listings.running(&key) {
+            return call.await;
+        }
+        sleep(CHECK_PAUSE).await;
+    }
 }
 
 /// What the catalog knows, and the refreshes that have begun, by provider.
