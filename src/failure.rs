@@ -12,6 +12,7 @@ use vandamme_actors::provider::{LeaseRefusal, NoLease};
 use vandamme_actors::routing::Unroutable;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::fault::Fault;
+use vandamme_protocol::openai::error::ErrorNames;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 /// After a longer wait than this, in seconds, clients are advised not to retry: Claude Code gives up beyond it.
@@ -56,6 +57,8 @@ pub(crate) struct UpstreamError {
     /// The advice to the client if the upstream sent none.
     pub(crate) should_retry: Option<ShouldRetry>,
     pub(crate) fault: Fault,
+    /// What it names for clients of OpenAI's APIs.
+    pub(crate) names: ErrorNames,
     pub(crate) relayed: Option<Relayed>,
 }
 
@@ -79,6 +82,7 @@ impl UpstreamError {
             retry_after: None,
             should_retry: None,
             fault,
+            names: ErrorNames::default(),
             relayed: None,
         }
     }

@@ -4,6 +4,8 @@ mod list;
 mod page;
 mod top;
 
-pub(crate) use self::list::{ListedModels, Remembered, last, list, lists_written, reached, remembered};
+pub(crate) use self::list::{
+    ListedModels, Remembered, first_lists, last, list, lists_written, reached, remembered,
+};
 pub(crate) use self::page::model_page;
 pub(crate) use self::top::{TopList, TopQuery, TopUnavailable, suggested_aliases, top_models};

@@ -22,6 +22,7 @@ mod lease;
 mod middleware;
 mod origin;
 mod patience;
+mod read_ahead;
 mod remedies;
 mod reply_stream;
 mod retry;
@@ -63,7 +64,7 @@ use vandamme_actors::routing::{RoleDecision, Route, Unroutable};
 use vandamme_actors::settings::{Api, Metrics};
 use vandamme_protocol::convert::Dropped;
 use vandamme_protocol::request::{
-    self, ConversationName, KnownPrompts, PromptPrefix, RequestHead, Streaming,
+    self, ConversationName, KnownPrompts, Pieces, PromptPrefix, RequestHead, Streaming,
 };
 use vandamme_protocol::trace_context::RequestSpan;
 
@@ -131,6 +132,13 @@ impl Deref for ClientHeaders {
 }
 
 impl ProxyRequest {
+    /// The body with this model, for an upstream that speaks OpenAI's APIs as the client does. Items of the Responses API that
+    /// the gateway has sealed are opened.
+    fn for_responses(&self, model: &str) -> Pieces {
+        let body = self.head.with_model(&self.body, model);
+        if self.head.own_items { request::with_own_items_opened(&body.joined()).into() } else { body }
+    }
+
     /// The request as the ledger records it.
     pub(crate) fn summary(&self, live: &LiveConfig) -> RequestSummary {
         if let Origin::Gateway(origin) = &self.origin {

@@ -68,6 +68,15 @@ where
         Err(NoOutcome)
     }
 
+    /// The end of the running call of this key, if there is one.
+    pub(crate) fn running(&self, key: &K) -> Option<impl Future<Output = ()> + use<K, V>> {
+        let mut outcome = self.0.lock().get(key)?.subscribe();
+        Some(async move {
+            // A call without an outcome has ended, too.
+            let _ended = outcome.wait_for(Option::is_some).await;
+        })
+    }
+
     fn join<F>(&self, key: &K, call: impl Fn() -> F) -> watch::Receiver<Option<V>>
     where
         F: Future<Output = V> + 'static,

@@ -1,6 +1,7 @@
 //! Builds the gateway's own messages to a client in the format of the client's API.
 
 use bytes::BytesMut;
+use vandamme_protocol::openai::error::ErrorNames;
 use vandamme_protocol::vocabulary::ErrorKind;
 use vandamme_protocol::{anthropic, openai};
 
@@ -24,12 +25,12 @@ impl Api {
         }
     }
 
-    /// The body of an error reply. OpenAI's APIs have no field for the request's id.
-    pub fn error_body(self, kind: ErrorKind, message: &str, request_id: &str) -> Vec<u8> {
+    /// The body of an error reply. OpenAI's APIs have no field for the request's id, and the Messages API none for names.
+    pub fn error_body(self, kind: ErrorKind, message: &str, names: &ErrorNames, request_id: &str) -> Vec<u8> {
         match self {
             Self::Messages => anthropic::error::body(kind, message, request_id),
-            Self::ChatCompletions => openai::error::body(kind, message),
-            Self::Responses => openai::error::responses_body(kind, message),
+            Self::ChatCompletions => openai::error::body(kind, message, names),
+            Self::Responses => openai::error::responses_body(kind, message, names),
         }
     }
 

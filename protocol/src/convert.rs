@@ -57,6 +57,12 @@ pub trait ReplyCodec {
     /// Whether the client has been sent anything but pings.
     fn started(&self) -> bool;
 
+    /// Whether the upstream has only announced its reply so far, apart from an error that ends it: the client would lose nothing
+    /// if another upstream replied.
+    fn is_announced_only(&self) -> bool {
+        false
+    }
+
     /// Whether only the terminator is missing.
     fn finishing(&self) -> bool;
 

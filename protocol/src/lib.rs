@@ -2,6 +2,7 @@
 
 pub mod anthropic;
 pub mod cloud;
+pub mod compaction;
 pub mod compat;
 pub mod content_coding;
 pub mod convert;

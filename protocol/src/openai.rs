@@ -2,7 +2,6 @@
 
 pub(crate) mod chunk;
 pub mod compact;
-pub mod compaction;
 pub mod error;
 pub mod members;
 pub(crate) mod plain_delta;
@@ -12,6 +11,7 @@ pub(crate) mod responses_item;
 pub mod responses_models;
 pub(crate) mod responses_request;
 pub(crate) mod responses_stream;
+pub(crate) mod responses_tool;
 mod responses_usage;
 pub(crate) mod stream;
 mod usage;

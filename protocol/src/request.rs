@@ -15,7 +15,7 @@ mod diagnostics;
 mod form;
 mod images;
 mod known_prompts;
-mod own_reasoning;
+mod own_items;
 mod own_searches;
 mod pieces;
 mod placed;
@@ -37,7 +37,7 @@ pub use diagnostics::with_diagnostics;
 pub use form::{FormScanError, form_boundary, form_head};
 pub use images::{ImageSource, RequestImage, images, may_have_images, with_image_texts};
 pub use known_prompts::{ConversationName, KnownPrompts};
-pub use own_reasoning::without_own_reasoning;
+pub use own_items::with_own_items_opened;
 pub use own_searches::without_own_searches;
 pub use pieces::Pieces;
 pub(crate) use placed::placed;
@@ -66,8 +66,8 @@ pub struct RequestHead<'a> {
     pub messages: u32,
     /// Whether [`without_own_thinking`] can have an effect.
     pub own_thinking: bool,
-    /// Whether [`without_own_reasoning`] can have an effect.
-    pub own_reasoning: bool,
+    /// Whether [`with_own_items_opened`] can have an effect.
+    pub own_items: bool,
     /// Whether [`without_own_searches`] can have an effect.
     pub own_searches: bool,
     /// Whether [`with_tool_ids`] can have an effect for an upstream that requires Anthropic's form.
@@ -161,7 +161,7 @@ pub fn head(body: &[u8]) -> Result<RequestHead<'_>, RequestScanError> {
         tools: found.history.tools,
         messages: found.history.messages,
         own_thinking: found.history.own_thinking,
-        own_reasoning: found.history.own_reasoning,
+        own_items: found.history.own_items,
         own_searches: found.history.own_searches,
         odd_tool_ids: found.history.odd_tool_ids,
         spans,
@@ -186,7 +186,7 @@ impl RequestHead<'static> {
             tools: ToolHistory::default(),
             messages: 0,
             own_thinking: false,
-            own_reasoning: false,
+            own_items: false,
             own_searches: false,
             odd_tool_ids: false,
             spans: ModelSpans { earlier: vec![], last: 0..0 },

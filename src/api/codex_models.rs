@@ -1,5 +1,5 @@
 //! The models that Codex asks for with `client_version`: every name that the gateway routes, with what Codex must know of the model
-//! behind it. The lists come from the catalog's cache, without waiting for a provider.
+//! behind it. The lists come from the catalog's cache.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,8 +23,6 @@ type KnownDetails = HashMap<Arc<str>, HashMap<String, ModelDetails>>;
 pub(super) async fn catalogue(gateway: &Arc<Gateway>, data: &[u8]) -> Vec<u8> {
     let live = gateway.live_config();
     let providers = &live.settings.providers;
-    // Refreshes old and missing lists in the background.
-    drop(models::remembered(gateway, providers.clone()).await);
     let known = known_details(gateway, providers).await;
     let routes = gateway.registry.load().routes.clone();
     let mut names = RoutedNames { routes: &routes, known: &known, seen: HashSet::new(), names: vec![] };

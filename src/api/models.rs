@@ -9,6 +9,7 @@ use std::time::Duration;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::rt::time::timeout;
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::future::join;
 use sha2::{Digest as _, Sha256};
 use vandamme_actors::routing::Unroutable;
 use vandamme_actors::settings::{Api, ProviderSettings};
@@ -177,9 +178,13 @@ impl ListCall<'_> {
         }
     }
 
-    /// The list with Codex's own beside it. It does not wait long for a provider, because Codex does not.
+    /// The list with Codex's own beside it. It does not wait long for the first lists of the providers, because Codex does not.
     async fn for_codex(self) -> Result<HttpResponse, ListFailure> {
-        let listed = timeout(CODEX_PATIENCE, self.listed_for_client()).await;
+        let live = self.gateway.live_config();
+        let first_lists = models::first_lists(self.gateway, &live.settings.providers);
+        let (listed, _) =
+            join(timeout(CODEX_PATIENCE, self.listed_for_client()), timeout(CODEX_PATIENCE, first_lists))
+                .await;
         let data = match listed {
             Ok(Ok(ListReply { body, .. })) => body,
             // The list of this provider is what the client asks for.

@@ -3,9 +3,11 @@
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
+use bytes::Bytes;
 use vandamme_actors::provider::{LeaseRefusal, NoLease};
 use vandamme_actors::retry::with_jitter;
 use vandamme_actors::settings::Api;
+use vandamme_protocol::openai::error::ErrorNames;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use crate::failure::{Failure, LONGEST_RETRY, Relayed, ShouldRetry, UpstreamError, busy_wait, whole_seconds};
@@ -30,15 +32,23 @@ pub(crate) fn shaped(
     message: &str,
     request_id: &str,
 ) -> HttpResponse {
-    let mut response = unidentified(api, (status, kind), message, request_id);
+    named(api, (status, kind), message, &ErrorNames::default(), request_id)
+}
+
+fn named(
+    api: Api,
+    (status, kind): (u16, ErrorKind),
+    message: &str,
+    names: &ErrorNames,
+    request_id: &str,
+) -> HttpResponse {
+    let mut response = unidentified(api, status, api.error_body(kind, message, names, request_id));
     identify(&mut response, request_id);
     response
 }
 
-fn unidentified(api: Api, (status, kind): (u16, ErrorKind), message: &str, request_id: &str) -> HttpResponse {
-    HttpResponse::build(status_code(api.status(status)))
-        .content_type("application/json")
-        .body(api.error_body(kind, message, request_id))
+fn unidentified(api: Api, status: u16, body: impl Into<Bytes>) -> HttpResponse {
+    HttpResponse::build(status_code(api.status(status))).content_type("application/json").body(body.into())
 }
 
 /// Adds the headers with the request's id. The upstream's own ids stay where it has sent them.
@@ -68,11 +78,14 @@ impl Failure {
         let message = self.message_for(api);
         let mut response = match &self {
             Self::Upstream(answer) => upstream(api, answer, &message, request_id),
+            Self::Malformed(_) => {
+                let names = ErrorNames::of_refusal(&message);
+                named(api, (self.status(), self.kind()), &message, &names, request_id)
+            }
             Self::Unroutable(_)
             | Self::NoLease(_)
             | Self::NoAnswer
             | Self::NoClientKey(_)
-            | Self::Malformed(_)
             | Self::Stopping
             | Self::Cancelled
             | Self::Panicked => shaped(api, (self.status(), self.kind()), &message, request_id),
@@ -110,12 +123,11 @@ impl Failure {
 }
 
 fn upstream(api: Api, answer: &UpstreamError, message: &str, request_id: &str) -> HttpResponse {
-    let mut response = match &answer.relayed {
-        Some(Relayed(body)) => HttpResponse::build(status_code(api.status(answer.status)))
-            .content_type("application/json")
-            .body(body.clone()),
-        None => unidentified(api, (answer.status, answer.fault.kind), message, request_id),
+    let body = match &answer.relayed {
+        Some(Relayed(body)) => body.clone(),
+        None => api.error_body(answer.fault.kind, message, &answer.names, request_id).into(),
     };
+    let mut response = unidentified(api, answer.status, body);
     for name in answer.headers.keys() {
         response.headers_mut().remove(name);
     }

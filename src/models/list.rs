@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::HeaderMap;
-use actix_web::rt::time::timeout;
+use actix_web::rt::task::JoinHandle;
+use actix_web::rt::time::{sleep, timeout};
 use bytes::Bytes;
+use futures_util::future::join_all;
 use vandamme_actors::catalog::{
     ClaimRefresh, Flush, GetListing, KnownListings, ListKnown, Listing, ListingKey, StoreListing,
 };
@@ -25,6 +27,9 @@ use crate::single_flight::NoOutcome;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The same for a client that waits less than a second.
 const SURVEY_PATIENCE: Duration = Duration::from_millis(500);
+/// How often, and after which pauses, a request looks for a call that another one has announced.
+const CHECKS: u32 = 15;
+const CHECK_PAUSE: Duration = Duration::from_millis(20);
 /// The longest time of a background refresh.
 const BACKGROUND: Duration = Duration::from_secs(60);
 
@@ -90,17 +95,58 @@ pub(crate) async fn remembered(
     gateway: &Arc<Gateway>,
     providers: Vec<Arc<ProviderSettings>>,
 ) -> HashMap<Arc<str>, Arc<[Named]>> {
+    survey(gateway, &providers).await.known
+}
+
+/// Waits until each of these providers has a list, or has failed to send its first one. Old lists are refreshed in the
+/// background. If the caller does not wait to the end, the calls go on.
+pub(crate) async fn first_lists(gateway: &Arc<Gateway>, providers: &[Arc<ProviderSettings>]) {
+    let Survey { known, mut refreshes } = survey(gateway, providers).await;
+    let missing =
+        providers.iter().filter(|provider| !provider.passthrough && !known.contains_key(&provider.name));
+    let lists = missing.map(|provider| {
+        let own = refreshes.remove(&provider.name);
+        async move {
+            match own {
+                Some(refresh) => drop(refresh.await),
+                None => fetched_elsewhere(gateway, provider).await,
+            }
+        }
+    });
+    let lists: Vec<_> = lists.collect();
+    join_all(lists).await;
+}
+
+/// Waits for the call of another request, which may be about to start it. If a call has failed a moment ago, there is none.
+async fn fetched_elsewhere(gateway: &Gateway, provider: &Arc<ProviderSettings>) {
+    let key = ListingKey::new(provider);
+    for _ in 0..CHECKS {
+        if let Some(call) = gateway.listings.running(&key) {
+            return call.await;
+        }
+        sleep(CHECK_PAUSE).await;
+    }
+}
+
+/// What the catalog knows, and the refreshes that have begun, by provider.
+#[derive(Default)]
+struct Survey {
+    known: HashMap<Arc<str>, Arc<[Named]>>,
+    refreshes: HashMap<Arc<str>, JoinHandle<()>>,
+}
+
+async fn survey(gateway: &Arc<Gateway>, providers: &[Arc<ProviderSettings>]) -> Survey {
     // A list that belongs to one client's key is not shared.
-    let providers = providers.into_iter().filter(|provider| !provider.passthrough).collect();
+    let providers = providers.iter().filter(|provider| !provider.passthrough).cloned().collect();
     let catalog = gateway.registry.load().catalog.clone();
     let survey = ListKnown { providers, ttl: gateway.live_config().settings.limits.models_ttl };
     let Ok(KnownListings { known, due }) = catalog.send(survey).timeout(SURVEY_PATIENCE).await else {
-        return HashMap::new();
+        return Survey::default();
     };
-    for provider in due {
-        actix_web::rt::spawn(refreshed(gateway.clone(), provider));
-    }
-    known
+    let refresh = |provider: Arc<ProviderSettings>| {
+        (provider.name.clone(), actix_web::rt::spawn(refreshed(gateway.clone(), provider)))
+    };
+    Survey { known, refreshes: due.into_iter().map(refresh).collect() }
 }
 
 /// The provider's list, fetched now.

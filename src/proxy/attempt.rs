@@ -11,11 +11,11 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::rt::time::sleep;
 use awc::ClientResponse;
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use vandamme_actors::converter::{Batch, Flow, FlowProgress, Opened, RawReply, ReplyHooks, UpstreamBody};
+use vandamme_actors::converter::{Batch, Flow, FlowProgress, Opened, RawReply, ReplyHooks};
 use vandamme_actors::credentials::CloudCredential;
 use vandamme_actors::excerpt;
 use vandamme_actors::openai_endpoint::OpenAiEndpoint;
+use vandamme_actors::outcome::Retry;
 use vandamme_actors::provider::{Alternatives, Lease};
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::upstream::{self, CallHead, SendError};
@@ -29,6 +29,7 @@ use super::content_type::ContentKind;
 use super::deadline::{CallTimeouts, Deadline};
 use super::fixups::Fixups;
 use super::patience::patience;
+use super::read_ahead::{ReadAhead, damaged};
 use super::remedies;
 use super::run_record::RunRecord;
 use super::slices::Slices;
@@ -303,10 +304,11 @@ impl<'a> Attempt<'a> {
         let flow = Flow::new(codec, self.request.api, event, secrets);
         let mut flow = flow.with_hooks(reply_hooks).with_integrity(integrity).with_redaction(redacted);
         let mut first = Batch::default();
-        let mut ended = false;
-        while !ended && (!flow.started() || !rest.is_empty()) {
+        let (mut ended, mut ahead) = (false, ReadAhead::new(kept));
+        while !ended && (!flow.started() || !rest.is_empty() || flow.is_announced_only()) {
             if rest.is_empty() {
-                rest = next_chunk(&mut upstream).await?;
+                let Some(chunk) = ahead.next(&flow, first.len(), &mut upstream).await? else { break };
+                rest = chunk;
             }
             let piece = if flow.started() { rest.len() } else { rest.len().min(PIECE) };
             let before = first.len();
@@ -326,12 +328,19 @@ impl<'a> Attempt<'a> {
                 FlowProgress::Oversized(fault) => return Err(CallFailure::reply_too_large(&fault.message)),
             }
         }
-        if let Some(fault) = flow.failed_at_once(&first) {
-            return Err(CallFailure::reported(fault, &self.lease.model));
-        }
+        self.failed_early(&flow, &first).map_or(Ok(()), Err)?;
         Ok(Answered::Opened {
             headers,
             opened: Box::new(Opened { upstream, flow, first, ended, failed: None }),
+        })
+    }
+
+    /// Why nothing of a reply needs to reach the client: it is an error, or it was announced and another call may succeed.
+    fn failed_early(&self, flow: &Flow, first: &Batch) -> Option<CallFailure> {
+        let failure = |fault| CallFailure::reported(fault, &self.lease.model);
+        flow.failed_at_once(first).map(failure).or_else(|| {
+            let failed = flow.failed_when_announced().map(failure);
+            failed.filter(|failed| failed.retry != Retry::No)
         })
     }
 
@@ -386,20 +395,6 @@ pub(super) fn no_content(path: &ReplyPath, headers: HeaderMap) -> Result<Answere
             Err(CallFailure::misbehaved(message))
         }
     }
-}
-
-async fn next_chunk(upstream: &mut UpstreamBody) -> Result<Bytes, CallFailure> {
-    match upstream.next().await {
-        Some(Ok(chunk)) => Ok(chunk),
-        Some(Err(PayloadError::EncodingCorrupted)) => Err(damaged()),
-        Some(Err(_)) | None => {
-            Err(CallFailure::broken("the upstream closed the stream before its first event"))
-        }
-    }
-}
-
-fn damaged() -> CallFailure {
-    CallFailure::broken("the upstream's compressed reply is damaged or was cut")
 }
 
 /// A stream that failed together with its first event.

@@ -16,7 +16,7 @@ use vandamme_protocol::compat::{self, Fixup};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::http1::ReplyError;
 use vandamme_protocol::openai;
-use vandamme_protocol::openai::error::ErrorFacts;
+use vandamme_protocol::openai::error::{ErrorFacts, ErrorNames};
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use super::remedies;
@@ -69,7 +69,8 @@ impl CallFailure {
 
     /// The client's request cannot be translated for this upstream, so it was not sent.
     pub(super) fn refused(message: &str) -> Self {
-        let failure = Self::new(ErrorKind::InvalidRequest, message.to_owned(), Outcome::NotServedHere);
+        let mut failure = Self::new(ErrorKind::InvalidRequest, message.to_owned(), Outcome::NotServedHere);
+        failure.answer.names = ErrorNames::of_refusal(message);
         Self { is_sent: false, ..failure }
     }
 

@@ -48,8 +48,7 @@ pub(super) fn build(
         (_, false) => Err(not_there(request, lease, endpoint)),
         (_, true) => {
             let url = UpstreamUrl::endpoint(provider, endpoint, model);
-            let body = request.head.with_model(&request.body, model);
-            Ok(EndpointCall::Forwarded(url, body))
+            Ok(EndpointCall::Forwarded(url, request.for_responses(model)))
         }
     }
 }

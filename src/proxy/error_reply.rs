@@ -6,10 +6,12 @@ use awc::ClientResponse;
 use bytes::Bytes;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::retry::Fixable;
+use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::cloud::error::CloudFault;
 use vandamme_protocol::compat::{Fixup, OpenAiApi};
 use vandamme_protocol::fault::Fault;
+use vandamme_protocol::openai::error::ErrorNames;
 use vandamme_protocol::request;
 use vandamme_protocol::{anthropic, compat, openai};
 
@@ -73,16 +75,13 @@ impl Attempt<'_> {
         };
         let fault = answered_as(outcome, fault);
         let json = ContentKind::of(&upstream) == ContentKind::Json && request::is_complete_json(&body);
-        // A client may get its own key back.
-        let secrets = if lease.provider.passthrough {
-            self.gateway.live_config().secrets.clone()
-        } else {
-            self.secrets()
-        };
+        let secrets = self.secrets_of_others();
+        let has_secret = secrets.found_in(&body);
         let is_same_error = !is_reworded && (status == fault.status || outcome != Outcome::OutOfCredit);
-        let relays = apis.upstream == apis.client && json && is_same_error && !secrets.found_in(&body);
+        let relays = apis.upstream == apis.client && json && is_same_error && !has_secret;
         // A client of the Messages API cannot read an error in another shape.
         let relays = relays && (apis.client != Api::Messages || anthropic::error::read(&body).is_some());
+        let names = if has_secret { ErrorNames::default() } else { ErrorNames::of_upstream(&body) };
         let answer = UpstreamError {
             // A relayed body keeps its status. An error in other words gets the status that belongs to them.
             status: if relays { status } else { fault.status },
@@ -90,6 +89,7 @@ impl Attempt<'_> {
             retry_after: retry_after(outcome, after),
             should_retry: should_retry(outcome, after),
             fault,
+            names,
             relayed: relays.then_some(Relayed(body)),
         };
         let can_fix = Fixable::No;
@@ -104,6 +104,15 @@ impl Attempt<'_> {
             is_out_of_tokens,
             is_about_credential: of_cloud.is_some_and(|found| cloud::is_about_credential(&found.cause)),
             is_sent: true,
+        }
+    }
+
+    /// What an error must not quote. A client may get its own key back.
+    fn secrets_of_others(&self) -> Secrets {
+        if self.lease.provider.passthrough {
+            self.gateway.live_config().secrets.clone()
+        } else {
+            self.secrets()
         }
     }
 }

@@ -145,7 +145,11 @@ pub(super) fn naming_key(lease: &Lease, outcome: Outcome, answer: UpstreamError)
     }
     let UpstreamError { fault: Fault { kind, status, message }, .. } = answer;
     let message = without_name(&lease.provider.name, message);
-    let message = format!("provider '{}' rejected key {}: {message}", lease.provider.name, lease.key.id());
+    let name = &lease.provider.name;
+    let message = match &lease.provider.identity {
+        Some(identity) => format!("provider '{name}' refused the {}: {message}", identity.described()),
+        None => format!("provider '{name}' rejected key {}: {message}", lease.key.id()),
+    };
     UpstreamError { fault: Fault { kind, status, message }, ..answer }
 }
 

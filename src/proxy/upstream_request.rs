@@ -164,7 +164,7 @@ impl UpstreamRequest {
                 let (body, asked) = request.head.with_model_and_usage(&request.body, &lease.model);
                 (body, ReplyPath::Chat(asked))
             }
-            (Api::Responses, Api::Responses) => (for_responses(request, lease), ReplyPath::Responses),
+            (Api::Responses, Api::Responses) => (request.for_responses(&lease.model), ReplyPath::Responses),
             (_, upstream_api) => {
                 let parts = Parts { request, lease, live, upstream_api };
                 let (body, back) = parts.translated(&mut dropped)?;
@@ -226,13 +226,17 @@ fn for_same_api(request: &ProxyRequest, lease: &Lease) -> Pieces {
     body
 }
 
-/// A Responses request for an upstream of the same API.
-fn for_responses(request: &ProxyRequest, lease: &Lease) -> Pieces {
-    let body = request.head.with_model(&request.body, &lease.model);
-    if !request.head.own_reasoning {
-        return body;
+/// A refusal of a request that was translated to Messages before. The client has no message at that place.
+fn in_clients_words(client: Api, error: String) -> String {
+    let list = match client {
+        Api::Messages => return error,
+        Api::ChatCompletions => "messages",
+        Api::Responses => "input",
+    };
+    match error.split_once(": ") {
+        Some((path, problem)) if path.starts_with("messages.") => format!("{list}: {problem}"),
+        Some(_) | None => error,
     }
-    request::without_own_reasoning(&body.joined()).into()
 }
 
 /// A request that is translated.
@@ -254,11 +258,12 @@ impl Parts<'_> {
             Api::ChatCompletions => self.messages_of_chat(dropped)?,
             Api::Responses => self.messages_of_responses(dropped)?,
         };
-        let (body, upstream) = match self.upstream_api {
-            Api::Messages => (body, UpstreamReplyApi::Messages),
-            Api::ChatCompletions => self.chat_of_messages(&body, members.as_ref(), dropped)?,
-            Api::Responses => self.responses_of_messages(&body, members.as_ref(), dropped)?,
+        let upstream = match self.upstream_api {
+            Api::Messages => Ok((body, UpstreamReplyApi::Messages)),
+            Api::ChatCompletions => self.chat_of_messages(&body, members.as_ref(), dropped),
+            Api::Responses => self.responses_of_messages(&body, members.as_ref(), dropped),
         };
+        let (body, upstream) = upstream.map_err(|error| in_clients_words(request.api, error))?;
         Ok((body, Translation { upstream, client }))
     }
 
@@ -314,7 +319,8 @@ impl Parts<'_> {
             requested_model: &request.head.model,
             upstream: match upstream_api {
                 Api::Messages => client::responses::UpstreamKind::Messages,
-                Api::ChatCompletions | Api::Responses => client::responses::UpstreamKind::ChatCompletions,
+                Api::ChatCompletions => client::responses::UpstreamKind::ChatCompletions,
+                Api::Responses => client::responses::UpstreamKind::Responses,
             },
         }
     }

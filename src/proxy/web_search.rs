@@ -120,7 +120,8 @@ impl SearchPlan {
             requested_model: &request.head.model,
             upstream: match route.provider.api_for(Api::Messages, &route.model) {
                 Api::Messages => UpstreamKind::Messages,
-                Api::ChatCompletions | Api::Responses => UpstreamKind::ChatCompletions,
+                Api::ChatCompletions => UpstreamKind::ChatCompletions,
+                Api::Responses => UpstreamKind::Responses,
             },
         };
         // As in `of_chat`.

@@ -194,7 +194,8 @@ impl Flow {
             Some(fault) if self.secrets.found_in(&last) => {
                 self.stage = FlowStage::Ended;
                 batch.add(redact(&self.redacted, front));
-                self.api.error_event(fault.kind, &fault.message, batch.buffer());
+                // The codec knows what the event repeats of the reply. It finishes without another error.
+                self.codec.fail(fault, batch.buffer());
             }
             None if self.integrity == Integrity::Body => {
                 batch.add(redact(&self.redacted, front));
@@ -241,6 +242,21 @@ impl Flow {
         (with_data.count() == 1).then(|| Fault::reported(kind, message))
     }
 
+    /// The same for a reply that the upstream has announced before.
+    pub fn failed_when_announced(&self) -> Option<Fault> {
+        self.passed_error().filter(|_| self.codec.is_announced_only())
+    }
+
+    /// Whether the upstream has only announced its reply.
+    pub fn is_announced_only(&self) -> bool {
+        self.codec.is_announced_only()
+    }
+
+    /// Whether a part of an event has come.
+    pub fn holds_a_part(&self) -> bool {
+        self.splitter.held() > 0
+    }
+
     /// Whether only formalities are missing.
     pub fn finishing(&self) -> bool {
         self.codec.finishing()
@@ -253,32 +269,46 @@ impl Flow {
 
     /// The upstream's body has ended, or the reply has. Appends the end of the reply, or an error.
     pub fn end(&mut self, batch: &mut Batch) -> ReplySummary {
-        if let Some(last) = self.withheld.take() {
-            batch.add(last);
-        }
         let rest = self.splitter.rest();
-        if self.codec.form() == CodecForm::Converting
-            && self.stage == FlowStage::Running
-            && let Some(fault) = self.push_rest(rest, batch)
+        if self.stage == FlowStage::Running
+            && let Some(fault) = self.push_rest(&rest, batch)
         {
             return self.fail(fault, batch);
+        }
+        if let Some(last) = self.withheld.take() {
+            batch.add(last);
         }
         let summary = self.codec.finish(batch.buffer());
         self.without_secrets(summary)
     }
 
-    /// Takes what the body ended with. An event that lacks only its blank line counts; one that was cut does not.
-    fn push_rest(&mut self, rest: Bytes, batch: &mut Batch) -> Option<Fault> {
-        if !sse::events(&rest).filter_map(|event| event.data()).all(|data| is_whole(&data)) {
+    /// Takes what the body ended with. An event that lacks only its blank line counts, and gets it; one that was cut does not.
+    fn push_rest(&mut self, rest: &[u8], batch: &mut Batch) -> Option<Fault> {
+        let data = sse::events(rest).filter_map(|event| event.data()).last()?;
+        if !is_whole(&data) {
             return None;
         }
-        let rest = match &mut self.hooks {
-            Some(hooks) => hooks.pass(rest),
-            None => rest,
+        let missing: &[u8] = match rest {
+            [.., b'\n'] => b"\n",
+            // With an LF it would be one line end.
+            [.., b'\r'] => b"\r",
+            _ => b"\n\n",
         };
-        match self.codec.push(redact(&self.redacted, rest), batch.buffer()) {
-            Pushed::Converted(CodecStep::Fault(fault)) => Some(scrubbed(fault, &self.secrets)),
-            Pushed::Converted(CodecStep::More | CodecStep::End) | Pushed::Passed(_) => None,
+        let event = Bytes::from([rest, missing].concat());
+        let event = match &mut self.hooks {
+            Some(hooks) => hooks.pass(event),
+            None => event,
+        };
+        let event = match self.codec.form() {
+            // Redacted behind the tap.
+            CodecForm::Passthrough => event,
+            CodecForm::Converting => redact(&self.redacted, event),
+        };
+        match self.push(event, batch) {
+            FlowProgress::Faulted(fault) | FlowProgress::Oversized(fault) => {
+                Some(scrubbed(fault, &self.secrets))
+            }
+            FlowProgress::More | FlowProgress::Ended => None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::compaction;
+use crate::compaction;
 use crate::fault::{Fault, RequestError};
 
 /// The user's own messages stay as they are, the last ones up to this size: about 16,000 tokens.
@@ -123,7 +123,7 @@ fn add(transcript: &mut String, raw: &RawValue, at: usize) -> Result<(), Request
         }
         // Only its own model can read it.
         "reasoning" | "compaction_trigger" => {}
-        "compaction" => {
+        "compaction" | "compaction_summary" => {
             let summary = item.encrypted_content.as_deref().and_then(compaction::open);
             let foreign = || {
                 RequestError::new(format!(

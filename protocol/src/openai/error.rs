@@ -3,6 +3,7 @@
 mod content_filter;
 mod context;
 mod limits;
+mod names;
 mod numbers;
 mod responses;
 
@@ -10,8 +11,9 @@ use bytes::BytesMut;
 use serde_json::Value;
 
 pub use self::limits::{ErrorFacts, facts};
+pub use self::names::ErrorNames;
 pub(crate) use self::numbers::{Number, numbers};
-pub(crate) use self::responses::response_failed_at;
+pub(crate) use self::responses::{FailedResponse, response_failed_at};
 pub use self::responses::{response_failed, responses_body};
 pub(crate) use self::responses::{write_stream_error, write_stream_fault};
 use crate::{fault::Fault, json::Write, vocabulary::ErrorKind};
@@ -27,9 +29,9 @@ pub const DONE: &[u8] = b"data: [DONE]\n\n";
 pub const KEEP_ALIVE: &[u8] = b": keep-alive\n\n";
 
 /// Returns the body of an error reply of the Chat Completions API.
-pub fn body(kind: ErrorKind, message: &str) -> Vec<u8> {
+pub fn body(kind: ErrorKind, message: &str, names: &ErrorNames) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() + 128);
-    write(kind, message, &mut out);
+    write(kind, message, names, &mut out);
     out
 }
 
@@ -37,14 +39,14 @@ pub fn body(kind: ErrorKind, message: &str) -> Vec<u8> {
 /// support errors in streams would take the reply for complete. OpenAI's SDKs raise an exception on this event.
 pub fn event(kind: ErrorKind, message: &str, out: &mut BytesMut) {
     out.put(b"data: ");
-    write(kind, message, out);
+    write(kind, message, &ErrorNames::default(), out);
     out.put(b"\n\n");
 }
 
-fn write(kind: ErrorKind, message: &str, out: &mut impl Write) {
+fn write(kind: ErrorKind, message: &str, names: &ErrorNames, out: &mut impl Write) {
     let (r#type, code) = kind.openai();
-    let code = if overflows(kind, message) { Some(context::CODE) } else { code };
-    write_object(message, r#type, code, out);
+    let code = if overflows(kind, message) { Some(context::CODE) } else { code.or(names.code.as_deref()) };
+    write_object(message, r#type, (code, names.param.as_deref()), out);
 }
 
 /// Whether an error of ours reports that the prompt does not fit.
@@ -52,23 +54,27 @@ fn overflows(kind: ErrorKind, message: &str) -> bool {
     kind == ErrorKind::InvalidRequest && context::is_anthropic_wording(message)
 }
 
+type CodeAndParam<'a> = (Option<&'a str>, Option<&'a str>);
+
 /// Appends `{"error":{…}}`.
-fn write_object(message: &str, r#type: &str, code: Option<&str>, out: &mut impl Write) {
+fn write_object(message: &str, r#type: &str, names: CodeAndParam<'_>, out: &mut impl Write) {
     out.put(b"{\"error\":");
-    write_members(message, r#type, code, out);
+    write_members(message, r#type, names, out);
     out.put(b"}");
 }
 
 /// Appends the value of `error`.
-fn write_members(message: &str, r#type: &str, code: Option<&str>, out: &mut impl Write) {
+fn write_members(message: &str, r#type: &str, (code, param): CodeAndParam<'_>, out: &mut impl Write) {
     out.put(b"{\"message\":");
     out.string(message);
     out.put(b",\"type\":");
     out.string(r#type);
-    out.put(b",\"param\":null,\"code\":");
-    match code {
-        Some(code) => out.string(code),
-        None => out.put(b"null"),
+    for (key, value) in [(b",\"param\":".as_slice(), param), (b",\"code\":", code)] {
+        out.put(key);
+        match value {
+            Some(value) => out.string(value),
+            None => out.put(b"null"),
+        }
     }
     out.put(b"}");
 }
@@ -318,7 +324,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let body = body(ErrorKind::RateLimit, "slow \"down\"");
+        let body = body(ErrorKind::RateLimit, "slow \"down\"", &ErrorNames::default());
         assert_eq!(
             String::from_utf8(body.clone()).unwrap(),
             r#"{"error":{"message":"slow \"down\"","type":"rate_limit_error","param":null,"code":"rate_limit_exceeded"}}"#
@@ -332,10 +338,12 @@ mod tests {
             "prompt is too long: 5 tokens > 4 maximum",
             "input length and `max_tokens` exceed context limit: 3 + 2 > 4",
         ] {
-            let body = String::from_utf8(body(ErrorKind::InvalidRequest, message)).unwrap();
+            let body =
+                String::from_utf8(body(ErrorKind::InvalidRequest, message, &ErrorNames::default())).unwrap();
             assert!(body.ends_with(r#","param":null,"code":"context_length_exceeded"}}"#), "{body}");
         }
-        let other = String::from_utf8(body(ErrorKind::Api, "prompt is too long: 1")).unwrap();
+        let other =
+            String::from_utf8(body(ErrorKind::Api, "prompt is too long: 1", &ErrorNames::default())).unwrap();
         assert!(other.ends_with(r#""code":null}}"#), "{other}");
     }
 

@@ -49,7 +49,7 @@ pub(crate) enum TextKind {
 }
 
 impl EventKind {
-    pub(super) fn parse(word: &str) -> Self {
+    pub(crate) fn parse(word: &str) -> Self {
         match word.strip_prefix("response.").unwrap_or(word) {
             "created" | "queued" | "in_progress" => Self::Alive,
             "output_item.added" => Self::ItemAdded,
@@ -132,6 +132,11 @@ impl<'a> ResponsesEvent<'a> {
         }
     }
 
+    /// Whether this is the event's type.
+    pub(crate) fn is_of_type(&self, word: &str) -> bool {
+        literal(self.r#type).is_some_and(|own| own.is(word))
+    }
+
     pub(crate) fn output_index(&self) -> Option<u64> {
         json::read_count(self.output_index)
     }
@@ -177,7 +182,9 @@ impl<'a> ResponsesEvent<'a> {
                 let error = response.and_then(|response| response.error).or(self.error);
                 Some(match error.filter(|error| is_error(error)) {
                     Some(error) => error::read_inside(error.get().as_bytes()),
-                    None => Fault::bad_gateway("the upstream failed in the middle of its reply"),
+                    None => response.and_then(ResponseObject::fault).unwrap_or_else(|| {
+                        Fault::bad_gateway("the upstream failed in the middle of its reply")
+                    }),
                 })
             }
             EventKind::Over => self.response.0.as_ref().and_then(ResponseObject::fault),
@@ -195,7 +202,7 @@ impl<'a> ResponsesEvent<'a> {
     /// type of the event.
     pub(crate) fn incomplete(&self) -> Option<StopReason> {
         let response = self.response.0.as_ref();
-        let by_type = literal(self.r#type).is_some_and(|word| word.is("response.incomplete"));
+        let by_type = self.is_of_type("response.incomplete");
         let reason = || response.map_or(StopReason::MaxTokens, ResponseObject::incomplete_reason);
         response.and_then(ResponseObject::incomplete).or_else(|| by_type.then(reason))
     }

@@ -2,7 +2,7 @@
 
 use super::cursor::{CursorResult, JsonCursor, Watch};
 use super::thinking::may_be_own;
-use super::{own_reasoning, own_searches};
+use super::{own_items, own_searches};
 use crate::tool_id::are_portable;
 
 /// The number of tool calls and results in a request.
@@ -23,7 +23,7 @@ pub(super) struct RequestHistory {
     /// Whether a block can be one of the gateway's own thinking blocks; never `false` if there is one.
     pub(super) own_thinking: bool,
     /// Whether an item can be one of the gateway's own reasoning items; never `false` if there is one.
-    pub(super) own_reasoning: bool,
+    pub(super) own_items: bool,
     /// Whether a block can belong to one of the gateway's own searches; never `false` if there is one.
     pub(super) own_searches: bool,
     /// Whether the id of a call or a result in a block can be one that Anthropic refuses; never `false` if there is
@@ -117,7 +117,7 @@ impl HistoryReader {
             // An escaped key can be `content`.
             if self.message == MessageKey::Other && string.contains(&b'\\') {
                 self.history.own_thinking = true;
-                self.history.own_reasoning = true;
+                self.history.own_items = true;
                 self.history.own_searches = true;
                 self.history.odd_tool_ids = true;
             }
@@ -128,7 +128,7 @@ impl HistoryReader {
                 self.history.tools.results = self.history.tools.results.saturating_add(1);
             }
             MessageKey::Type => self.item(string),
-            MessageKey::Sealed => self.history.own_reasoning |= own_reasoning::may_be_own(string),
+            MessageKey::Sealed => self.history.own_items |= own_items::may_be_own(string),
             MessageKey::Role | MessageKey::Content | MessageKey::ToolCalls | MessageKey::Other => {}
         }
     }
@@ -266,7 +266,7 @@ mod tests {
             {"output":"2","type":"custom_tool_call_output"}]}"#;
         let head = crate::request::head(body.as_bytes()).unwrap();
         assert_eq!((head.tools.uses, head.tools.results, head.messages), (2, 2, 2));
-        assert!(!head.own_reasoning);
+        assert!(!head.own_items);
         let text = crate::request::head(br#"{"model":"m","input":"a text"}"#).unwrap();
         assert_eq!((text.tools.uses, text.messages), (0, 0));
     }

@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 
 use super::error_frame;
 use crate::json::{JsonWord, List, RawMembers};
-use crate::openai::error;
+use crate::openai::error::{self, ErrorNames};
+use crate::openai::responses_stream::{EventKind, ResponsesEvent};
 
 /// Follows the events of one reply.
 #[derive(Debug, Default)]
@@ -37,14 +38,6 @@ pub enum EventFrame<'e> {
     Text(Cow<'e, [u8]>),
     /// No frame.
     Nothing,
-}
-
-#[derive(Deserialize)]
-struct EventType<'e> {
-    #[serde(borrow, default)]
-    r#type: Option<JsonWord<'e>>,
-    #[serde(borrow, default)]
-    error: Option<&'e RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -86,20 +79,31 @@ impl ReplyFrames {
         Self { limit, ..Self::default() }
     }
 
-    /// The frame for the data of an event.
+    /// The frame for the data of an event. Behind the last frame of a reply, there is none: a client takes it for one of the
+    /// next response.
     pub fn frame<'e>(&mut self, data: &'e [u8]) -> EventFrame<'e> {
-        if data.trim_ascii() == b"[DONE]" {
+        if self.has_ended() || data.trim_ascii() == b"[DONE]" {
             return EventFrame::Nothing;
         }
         match kind(data) {
-            Kind::ItemDone => self.item_done(data),
-            Kind::Complete => self.complete(data),
-            Kind::Failed => self.end = ReplyEnd::Failed,
-            Kind::Error => {
+            EventKind::ItemDone => self.item_done(data),
+            EventKind::Over => self.complete(data),
+            EventKind::Failed => {
+                self.end = ReplyEnd::Failed;
+                if let Some(frame) = unusual_failure(data) {
+                    return EventFrame::Text(frame.into());
+                }
+            }
+            EventKind::Error => {
                 self.end = ReplyEnd::Failed;
                 return EventFrame::Text(error_event(data).into());
             }
-            Kind::Other => {}
+            EventKind::Alive
+            | EventKind::ItemAdded
+            | EventKind::Delta(_)
+            | EventKind::Done(_)
+            | EventKind::Annotation
+            | EventKind::Other => {}
         }
         EventFrame::Text(data.into())
     }
@@ -149,37 +153,27 @@ impl ReplyFrames {
     }
 }
 
-/// What an event means for the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    ItemDone,
-    Complete,
-    Failed,
-    Error,
-    Other,
-}
-
-fn kind(data: &[u8]) -> Kind {
+fn kind(data: &[u8]) -> EventKind {
     // Most events are deltas, whose first member is the type. Those are not parsed.
     if let Some(word) = first_type(data) {
-        return from_word(word);
+        return EventKind::parse(word);
     }
-    let Ok(EventType { r#type, error }) = serde_json::from_slice(data) else { return Kind::Other };
-    match (r#type, error) {
-        (Some(word), _) => from_word(word.as_str()),
-        (None, Some(_)) => Kind::Error,
-        (None, None) => Kind::Other,
-    }
+    ResponsesEvent::read(data).ok().flatten().map_or(EventKind::Other, |event| event.kind())
 }
 
-fn from_word(word: &str) -> Kind {
-    match word {
-        "response.output_item.done" => Kind::ItemDone,
-        "response.completed" | "response.incomplete" => Kind::Complete,
-        "response.failed" => Kind::Failed,
-        "error" => Kind::Error,
-        _ => Kind::Other,
+/// The error frame for a failure of another type than `response.failed`, such as `response.cancelled`: clients do not know
+/// that it is the last event, and would wait.
+fn unusual_failure(data: &[u8]) -> Option<Vec<u8>> {
+    let event = ResponsesEvent::read(data).ok().flatten()?;
+    if event.is_of_type("response.failed") {
+        return None;
     }
+    let fault = event.fault(data)?;
+    Some(error_frame(
+        fault.status,
+        &error::responses_body(fault.kind, &fault.message, &ErrorNames::default()),
+        &[],
+    ))
 }
 
 /// The type of an event that begins with it, if it has no escapes.
@@ -316,6 +310,41 @@ mod tests {
             let frame: Value = serde_json::from_str(&text(frames.frame(event.as_bytes()))).unwrap();
             assert_eq!(frame, json!({"type": "error", "status": status, "error": error}), "{event}");
             assert!(frames.has_ended() && frames.finish().is_none());
+        }
+    }
+
+    /// Requirement: a reply has one last frame, of a kind that clients end with.
+    #[test]
+    fn nothing_follows_the_last_frame() {
+        let failed =
+            r#"{"type":"response.failed","sequence_number":9,"response":{"id":"r","status":"failed"}}"#;
+        let cancelled =
+            r#"{"type":"response.cancelled","response":{"id":"r","status":"cancelled","output":[]}}"#;
+        let escaped = r#"{ "response":{"status":"cancelled"}, "type":"response.cancel\u006ced"}"#;
+        let busy = r#"{"type":"response.cancelled","response":{"error":{"code":"rate_limit_exceeded","message":"busy"}}}"#;
+        for (event, kind, status, message) in [
+            (r#"{"type":"response.completed","response":{"id":"r"}}"#, "response.completed", None, None),
+            (r#"{"type":"response.incomplete","response":{"id":"r"}}"#, "response.incomplete", None, None),
+            (failed, "response.failed", None, None),
+            (cancelled, "error", Some(502), Some("the upstream cancelled its reply")),
+            (escaped, "error", Some(502), Some("the upstream cancelled its reply")),
+            (busy, "error", Some(429), Some("busy")),
+            (
+                r#"{"type":"response.error","error":{"message":"oops","code":"server_error"}}"#,
+                "error",
+                Some(502),
+                Some("oops"),
+            ),
+            (r#"{"type":"error","message":"oops","code":"server_error"}"#, "error", Some(502), Some("oops")),
+        ] {
+            let mut frames = ReplyFrames::new(100);
+            let frame: Value = serde_json::from_str(&text(frames.frame(event.as_bytes()))).unwrap();
+            assert_eq!((frame["type"].as_str(), frame["status"].as_u64()), (Some(kind), status), "{event}");
+            assert_eq!(frame["error"]["message"].as_str(), message, "{event}");
+            assert!(frames.has_ended(), "{event}");
+            for behind in [failed, event, r#"{"type":"response.output_text.delta","delta":"x"}"#, "{}"] {
+                assert_eq!(frames.frame(behind.as_bytes()), EventFrame::Nothing, "{event} {behind}");
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! The conversation: messages of every role, calls and their outputs.
 
 use super::*;
-use vandamme_protocol::openai::compaction;
+use vandamme_protocol::compaction;
 
 #[test]
 fn a_text_is_a_message_of_the_user() {

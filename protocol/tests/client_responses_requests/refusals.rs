@@ -55,6 +55,7 @@ fn the_error_for_an_item_has_its_path() {
     check(&[
         (json!({"input": null}), "input: field required"),
         (json!({"input": []}), "input: at least one item is required"),
+        (json!({"input": [], "instructions": " "}), "input: at least one item is required"),
         (json!({"input": 7}), "input: must be a string or an array of items"),
         (json!({"input": [7]}), "input.0: expected an item object"),
         (json!({"input": [{"content": "x"}]}), "input.0.type: field required"),
@@ -115,7 +116,50 @@ fn the_error_for_a_content_part_has_its_path() {
             json!({"input": [{"role": "user", "content": [{"type": "input_file", "file_data": "data:text/plain;base64,AA=="}]}]}),
             "input.0.content.0.file_data: only PDF files and images are supported by this provider",
         ),
+        (
+            json!({"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "data:text/plain;base64,AA=="}]}]}),
+            "input.0.content.0.file_url: only PDF files and images are supported by this provider",
+        ),
     ]);
+}
+
+/// Requirement: the error names the member of the client's request, although the request is translated twice.
+#[test]
+fn a_document_that_the_provider_cannot_fetch_is_refused_at_its_place() {
+    let part = json!({"type": "input_file", "file_url": "https://e.example/f.pdf"});
+    let call = json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"});
+    for (input, place) in [
+        (
+            json!([said("user", "a"), {"role": "user", "content": [{"type": "input_text", "text": "b"}, part]}]),
+            "input.1.content.1",
+        ),
+        (
+            json!([call, {"type": "function_call_output", "call_id": "c", "output": [part]}]),
+            "input.1.output.0",
+        ),
+    ] {
+        let body = plus(json!({"input": input})).to_string();
+        for (upstream, is_refused) in [
+            (UpstreamKind::Messages, false),
+            (UpstreamKind::ChatCompletions, true),
+            (UpstreamKind::Responses, false),
+        ] {
+            let target = MessagesTarget { upstream, ..TARGET };
+            let message = request(body.as_bytes(), &target).err().map(|error| error.message);
+            let expected = format!(
+                "{place}.file_url: this provider cannot fetch documents; send the content as file_data"
+            );
+            assert_eq!(message, is_refused.then_some(expected), "{upstream:?}");
+        }
+    }
+}
+
+/// Requirement: instructions alone are a request, as at OpenAI.
+#[test]
+fn instructions_are_enough_without_items() {
+    let sent = with(json!({"input": [], "instructions": "Say hi."}));
+    assert_eq!(sent["system"], "Say hi.");
+    assert_eq!(sent["messages"].as_array().map(Vec::len), Some(1), "{sent}");
 }
 
 #[test]

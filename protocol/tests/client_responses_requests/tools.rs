@@ -110,6 +110,41 @@ fn tools_that_run_at_openai_are_left_out_by_name() {
     assert_eq!(tools(listed)[0]["name"], "f");
 }
 
+/// Requirement: types share names of members, but not what these hold.
+#[test]
+fn only_the_members_of_its_own_type_are_read_of_a_tool() {
+    let odd = json!({"name": 7, "description": [], "parameters": "p", "strict": "yes", "format": "x", "tools": 5, "execution": {},
+                     "defer_loading": "no", "external_web_access": "no", "user_location": 1, "filters": "f", "environment": "e"});
+    let of = |kind: &str, own: Value| {
+        let mut tool = odd.clone();
+        tool["type"] = kind.into();
+        own.as_object().unwrap().iter().for_each(|(name, value)| tool[name] = value.clone());
+        tool
+    };
+    let listed = json!([
+        {"type": "computer_use_preview", "display_width": 1, "display_height": 1, "environment": "browser"},
+        of("mcp", json!({"server_label": "s"})),
+        of("file_search", json!({"filters": {"type": "eq"}})),
+        of("tool_of_the_future", json!({})),
+        of("function", json!({"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": null})),
+        of("custom", json!({"name": "c", "description": null, "format": {"type": "text"}})),
+        of("apply_patch", json!({})),
+        of("shell", json!({"environment": {"type": "local"}})),
+        of("tool_search", json!({"execution": "client", "description": "s", "parameters": null})),
+        of("namespace", json!({"name": "n", "description": 7, "tools": [of("function", json!({"name": "g", "description": "", "parameters": null, "strict": true})),
+                                                       {"type": "computer_use_preview", "environment": "mac"}]})),
+        of("web_search", json!({"external_web_access": true, "user_location": null, "filters": null})),
+    ]);
+    assert_eq!(
+        dropped(json!({"tools": listed})),
+        "tools.0 (computer_use_preview), tools.1 (mcp), tools.2 (file_search), tools.3 (tool_of_the_future), \
+         tools.9.tools.1 (computer_use_preview)"
+    );
+    let sent = tools(listed);
+    let names: Vec<&str> = sent.as_array().unwrap().iter().filter_map(|tool| tool["name"].as_str()).collect();
+    assert_eq!(names, ["f", "c", "apply_patch", "shell", "tool_search", "n__g", "web_search"]);
+}
+
 #[test]
 fn the_choice_is_translated() {
     let namespace = json!({"type": "namespace", "name": "n", "tools": [function("a"), function("b")]});

@@ -37,7 +37,7 @@ fn whole_snapshot(fixture: &Fixture) -> String {
 
 fn error_snapshot(fixture: &Fixture) -> String {
     let fault = read(status(fixture), &fixture.body);
-    let told = String::from_utf8(body(fault.kind, &fault.message)).expect("UTF-8");
+    let told = String::from_utf8(body(fault.kind, &fault.message, &Default::default())).expect("UTF-8");
     format!("{}\n{told}\n", fault.status)
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn check(status: u16, body: &[u8]) {
     let written = anthropic::error::body(fault.kind, &fault.message, "req_1");
     assert_eq!(anthropic::error::read(&written), Some((fault.kind, fault.message.clone())));
     let written: Value =
-        serde_json::from_slice(&openai::error::body(fault.kind, &fault.message)).expect("JSON");
+        serde_json::from_slice(&openai::error::body(fault.kind, &fault.message, &Default::default()))
+            .expect("JSON");
     assert_eq!(written["error"]["message"], fault.message);
 }

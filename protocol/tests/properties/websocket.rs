@@ -128,7 +128,8 @@ impl Checked {
         let parsed: Option<Value> = serde_json::from_slice(data).ok();
         let ended = reply.frames.has_ended();
         match reply.frames.frame(data) {
-            EventFrame::Nothing => assert_eq!(data.trim_ascii(), b"[DONE]"),
+            EventFrame::Nothing => assert!(ended || data.trim_ascii() == b"[DONE]"),
+            EventFrame::Text(_) if ended => panic!("a frame behind the last one"),
             EventFrame::Text(text) if &*text == data => {}
             EventFrame::Text(text) => {
                 assert!(reply.frames.has_ended());

@@ -1,5 +1,7 @@
 //! `GET /v1/models?client_version=`: Codex's catalogue beside the list for OpenAI's clients, and the entity tags of lists.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::support::await_that;
@@ -65,6 +67,44 @@ fn codex_gets_aliases_although_the_provider_is_silent() {
         assert_eq!((reply.status(), &reply.json()["data"]), (200, &json!([])), "{reply}");
         assert!(slugs(&reply).contains(&"sonnet".to_owned()), "{reply}");
     }
+}
+
+/// Requirement: the first answer has the models of all providers that answer in time, and a silent one delays it by 3 s at most.
+#[test]
+fn the_first_catalogue_waits_for_the_lists_of_all_providers() {
+    let slow = |list: &'static str| {
+        Upstream::openai().ruled_first(move |seen| {
+            seen.target()
+                .contains("/models")
+                .then(|| Answer::json(200, list).head_after(Duration::from_millis(400)))
+        })
+    };
+    let (first, second) = (slow(LIST), slow(r#"{"data":[{"id":"other-chat"}]}"#));
+    let silent = Upstream::openai().always(Answer::silence());
+    for third in [None, Some(&silent)] {
+        let mut setup = Gateway::before(&first).provider("other", &second);
+        if let Some(third) = third {
+            setup = setup.provider("third", third);
+        }
+        let gateway = setup.start();
+        let begun = Instant::now();
+        let replies: Vec<Reply> = std::thread::scope(|scope| {
+            let call = || scope.spawn(|| gateway.get(CODEX));
+            let first = call();
+            // The others come while the lists are on their way.
+            std::thread::sleep(Duration::from_millis(100));
+            let calls = [first, call(), call()];
+            calls.into_iter().map(|call| call.join().expect("a reply")).collect()
+        });
+        for reply in &replies {
+            let slugs = slugs(reply);
+            for slug in ["gpt-5.5", "own", "sonnet", "other:other-chat"] {
+                assert!(slugs.contains(&slug.to_owned()), "{slug}: {slugs:?}");
+            }
+        }
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
+    assert_eq!(second.count(), 2, "one call for each gateway");
 }
 
 /// Requirement: the answer has at most 1 MiB, which is all that Codex reads.

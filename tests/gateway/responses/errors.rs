@@ -6,6 +6,7 @@ use super::{BOTH, call, error_body, impatient, post, streamed_before, whole_befo
 use crate::support::canned::anthropic;
 use crate::support::chat;
 use crate::support::gateway::{Gateway, MODEL};
+use crate::support::reply::Reply;
 use crate::support::responses;
 use crate::support::upstream::{Answer, Upstream};
 
@@ -49,6 +50,53 @@ fn errors_of_other_upstreams_have_the_codes_that_clients_read() {
             assert_eq!(found.as_deref(), Some(code), "{reply}");
             assert_eq!(reply.header("retry-after"), (status == 429).then_some("7"), "{reply}");
         }
+    }
+}
+
+/// Requirement: `code` and `param` survive the translation of an error; those of a refusal name the client's own member.
+#[test]
+fn code_and_param_reach_clients_of_another_api() {
+    let names = |reply: &Reply| {
+        let error = reply.json()["error"].clone();
+        (reply.status(), error["code"].clone(), error["param"].clone())
+    };
+    let error = json!({"error": {"message": "bad", "type": "invalid_request_error", "code": "bad_thing", "param": "tools[0].type"}});
+    let expected = (400, json!("bad_thing"), json!("tools[0].type"));
+    let upstream = Upstream::openai().always(Answer::json(400, error.to_string()));
+    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+    for ask in BOTH {
+        assert_eq!(names(&ask(&gateway)), expected);
+    }
+    let gateway = impatient(&upstream).start();
+    assert_eq!(
+        names(&gateway.call("POST", "/v1/chat/completions").json(&chat::whole_prompt(MODEL, "hi")).reply()),
+        expected
+    );
+    let quoting = error.to_string().replace("bad_thing", "sk-test-key-0123456789");
+    let upstream = Upstream::openai().always(Answer::json(400, quoting));
+    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").keys(["sk-test-key-0123456789"]).start();
+    let reply = super::ask_whole(&gateway);
+    assert!(reply.status() == 400 && !reply.raw().contains("0123456789"), "{reply}");
+
+    let gateway = Gateway::before(&Upstream::openai()).start();
+    for (member, value, code, param) in [
+        ("previous_response_id", json!("resp_1"), "previous_response_not_found", "previous_response_id"),
+        (
+            "input",
+            json!([{"role": "user", "content": [{"type": "input_file", "file_url": "https://e.example/a.pdf"}]}]),
+            "invalid_prompt",
+            "input[0].content[0].file_url",
+        ),
+        (
+            "tools",
+            json!([{"type": "function", "name": "f", "strict": 1}]),
+            "invalid_prompt",
+            "tools[0].strict",
+        ),
+    ] {
+        let mut body = responses::whole_prompt(MODEL, "hi");
+        body[member] = value;
+        assert_eq!(names(&call(&gateway, &body).reply()), (400, json!(code), json!(param)));
     }
 }
 

@@ -7,6 +7,7 @@ use crate::support::canned::responses as canned;
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::responses;
 use crate::support::upstream::{Answer, Upstream};
+use crate::support::websocket::Socket;
 
 /// A request with unusual spaces, unknown members and unknown items.
 fn odd(model: &str) -> String {
@@ -38,6 +39,44 @@ fn sealed_reasoning_is_removed_and_other_reasoning_stays() {
     call(&gateway, &body).reply();
     body["input"] = json!([item("gAAAA"), foreign]);
     assert_eq!(upstream.only_request().json(), body);
+}
+
+/// Requirement: a summary that the gateway has written reaches an upstream of the Responses API as a text, over HTTP, over a
+/// WebSocket, on a fallback, and where the conversation is compacted again.
+#[test]
+fn own_summaries_reach_the_upstream_as_messages() {
+    let first = Upstream::anthropic().always(Answer::json(503, "{}"));
+    let second = Upstream::openai();
+    let gateway = over_responses(&second)
+        .env("MAX_RETRIES", "0")
+        .provider("anthropic", &first)
+        .toml(&format!("[anthropic.fallbacks]\n\"*\" = [\"openai:{MODEL}\"]"))
+        .start();
+    // "We did it.", as `POST /v1/responses/compact` returns it.
+    let own = json!({"type": "compaction", "id": "cmp_1", "encrypted_content": "vdm1c.V2UgZGlkIGl0Lg"});
+    let foreign = json!({"type": "compaction", "id": "cmp_2", "encrypted_content": "gAAAA"});
+    let opened = json!({"type": "message", "role": "user", "content": [
+        {"type": "input_text", "text": "[Summary of the conversation so far]\nWe did it."}]});
+    let mut body = responses::whole_prompt(MODEL, "hi");
+    let prompt = body["input"][0].clone();
+    body["input"] = json!([own, foreign, prompt]);
+    call(&gateway, &body).reply();
+    gateway.call("POST", "/v1/responses/compact").body(body.to_string()).reply();
+    let mut frame = body.clone();
+    (frame["type"], frame["store"]) = (json!("response.create"), json!(false));
+    let mut socket = Socket::open(gateway.address);
+    socket.send(&frame);
+    socket.response();
+    for request in second.requests() {
+        assert_eq!(request.json()["input"], json!([opened, foreign, prompt]), "{}", request.head.first);
+    }
+    assert_eq!(second.count(), 3);
+
+    body["model"] = json!(format!("anthropic:{MODEL}"));
+    body["input"] = json!([own, prompt]);
+    call(&gateway, &body).reply();
+    assert!(first.only_request().text().contains("so far]\\nWe did it."));
+    assert_eq!(second.requests()[3].json()["input"], json!([opened, prompt]));
 }
 
 /// Requirement: replies pass unchanged, streamed and whole, with events and members that the gateway does not know.

@@ -1,9 +1,12 @@
 //! Retries, other keys and other targets for Responses clients and upstreams.
 
+use serde_json::json;
+
 use super::{BOTH, call, error_body, over_responses};
+use crate::support::canned::responses as canned;
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::responses;
-use crate::support::upstream::{Answer, Upstream};
+use crate::support::upstream::{Answer, Ending, Piece, Upstream};
 
 /// Requirement: a server error is repeated, and the client sees the answer only.
 #[test]
@@ -49,7 +52,7 @@ fn the_next_target_may_have_another_api() {
 #[test]
 fn a_failed_response_as_the_first_event_is_a_status() {
     let failed = |code: &str| {
-        let event = serde_json::json!({"type": "response.failed", "sequence_number": 0, "response": {
+        let event = json!({"type": "response.failed", "sequence_number": 0, "response": {
             "id": "resp_1", "object": "response", "status": "failed", "output": [],
             "error": {"code": code, "message": "no"}}});
         Answer::events(vec![format!("event: response.failed\ndata: {event}\n\n").into_bytes()])
@@ -63,6 +66,65 @@ fn a_failed_response_as_the_first_event_is_a_status() {
     let gateway = super::impatient(&upstream).start();
     assert_eq!(super::ask(&gateway).status(), 429);
     assert_eq!(gateway.ask("hi").status(), 429);
+}
+
+/// Requirement: a failure right after the announcement of the reply is retried, if that can help; the client sees one reply. What
+/// cannot be retried passes.
+#[test]
+fn a_failure_behind_the_announcement_is_retried() {
+    let whole = canned::text(&["Hello there!"]);
+    let failed = |code: &str| {
+        let event = json!({"type": "response.failed", "sequence_number": 2, "response": {"id": "resp_1", "object": "response",
+            "status": "failed", "output": [], "error": {"code": code, "message": "no"}}});
+        format!("event: response.failed\ndata: {event}\n\n").into_bytes()
+    };
+    let bare = b"data: {\"type\":\"error\",\"code\":\"server_error\",\"message\":\"no\"}\n\n".to_vec();
+    let begun = |last: Vec<u8>| [&whole[..2], &[last]].concat();
+    for answer in [
+        Answer::events(begun(failed("server_error"))),
+        Answer::events(vec![[&whole[0][..], &failed("server_error")].concat()]),
+        Answer::events(begun(bare)),
+        Answer::events(whole[..2].to_vec()).ending(Ending::Cut),
+    ] {
+        let upstream = Upstream::openai().answering(answer);
+        let gateway = over_responses(&upstream).start();
+        let reply = super::ask(&gateway);
+        assert_eq!(responses::text(&reply), "Hello there!");
+        assert_eq!(
+            responses::events(&reply).iter().filter(|event| event["type"] == "response.created").count(),
+            1
+        );
+        assert_eq!(upstream.count(), 2);
+    }
+    let upstream =
+        Upstream::openai().answering_key("sk-one", Answer::events(begun(failed("rate_limit_exceeded"))));
+    let gateway = over_responses(&upstream).keys(["sk-one", "sk-two"]).start();
+    for _ in 0..2 {
+        assert_eq!(responses::text(&super::ask(&gateway)), "Hello there!");
+    }
+    for (events, count) in
+        [(begun(failed("invalid_prompt")), 1), ([&whole[..3], &[failed("server_error")]].concat(), 1)]
+    {
+        let upstream = Upstream::openai().always(Answer::events(events.clone()));
+        let gateway = over_responses(&upstream).start();
+        assert_eq!((super::ask(&gateway).body, upstream.count()), (events.concat(), count));
+    }
+}
+
+/// Requirement: an announcement does not wait for the output, and output not at all.
+#[test]
+fn an_announced_reply_goes_on_its_way_at_once() {
+    let whole = canned::text(&["Hello there!"]);
+    let mut pieces = vec![Piece::Bytes(whole[0].clone()), Piece::Permit];
+    pieces.extend(whole[1..].iter().cloned().map(Piece::Bytes));
+    let upstream = Upstream::openai().always(Answer::pieces(pieces));
+    let gateway = over_responses(&upstream).start();
+    let mut exchange = call(&gateway, &responses::prompt(MODEL, "hi")).open();
+    assert_eq!(exchange.event().expect("an event").raw.as_bytes(), whole[0]);
+    upstream.permit();
+    for event in &whole[1..] {
+        assert_eq!(exchange.event().expect("an event").raw.as_bytes(), *event);
+    }
 }
 
 /// Requirement: at most six calls for one request.
@@ -83,7 +145,7 @@ fn refused_members_of_a_responses_request_are_healed() {
         let upstream = Upstream::openai().ruled_by(move |seen| {
             let body = seen.json();
             let is_there = param.split('.').try_fold(&body, |value, name| value.get(name)).is_some();
-            let error = serde_json::json!({"error": {
+            let error = json!({"error": {
                 "message": format!("Unsupported parameter: '{param}' is not supported with this model."),
                 "type": "invalid_request_error", "param": param, "code": "unsupported_parameter"}});
             is_there.then(|| Answer::json(400, error.to_string()))
@@ -91,8 +153,8 @@ fn refused_members_of_a_responses_request_are_healed() {
         let gateway = over_responses(&upstream).start();
         let mut body = responses::whole_prompt(MODEL, "hi");
         body["temperature"] = 0.5.into();
-        body["reasoning"] = serde_json::json!({"effort": "low", "summary": "auto"});
-        body["text"] = serde_json::json!({"verbosity": "low", "format": {"type": "text"}});
+        body["reasoning"] = json!({"effort": "low", "summary": "auto"});
+        body["text"] = json!({"verbosity": "low", "format": {"type": "text"}});
         for calls in [2, 3] {
             assert_eq!(responses::text(&call(&gateway, &body).reply()), "Hello there!", "{param}");
             assert_eq!(upstream.count(), calls, "{param}");
@@ -119,7 +181,7 @@ fn configured_rules_apply_to_responses_requests() {
     body["max_output_tokens"] = 500.into();
     call(&gateway, &body).reply();
     let sent = upstream.only_request().json();
-    assert_eq!(sent["reasoning"], serde_json::json!({"effort": "low"}), "{sent}");
+    assert_eq!(sent["reasoning"], json!({"effort": "low"}), "{sent}");
     assert_eq!((&sent["max_output_tokens"], &sent["temperature"]), (&50.into(), &1.into()), "{sent}");
     assert!(sent.get("reasoning_effort").is_none() && sent.get("max_tokens").is_none(), "{sent}");
 }

@@ -1,12 +1,14 @@
 //! Streams without a proper end, silent ones and large ones.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{ask, call, impatient, streamed_before};
 use crate::support::canned::responses as canned;
 use crate::support::gateway::{Gateway, MODEL};
 use crate::support::responses;
-use crate::support::upstream::{Answer, Ending, Upstream};
+use crate::support::upstream::{Answer, Ending, Piece, Upstream};
 
 /// Requirement: a stream that ends early ends with an error, never as if complete, whatever the client's API.
 #[test]
@@ -33,6 +35,52 @@ fn a_truncated_stream_ends_with_an_error() {
     let gateway = impatient(&upstream).start();
     let reply = gateway.ask("hi");
     assert_eq!(reply.error_type(), "api_error", "{reply}");
+}
+
+/// Requirement: the error that ends a broken stream belongs to the response that has begun.
+#[test]
+fn the_error_of_a_broken_stream_continues_its_response() {
+    let events = canned::text(&["first", "second"]);
+    let reply = streamed_before(Answer::events(events[..4].to_vec()).ending(Ending::Cut));
+    let all = responses::events(&reply);
+    let (first, last) = (&all[0], &all[all.len() - 1]);
+    assert_eq!(last["type"], "response.failed");
+    for member in ["id", "model", "created_at"] {
+        assert_eq!(last["response"][member], first["response"][member], "{last}");
+    }
+    assert_eq!(last["sequence_number"], json!(all.len() - 1), "{last}");
+}
+
+/// Requirement: a stream whose last event lacks only its blank line is complete, passed on and translated.
+#[test]
+fn a_last_event_without_its_blank_line_counts() {
+    for left_out in ["\n", "\n\n"] {
+        let mut events = canned::text(&["first", "second"]);
+        let last = events.last_mut().expect("events");
+        last.truncate(last.len() - left_out.len());
+        let whole = [&events.concat(), left_out.as_bytes()].concat();
+        for ending in [Ending::KeepAlive, Ending::Close] {
+            let answer = Answer::events(events.clone()).ending(ending);
+            assert_eq!(streamed_before(answer.clone()).body, whole, "{ending:?}");
+            let upstream = Upstream::openai().always(answer);
+            let reply = impatient(&upstream).start().ask("hi");
+            assert_eq!(reply.text(), "firstsecond", "{reply}");
+        }
+    }
+}
+
+/// Requirement: the same if the last event is the first behind the announcement, in a part of its own.
+#[test]
+fn a_reply_without_output_may_lack_its_last_blank_line() {
+    let events = canned::text(&["first"]);
+    let last = events.last().expect("events");
+    let pieces = vec![
+        Piece::Bytes(events[0].clone()),
+        Piece::Pause(Duration::from_millis(20)),
+        Piece::Bytes(last[..last.len() - 2].to_vec()),
+    ];
+    let reply = streamed_before(Answer::pieces(pieces).ending(Ending::Close));
+    assert_eq!(reply.body, [&events[0][..], last].concat(), "{reply}");
 }
 
 /// Requirement: a stream that ends before its first event is repeated, then an error with a status.

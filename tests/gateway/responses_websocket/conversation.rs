@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{before, create, create_after, data, events, user};
 use crate::support::await_that;
 use crate::support::canned::responses;
-use crate::support::gateway::MODEL;
+use crate::support::gateway::{Gateway, MODEL};
 use crate::support::upstream::{Answer, Upstream};
 use crate::support::websocket::Socket;
 
@@ -100,6 +100,38 @@ fn an_unknown_response_is_refused_with_the_code_that_clients_recognise() {
         (&body["previous_response_id"], &body["input"]),
         (&json!("resp_elsewhere"), &json!([user("again")]))
     );
+}
+
+/// Requirement: the same over an upstream that keeps no responses, whatever `store` is, and the conversation goes on.
+#[test]
+fn an_unknown_response_is_refused_over_other_upstreams_with_the_same_code() {
+    for upstream in [Upstream::openai(), Upstream::anthropic()] {
+        let gateway = Gateway::before(&upstream).start();
+        let mut socket = Socket::open(gateway.address);
+        for store in [None, Some(false), Some(true)] {
+            let mut frame = create_after("resp_elsewhere", &json!([user("hi")]));
+            match store {
+                Some(store) => frame["store"] = store.into(),
+                None => frame.as_object_mut().map(|frame| frame.remove("store")).map_or((), drop),
+            }
+            socket.send(&frame);
+            let error = socket.json();
+            assert_eq!((&error["type"], &error["status"]), (&json!("error"), &json!(400)), "{error}");
+            let (code, param) = (&error["error"]["code"], &error["error"]["param"]);
+            assert_eq!(
+                (code, param),
+                (&json!("previous_response_not_found"), &json!("previous_response_id"))
+            );
+        }
+        assert_eq!(upstream.count(), 0);
+        socket.send(&create(&json!([user("hi")])));
+        let last: Value =
+            socket.response().last().and_then(|text| serde_json::from_str(text).ok()).expect("JSON");
+        assert_eq!(last["type"], "response.completed");
+        socket.send(&create_after(last["response"]["id"].as_str().expect("an id"), &json!([user("more")])));
+        socket.response();
+        assert_eq!(upstream.count(), 2);
+    }
 }
 
 /// Requirement: each response is a request of its own in the records, and an idle connection is none.

@@ -94,6 +94,57 @@ fn a_reply_that_breaks_off_ends_with_an_error() {
     }
 }
 
+/// Requirement: a reply that fails has one last frame, which clients know, and the next response begins with its own events.
+#[test]
+fn a_reply_that_fails_has_one_last_frame() {
+    let whole = events("resp_1", &[responses::message("Hello")]);
+    let error = json!({"code": "server_error", "message": "oops"});
+    for (last, kind, status) in [
+        (
+            json!({"type": "error", "code": "server_error", "message": "oops", "param": null, "sequence_number": 3}),
+            "error",
+            502,
+        ),
+        (
+            json!({"type": "error", "error": {"type": "too_many_requests", "code": "rate_limit_exceeded", "message": "oops"}}),
+            "error",
+            429,
+        ),
+        (json!({"error": {"message": "oops", "code": 503}}), "error", 503),
+        (
+            json!({"type": "response.cancelled", "response": {"id": "resp_1", "status": "cancelled", "error": error}}),
+            "error",
+            502,
+        ),
+        (
+            json!({"type": "response.failed", "response": {"id": "resp_1", "status": "failed", "error": error}}),
+            "response.failed",
+            0,
+        ),
+    ] {
+        let mut failing = whole[..3].to_vec();
+        failing.push(format!("data: {last}\n\n").into_bytes());
+        let upstream = Upstream::openai()
+            .answering(Answer::events(failing))
+            .answering(Answer::events(events("resp_2", &[responses::message("Hi")])));
+        let gateway = before(&upstream).start();
+        let mut socket = Socket::open(gateway.address);
+        socket.send(&create(&json!([user("hi")])));
+        let frames = socket.response();
+        let frame: Value = frames.last().and_then(|text| serde_json::from_str(text).ok()).expect("JSON");
+        assert_eq!(frame["type"], kind, "{frame}");
+        let message = frame["error"]["message"].as_str().or(frame["response"]["error"]["message"].as_str());
+        assert_eq!(
+            (message, frame["status"].as_u64().unwrap_or_default()),
+            (Some("oops"), status),
+            "{frame}"
+        );
+        assert_eq!(frames.len(), 4, "{frames:?}");
+        socket.send(&create(&json!([user("again")])));
+        assert_eq!(socket.response(), super::data(&events("resp_2", &[responses::message("Hi")])));
+    }
+}
+
 /// Requirement: bounds on requests in flight apply to each response.
 #[test]
 fn too_many_requests_in_flight_are_refused_with_a_frame() {

@@ -316,7 +316,7 @@ fn early_error(mut flow: Flow, pieces: [&[u8]; 2]) -> Option<Fault> {
 
 #[test]
 fn a_key_in_an_event_without_its_blank_line_is_removed_too() {
-    for way in WAYS.into_iter().filter(|(client, upstream)| client != upstream) {
+    for way in WAYS {
         let secrets = Secrets::new(vec![crate::secret::ApiKey::new("sk-canary-0123456789")]);
         let mut flow = flow(way, Integrity::Events).with_redaction(Some(secrets));
         let mut batch = Batch::default();
@@ -325,6 +325,63 @@ fn a_key_in_an_event_without_its_blank_line_is_removed_too() {
         flow.end(&mut batch);
         let wire = String::from_utf8(batch.take().to_vec()).unwrap();
         assert!(wire.contains("the key is ") && !wire.contains("canary"), "{way:?}: {wire}");
+    }
+}
+
+/// Requirement: an event counts without its blank line, in all APIs alike; one that was cut never does.
+#[test]
+fn the_last_event_may_lack_its_blank_line() {
+    for way in WAYS {
+        for integrity in [Integrity::Events, Integrity::Body] {
+            for line_end in ["\n", "\r\n", "\r"] {
+                let spelled = |text: &str| text.replace('\n', line_end);
+                let whole = spelled(&(begun(way.1) + &ended(way.1)));
+                let (expected, _) = run(flow(way, integrity), &[whole.as_bytes()], Body::EndsWell);
+                for left_out in [spelled("\n"), spelled("\n\n")] {
+                    let reply = whole.strip_suffix(&left_out).unwrap().as_bytes();
+                    let (found, fault) = run(flow(way, integrity), &[reply], Body::EndsWell);
+                    assert_eq!(fault, None, "{way:?}, {integrity:?}, {left_out:?}");
+                    assert_eq!(found.trim_end(), expected.trim_end(), "{way:?}, {integrity:?}");
+                    let end = &found[found.trim_end().len()..];
+                    assert!(["\n\n", "\r\n\r\n", "\r\r", "\r\n\n"].contains(&end), "{way:?}: {end:?}");
+                }
+                // Chat Completions says in an earlier event that the reply is complete.
+                if way.1 != Api::ChatCompletions {
+                    let cut = whole.trim_end().strip_suffix('}').unwrap().as_bytes();
+                    let (found, fault) = run(flow(way, integrity), &[cut], Body::EndsWell);
+                    assert!(fault.is_some() && found.contains("\"error\""), "{way:?}: {found}");
+                }
+            }
+        }
+    }
+}
+
+/// Requirement: an error that quotes a key is replaced by one error, which belongs to the same reply.
+#[test]
+fn an_error_that_quotes_a_key_is_replaced_once() {
+    for way in [WAYS[0], WAYS[2], WAYS[4]] {
+        let last = failed(way.1).replace("Busy", "Busy: sk-canary-0123456789");
+        let bare =
+            "data: {\"type\":\"error\",\"sequence_number\":7,\"message\":\"Busy: sk-canary-0123456789\"}\n\n"
+                .to_owned();
+        let lasts = if way.1 == Api::Responses { vec![last, bare] } else { vec![last] };
+        for last in lasts {
+            for line_ends in ["", "\n\n"] {
+                let secrets = Secrets::new(vec![crate::secret::ApiKey::new("sk-canary-0123456789")]);
+                let mut flow = flow(way, Integrity::Events);
+                flow.secrets = secrets;
+                let reply = begun(way.1) + last.trim_end() + line_ends;
+                let (wire, fault) = run(flow, &[reply.as_bytes()], Body::EndsWell);
+                assert!(fault.is_some_and(|(_, message)| message.starts_with("Busy")), "{way:?}");
+                assert!(wire.contains("Busy") && !wire.contains("canary"), "{way:?}: {wire}");
+                let errors =
+                    wire.matches("event: error").count() + wire.matches("event: response.failed").count();
+                let written =
+                    if way.1 == Api::ChatCompletions { wire.matches("{\"error\"").count() } else { errors };
+                assert_eq!(written, 1, "{way:?}: {wire}");
+                assert_eq!(wire.contains("\"id\":\"resp_1\",\"object\""), way.1 == Api::Responses, "{wire}");
+            }
+        }
     }
 }
 

@@ -28,6 +28,8 @@ pub enum UpstreamKind {
     /// It is converted once more, for an upstream of Chat Completions. Settings that Messages does not have are in
     /// [`MessagesOfResponses::members`].
     ChatCompletions,
+    /// The same for an upstream of the Responses API.
+    Responses,
 }
 
 /// A converted request, and the facts that its reply needs.

@@ -3,10 +3,13 @@
 use bytes::{Bytes, BytesMut};
 use memchr::{memchr2, memmem};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::convert::{CodecForm, PassedBlock, Pushed, ReplyCodec, ReplySummary};
 use crate::fault::Fault;
+use crate::json::{self, Literal};
 use crate::openai;
+use crate::openai::error::FailedResponse;
 use crate::openai::responses_item::{ResponseItem, ResponseItemKind};
 use crate::openai::responses_stream::{EventKind, ReplyManner, ResponseObject, ResponsesEvent};
 use crate::sse;
@@ -16,11 +19,69 @@ use crate::vocabulary::{StopReason, Usage};
 #[derive(Debug, Default)]
 pub struct ResponsesTap {
     started: bool,
+    /// Whether an event other than an announcement or an error has come.
+    has_output: bool,
     stage: TapStage,
     items: ItemCounts,
     summary: ReplySummary,
-    /// The last block with an event. An event of the gateway's own continues its numbers.
-    last: Bytes,
+    /// The last block with numbered events. An event of the gateway's own continues its numbers.
+    numbered: Bytes,
+    begun: Begun,
+}
+
+/// What the first events say about the response. An event of the gateway's own repeats it.
+#[derive(Debug)]
+enum Begun {
+    /// Not read yet: so many events can still have it.
+    Awaited(u8),
+    Known(Box<BegunResponse>),
+    Unknown,
+}
+
+impl Default for Begun {
+    fn default() -> Self {
+        Self::Awaited(4)
+    }
+}
+
+/// The members of a response that a failure repeats.
+#[derive(Debug)]
+struct BegunResponse {
+    /// Inner text.
+    id: String,
+    /// Inner text.
+    model: String,
+    created_at: u64,
+}
+
+impl BegunResponse {
+    /// The longest id and model to keep, in bytes.
+    const LONGEST: usize = 256;
+
+    fn read(data: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Event<'a> {
+            #[serde(borrow)]
+            response: Response<'a>,
+        }
+        #[derive(Deserialize)]
+        struct Response<'a> {
+            #[serde(borrow)]
+            id: Literal<'a>,
+            #[serde(borrow)]
+            model: Option<&'a RawValue>,
+            #[serde(borrow)]
+            created_at: Option<&'a RawValue>,
+        }
+        let Event { response: Response { id, model, created_at } } = serde_json::from_slice(data).ok()?;
+        let is_short = |text: &&str| text.len() <= Self::LONGEST;
+        let model = model.and_then(Literal::of).map(Literal::inner).filter(is_short);
+        Some(Self {
+            id: Some(id.inner()).filter(is_short).filter(|id| !id.is_empty())?.to_owned(),
+            model: model.unwrap_or_default().to_owned(),
+            created_at: json::read_count(created_at).unwrap_or_default(),
+        })
+    }
 }
 
 /// The state of a reply.
@@ -81,10 +142,9 @@ impl ResponsesTap {
 
     /// Reads a block of complete events and returns the bytes for the client: the same bytes, up to the event that ends the reply.
     pub fn pass(&mut self, mut block: Bytes) -> PassedBlock {
-        let (mut at, mut end, mut has_data) = (0, None, false);
+        let (mut at, mut end) = (0, None);
         for event in sse::events(&block) {
             if let Some(data) = event.data() {
-                has_data = true;
                 self.read(&data);
             }
             let start = at;
@@ -98,8 +158,8 @@ impl ResponsesTap {
         if is_cut {
             block.truncate(at);
         }
-        if has_data {
-            self.last = block.clone();
+        if memmem::find(&block, NUMBER).is_some() {
+            self.numbered = block.clone();
         }
         PassedBlock { block, end, is_cut }
     }
@@ -108,11 +168,21 @@ impl ResponsesTap {
     fn next_number(&self) -> u64 {
         #[derive(Deserialize)]
         struct Numbered {
-            sequence_number: Option<u64>,
+            sequence_number: u64,
         }
-        let data = sse::events(&self.last).filter_map(|event| event.data()).last();
-        let event = data.and_then(|data| serde_json::from_slice::<Numbered>(&data).ok());
-        event.and_then(|event| event.sequence_number).map_or(0, |number| number.saturating_add(1))
+        let data = sse::events(&self.numbered).filter_map(|event| event.data());
+        let numbered = data.filter_map(|data| serde_json::from_slice::<Numbered>(&data).ok());
+        numbered.last().map_or(0, |event| event.sequence_number.saturating_add(1))
+    }
+
+    /// Appends the event that ends a failed reply.
+    fn write_failure(&self, fault: &Fault, out: &mut BytesMut) {
+        let mut response = FailedResponse { number: self.next_number(), ..FailedResponse::UNKNOWN };
+        if let Begun::Known(begun) = &self.begun {
+            let BegunResponse { id, model, created_at } = &**begun;
+            response = FailedResponse { id, model, created_at: *created_at, ..response };
+        }
+        openai::error::response_failed_at(&response, fault.kind, &fault.message, out);
     }
 
     /// Whether the event that ends the reply has been seen.
@@ -129,6 +199,8 @@ impl ResponsesTap {
     fn read(&mut self, data: &[u8]) {
         let data = data.trim_ascii();
         self.started |= !data.is_empty();
+        self.begin(data);
+        self.has_output = self.has_output || !(data.is_empty() || is_preliminary(data));
         if !is_telling(data) {
             return;
         }
@@ -155,6 +227,16 @@ impl ResponsesTap {
             | EventKind::Annotation
             | EventKind::Other => {}
         }
+    }
+
+    /// Reads who answers from one of the first events.
+    fn begin(&mut self, data: &[u8]) {
+        let Begun::Awaited(left) = self.begun else { return };
+        self.begun = match (BegunResponse::read(data), left.checked_sub(1)) {
+            (Some(begun), _) => Begun::Known(Box::new(begun)),
+            (None, Some(left)) => Begun::Awaited(left),
+            (None, None) => Begun::Unknown,
+        };
     }
 
     /// The reply is over.
@@ -196,7 +278,8 @@ impl ReplyCodec for ResponsesTap {
             (TapStage::Running, _) => self.fail(Fault::cut(), out),
             // Codex ignores such an error, and takes a stream without this event for cut.
             (TapStage::BareError, Some(fault)) => {
-                openai::error::response_failed_at(self.next_number(), fault.kind, &fault.message, out);
+                self.write_failure(fault, out);
+                self.stage = TapStage::Over;
                 self.summary.clone()
             }
             (TapStage::BareError, None) | (TapStage::Over, _) => self.summary.clone(),
@@ -204,12 +287,17 @@ impl ReplyCodec for ResponsesTap {
     }
 
     fn fail(&mut self, fault: Fault, out: &mut BytesMut) -> ReplySummary {
-        openai::error::response_failed_at(self.next_number(), fault.kind, &fault.message, out);
+        self.write_failure(&fault, out);
+        self.stage = TapStage::Over;
         ReplySummary { fault: Some(fault), ..self.summary.clone() }
     }
 
     fn started(&self) -> bool {
         self.started
+    }
+
+    fn is_announced_only(&self) -> bool {
+        self.started && !self.has_output
     }
 
     fn finishing(&self) -> bool {
@@ -245,31 +333,57 @@ pub fn parsed_response(body: &[u8]) -> Option<ReplySummary> {
     Some(tap.summary)
 }
 
-/// Whether an event may have a meaning for the tap. Nearly all vendors write the type first.
+/// Whether an event says that a response has begun, or why it has failed.
+fn is_preliminary(data: &[u8]) -> bool {
+    let kind = match first_word(data).and_then(|word| std::str::from_utf8(word).ok()) {
+        Some(word) => EventKind::parse(word),
+        None => ResponsesEvent::read(data).ok().flatten().map_or(EventKind::Other, |event| event.kind()),
+    };
+    match kind {
+        EventKind::Alive | EventKind::Failed | EventKind::Error => true,
+        EventKind::ItemAdded
+        | EventKind::ItemDone
+        | EventKind::Delta(_)
+        | EventKind::Done(_)
+        | EventKind::Annotation
+        | EventKind::Over
+        | EventKind::Other => false,
+    }
+}
+
+/// The type of an event that begins with it. Nearly all vendors write it first.
+fn first_word(data: &[u8]) -> Option<&[u8]> {
+    let rest = data.strip_prefix(b"{\"type\":\"")?;
+    let end = memchr2(b'"', b'\\', rest)?;
+    (rest[end] == b'"').then(|| &rest[..end])
+}
+
+/// Whether an event may have a meaning for the tap.
 fn is_telling(data: &[u8]) -> bool {
-    const FRONT: &[u8] = b"{\"type\":\"";
-    let word = data.strip_prefix(FRONT).and_then(|rest| {
-        let end = memchr2(b'"', b'\\', rest)?;
-        (rest[end] == b'"').then(|| &rest[..end])
-    });
-    match word {
+    match first_word(data) {
         Some(word) => TELLING.contains(&word),
         None => TELLING.iter().any(|word| memmem::find(data, word).is_some()),
     }
 }
 
+/// The key of an event's number.
+const NUMBER: &[u8] = b"\"sequence_number\"";
+
 /// The types of events that the tap reads.
-const TELLING: [&[u8]; 6] = [
+const TELLING: [&[u8]; 7] = [
     b"response.output_item.done",
     b"response.completed",
     b"response.incomplete",
     b"response.failed",
     b"response.cancelled",
+    b"response.error",
     b"error",
 ];
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::vocabulary::ErrorKind;
 
@@ -314,6 +428,87 @@ mod tests {
             passed(blocks).1.finish(&mut out);
             let text = String::from_utf8(out.to_vec()).unwrap();
             assert!(text.contains(&format!("\"sequence_number\":{number},\"response\"")), "{text}");
+        }
+    }
+
+    #[test]
+    fn events_without_a_number_do_not_reset_the_numbers() {
+        let numbered = TEXT.replace("{\"type\"", "{\"sequence_number\":41,\"type\"");
+        for blocks in [&[CREATED, &numbered, TEXT, ERROR][..], &[CREATED, &[&numbered, TEXT].concat(), ERROR]]
+        {
+            let mut out = BytesMut::new();
+            passed(blocks).1.finish(&mut out);
+            let text = String::from_utf8(out.to_vec()).unwrap();
+            assert!(text.contains("\"sequence_number\":42,\"response\""), "{text}");
+        }
+    }
+
+    /// Requirement: a client knows by its id which response has failed.
+    #[test]
+    fn the_error_at_the_end_repeats_id_and_model() {
+        let long = "x".repeat(257);
+        let event = |id: &str, model: &str| {
+            format!(
+                "data: {{\"type\":\"response.in_progress\",\"response\":{{\"tools\":[{{\"id\":1}}],\"model\":{model},\"created_at\":1.7e9,\"id\":{id}}}}}\n\n"
+            )
+        };
+        let ping = "event: ping\ndata: {\"type\":\"ping\"}\n\n";
+        let known = json!(["resp_\"1", "m/ü", 1_700_000_000]);
+        let unknown = json!(["resp_failed", "", 0]);
+        for (blocks, expected) in [
+            (vec![event("\"resp_\\\"1\"", "\"m/\\u00fc\""), TEXT.to_owned()], known.clone()),
+            (vec![ping.to_owned(), CREATED.to_owned(), event("\"resp_\\\"1\"", "\"m/ü\"") + TEXT], known),
+            (vec![event("\"r\"", "null"), event("\"other\"", "\"m\"")], json!(["r", "", 1_700_000_000])),
+            (vec![event("\"r\"", &format!("\"{long}\""))], json!(["r", "", 1_700_000_000])),
+            (vec![event(&format!("\"{long}\""), "\"m\"")], unknown.clone()),
+            (vec![event("7", "\"m\""), TEXT.repeat(20), event("\"r\"", "\"m\"")], unknown),
+        ] {
+            let blocks: Vec<&str> = blocks.iter().map(String::as_str).collect();
+            for fails in [true, false] {
+                let (mut out, mut tap) = (BytesMut::new(), passed(&blocks).1);
+                if fails {
+                    tap.fail(Fault::cut(), &mut out)
+                } else {
+                    tap.finish(&mut out)
+                };
+                let data = sse::events(&out).find_map(|event| event.data()).unwrap();
+                let failed: serde_json::Value = serde_json::from_slice(&data).unwrap();
+                let found = &failed["response"];
+                assert_eq!(json!([found["id"], found["model"], found["created_at"]]), expected, "{blocks:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_reply_is_announced_until_its_first_output() {
+        let announced = |blocks: &[&str]| passed(blocks).1.is_announced_only();
+        let queued = "data: { \"response\":{}, \"type\":\"response.queued\"}\n\n";
+        for blocks in
+            [&[CREATED][..], &[CREATED, queued, ": c\n\n"], &[CREATED, FAILED], &[queued, ERROR], &[FAILED]]
+        {
+            assert!(announced(blocks), "{blocks:?}");
+        }
+        for blocks in [
+            &[][..],
+            &[": c\n\n"],
+            &[CREATED, TEXT],
+            &[CREATED, TEXT, FAILED],
+            &[CREATED, CALL],
+            &[CREATED, END],
+        ] {
+            assert!(!announced(blocks), "{blocks:?}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_written_once() {
+        for last in ["", ERROR, FAILED] {
+            let (_, mut tap) = passed(&[CREATED, last]);
+            let mut out = BytesMut::new();
+            tap.fail(Fault::cut(), &mut out);
+            let length = out.len();
+            tap.finish(&mut out);
+            assert_eq!(out.len(), length, "{last}");
         }
     }
 

@@ -133,6 +133,23 @@ fn web_source(url: &str, quote: &str) -> Option<WebSource> {
     })
 }
 
+/// The parameter by which OpenAI marks an address that a text cites. Its list of pages has the address without it.
+const MARKED_BY_OPENAI: &str = "utm_source=openai";
+
+/// Whether two addresses differ in OpenAI's mark only.
+fn is_same_page(one: &str, other: &str) -> bool {
+    let is_marked = |url: &str| url.contains(MARKED_BY_OPENAI);
+    (is_marked(one) || is_marked(other)) && without_mark(one).eq(without_mark(other))
+}
+
+/// The parts of an address: what stands before the query, its parameters, and the fragment.
+fn without_mark(url: &str) -> impl Iterator<Item = &str> {
+    let (url, fragment) = url.split_once('#').unwrap_or((url, ""));
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let parameters = query.split('&').filter(|parameter| !matches!(*parameter, MARKED_BY_OPENAI | ""));
+    std::iter::once(path).chain(parameters).chain(["#", fragment])
+}
+
 impl Search {
     /// Adds a list of annotations. They count characters from this position of the text.
     pub(super) fn take_annotations(&mut self, annotations: &str, from: u64) {
@@ -191,10 +208,15 @@ impl Search {
         }
     }
 
-    /// Adds a page, and returns its position. Each address counts once.
+    /// Adds a page, and returns its position. Each page counts once; a citation may know its title.
     fn add(&mut self, source: WebSource) -> Option<usize> {
-        if let Some(known) = self.sources.iter().position(|known| known.url == source.url) {
-            return Some(known);
+        let is_same = |known: &WebSource| known.url == source.url || is_same_page(&known.url, &source.url);
+        if let Some(at) = self.sources.iter().position(is_same) {
+            let known = &mut self.sources[at];
+            if known.title.is_empty() {
+                known.title = source.title;
+            }
+            return Some(at);
         }
         let at = self.sources.len();
         (at < MOST).then(|| {
@@ -322,6 +344,31 @@ mod tests {
         search.count(Some(3));
         search.count(None);
         assert_eq!(search.requests(), 3);
+    }
+
+    /// Requirement: a page is one page with OpenAI's mark and without it, and keeps the address that came first.
+    #[test]
+    fn openais_mark_makes_no_other_page() {
+        for (listed, cited, is_same) in [
+            ("https://a/b", "https://a/b?utm_source=openai", true),
+            ("https://a/b?utm_source=openai", "https://a/b", true),
+            ("https://a/b?x=1&y=2#top", "https://a/b?x=1&utm_source=openai&y=2#top", true),
+            ("https://a/b?x=1", "https://a/b?utm_source=openai&x=1", true),
+            ("https://a/b?x=1", "https://a/b?x=2&utm_source=openai", false),
+            ("https://a/b?utm_source=other", "https://a/b?utm_source=openai", false),
+            ("https://a/b#utm_source=openai", "https://a/b", false),
+            ("https://a/b#c", "https://a/b?utm_source=openai#d", false),
+            ("https://a/b?x", "https://a/b?y", false),
+        ] {
+            let mut search = Search::default();
+            search.take_sources(&raw(&format!(r#"[{{"url":"{listed}"}}]"#)));
+            search.take_annotation(&format!(r#"{{"url":"{cited}","title":"T"}}"#), 0);
+            search.take_annotation(&format!(r#"{{"url":"{listed}","title":"U"}}"#), 0);
+            assert_eq!(search.unshown().len(), if is_same { 1 } else { 2 }, "{listed} {cited}");
+            let first = if is_same { listed } else { cited };
+            assert_eq!(search.cited()[0].url, first);
+            assert_eq!(search.unshown()[0].title, if is_same { "T" } else { "U" });
+        }
     }
 
     #[test]

@@ -2,32 +2,63 @@
 
 use bytes::BytesMut;
 
-use super::{context, overflows, write_members, write_object};
+use super::{ErrorNames, context, overflows, write_members, write_object};
 use crate::{json::Write, vocabulary::ErrorKind};
 
 /// Returns the body of an error reply of the Responses API.
-pub fn responses_body(kind: ErrorKind, message: &str) -> Vec<u8> {
+pub fn responses_body(kind: ErrorKind, message: &str, names: &ErrorNames) -> Vec<u8> {
     let mut out = Vec::with_capacity(message.len() + 128);
-    let code = if overflows(kind, message) { context::CODE } else { body_code(kind) };
-    write_object(message, kind.openai().0, Some(code), &mut out);
+    let code = match (&names.code, kind) {
+        _ if overflows(kind, message) => context::CODE,
+        // Codex reads the codes of the other kinds.
+        (Some(code), ErrorKind::InvalidRequest) => code,
+        (Some(_) | None, _) => body_code(kind),
+    };
+    write_object(message, kind.openai().0, (Some(code), names.param.as_deref()), &mut out);
     out
 }
 
 /// Appends the event that ends a failed stream of which nothing is known. It is the last event.
 pub fn response_failed(kind: ErrorKind, message: &str, out: &mut BytesMut) {
-    response_failed_at(0, kind, message, out);
+    response_failed_at(&FailedResponse::UNKNOWN, kind, message, out);
 }
 
-/// The same for a stream whose next event has this number.
-pub(crate) fn response_failed_at(number: u64, kind: ErrorKind, message: &str, out: &mut BytesMut) {
+/// What is known of a response that fails.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FailedResponse<'a> {
+    /// The number of the event that reports the failure.
+    pub(crate) number: u64,
+    /// Inner text.
+    pub(crate) id: &'a str,
+    /// Inner text.
+    pub(crate) model: &'a str,
+    pub(crate) created_at: u64,
+}
+
+impl FailedResponse<'_> {
+    pub(crate) const UNKNOWN: FailedResponse<'static> =
+        FailedResponse { number: 0, id: "resp_failed", model: "", created_at: 0 };
+}
+
+/// The same for a stream of which this is known.
+pub(crate) fn response_failed_at(
+    response: &FailedResponse<'_>,
+    kind: ErrorKind,
+    message: &str,
+    out: &mut BytesMut,
+) {
+    let FailedResponse { number, id, model, created_at } = *response;
     out.put(b"event: response.failed\ndata: {\"type\":\"response.failed\",\"sequence_number\":");
     out.number(number);
-    out.put(b",\"response\":{");
-    out.put(
-        b"\"id\":\"resp_failed\",\"object\":\"response\",\"created_at\":0,\"status\":\"failed\",\"error\":",
-    );
+    out.put(b",\"response\":{\"id\":\"");
+    out.put(id.as_bytes());
+    out.put(b"\",\"object\":\"response\",\"created_at\":");
+    out.number(created_at);
+    out.put(b",\"status\":\"failed\",\"error\":");
     write_stream_fault(kind, message, out);
-    out.put(b",\"incomplete_details\":null,\"model\":\"\",\"output\":[],\"usage\":null,");
+    out.put(b",\"incomplete_details\":null,\"model\":\"");
+    out.put(model.as_bytes());
+    out.put(b"\",\"output\":[],\"usage\":null,");
     out.put(b"\"parallel_tool_calls\":true,\"tool_choice\":\"auto\",\"tools\":[]},\"error\":");
     write_stream_error(kind, message, out);
     out.put(b"}\n\n");
@@ -48,7 +79,7 @@ pub(crate) fn write_stream_fault(kind: ErrorKind, message: &str, out: &mut impl 
 /// `response.failed` to their user like any other event, so that a program which reads the text only would take a broken
 /// reply for a complete one. They raise an exception on an event that has a member `error`.
 pub(crate) fn write_stream_error(kind: ErrorKind, message: &str, out: &mut impl Write) {
-    write_members(message, kind.openai().0, Some(stream_code(kind, message)), out);
+    write_members(message, kind.openai().0, (Some(stream_code(kind, message)), None), out);
 }
 
 /// The code of an error reply. Codex has repeated the request before it reads the code, except where the status says that
@@ -118,7 +149,8 @@ mod tests {
             (ErrorKind::Timeout, "timeout", "server_error"),
             (ErrorKind::Overloaded, "server_is_overloaded", "server_error"),
         ] {
-            let body: Value = serde_json::from_slice(&responses_body(kind, "no \"luck\"")).unwrap();
+            let body: Value =
+                serde_json::from_slice(&responses_body(kind, "no \"luck\"", &ErrorNames::default())).unwrap();
             let expected =
                 json!({"message": "no \"luck\"", "type": kind.openai().0, "param": null, "code": before});
             assert_eq!(body, json!({ "error": expected }));
@@ -139,19 +171,43 @@ mod tests {
     #[test]
     fn a_prompt_that_is_too_long_has_its_own_code() {
         let message = "prompt is too long: 5 tokens > 4 maximum";
-        let body: Value =
-            serde_json::from_slice(&responses_body(ErrorKind::InvalidRequest, message)).unwrap();
+        let body: Value = serde_json::from_slice(&responses_body(
+            ErrorKind::InvalidRequest,
+            message,
+            &ErrorNames::default(),
+        ))
+        .unwrap();
         assert_eq!(body["error"]["code"], "context_length_exceeded");
         let event = failed(ErrorKind::InvalidRequest, message);
         assert_eq!(event["response"]["error"]["code"], "context_length_exceeded");
-        let body: Value = serde_json::from_slice(&responses_body(ErrorKind::Api, message)).unwrap();
+        let body: Value =
+            serde_json::from_slice(&responses_body(ErrorKind::Api, message, &ErrorNames::default())).unwrap();
         assert_eq!(body["error"]["code"], "server_error");
+    }
+
+    #[test]
+    fn names_are_repeated_unless_codex_reads_the_code() {
+        let names = ErrorNames { code: Some("bad".to_owned()), param: Some("input[0]".to_owned()) };
+        for (kind, message, code) in [
+            (ErrorKind::InvalidRequest, "no", "bad"),
+            (
+                ErrorKind::InvalidRequest,
+                "prompt is too long: 5 tokens > 4 maximum",
+                "context_length_exceeded",
+            ),
+            (ErrorKind::RateLimit, "no", "rate_limit_exceeded"),
+        ] {
+            let body: Value = serde_json::from_slice(&responses_body(kind, message, &names)).unwrap();
+            assert_eq!((&body["error"]["code"], &body["error"]["param"]), (&json!(code), &json!("input[0]")));
+        }
+        let body: Value = serde_json::from_slice(&super::super::body(ErrorKind::Api, "no", &names)).unwrap();
+        assert_eq!((&body["error"]["code"], &body["error"]["param"]), (&json!("bad"), &json!("input[0]")));
     }
 
     #[test]
     fn what_is_written_is_read_back() {
         for kind in ErrorKind::ALL {
-            let fault = read(kind.status(), &responses_body(kind, "slow down"));
+            let fault = read(kind.status(), &responses_body(kind, "slow down", &ErrorNames::default()));
             assert_eq!((fault.kind, fault.message.as_str()), (kind, "slow down"));
         }
     }

@@ -56,7 +56,7 @@ impl<'a> BlockDraft<'a> {
         name: Option<Literal<'a>>,
         path: &dyn fmt::Display,
     ) -> Result<Self, RequestError> {
-        let problem = |text: &str| RequestError::new(format!("{path}.file_data: {text}"));
+        let problem = |text: &str| RequestError::new(format!("{path}: {text}"));
         let data = data.inner();
         let source = match BlockSource::read(data) {
             None if data.starts_with(PDF_MARK) => BlockSource::Base64 { media_type: PDF.into(), data },
@@ -87,6 +87,11 @@ impl<'a> BlockDraft<'a> {
             Some(BlockSource::Base64 { .. }) => Self::file(url, name, path),
             None => Err(RequestError::new(format!("{path}: must be an http(s) URL"))),
         }
+    }
+
+    /// Whether the upstream has to fetch it as a document.
+    pub(crate) fn is_fetched_document(&self) -> bool {
+        matches!(self, Self::Document(BlockSource::Url(_), _))
     }
 
     pub(crate) fn is_text(&self) -> bool {

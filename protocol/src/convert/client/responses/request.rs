@@ -66,7 +66,7 @@ pub(super) fn convert(body: &[u8], target: &MessagesTarget<'_>) -> Result<Messag
     conversion.write(&entries, &mut dropped, &mut out)?;
     let members = match target.upstream {
         UpstreamKind::Messages => OpenAiMembers::default(),
-        UpstreamKind::ChatCompletions => {
+        UpstreamKind::ChatCompletions | UpstreamKind::Responses => {
             members::members(&request, &settings.text, settings.reasoning.effort)
         }
     };
@@ -163,7 +163,7 @@ impl<'a> Conversion<'_, 'a> {
                 let reasoning = settings.reasoning.for_messages(model, max_tokens, hindrance);
                 self.write_for_messages(&reasoning, model, dropped, out)?;
             }
-            UpstreamKind::ChatCompletions => self.write_for_chat(out)?,
+            UpstreamKind::ChatCompletions | UpstreamKind::Responses => self.write_for_chat(out)?,
         }
         let leading = entries.iter().take_while(|entry| entry.is_system()).count();
         let (leading, entries) = entries.split_at(leading);

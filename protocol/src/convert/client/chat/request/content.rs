@@ -48,7 +48,7 @@ fn file<'a>(raw: Option<&'a RawValue>, path: &dyn fmt::Display) -> Result<BlockD
         serde_json::from_str(raw.get()).map_err(|error| problem(&format!(": {}", wrong_type(&error))))?;
     let data = file.file_data;
     let data = data.ok_or_else(|| problem(".file_data: field required; a file_id means nothing here"))?;
-    BlockDraft::file(data, file.filename, &format_args!("{path}.file"))
+    BlockDraft::file(data, file.filename, &format_args!("{path}.file.file_data"))
 }
 
 /// The refusal of a part whose loss would change the meaning.

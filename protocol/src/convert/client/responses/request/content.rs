@@ -6,7 +6,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    convert::client::request::blocks::{BlockDraft, is_word},
+    convert::client::{
+        request::blocks::{BlockDraft, is_word},
+        responses::UpstreamKind,
+    },
     fault::RequestError,
     json::JsonWord,
     openai::responses_request::InputPart,
@@ -21,18 +24,35 @@ const LONG: &str = r#"{"type":"ephemeral","ttl":"1h"}"#;
 pub(super) fn block<'a>(
     part: &InputPart<'a>,
     path: &dyn fmt::Display,
+    upstream: UpstreamKind,
 ) -> Result<Option<BlockDraft<'a>>, RequestError> {
     Ok(match part.kind() {
         "input_text" | "output_text" | "text" => BlockDraft::text(part.text),
         "refusal" => BlockDraft::text(part.refusal),
         "input_image" | "computer_screenshot" => Some(image(part, path)?),
-        "input_file" => Some(file(part, path)?),
+        "input_file" => Some(file(part, path, upstream)?),
         "" => return Err(RequestError::new(format!("{path}.type: field required"))),
         kind if is_word(kind) => {
             return Err(RequestError::new(format!("{path}: {kind} is not supported by this provider")));
         }
         _ => return Err(RequestError::new(format!("{path}.type: no content part has this type"))),
     })
+}
+
+/// What a tool returned and the upstream cannot read. It stays in the history for good: the model learns what it does
+/// not see.
+pub(super) fn left_out(part: &InputPart<'_>) -> Option<String> {
+    match part.kind() {
+        "input_text"
+        | "output_text"
+        | "text"
+        | "refusal"
+        | "input_image"
+        | "computer_screenshot"
+        | "input_file" => None,
+        kind if is_word(kind) => Some(format!("[{kind} left out: this provider cannot read it]")),
+        _ => None,
+    }
 }
 
 fn image<'a>(part: &InputPart<'a>, path: &dyn fmt::Display) -> Result<BlockDraft<'a>, RequestError> {
@@ -43,10 +63,26 @@ fn image<'a>(part: &InputPart<'a>, path: &dyn fmt::Display) -> Result<BlockDraft
     }
 }
 
-fn file<'a>(part: &InputPart<'a>, path: &dyn fmt::Display) -> Result<BlockDraft<'a>, RequestError> {
+fn file<'a>(
+    part: &InputPart<'a>,
+    path: &dyn fmt::Display,
+    upstream: UpstreamKind,
+) -> Result<BlockDraft<'a>, RequestError> {
     match (part.file_data, part.file_url) {
-        (Some(data), _) => BlockDraft::file(data, part.filename, path),
-        (None, Some(url)) => BlockDraft::document_at(url, part.filename, &format_args!("{path}.file_url")),
+        (Some(data), _) => BlockDraft::file(data, part.filename, &format_args!("{path}.file_data")),
+        (None, Some(url)) => {
+            let document = BlockDraft::document_at(url, part.filename, &format_args!("{path}.file_url"))?;
+            match upstream {
+                UpstreamKind::ChatCompletions if document.is_fetched_document() => {
+                    Err(RequestError::new(format!(
+                        "{path}.file_url: this provider cannot fetch documents; send the content as file_data"
+                    )))
+                }
+                UpstreamKind::Messages | UpstreamKind::ChatCompletions | UpstreamKind::Responses => {
+                    Ok(document)
+                }
+            }
+        }
         (None, None) if part.file_id.is_some() => Err(unknown_file(path)),
         (None, None) => Err(RequestError::new(format!("{path}.file_data: field required"))),
     }

@@ -7,6 +7,7 @@ use super::{
     tools::{DefinedTools, ToolSource},
 };
 use crate::{
+    convert::client::request::blocks::is_blank,
     fault::RequestError,
     json::Literal,
     openai::responses_request::{InputContent, InputItem, ResponsesRequestBody, parse_at},
@@ -28,7 +29,10 @@ impl<'a> Input<'a> {
             return Err(RequestError::new("input: must be a string or an array of items"));
         }
         let items: Vec<&'a RawValue> = parse_at(raw, "input")?;
-        if items.is_empty() {
+        // Instructions are enough to be answered.
+        let instructs =
+            request.instructions.and_then(Literal::of).is_some_and(|text| !is_blank(text.inner()));
+        if items.is_empty() && !instructs {
             return Err(RequestError::new("input: at least one item is required"));
         }
         let items = items.into_iter().enumerate().map(|(at, raw)| parse_at(raw, format_args!("input.{at}")));

@@ -6,6 +6,7 @@ use super::{
     built_in::BuiltInTool, hosted_calls, reasoning::Thought, tool_names::ToolNames, tools::names_in,
 };
 use crate::{
+    compaction,
     convert::{
         Dropped,
         client::{
@@ -18,10 +19,7 @@ use crate::{
     },
     fault::RequestError,
     json::{self, JsonWord, Literal},
-    openai::{
-        compaction,
-        responses_request::{InputContent, InputItem, parse_at},
-    },
+    openai::responses_request::{InputContent, InputItem, parse_at},
 };
 
 /// One item of the conversation.
@@ -43,7 +41,7 @@ pub(super) enum EntryContent<'a> {
     Acted(String),
     /// An image that the assistant made, as a data URL; inner text.
     Drawn(String),
-    /// What a summary of the conversation says; inner text.
+    /// A summary of the conversation with its introduction; inner text.
     Summary(String),
 }
 
@@ -234,7 +232,7 @@ fn compacted<'a>(at: usize, item: &InputItem<'a>) -> Result<EntryContent<'a>, Re
              history itself, or compact it with this provider"
         ))
     })?;
-    Ok(EntryContent::Summary(json::escape_text(&summary)))
+    Ok(EntryContent::Summary(json::escape_text(&compaction::introduced(&summary))))
 }
 
 fn drawn<'a>(item: &InputItem<'a>) -> Option<EntryContent<'a>> {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    content::{CacheMarks, block},
+    content::{CacheMarks, block, left_out},
     items::{Entry, EntryContent, OutputContent, OutputState, ToolOutput},
     reasoning::{Thought, is_anthropic},
 };
@@ -12,11 +12,11 @@ use crate::{
         Dropped,
         client::{
             request::{
-                blocks::{BlockDraft, is_blank, is_word},
+                blocks::{BlockDraft, is_blank},
                 conversation::{Conversation, Side},
                 pairing::{Answered, PairedToolCall, ToolCallPairing},
             },
-            responses::MessagesTarget,
+            responses::{MessagesTarget, UpstreamKind},
         },
     },
     fault::RequestError,
@@ -25,8 +25,6 @@ use crate::{
     tool_id::Maker,
 };
 
-/// What introduces a summary; inner text.
-const SUMMARY: &str = "[Summary of the conversation so far]\\n";
 const DRAWN: &str = "[The assistant generated this image.]";
 
 /// What the messages were made of.
@@ -189,7 +187,7 @@ impl MessageWriter<'_, '_> {
     }
 
     fn part(&mut self, part: &InputPart<'_>, path: &str, side: Side) -> Result<(), RequestError> {
-        let Some(block) = block(part, &path)? else { return Ok(()) };
+        let Some(block) = block(part, &path, self.target.upstream)? else { return Ok(()) };
         if side == Side::Assistant {
             if !block.is_text() {
                 let message = format!("{path}: an assistant's message can contain text only");
@@ -207,7 +205,7 @@ impl MessageWriter<'_, '_> {
             EntryContent::System(content) => self.system(entry.at, content),
             EntryContent::User(content) => self.content(entry.at, content, Side::User),
             EntryContent::Summary(summary) => {
-                self.text(&format!("{SUMMARY}{summary}"), Side::User);
+                self.text(summary, Side::User);
                 Ok(())
             }
             EntryContent::Drawn(url) => {
@@ -278,7 +276,9 @@ impl MessageWriter<'_, '_> {
             OutputContent::Given(InputContent::Nothing) => out.put(b"\"\""),
             OutputContent::Given(InputContent::Text(text)) => out.quoted(text.inner()),
             OutputContent::Given(InputContent::Other(raw)) => out.string(raw.get()),
-            OutputContent::Given(InputContent::Parts(parts)) => output_parts(at, parts, self.marks, out)?,
+            OutputContent::Given(InputContent::Parts(parts)) => {
+                output_parts(at, parts, self.marks, self.target.upstream, out)?
+            }
         }
         out.raw(match output.state {
             OutputState::Done => "}",
@@ -306,7 +306,7 @@ impl MessageWriter<'_, '_> {
             let left_out = left_out(part);
             let block = match &left_out {
                 Some(text) => Some(BlockDraft::Text(text)),
-                None => block(part, &path)?,
+                None => block(part, &path, self.target.upstream)?,
             };
             if let Some(block) = block {
                 self.conversation.write(Side::User, &block, self.marks.mark(part.prompt_cache_breakpoint));
@@ -334,6 +334,7 @@ fn output_parts(
     at: usize,
     parts: &[InputPart<'_>],
     marks: &CacheMarks,
+    upstream: UpstreamKind,
     out: &mut Vec<u8>,
 ) -> Result<(), RequestError> {
     let mut separator = "";
@@ -342,7 +343,7 @@ fn output_parts(
         let left_out = left_out(part);
         let block = match &left_out {
             Some(text) => Some(BlockDraft::Text(text)),
-            None => block(part, &path)?,
+            None => block(part, &path, upstream)?,
         };
         if let Some(block) = block {
             out.raw(separator);
@@ -352,22 +353,6 @@ fn output_parts(
     }
     out.put(b"]");
     Ok(())
-}
-
-/// What a tool returned and the upstream cannot read. It stays in the history for good: the model learns what it does
-/// not see.
-fn left_out(part: &InputPart<'_>) -> Option<String> {
-    match part.kind() {
-        "input_text"
-        | "output_text"
-        | "text"
-        | "refusal"
-        | "input_image"
-        | "computer_screenshot"
-        | "input_file" => None,
-        kind if is_word(kind) => Some(format!("[{kind} left out: this provider cannot read it]")),
-        _ => None,
-    }
 }
 
 /// A text of a system message.

@@ -152,6 +152,6 @@ fn summary(raw: Option<&RawValue>) -> String {
 pub(super) fn is_anthropic(target: &MessagesTarget<'_>) -> bool {
     match target.upstream {
         UpstreamKind::Messages => true,
-        UpstreamKind::ChatCompletions => false,
+        UpstreamKind::ChatCompletions | UpstreamKind::Responses => false,
     }
 }

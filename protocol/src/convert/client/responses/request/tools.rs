@@ -19,7 +19,10 @@ use crate::{
     },
     fault::RequestError,
     json::{Literal, Write, trim},
-    openai::responses_request::{ResponsesTool, ToolEnvironment, ToolFormat, parse_at},
+    openai::{
+        responses_request::parse_at,
+        responses_tool::{ResponsesTool, ToolEnvironment, ToolFormat},
+    },
 };
 
 /// The function for a search among the client's tools.
@@ -88,7 +91,7 @@ impl<'a> DefinedTools<'a> {
         let list: Vec<&'a RawValue> = parse_at(raw, path)?;
         for (at, raw) in list.into_iter().enumerate() {
             let path = format!("{path}.{at}");
-            let mut tool: ResponsesTool<'a> = parse_at(raw, &path)?;
+            let tool = ResponsesTool::read(raw, &path)?;
             if tool.kind() != "namespace" {
                 self.0.push(DefinedTool { namespace: None, tool, path, source });
                 continue;
@@ -96,8 +99,9 @@ impl<'a> DefinedTools<'a> {
             let namespace = tool.name.filter(|name| !is_blank(*name));
             let namespace =
                 namespace.ok_or_else(|| RequestError::new(format!("{path}.name: field required")))?;
-            for (at, tool) in tool.tools.take().into_iter().flatten().enumerate() {
+            for (at, raw) in tool.tools.into_iter().enumerate() {
                 let path = format!("{path}.tools.{at}");
+                let tool = ResponsesTool::read(raw, &path)?;
                 self.0.push(DefinedTool { namespace: Some(namespace), tool, path, source });
             }
         }
@@ -114,9 +118,7 @@ impl<'a> DefinedTools<'a> {
             match ToolForm::from_tool(&defined.tool) {
                 // The client's search has not found it yet.
                 Some(_)
-                    if searches
-                        && defined.source == ToolSource::Request
-                        && defined.tool.defer_loading == Some(true) => {}
+                    if searches && defined.source == ToolSource::Request && defined.tool.defer_loading => {}
                 Some(form @ (ToolForm::Function | ToolForm::Custom)) if defined.namespace.is_none() => {
                     table.add_plain(form, defined)?;
                 }
@@ -198,8 +200,11 @@ impl<'a> ToolTable<'a> {
         if kind.is_empty() {
             return Err(RequestError::new(format!("{path}.type: field required")));
         }
-        let is_possible = is_search(kind) && tool.external_web_access != Some(false);
-        if is_possible && self.search.is_none() && !self.names.has(search::NAME) {
+        let may_use_web = match tool.external_web_access.filter(|_| is_search(kind)) {
+            Some(raw) => parse_at(raw, format_args!("{path}.external_web_access"))?,
+            None => true,
+        };
+        if is_search(kind) && may_use_web && self.search.is_none() && !self.names.has(search::NAME) {
             let options = SearchOptions {
                 user_location: tool.user_location,
                 search_context_size: tool.search_context_size,
@@ -363,17 +368,16 @@ fn input_format<'r, 'a>(format: &'r ToolFormat<'a>) -> InputFormat<'r, 'a> {
 
 /// The upstream's names of the tools in this list; inner texts. Whatever is no list of tools names none.
 pub(super) fn names_in(raw: Option<&RawValue>, names: &ToolNames) -> Vec<String> {
-    let tools: Option<Vec<ResponsesTool<'_>>> = raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let list: Option<Vec<&RawValue>> = raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let read = |raw| ResponsesTool::read(raw, "").ok();
     let mut found = Vec::new();
-    for tool in tools.iter().flatten() {
-        match (&tool.tools, tool.name) {
-            (Some(inside), namespace) => {
-                let inside = inside.iter().filter_map(|tool| tool.name);
-                found.extend(inside.map(|name| names.upstream(namespace, name).into_owned()));
-            }
-            (None, Some(name)) => found.push(names.upstream(None, name).into_owned()),
-            (None, None) => {}
-        }
+    for tool in list.into_iter().flatten().filter_map(read) {
+        let namespace = tool.name.filter(|_| tool.kind() == "namespace");
+        let names_of = match namespace {
+            Some(_) => tool.tools.into_iter().filter_map(read).filter_map(|tool| tool.name).collect(),
+            None => Vec::from_iter(tool.name),
+        };
+        found.extend(names_of.into_iter().map(|name| names.upstream(namespace, name).into_owned()));
     }
     found
 }

@@ -6,7 +6,10 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
-const PREFIX: &str = "vdm1c.";
+pub(crate) const PREFIX: &str = "vdm1c.";
+
+/// What introduces a summary in a message of the user.
+const INTRODUCTION: &str = "[Summary of the conversation so far]\n";
 
 /// The value of `encrypted_content` for a summary.
 pub fn seal(summary: &str) -> String {
@@ -19,6 +22,11 @@ pub fn seal(summary: &str) -> String {
 pub fn open(encrypted_content: &str) -> Option<String> {
     let load = encrypted_content.strip_prefix(PREFIX)?;
     String::from_utf8(URL_SAFE_NO_PAD.decode(load).ok()?).ok()
+}
+
+/// The text of the message that stands for the conversation.
+pub(crate) fn introduced(summary: &str) -> String {
+    format!("{INTRODUCTION}{summary}")
 }
 
 #[cfg(test)]
