@@ -28,6 +28,8 @@ pub const HAS_AWS: bool = cfg!(feature = "aws");
 /// Whether this build has the credentials of Google Cloud.
 pub const HAS_GOOGLE: bool = cfg!(feature = "google");
 
+#[cfg(feature = "aws")]
+pub use self::aws::region_of_profile;
 pub use self::aws_signature::{RequestToSign, SigningScope, sign};
 #[cfg(feature = "google")]
 pub use self::google::project_of_file;
@@ -193,6 +195,13 @@ impl Credentials {
         self.owner.store(Some(owner.clone()));
         owner
     }
+}
+
+/// A build without the feature `aws` reads no file.
+#[cfg(not(feature = "aws"))]
+#[must_use]
+pub fn region_of_profile(_variables: &crate::settings::CloudVariables, _profile: &str) -> Option<String> {
+    None
 }
 
 /// A build without the feature `google` reads no file.

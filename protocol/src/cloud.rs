@@ -6,6 +6,7 @@
 
 pub mod error;
 pub mod eventstream;
+pub mod model_ids;
 pub mod request;
 
 /// A cloud whose form of the Messages API a body has.

@@ -202,6 +202,10 @@ impl FileReader<'_> {
                 Guess::Open => self.layer.put(&[DOUBTFUL, &name], meant.into(), &place),
             }
         }
+        // An empty section of a user's registers a provider in a cloud.
+        if cloud::is_preset(&name) && !place.starts_with(BUILT_IN) {
+            self.layer.put(&[cloud::SECTIONS, &name], "".into(), &place);
+        }
         self.table(schema::PROVIDER, &["providers", &name], entry);
     }
 

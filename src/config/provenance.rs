@@ -5,6 +5,7 @@ use serde::Serialize;
 use vandamme_actors::secret::ApiKey;
 
 use super::client_keys;
+use super::cloud;
 use super::file::{BUILT_IN, DOUBTFUL};
 use super::layer::Layer;
 use super::schema::{self, PROVIDER, PROVIDER_VARIABLES_WITHOUT_KEY, SettingDeclaration, VariableWithoutKey};
@@ -67,7 +68,7 @@ fn collect(table: &Map<String, Value>, path: &mut Vec<String>, values: &mut Vec<
 
 /// That a file has a profile, or a doubtful section, is an internal note, not a setting.
 fn is_note(path: &[String]) -> bool {
-    if path.first().is_some_and(|first| first == DOUBTFUL) {
+    if path.first().is_some_and(|first| first == DOUBTFUL || first == cloud::SECTIONS) {
         return true;
     }
     matches!(path, [first, _, last] if first == "profiles" && last == "said")

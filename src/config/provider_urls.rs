@@ -5,7 +5,6 @@ use url::Url;
 use super::ConfigSource;
 use super::base_url;
 use super::builder::Builder;
-use super::cloud;
 use super::environment::prefix;
 use super::error::ConfigError;
 use super::layer::{Layer, LocatedText};
@@ -93,15 +92,16 @@ impl<'a> Builder<'a> {
     /// The URL of the highest layer that is not the gateway itself.
     pub(super) fn base_url(&mut self, name: &str) -> BaseUrl {
         let layers = self.layers.iter().rev();
-        let stated = layers.filter_map(|layer| self.section(layer, name).text("base-url"));
+        let mut stated: Vec<_> =
+            layers.filter_map(|layer| self.section(layer, name).text("base-url")).collect();
+        if let Some(by_variable) = self.cloud_base_url(name) {
+            // Above the built-in one, which is the lowest.
+            stated.insert(stated.len().saturating_sub(1), by_variable);
+        }
         let mut own = None;
-        let region = cloud::region(self.section(self.merged, name), self.variables);
         for LocatedText { text, place } in stated {
-            let Some(text) = cloud::with_region(text, region.as_deref()) else {
-                let missing = format!("{}_REGION", prefix(name));
-                let text = format!("{name} needs a region for this base URL; set {missing}");
-                return BaseUrl::Invalid(ConfigError::new(place, text));
-            };
+            // The builder has reported what is missing.
+            let Some(text) = self.filled_base_url(name, text) else { return BaseUrl::Missing };
             match base_url::parse(&text) {
                 Ok(url) if self.listener.is(&url) => own = own.or(Some(place)),
                 Ok(url) => return self.usable(self.with_path(name, &url), own),

@@ -7,12 +7,12 @@ use std::time::Duration;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use vandamme_actors::certificates::ProviderTls;
 use vandamme_actors::secret::ApiKey;
-use vandamme_actors::settings::{Api, MessagesForm, PartialProvider, ProviderSettings};
+use vandamme_actors::settings::{Api, PartialProvider, ProviderSettings};
 use vandamme_protocol::middleware::Chain;
 
 use super::azure;
 use super::builder::Builder;
-use super::cloud;
+use super::cloud::{self, CloudSettings};
 use super::describers;
 use super::dialect;
 use super::environment::{self, prefix};
@@ -33,6 +33,9 @@ use super::safeguards;
 use super::value_type::{LONGEST, ValueType};
 use super::variables::Variables;
 use super::vendor_variables;
+
+/// The header that names the workspace of a Claude Platform on AWS.
+const WORKSPACE: &str = "anthropic-workspace-id";
 
 /// The keys and the base URL with which a provider is called.
 struct Access<'a> {
@@ -68,11 +71,14 @@ impl<'a> Builder<'a> {
         if let (Some(keys), Some(mode)) = (stated, mode)
             && !is_passthrough(keys.text)
         {
-            let text = "this provider has keys, too; it has them or takes its clients', not both";
+            let text =
+                "this provider has keys, too; it has them, takes its clients', or uses a cloud's credentials";
             return self.errors.push(ConfigError::new(mode.place, text));
         }
         let is_oauth = section.text("auth-mode").is_some_and(|mode| mode.text == OAUTH);
-        let Some(keys) = stated.or(mode).or_else(|| self.without_key(name)) else {
+        let Some(keys) =
+            stated.or(mode).or_else(|| self.cloud_access(name)).or_else(|| self.without_key(name))
+        else {
             // OAuth has a warning of its own.
             if !is_oauth {
                 self.warn_of_url_without_key(name);
@@ -80,6 +86,10 @@ impl<'a> Builder<'a> {
             return;
         };
         if self.is_refused(keys) {
+            return;
+        }
+        let stated_url = self.cloud_base_url(name).or_else(|| section.text("base-url"));
+        if self.is_incomplete(name, keys, stated_url.map(|url| url.text)) {
             return;
         }
         match self.base_url(name) {
@@ -182,7 +192,7 @@ impl<'a> Builder<'a> {
         self.partial.push(PartialProvider { name: name.to_owned(), missing });
     }
 
-    fn register(&mut self, name: &str, section: Section<'_>, access: Access<'_>) {
+    fn register(&mut self, name: &str, section: Section<'a>, access: Access<'_>) {
         let Access { keys, base_url } = access;
         if name == super::DEMO {
             let text = "demo is the name of the embedded provider; choose another";
@@ -199,15 +209,10 @@ impl<'a> Builder<'a> {
         let tls = self.tls(section, &base_url);
         let is_client_mode = section.text("auth-mode").is_some_and(|mode| mode.text == "passthrough");
         let passthrough = is_passthrough(keys.text) || is_client_mode;
-        let form = cloud::form(name, section, self.variables);
-        let messages_form = form.unwrap_or_else(|error| {
+        let cloud = self.cloud_settings(name, section, keys, &base_url);
+        let CloudSettings { form, identity, workspace } = cloud.unwrap_or_else(|error| {
             self.errors.push(error);
-            MessagesForm::Native
-        });
-        let identity = cloud::identity(name, section, &base_url, self.variables);
-        let identity = identity.unwrap_or_else(|error| {
-            self.errors.push(error);
-            None
+            CloudSettings::default()
         });
         let keys = match &identity {
             _ if passthrough => Vec::new(),
@@ -220,11 +225,11 @@ impl<'a> Builder<'a> {
             responses: responses_support::read(section, &base_url, azure.as_ref()),
             base_url,
             azure,
-            messages_form,
+            messages_form: form,
             identity,
             keys,
             passthrough,
-            custom_headers: self.custom_headers(section),
+            custom_headers: self.custom_headers(section, workspace),
             fixups: fixups::read(section),
             aliases: self.aliases(section),
             fallbacks: fallbacks::read(section),
@@ -254,7 +259,8 @@ impl<'a> Builder<'a> {
         if let Err(text) = ValueType::Format.check_variable(text) {
             self.errors.push(ConfigError::new(place, text));
         }
-        if ["bedrock", "vertex"].iter().any(|form| form.eq_ignore_ascii_case(text.trim())) {
+        if [cloud::BEDROCK_FORM, cloud::VERTEX_FORM].iter().any(|form| form.eq_ignore_ascii_case(text.trim()))
+        {
             return Api::Messages;
         }
         let apis = [Api::ChatCompletions, Api::Responses, Api::Messages];
@@ -304,8 +310,15 @@ impl<'a> Builder<'a> {
     }
 
     /// The headers for all providers, overridden by the provider's own.
-    fn custom_headers(&mut self, section: Section<'_>) -> Vec<(HeaderName, HeaderValue)> {
+    /// `workspace` is that of a Claude Platform on AWS.
+    fn custom_headers(
+        &mut self,
+        section: Section<'_>,
+        workspace: Option<String>,
+    ) -> Vec<(HeaderName, HeaderValue)> {
         let mut headers = Vec::new();
+        let workspace = workspace.and_then(|workspace| headers::parse(WORKSPACE, &workspace).ok());
+        headers.extend(workspace);
         let for_all = self.merged.root().section("everywhere").section("custom-headers").texts();
         let own = section.section("custom-headers").texts();
         let has_own = |name: &str| own.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));

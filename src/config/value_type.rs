@@ -3,8 +3,8 @@
 
 use config::ValueKind;
 
-use super::base_url;
 use super::client_access;
+use super::cloud;
 use super::fixups;
 use super::headers;
 use super::key_text::{self, KeyFinding};
@@ -294,7 +294,7 @@ fn members(text: &str) -> Option<ValueKind> {
 }
 
 fn url(text: &str) -> Result<ValueKind, String> {
-    base_url::parse(text).map(|_| ValueKind::from(text))
+    cloud::check_base_url(text).map(|()| ValueKind::from(text))
 }
 
 /// Checks one entry of `[P.custom-headers]`.

@@ -19,10 +19,10 @@ pub(super) fn in_form(
     model: &str,
     delivery: Streaming,
 ) -> Option<String> {
-    let base = anthropic_base(provider);
+    let (base, model) = (anthropic_base(provider), &*provider.id_of(model));
     match &provider.messages_form {
         MessagesForm::Native => None,
-        MessagesForm::InvokeModel => {
+        MessagesForm::InvokeModel { .. } => {
             let action = match (upstream_call, delivery) {
                 (UpstreamCall::Count, _) => "count-tokens",
                 (_, Streaming::Yes) => "invoke-with-response-stream",

@@ -66,7 +66,7 @@ impl Attempt<'_> {
         let label = reply.label.clone().filter(|value| self.may_label(value, JSON));
         headers.insert(header::CONTENT_TYPE, label.unwrap_or_else(|| HeaderValue::from_static(JSON)));
         let mut body = self.read_whole(reply).await?;
-        let is_invoke_model = self.lease.provider.messages_form == MessagesForm::InvokeModel;
+        let is_invoke_model = matches!(self.lease.provider.messages_form, MessagesForm::InvokeModel { .. });
         if is_invoke_model && self.request.upstream_call == UpstreamCall::Count {
             body = cloud::bedrock_count(&body).unwrap_or(body);
         }

@@ -39,7 +39,7 @@ impl Attempt<'_> {
     pub(super) fn body_in_form(&self, sent: &UpstreamRequest, headers: &mut HeaderMap) -> Pieces {
         let form = match self.lease.provider.messages_form {
             MessagesForm::Native => return sent.body.clone(),
-            MessagesForm::InvokeModel => CloudForm::Bedrock,
+            MessagesForm::InvokeModel { .. } => CloudForm::Bedrock,
             MessagesForm::RawPredict { .. } => CloudForm::Vertex,
         };
         if self.request.upstream_call == UpstreamCall::Models {
@@ -62,7 +62,9 @@ impl Attempt<'_> {
             headers.insert(BETAS, value);
         }
         match (form, self.request.upstream_call) {
-            (CloudForm::Vertex, UpstreamCall::Count) => request::to_vertex_count(&body, &self.lease.model),
+            (CloudForm::Vertex, UpstreamCall::Count) => {
+                request::to_vertex_count(&body, &self.lease.provider.id_of(&self.lease.model))
+            }
             (CloudForm::Bedrock, UpstreamCall::Count) => request::to_bedrock_count(&body, &betas).into(),
             (form, _) => request::to_cloud(form, &body, &betas),
         }
@@ -182,7 +184,7 @@ pub(super) fn fault(
 ) -> Option<CloudFault> {
     let is_google = matches!(provider.messages_form, MessagesForm::RawPredict { .. })
         || matches!(provider.identity, Some(CloudIdentity::Google(_)));
-    let is_aws = provider.messages_form == MessagesForm::InvokeModel
+    let is_aws = matches!(provider.messages_form, MessagesForm::InvokeModel { .. })
         || matches!(provider.identity, Some(CloudIdentity::Aws(_)));
     match (is_google, is_aws) {
         (true, _) => error::of_vertex(status, body),

@@ -207,7 +207,7 @@ struct UpstreamTarget {
 
 /// A Messages request for an upstream of the same API.
 fn for_same_api(request: &ProxyRequest, lease: &Lease) -> Pieces {
-    let mut body = request.head.with_model(&request.body, &lease.model);
+    let mut body = request.head.with_model(&request.body, &lease.provider.id_of(&lease.model));
     if request.head.safeguards.is_some() && !lease.provider.serves_claude {
         // Only Anthropic's own models judge; the gateway answers in place of this upstream.
         body = safeguards::without_safeguards(&body.joined()).into();

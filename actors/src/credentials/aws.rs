@@ -17,7 +17,7 @@ use serde::Deserialize;
 use self::profile::{ProfileSource, Profiles};
 use super::http::CredentialHttp;
 use super::{AwsCredentials, CredentialError};
-use crate::settings::AwsIdentity;
+use crate::settings::{AwsIdentity, CloudVariables};
 
 /// The most roles that lead from one profile to another.
 const MOST_ROLES: usize = 5;
@@ -56,6 +56,12 @@ pub(super) async fn fetch(
         ),
         ..error
     })
+}
+
+/// The region of a profile in the shared files, read when the configuration is.
+#[must_use]
+pub fn region_of_profile(variables: &CloudVariables, profile: &str) -> Option<String> {
+    Profiles::read(variables).ok()?.region(profile).map(str::to_owned)
 }
 
 /// Where credentials are looked for.

@@ -1,10 +1,13 @@
 //! What providers in a cloud need beyond the vendor's own API: the form of their requests, and where credentials come from.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
+
+use vandamme_protocol::cloud::model_ids;
 
 use super::ProviderSettings;
 
@@ -16,7 +19,10 @@ pub enum MessagesForm {
     Native,
     /// Amazon Bedrock's InvokeModel: `POST {base}/model/{model}/invoke`, or `…/invoke-with-response-stream`, whose reply is an
     /// `application/vnd.amazon.eventstream`. In the configuration: `bedrock`.
-    InvokeModel,
+    InvokeModel {
+        /// The prefix of the inference profiles through which models are called, such as `us`.
+        profile: Arc<str>,
+    },
     /// Google's raw prediction: `POST {base}/v1/projects/{project}/locations/{location}/publishers/anthropic/models/{model}:rawPredict`,
     /// or `:streamRawPredict`. In the configuration: `vertex`.
     RawPredict { project: Arc<str>, location: Arc<str> },
@@ -110,6 +116,23 @@ impl CloudIdentity {
 }
 
 impl ProviderSettings {
+    /// The id of a model in this provider's requests: a cloud has ids of its own for the models that Anthropic's API names
+    /// `claude-…`.
+    #[must_use]
+    pub fn id_of<'m>(&self, model: &'m str) -> Cow<'m, str> {
+        match &self.messages_form {
+            MessagesForm::InvokeModel { profile } => model_ids::for_bedrock(model, profile),
+            MessagesForm::RawPredict { .. } => model_ids::for_vertex(model),
+            MessagesForm::Native if self.base_url.contains("://bedrock-mantle.") => {
+                model_ids::for_mantle(model)
+            }
+            MessagesForm::Native if self.serves_claude && model_ids::is_of_cloud(model) => {
+                model_ids::plain(model)
+            }
+            MessagesForm::Native => Cow::Borrowed(model),
+        }
+    }
+
     /// The text of the one key that a provider with a cloud identity has in its key ring. It stands for the identity in health
     /// and reports, and is never sent.
     #[must_use]

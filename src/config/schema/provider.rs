@@ -82,6 +82,21 @@ pub(in crate::config) const PROVIDER: SettingList = &[
         .with_variable("{PROVIDER}_PROJECT")
         .with_example("\"my-project\""),
     SettingDeclaration::new(
+        "workspace",
+        Value(Text),
+        "The workspace of a Claude Platform on AWS, or of Claude on Google Cloud, for `{workspace}` in the base URL.",
+    )
+    .with_variable("{PROVIDER}_WORKSPACE")
+    .with_example("\"wrkspc_01\""),
+    SettingDeclaration::new(
+        "inference-profile",
+        Value(Text),
+        "Prefix of the inference profiles of Bedrock through which models named `claude-…` are called: `us`, `eu`, `global` and others. \
+         Without it the region decides.",
+    )
+    .with_variable("{PROVIDER}_INFERENCE_PROFILE")
+    .with_example("\"global\""),
+    SettingDeclaration::new(
         "aws-profile",
         Value(Text),
         "The profile of AWS's shared files, for `auth-mode = \"aws\"`. Without it `AWS_PROFILE` counts.",

@@ -153,7 +153,7 @@ const OF_A_FILE: &[(&str, &str)] = &[
     ("[openai]\nbase-url = 1", "2:12: [openai] base-url: expected a URL in quotes, found 1"),
     (
         "[openai]\napi-format = 'soap'",
-        "2:14: [openai] api-format: expected one of openai, responses, anthropic, found \"soap\"",
+        "2:14: [openai] api-format: expected one of openai, responses, anthropic, bedrock, vertex, found \"soap\"",
     ),
     (
         "[openai]\nserves-claude = 'yes'",
@@ -180,7 +180,7 @@ const OF_A_FILE: &[(&str, &str)] = &[
     ),
     (
         "[openai]\nauth-mode = 'magic'",
-        "2:13: [openai] auth-mode: expected one of passthrough, found \"magic\"",
+        "2:13: [openai] auth-mode: expected one of passthrough, aws, google, found \"magic\"",
     ),
     (
         "[kimi]\nreasoning-parameter = 'x'",
@@ -242,15 +242,15 @@ const OF_A_VARIABLE: &[(Set<'static>, &str)] = &[
     ),
     (
         &[KEY, ("POE_API_FORMAT", "soap")],
-        "POE_API_FORMAT: expected one of openai, responses, anthropic, found \"soap\"",
+        "POE_API_FORMAT: expected one of openai, responses, anthropic, bedrock, vertex, found \"soap\"",
     ),
     (
         &[KEY, ("POE_API_FORMAT", "chat-completions")],
-        "POE_API_FORMAT: expected one of openai, responses, anthropic, found \"chat-completions\"; did you mean \"openai\"?",
+        "POE_API_FORMAT: expected one of openai, responses, anthropic, bedrock, vertex, found \"chat-completions\"; did you mean \"openai\"?",
     ),
     (
         &[KEY, ("POE_API_FORMAT", "response")],
-        "POE_API_FORMAT: expected one of openai, responses, anthropic, found \"response\"; did you mean \"responses\"?",
+        "POE_API_FORMAT: expected one of openai, responses, anthropic, bedrock, vertex, found \"response\"; did you mean \"responses\"?",
     ),
     (
         &[KEY, ("POE_CUSTOM_HEADER_AUTHORIZATION", "canary")],

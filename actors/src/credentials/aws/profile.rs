@@ -111,6 +111,11 @@ impl Profiles {
         self.profiles.contains_key(name)
     }
 
+    /// The region of a profile.
+    pub(super) fn region(&self, name: &str) -> Option<&str> {
+        self.profiles.get(name)?.get("region").map(String::as_str)
+    }
+
     /// The files, for messages.
     pub(super) fn place(&self) -> String {
         let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
