@@ -208,6 +208,8 @@ impl Gateway {
         self.tls.store(tls);
         self.facts.replace_values(values);
         let obsolete = obsolete_addresses(&before.settings, &settings);
+        let identities = settings.providers.iter().filter_map(|provider| provider.identity.as_ref());
+        self.credentials.keep_only(identities);
         let keys = ConfiguredKeys { proxy_key, access, exports: Vec::new() };
         self.live.store(LiveConfig::new(settings.clone(), keys, Some(&before)));
         let stopped = |_| "the supervisor has stopped; restart the gateway".to_owned();

@@ -3,47 +3,41 @@
 
 #[cfg(feature = "aws")]
 mod aws;
+#[cfg(not(feature = "aws"))]
+#[path = "credentials/aws_absent.rs"]
+mod aws;
 mod aws_signature;
 #[cfg(feature = "google")]
 mod google;
-#[cfg_attr(
-    not(all(feature = "aws", feature = "google")),
-    allow(dead_code, reason = "each cloud uses its part")
-)]
+#[cfg(not(feature = "google"))]
+#[path = "credentials/google_absent.rs"]
+mod google;
 mod http;
 mod owner;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use actix::Addr;
-use actix_rt::Arbiter;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use thiserror::Error;
+
+pub use self::aws::region_of_profile;
+pub use self::aws_signature::{RequestToSign, SigningScope, sign};
+pub use self::google::project_of_file;
+use self::owner::{OwnerGone, OwnerHandle};
+use crate::secret::ApiKey;
+use crate::settings::CloudIdentity;
+use crate::snapshot::Snapshot;
+use crate::upstream::ConnectionSettings;
 
 /// Whether this build has the credentials and signatures of AWS.
 pub const HAS_AWS: bool = cfg!(feature = "aws");
 /// Whether this build has the credentials of Google Cloud.
 pub const HAS_GOOGLE: bool = cfg!(feature = "google");
 
-#[cfg(feature = "aws")]
-pub use self::aws::region_of_profile;
-pub use self::aws_signature::{RequestToSign, SigningScope, sign};
-#[cfg(feature = "google")]
-pub use self::google::project_of_file;
-use self::http::CredentialHttp;
-use self::owner::{CredentialOwner, Fetch, Renew};
-use crate::clock::{self, Millis, millis};
-use crate::panic_guard;
-use crate::secret::ApiKey;
-use crate::settings::CloudIdentity;
-use crate::snapshot::Snapshot;
-use crate::upstream::ConnectionSettings;
-
 /// A credential of a cloud identity that is valid now.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum CloudCredential {
     /// Requests are signed with it ([`sign`]).
     Aws(Arc<AwsCredentials>),
@@ -90,125 +84,99 @@ pub enum CredentialErrorKind {
     Unreachable,
 }
 
+/// The most identities with an owner. Beyond it the one that was used longest ago loses its owner.
+const MOST_OWNERS: usize = 64;
+
 /// The credentials of all identities of the process. Cheap to clone; usable on every thread.
 #[derive(Clone)]
 pub struct Credentials {
     wiring: ConnectionSettings,
-    published: Published,
-    owner: Snapshot<Option<Addr<CredentialOwner>>>,
-}
-
-type Published = Snapshot<HashMap<CloudIdentity, PublishedCredential>>;
-
-/// A credential that requests use.
-#[derive(Clone)]
-struct PublishedCredential {
-    credential: CloudCredential,
-    /// From this time on it is renewed in the background, on the wall clock.
-    renewal: Millis,
-    /// From this time on it is not used, since it might expire on the way.
-    end: Millis,
-}
-
-/// A credential is renewed this long before it expires; one that lives shorter, in the last third of its life.
-const MARGIN: Millis = 5 * 60_000;
-/// The time that a request may take to its upstream.
-const ON_THE_WAY: Millis = 10_000;
-
-impl PublishedCredential {
-    fn new(credential: CloudCredential, now: Millis) -> Self {
-        let expires =
-            credential.expires().and_then(|expires| expires.duration_since(UNIX_EPOCH).ok()).map(millis);
-        let Some(expires) = expires else {
-            return Self { credential, renewal: Millis::MAX, end: Millis::MAX };
-        };
-        let life = expires.saturating_sub(now);
-        // Gateways that have started together do not ask together.
-        let margin = MARGIN.min(life / 3);
-        let early = fastrand::u64(0..=margin / 10);
-        Self { credential, renewal: expires - margin - early, end: expires - ON_THE_WAY.min(life / 10) }
-    }
-
-    fn is_usable(&self, now: Millis) -> bool {
-        now < self.end
-    }
+    owners: Snapshot<Vec<Arc<OwnerHandle>>>,
 }
 
 impl Credentials {
-    /// Starts without an owner: the first request for an identity starts it, so nothing is asked before first use.
+    /// Starts without owners: the first request for an identity starts its owner, so nothing is asked before first use.
     #[must_use]
     pub fn new(wiring: ConnectionSettings) -> Self {
-        Self { wiring, published: Snapshot::default(), owner: Snapshot::new(None) }
+        Self { wiring, owners: Snapshot::default() }
     }
 
-    /// The current credential of `identity`. It comes from memory, unless there is none or it has expired.
+    /// The current credential of `identity`. It comes from memory, unless there is none, or it is about to expire. Must be
+    /// called on a thread of actix.
     ///
     /// # Errors
     /// No source has a valid credential.
     pub async fn get(&self, identity: &CloudIdentity) -> Result<CloudCredential, CredentialError> {
-        let now = clock::wall();
-        if let Some(current) = self.published.load().get(identity).filter(|current| current.is_usable(now)) {
-            if now >= current.renewal {
-                self.owner().do_send(Renew(identity.clone()));
+        for _ in 0..2 {
+            let owner = self.owner(identity)?;
+            match owner.get().await {
+                Ok(answer) => return answer,
+                Err(OwnerGone) => self.remove(|it| Arc::ptr_eq(it, &owner)),
             }
-            return Ok(current.credential.clone());
         }
-        self.fetch(Fetch { identity: identity.clone(), refused: None }).await
+        Err(CredentialError::unreachable(format!(
+            "the task that gets {identity} does not respond; try again"
+        )))
     }
 
-    /// A credential other than the one that an upstream has just refused as expired or invalid. It is the same one if it is very
-    /// young, or if its source has no other.
-    ///
-    /// # Errors
-    /// No source has a valid credential.
-    pub async fn get_other(
-        &self,
-        identity: &CloudIdentity,
-        refused: CloudCredential,
-    ) -> Result<CloudCredential, CredentialError> {
-        self.fetch(Fetch { identity: identity.clone(), refused: Some(refused) }).await
-    }
-
-    async fn fetch(&self, wanted: Fetch) -> Result<CloudCredential, CredentialError> {
-        self.owner().send(wanted).await.unwrap_or_else(|_closed| Err(CredentialError::stopped()))
-    }
-
-    /// Forgets the credentials of all identities but these.
-    pub fn keep_only<'i>(&self, identities: impl Iterator<Item = &'i CloudIdentity>) {
-        let all = self.published.load();
-        if all.is_empty() {
-            return;
+    /// An upstream has refused this credential as expired or invalid. If it is still the current one, the next [`get`](Self::get)
+    /// waits for another.
+    pub fn refused(&self, identity: &CloudIdentity, credential: &CloudCredential) {
+        if let Some(owner) = find(&self.owners.load(), identity) {
+            owner.refused(credential);
         }
-        let kept = identities.filter_map(|identity| Some((identity.clone(), all.get(identity)?.clone())));
-        self.published.store(kept.collect());
     }
 
-    /// The owner. One that has been given up is replaced.
-    fn owner(&self) -> Addr<CredentialOwner> {
-        if let Some(owner) = self.owner.load().as_ref().as_ref().filter(|owner| owner.connected()) {
-            return owner.clone();
+    /// Ends the owners of all other identities. Called after a reload.
+    pub fn keep_only<'a>(&self, identities: impl Iterator<Item = &'a CloudIdentity>) {
+        let kept: Vec<_> = identities.collect();
+        self.remove(|owner| !kept.contains(&&owner.identity));
+    }
+
+    fn owner(&self, identity: &CloudIdentity) -> Result<Arc<OwnerHandle>, CredentialError> {
+        if let Some(owner) = find(&self.owners.load(), identity) {
+            return Ok(owner);
         }
-        let (http, published) = (CredentialHttp::new(self.wiring.clone()), self.published.clone());
-        let owner = panic_guard::start(&Arbiter::new(), "credentials", owner::MAILBOX, move || {
-            CredentialOwner::new(http, published)
+        let mut result = None;
+        self.owners.update(|owners| {
+            // Another thread may have been faster.
+            if let Some(owner) = find(owners, identity) {
+                result = Some(Ok(owner));
+                return None;
+            }
+            let started = OwnerHandle::start(identity.clone(), self.wiring.clone()).map(Arc::new);
+            let owners = started.as_ref().ok().map(|owner| with_owner(owners, owner.clone()));
+            result = Some(started);
+            owners
         });
-        self.owner.store(Some(owner.clone()));
-        owner
+        let failed = |error| {
+            CredentialError::unreachable(format!("cannot start the task that gets {identity}: {error}"))
+        };
+        result.unwrap_or_else(|| Err(std::io::Error::other("internal error"))).map_err(failed)
+    }
+
+    fn remove(&self, is_removed: impl Fn(&Arc<OwnerHandle>) -> bool) {
+        self.owners.update(|owners| {
+            let kept = || owners.iter().filter(|owner| !is_removed(owner)).cloned().collect();
+            owners.iter().any(&is_removed).then(kept)
+        });
     }
 }
 
-/// A build without the feature `aws` reads no file.
-#[cfg(not(feature = "aws"))]
-#[must_use]
-pub fn region_of_profile(_variables: &crate::settings::CloudVariables, _profile: &str) -> Option<String> {
-    None
+fn find(owners: &[Arc<OwnerHandle>], identity: &CloudIdentity) -> Option<Arc<OwnerHandle>> {
+    owners.iter().find(|owner| owner.identity == *identity).cloned()
 }
 
-/// A build without the feature `google` reads no file.
-#[cfg(not(feature = "google"))]
-#[must_use]
-pub fn project_of_file(_identity: &crate::settings::GoogleIdentity) -> Option<String> {
-    None
+fn with_owner(owners: &[Arc<OwnerHandle>], new: Arc<OwnerHandle>) -> Vec<Arc<OwnerHandle>> {
+    let mut owners = owners.to_vec();
+    if owners.len() >= MOST_OWNERS {
+        let idle = owners.iter().enumerate().min_by_key(|(_, owner)| owner.last_used());
+        if let Some((at, _)) = idle {
+            owners.swap_remove(at);
+        }
+    }
+    owners.push(new);
+    owners
 }
 
 impl CredentialError {
@@ -216,10 +184,6 @@ impl CredentialError {
         Self { kind: CredentialErrorKind::Missing, message: message.into() }
     }
 
-    #[cfg_attr(
-        not(all(feature = "aws", feature = "google")),
-        allow(dead_code, reason = "only clouds refuse")
-    )]
     fn refused(message: impl Into<String>) -> Self {
         Self { kind: CredentialErrorKind::Refused, message: message.into() }
     }
@@ -227,30 +191,11 @@ impl CredentialError {
     fn unreachable(message: impl Into<String>) -> Self {
         Self { kind: CredentialErrorKind::Unreachable, message: message.into() }
     }
-
-    fn stopped() -> Self {
-        Self::unreachable("the owner of the credentials has stopped; it starts again with the next request")
-    }
 }
 
 impl fmt::Debug for AwsCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AwsCredentials").field("expires", &self.expires).finish_non_exhaustive()
-    }
-}
-
-impl PartialEq for AwsCredentials {
-    fn eq(&self, other: &Self) -> bool {
-        let token = |it: &Self| it.session_token.as_ref().map(|token| token.expose_secret().to_owned());
-        self.access_key_id == other.access_key_id
-            && self.secret_access_key.expose_secret() == other.secret_access_key.expose_secret()
-            && token(self) == token(other)
-    }
-}
-
-impl PartialEq for AccessToken {
-    fn eq(&self, other: &Self) -> bool {
-        self.token.expose() == other.token.expose()
     }
 }
 
@@ -262,9 +207,26 @@ impl CloudCredential {
         }
     }
 
+    /// Whether both are the same credential.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        use secrecy::ExposeSecret as _;
+        match (self, other) {
+            (Self::Aws(one), Self::Aws(other)) => {
+                let token = |it: &AwsCredentials| {
+                    it.session_token.as_ref().map(|token| token.expose_secret().to_owned())
+                };
+                one.access_key_id == other.access_key_id && token(one) == token(other)
+            }
+            (Self::Google(one), Self::Google(other)) => one.token.expose() == other.token.expose(),
+            (Self::Aws(_), Self::Google(_)) | (Self::Google(_), Self::Aws(_)) => false,
+        }
+    }
+
     /// The secrets in it, to be searched for in text that leaves the process.
     #[must_use]
     pub fn secrets(&self) -> Vec<ApiKey> {
+        use secrecy::ExposeSecret as _;
         match self {
             Self::Aws(aws) => {
                 let token = aws.session_token.as_ref().map(|token| ApiKey::new(token.expose_secret()));
@@ -274,3 +236,6 @@ impl CloudCredential {
         }
     }
 }
+
+#[cfg(all(test, feature = "aws"))]
+mod tests;

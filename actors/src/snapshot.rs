@@ -39,6 +39,18 @@ impl<T> Snapshot<T> {
         self.cell.changed.notify_waiters();
     }
 
+    /// Publishes what `change` makes of the newest version, unless it is `None`. Changes come one after the other; readers wait
+    /// meanwhile.
+    pub fn update(&self, change: impl FnOnce(&T) -> Option<T>) {
+        let mut value = self.cell.value.write();
+        let Some(changed) = change(&value) else { return };
+        let before = std::mem::replace(&mut *value, Arc::new(changed));
+        drop(value);
+        // What its parts do at their end must not happen under the lock.
+        drop(before);
+        self.cell.changed.notify_waiters();
+    }
+
     /// Completes at the first [`store`](Self::store) after this call.
     pub fn changed(&self) -> Notified<'_> {
         self.cell.changed.notified()

@@ -78,8 +78,8 @@ struct Started {
 }
 
 impl Started {
-    fn fits(&self, tls: Option<&ProviderTls>) -> bool {
-        self.address.connected() && self.tls.as_ref() == tls
+    fn fits(&self, provider: &ProviderSettings) -> bool {
+        self.address.connected() && self.tls == provider.tls
     }
 }
 
@@ -91,31 +91,16 @@ pub async fn client(
     provider: &ProviderSettings,
     wiring: &ConnectionSettings,
 ) -> Result<Client, MailboxError> {
-    match lent_client(&provider.name, provider.tls.as_ref()) {
+    match lent_client(provider) {
         Some(client) => Ok(client),
         None => thread_upstream(provider, wiring).send(GetClient).await,
     }
 }
 
-/// The HTTP client of this thread for a service of the gateway's own, such as one that issues credentials. No provider may
-/// have its name.
-///
-/// # Errors
-/// The actor that owns it has stopped.
-pub(crate) async fn service_client(
-    name: &Arc<str>,
-    wiring: &ConnectionSettings,
-) -> Result<Client, MailboxError> {
-    match lent_client(name, None) {
-        Some(client) => Ok(client),
-        None => started(name, None, wiring).send(GetClient).await,
-    }
-}
-
 /// The client that the provider's actor lends on this thread; `None` if the actor must be started or asked.
-fn lent_client(name: &Arc<str>, tls: Option<&ProviderTls>) -> Option<Client> {
+fn lent_client(provider: &ProviderSettings) -> Option<Client> {
     UPSTREAMS.with_borrow(|upstreams| {
-        let started = upstreams.get(name).filter(|started| started.fits(tls))?;
+        let started = upstreams.get(&provider.name).filter(|started| started.fits(provider))?;
         started.lent.upgrade().map(Client::new)
     })
 }
@@ -123,16 +108,14 @@ fn lent_client(name: &Arc<str>, tls: Option<&ProviderTls>) -> Option<Client> {
 /// The upstream actor of `provider` on this thread. Starts one if there is none, if the old one has been given up, or if it
 /// has other certificates.
 pub fn thread_upstream(provider: &ProviderSettings, wiring: &ConnectionSettings) -> Addr<Upstream> {
-    started(&provider.name, provider.tls.as_ref(), wiring)
-}
-
-fn started(name: &Arc<str>, tls: Option<&ProviderTls>, wiring: &ConnectionSettings) -> Addr<Upstream> {
+    let ProviderSettings { name, tls, .. } = provider;
     UPSTREAMS.with_borrow_mut(|upstreams| {
-        if let Some(living) = upstreams.get(name).filter(|started| started.fits(tls)) {
+        if let Some(living) = upstreams.get(name).filter(|started| started.fits(provider)) {
             return living.address.clone();
         }
         let shared = wiring.tls.clone();
-        let wiring = ConnectionSettings { tls: tls.map_or(shared, ProviderTls::config), ..wiring.clone() };
+        let wiring =
+            ConnectionSettings { tls: tls.as_ref().map_or(shared, ProviderTls::config), ..wiring.clone() };
         let for_actor = name.clone();
         let address = panic_guard::start(
             &actix_rt::Arbiter::current(),
@@ -140,7 +123,7 @@ fn started(name: &Arc<str>, tls: Option<&ProviderTls>, wiring: &ConnectionSettin
             MAILBOX,
             move || Upstream::new(for_actor, wiring),
         );
-        let started = Started { address: address.clone(), tls: tls.cloned(), lent: Weak::new() };
+        let started = Started { address: address.clone(), tls: tls.clone(), lent: Weak::new() };
         upstreams.insert(name.clone(), started);
         address
     })
@@ -228,9 +211,9 @@ mod tests {
     #[actix_rt::test]
     async fn a_client_is_lent_until_its_actor_replaces_it_or_is_forgotten() {
         let (provider, wiring) = (provider("lends").build(), wiring());
-        assert!(lent_client(&provider.name, None).is_none(), "no actor has started");
+        assert!(lent_client(&provider).is_none(), "no actor has started");
         let first = client(&provider, &wiring).await.unwrap();
-        let lent = lent_client(&provider.name, None).unwrap();
+        let lent = lent_client(&provider).unwrap();
         assert!(Weak::ptr_eq(&first.downgrade(), &lent.downgrade()));
 
         let actor = thread_upstream(&provider, &wiring);
@@ -238,10 +221,10 @@ mod tests {
         let second = client(&provider, &wiring).await.unwrap();
         let is_new = !Weak::ptr_eq(&first.downgrade(), &second.downgrade());
         assert!(is_new, "after a panic there is a new one");
-        let lent = lent_client(&provider.name, None).unwrap();
+        let lent = lent_client(&provider).unwrap();
         assert!(Weak::ptr_eq(&second.downgrade(), &lent.downgrade()));
 
         forget_here(std::slice::from_ref(&provider.name));
-        assert!(lent_client(&provider.name, None).is_none(), "its idle connections must be closed");
+        assert!(lent_client(&provider).is_none(), "its idle connections must be closed");
     }
 }

@@ -74,13 +74,9 @@ impl Attempt<'_> {
     pub(super) async fn has_other_credential(&self) -> bool {
         let Some(identity) = &self.lease.provider.identity else { return false };
         let Some(refused) = self.credential.borrow().clone() else { return false };
-        match self.gateway.credentials.get_other(identity, refused.clone()).await {
-            Ok(other) if other != refused => {
-                *self.credential.borrow_mut() = None;
-                true
-            }
-            Ok(_) | Err(_) => false,
-        }
+        let credentials = &self.gateway.credentials;
+        credentials.refused(identity, &refused);
+        credentials.get(identity).await.is_ok_and(|other| !other.is(&refused))
     }
 
     /// Adds the credential of the provider's cloud identity to the headers of a call.

@@ -147,7 +147,7 @@ pub(super) fn naming_key(lease: &Lease, outcome: Outcome, answer: UpstreamError)
     let message = without_name(&lease.provider.name, message);
     let name = &lease.provider.name;
     let message = match &lease.provider.identity {
-        Some(identity) => format!("provider '{name}' refused the {}: {message}", identity.described()),
+        Some(identity) => format!("provider '{name}' refused the {identity}: {message}"),
         None => format!("provider '{name}' rejected key {}: {message}", lease.key.id()),
     };
     UpstreamError { fault: Fault { kind, status, message }, ..answer }

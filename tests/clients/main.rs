@@ -3,6 +3,7 @@
 
 mod anthropic_sdks;
 mod auto_mode;
+mod aws_signature;
 mod claude_code;
 mod claude_over_responses;
 mod codex;

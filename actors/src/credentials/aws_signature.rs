@@ -1,4 +1,5 @@
-//! Signs requests with AWS's Signature Version 4, by AWS's own library.
+//! Signs requests with AWS's Signature Version 4, by AWS's own library. Few headers are signed: those that the signature
+//! must contain, and `content-type`. Any other could be changed by a proxy on the way.
 
 use std::time::SystemTime;
 
@@ -21,15 +22,14 @@ pub struct RequestToSign<'a> {
     pub method: &'a Method,
     /// The URL as it is sent: the path is percent-encoded once.
     pub url: &'a str,
-    /// The headers as they are sent, without `host`. The content type and AWS's own headers are signed: those that concern a
-    /// connection, or that a proxy may change, must not be.
+    /// The headers as they are sent, without `host`. Only `content-type` and `x-amz-*` are signed.
     pub headers: &'a HeaderMap,
     /// The SHA-256 of the body.
     pub body_sha256: [u8; 32],
 }
 
 /// The headers that sign this request: `authorization`, `x-amz-date`, `x-amz-content-sha256`, and `x-amz-security-token` for
-/// temporary credentials.
+/// temporary credentials. They replace those of the request.
 ///
 /// # Errors
 /// The URL or a header cannot be signed; the text says why.
@@ -40,127 +40,190 @@ pub fn sign(
     request: RequestToSign<'_>,
     now: SystemTime,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
-    use aws_credential_types::Credentials;
-    use aws_sigv4::http_request::{
-        PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign as sign_http,
-    };
-    use aws_sigv4::sign::v4;
+    use aws_sigv4::http_request::{SignableBody, SignableRequest, sign};
     use secrecy::ExposeSecret as _;
 
-    let AwsCredentials { access_key_id, secret_access_key, session_token, .. } = credentials;
-    let token = session_token.as_ref().map(|token| token.expose_secret().to_owned());
+    let RequestToSign { method, url, headers, body_sha256 } = request;
+    let parsed = crate::upstream::CallUrl::parse(url).map_err(|_| "the URL is not valid".to_owned())?;
+    let host = parsed.host().and_then(|host| host.to_str().ok()).ok_or("the URL has no valid host")?;
+    let token = credentials.session_token.as_ref().map(|token| token.expose_secret().to_owned());
+    let (id, secret) = (&credentials.access_key_id, credentials.secret_access_key.expose_secret());
     let identity =
-        Credentials::new(access_key_id, secret_access_key.expose_secret(), token, None, "vandamme").into();
-    let mut settings = SigningSettings::default();
-    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
-    let params = v4::SigningParams::builder()
+        aws_credential_types::Credentials::new(id, secret, token, credentials.expires, "vdm").into();
+    let params = aws_sigv4::sign::v4::SigningParams::builder()
         .identity(&identity)
         .region(scope.region)
         .name(scope.service)
         .time(now)
-        .settings(settings)
+        .settings(settings())
         .build()
-        .map_err(|error| error.to_string())?
-        .into();
-    let signed = request.headers.iter().filter(|(name, _)| is_signed(name.as_str()));
-    let headers: Vec<(&str, &str)> =
-        signed.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
-    let body = SignableBody::Precomputed(hex(&request.body_sha256));
-    let signable = SignableRequest::new(request.method.as_str(), request.url, headers.into_iter(), body);
-    let signable = signable.map_err(|error| error.to_string())?;
-    let (instructions, _signature) =
-        sign_http(signable, &params).map_err(|error| error.to_string())?.into_parts();
-    let header = |(name, value): (&str, &str)| {
-        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-        let mut value = HeaderValue::from_str(value).ok()?;
-        value.set_sensitive(true);
-        Some((name, value))
-    };
-    let headers: Option<Vec<_>> = instructions.headers().map(header).collect();
-    headers.ok_or_else(|| "a credential contains characters that no HTTP header can carry".to_owned())
+        .map_err(|error| error.to_string())?;
+    let signed = signed_headers(headers)?;
+    let signed = signed.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let body = SignableBody::Precomputed(hex(&body_sha256));
+    let request =
+        SignableRequest::new(method.as_str(), url, std::iter::once(("host", host)).chain(signed), body)
+            .map_err(|error| with_cause(&error))?;
+    let (instructions, _) = sign(request, &params.into()).map_err(|error| with_cause(&error))?.into_parts();
+    let made = instructions.headers().map(|(name, value)| {
+        let name = HeaderName::try_from(name).map_err(|error| error.to_string())?;
+        let mut value = HeaderValue::try_from(value).map_err(|_| format!("{name} is not valid"))?;
+        value.set_sensitive(name == "authorization" || name == "x-amz-security-token");
+        Ok((name, value))
+    });
+    made.collect()
 }
 
-/// This build has no signatures.
-///
 /// # Errors
-/// Always.
+/// This binary was built without the feature `aws`.
 #[cfg(not(feature = "aws"))]
 pub fn sign(
-    _credentials: &AwsCredentials,
-    _scope: SigningScope<'_>,
-    _request: RequestToSign<'_>,
-    _now: SystemTime,
+    _: &AwsCredentials,
+    _: SigningScope<'_>,
+    _: RequestToSign<'_>,
+    _: SystemTime,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, String> {
-    Err("this vdm was built without the feature 'aws'".to_owned())
+    Err("this vdm was built without AWS signatures".to_owned())
 }
 
 #[cfg(feature = "aws")]
-fn is_signed(name: &str) -> bool {
-    name == "content-type" || name.starts_with("x-amz-")
+fn settings() -> aws_sigv4::http_request::SigningSettings {
+    use aws_sigv4::http_request::{PayloadChecksumKind, PercentEncodingMode, SigningSettings};
+    let mut settings = SigningSettings::default();
+    // Only S3 takes the path as it is sent; all other services sign it encoded once more.
+    settings.percent_encoding_mode = PercentEncodingMode::Double;
+    settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+    settings
+}
+
+/// The headers of a request that are signed, without those that signing makes. Values of one name are joined, as AWS joins
+/// them.
+#[cfg(feature = "aws")]
+fn signed_headers(headers: &HeaderMap) -> Result<Vec<(String, String)>, String> {
+    let made = ["x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
+    let mut signed = vec![];
+    for name in headers.keys() {
+        let text = name.as_str();
+        if !(text == "content-type" || text.starts_with("x-amz-")) || made.contains(&text) {
+            continue;
+        }
+        let values = headers.get_all(name).map(|value| {
+            value.to_str().map_err(|_| format!("the header {text} has characters that cannot be signed"))
+        });
+        signed.push((text.to_owned(), values.collect::<Result<Vec<_>, _>>()?.join(",")));
+    }
+    Ok(signed)
+}
+
+/// Lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(feature = "aws")]
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn with_cause(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
 }
 
 #[cfg(all(test, feature = "aws"))]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, UNIX_EPOCH};
 
     use sha2::{Digest as _, Sha256};
 
     use super::*;
 
-    fn signed(url: &str, token: Option<&str>) -> Vec<(String, String)> {
-        let credentials = AwsCredentials {
+    /// 2026-12-01T00:00:00Z.
+    const NOW: Duration = Duration::from_secs(1_796_083_200);
+
+    fn credentials(token: Option<&str>) -> AwsCredentials {
+        AwsCredentials {
             access_key_id: "AKIDEXAMPLE".to_owned(),
             secret_access_key: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY".to_owned().into(),
             session_token: token.map(|token| token.to_owned().into()),
             expires: None,
-        };
-        let mut headers = HeaderMap::new();
-        headers.insert(HeaderName::from_static("content-type"), HeaderValue::from_static("application/json"));
-        headers.insert(HeaderName::from_static("user-agent"), HeaderValue::from_static("x"));
+        }
+    }
+
+    fn signed(url: &str, headers: &[(&str, &str)], token: Option<&str>) -> Vec<(String, String)> {
+        let parsed = headers.iter().map(|&(name, value)| {
+            Some((HeaderName::try_from(name).ok()?, HeaderValue::from_str(value).ok()?))
+        });
+        let map: HeaderMap = parsed.flatten().collect();
         let request = RequestToSign {
             method: &Method::POST,
             url,
-            headers: &headers,
+            headers: &map,
             body_sha256: Sha256::digest(b"{}").into(),
         };
         let scope = SigningScope { region: "us-east-1", service: "bedrock" };
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let signed = sign(&credentials, scope, request, now).unwrap();
-        signed
-            .into_iter()
-            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
-            .collect()
+        let made = sign(&credentials(token), scope, request, UNIX_EPOCH + NOW).unwrap_or_default();
+        let text = |value: HeaderValue| value.to_str().map(str::to_owned).unwrap_or_default();
+        made.into_iter().map(|(name, value)| (name.to_string(), text(value))).collect()
     }
 
-    /// Computed with botocore 1.44.8: the path of a Bedrock request is encoded twice in the canonical request.
-    #[test]
-    fn a_signature_is_that_of_botocore() {
-        let headers = signed(
-            "https://bedrock-runtime.us-east-1.amazonaws.com/model/us.anthropic.claude-x-v1%3A0/invoke",
-            Some("t/+="),
-        );
-        let find =
-            |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
-        assert_eq!(find("x-amz-date"), Some("20231114T221320Z"));
-        assert_eq!(find("x-amz-security-token"), Some("t/+="));
-        let authorization = find("authorization").unwrap();
-        assert!(
-            authorization.contains(
-                "SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token,"
-            ),
-            "{authorization}"
-        );
-        let signature = "5119d243fccc8ab9d1a405156b70fc9381b487f33e9591465d48a9c00822b44d";
-        assert!(authorization.ends_with(signature), "{authorization}");
+    fn value<'a>(made: &'a [(String, String)], name: &str) -> &'a str {
+        made.iter().find(|(it, _)| it == name).map_or("", |(_, value)| value)
     }
 
     #[test]
-    fn keys_without_a_token_have_no_header_for_one() {
-        assert!(signed("https://h/", None).iter().all(|(name, _)| name != "x-amz-security-token"));
+    fn only_headers_that_no_proxy_changes_are_signed() {
+        let headers = [
+            ("content-type", "application/json"),
+            ("user-agent", "x"),
+            ("accept-encoding", "br"),
+            ("traceparent", "00-1"),
+            ("x-vdm-a", "b"),
+            ("anthropic-beta", "a"),
+            ("x-amzn-bedrock-trace", "ENABLED"),
+            ("x-amz-content-sha256", "stale"),
+            ("x-amz-meta", "m"),
+        ];
+        let made =
+            signed("https://bedrock-runtime.us-east-1.amazonaws.com/model/m/invoke", &headers, Some("tok"));
+        let signed = "SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-meta;x-amz-security-token,";
+        assert!(value(&made, "authorization").contains(signed), "{made:?}");
+        assert_eq!(value(&made, "x-amz-security-token"), "tok");
+        assert_eq!(value(&made, "x-amz-date"), "20261201T000000Z");
+        assert_eq!(value(&made, "x-amz-content-sha256"), hex(&Sha256::digest(b"{}")));
+        assert_eq!(made.len(), 4);
+    }
+
+    #[test]
+    fn secrets_of_a_signature_do_not_print() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in sign(
+            &credentials(Some("sess-token")),
+            SigningScope { region: "eu-west-1", service: "bedrock" },
+            RequestToSign {
+                method: &Method::GET,
+                url: "https://h.example/",
+                headers: &HeaderMap::new(),
+                body_sha256: [0; 32],
+            },
+            UNIX_EPOCH + NOW,
+        )
+        .unwrap()
+        {
+            headers.insert(name, value);
+        }
+        let printed = format!("{headers:?}");
+        assert!(!printed.contains("sess-token") && !printed.contains("Signature="), "{printed}");
+    }
+
+    /// A port that is not the default is a part of `host`, as the client sends it.
+    #[test]
+    fn the_signature_depends_on_host_and_port_path_and_query() {
+        let of = |url| value(&signed(url, &[], None), "authorization").to_owned();
+        let base = of("https://h.example/a?b=c");
+        assert_eq!(base, of("https://h.example:443/a?b=c"));
+        for other in ["https://h.example:8443/a?b=c", "https://h.example/%61?b=c", "https://h.example/a?b=d"]
+        {
+            assert_ne!(base, of(other), "{other}");
+        }
     }
 }

@@ -1,34 +1,39 @@
 //! Calls the services that issue credentials, over the gateway's own HTTP client, which knows proxies and certificates.
+//! Metadata services are never called through a proxy: their addresses mean this machine.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_http::Method;
-use actix_http::header::HeaderMap;
+use actix_http::header::{HeaderMap, HeaderValue, USER_AGENT};
 use actix_rt::time::timeout;
 use bytes::Bytes;
 
-use super::CredentialError;
-use crate::upstream::{self, CallHead, CallUrl, ConnectionSettings, ProxySettings};
+use super::{CredentialError, CredentialErrorKind};
+use crate::upstream::{CallHead, CallUrl, Client, ConnectionSettings, ProxySettings};
 
-/// The largest reply that is read. The largest known one has some kilobytes.
-const LARGEST: usize = 1 << 20;
+/// The longest reply that is read.
+const LONGEST_REPLY: usize = 1 << 20;
 
-/// Addresses that are valid on one machine only, so no proxy can reach them: the metadata services of both clouds.
-const OF_THIS_MACHINE: [&str; 6] = [
+/// The hosts of metadata services: EC2 (IPv4 and IPv6), ECS, EKS (IPv4 and IPv6), Google.
+const METADATA_HOSTS: [&str; 7] = [
     "169.254.169.254",
+    "fd00:ec2::254",
     "169.254.170.2",
     "169.254.170.23",
-    "[fd00:ec2::254]",
-    "[fd00:ec2::23]",
+    "fd00:ec2::23",
     "metadata.google.internal",
+    "metadata",
 ];
 
-/// The HTTP client of the owner of credentials, on its thread.
-#[derive(Clone)]
+/// The HTTP client of an owner of credentials. It is created on the thread of its first call and must stay there.
 pub(super) struct CredentialHttp {
     wiring: ConnectionSettings,
-    direct: ConnectionSettings,
+    /// For public services, through the proxies that are configured.
+    shared: OnceCell<Client>,
+    /// For metadata services.
+    direct: OnceCell<Client>,
 }
 
 /// A request to a service that issues credentials.
@@ -42,7 +47,7 @@ pub(super) struct CredentialCall {
     pub(super) patience: Duration,
 }
 
-/// A reply of any status.
+/// A reply of any status. Its body has a bounded size.
 pub(super) struct CredentialReply {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
@@ -51,58 +56,79 @@ pub(super) struct CredentialReply {
 
 impl CredentialHttp {
     pub(super) fn new(wiring: ConnectionSettings) -> Self {
-        let direct = ConnectionSettings { proxies: Arc::new(ProxySettings::default()), ..wiring.clone() };
-        Self { wiring, direct }
+        Self { wiring, shared: OnceCell::new(), direct: OnceCell::new() }
     }
 
-    /// Makes the call. Redirects are not followed.
+    /// Calls a service. Redirects are not followed.
     ///
     /// # Errors
-    /// The service did not answer. The message names its host, and no part of the request.
+    /// The service did not answer, or its reply is too long. The text names the URL without its query, and no secret.
     pub(super) async fn call(&self, call: CredentialCall) -> Result<CredentialReply, CredentialError> {
-        let host = host(&call.url).to_owned();
-        let patience = call.patience;
-        let answered = timeout(patience, self.answer(call, &host)).await;
-        answered.unwrap_or_else(|_elapsed| {
-            Err(unreachable(format!("{host} did not answer within {} s", patience.as_secs_f64())))
-        })
+        let (shown, patience) = (shown(&call.url), call.patience);
+        let unreachable = |what: String| CredentialError {
+            kind: CredentialErrorKind::Unreachable,
+            message: format!("{shown} {what}"),
+        };
+        let answered = timeout(patience, self.exchange(call)).await;
+        match answered {
+            Ok(reply) => reply.map_err(unreachable),
+            Err(_elapsed) => Err(unreachable(format!("did not answer within {} s", patience.as_secs_f64()))),
+        }
     }
 
-    async fn answer(&self, call: CredentialCall, host: &str) -> Result<CredentialReply, CredentialError> {
-        let CredentialCall { method, url, headers, body, .. } = call;
-        let is_here = OF_THIS_MACHINE.contains(&without_port(host));
-        let (name, wiring) =
-            if is_here { ("(metadata)", &self.direct) } else { ("(credentials)", &self.wiring) };
-        let client = upstream::service_client(&name.into(), wiring).await;
-        let client = client.map_err(|_closed| unreachable("the HTTP client has stopped".to_owned()))?;
-        let url = CallUrl::parse(&url).map_err(|error| unreachable(format!("{host}: {error}")))?;
-        let response = client.send(CallHead { method, url, headers }, || body.clone()).await;
-        let mut response =
-            response.map_err(|error| unreachable(format!("{host} cannot be reached: {error}")))?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response.body().limit(LARGEST).await;
+    async fn exchange(&self, call: CredentialCall) -> Result<CredentialReply, String> {
+        let CredentialCall { method, url, mut headers, body, patience: _ } = call;
+        let client = self.client(host(&url)).clone();
+        // The error of the parser would repeat the URL.
+        let url = CallUrl::parse(&url).map_err(|_| "is not a valid URL".to_owned())?;
+        if !headers.contains_key(USER_AGENT) {
+            let agent = concat!("vdm/", env!("CARGO_PKG_VERSION"));
+            headers.insert(USER_AGENT, HeaderValue::from_static(agent));
+        }
+        let head = CallHead { method, url, headers };
+        let sent = client.send(head, || body.clone()).await;
+        let mut response = sent.map_err(|error| format!("cannot be reached: {error}"))?;
+        let read = response.body().limit(LONGEST_REPLY).await;
         let body =
-            body.map_err(|error| unreachable(format!("the reply of {host} cannot be read: {error}")))?;
+            read.map_err(|_| format!("sent a reply that was cut, or has more than {LONGEST_REPLY} bytes"))?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Ok(CredentialReply { status, headers, body })
     }
+
+    fn client(&self, host: &str) -> &Client {
+        if is_metadata_host(host) {
+            return self.direct.get_or_init(|| {
+                let wiring =
+                    ConnectionSettings { proxies: Arc::new(ProxySettings::default()), ..self.wiring.clone() };
+                Client::of_owner("(metadata)", &wiring)
+            });
+        }
+        self.shared.get_or_init(|| Client::of_owner("(credentials)", &self.wiring))
+    }
 }
 
-fn unreachable(message: String) -> CredentialError {
-    CredentialError::unreachable(message)
+fn is_metadata_host(host: &str) -> bool {
+    METADATA_HOSTS.iter().any(|known| known.eq_ignore_ascii_case(host))
 }
 
-/// Host and port of a URL.
-fn host(url: &str) -> &str {
+/// The host of a URL, an IPv6 address without its brackets.
+pub(super) fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.rsplit('@').next().unwrap_or_default()
+    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
+    match address.strip_prefix('[') {
+        Some(literal) => literal.split(']').next().unwrap_or_default(),
+        None => address.split(':').next().unwrap_or_default(),
+    }
 }
 
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        Some(_) | None => host,
-    }
+/// A URL as errors show it: without a query, which can contain a token, and without a user.
+fn shown(url: &str) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
+    format!("{scheme}://{address}{path}")
 }
 
 #[cfg(test)]
@@ -110,14 +136,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_of_a_url_is_found_without_its_credentials() {
-        for (url, with_port, alone) in [
-            ("http://169.254.169.254/latest", "169.254.169.254", "169.254.169.254"),
-            ("http://u:p@h.example:80?x", "h.example:80", "h.example"),
-            ("http://[fd00:ec2::254]/x", "[fd00:ec2::254]", "[fd00:ec2::254]"),
-            ("http://[::1]:99/x", "[::1]:99", "[::1]"),
+    fn metadata_services_are_known_by_their_host() {
+        for url in [
+            "http://169.254.169.254/latest",
+            "http://[fd00:ec2::254]/latest",
+            "http://169.254.170.23:80/v1/credentials",
+            "http://Metadata.Google.Internal",
         ] {
-            assert_eq!((host(url), without_port(host(url))), (with_port, alone), "{url}");
+            assert!(is_metadata_host(host(url)), "{url}");
         }
+        for url in ["https://sts.amazonaws.com", "http://169.254.169.254.example/", "http://a@b.example:80/c"]
+        {
+            assert!(!is_metadata_host(host(url)), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_error_shows_neither_a_query_nor_a_user() {
+        assert_eq!(shown("http://me:secret@h:1/a?token=x"), "http://h:1/a");
+        assert_eq!(shown("https://h?x=@y"), "https://h");
     }
 }

@@ -1,202 +1,427 @@
-//! The owner of all credentials: fetches each one once, whoever asks for it, and publishes it.
+//! Owner: fetches the credentials of one identity, on a thread of its own, and publishes the current one.
 //!
 //! | message | from | answer |
 //! |---|---|---|
-//! | [`Fetch`] | a request without a usable credential | the credential, or why there is none |
-//! | [`Renew`] | a request whose credential is about to expire | – |
+//! | [`Wanted`] | a request whose credential is missing, about to expire, or due for renewal | the credential, if it waits for one |
 //!
-//! It waits for the services that issue credentials in tasks of its own, never inside its mailbox.
+//! Requests read what is published, without a message. Nothing is fetched on a timer: a request that reads a credential which
+//! is due for renewal orders the fetch and does not wait for it. An identity that nobody uses is therefore not renewed.
 
-use std::collections::HashMap;
-use std::time::Duration;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix::{
-    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Message, ResponseFuture, Supervised,
+    Actor, ActorFutureExt as _, Addr, AsyncContext as _, Context, Handler, Message, Supervised,
     WrapFuture as _,
 };
 use actix_rt::time::timeout;
+use actix_rt::{Arbiter, ArbiterHandle};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::http::CredentialHttp;
-use super::{CloudCredential, CredentialError, CredentialErrorKind, Published, PublishedCredential};
+use super::{CloudCredential, CredentialError, aws, google};
 use crate::clock::{self, Millis};
-use crate::settings::{AwsIdentity, CloudIdentity, GoogleIdentity};
+use crate::panic_guard;
+use crate::settings::CloudIdentity;
+use crate::snapshot::Snapshot;
+use crate::upstream::ConnectionSettings;
 
-pub(super) const MAILBOX: usize = 4096;
-/// The longest wait for a credential, over all calls that it takes.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// A credential that is younger is not fetched again, even if an upstream refuses it.
-const YOUNG: Millis = 3_000;
-/// The pause after a failure, in which the same answer is given.
-const PAUSE: Millis = 1_000;
-/// The pause after a failure to renew a credential that is still valid.
-const RENEWAL_PAUSE: Millis = 20_000;
-/// The requests that wait for one identity. They are bounded by the requests in flight, too.
-const MOST_WAITING: usize = 16_384;
+/// Messages of requests that wait for a credential.
+const MAILBOX: usize = 4096;
+/// The longest fetch, with all calls that it takes.
+const LONGEST_FETCH: Duration = Duration::from_secs(30);
+/// The longest wait of a request.
+const LONGEST_WAIT: Duration = Duration::from_secs(35);
+/// How long before its expiry a credential is renewed, unless its lifetime is short.
+const AHEAD: Millis = 5 * 60 * 1000;
+/// A credential with less than this left is not given to a request, unless the fetch of another fails.
+const TOO_LATE: Millis = 30 * 1000;
+/// Upstreams may cause one fetch in this time by refusing credentials.
+const REFUSAL_PAUSE: Millis = 5 * 1000;
+/// The pause after a failed fetch doubles from the first to the longest, which is shorter while requests fail.
+const FIRST_PAUSE: Millis = 1000;
+const LONGEST_PAUSE: Millis = 60 * 1000;
+const LONGEST_PAUSE_WITHOUT: Millis = 8 * 1000;
+/// How long a renewal that was ordered is not ordered again.
+const ORDERED: Millis = 60 * 1000;
 
 type Answer = Result<CloudCredential, CredentialError>;
 
-/// Owns the credentials of every identity.
-pub(super) struct CredentialOwner {
-    http: CredentialHttp,
-    published: Published,
-    identities: HashMap<CloudIdentity, Identity>,
-}
-
-/// What is known of one identity.
-#[derive(Default)]
-struct Identity {
-    is_fetching: bool,
-    waiting: Vec<oneshot::Sender<Answer>>,
-    /// The last failure and its time.
-    failed: Option<(Millis, CredentialError)>,
-    fetched: Option<Millis>,
-}
-
-/// Requests a credential other than `refused`.
-#[derive(Message)]
-#[rtype(result = "Answer")]
-pub(super) struct Fetch {
+/// The owner of an identity's credentials, as requests see it. Its thread ends with the last of them.
+pub(super) struct OwnerHandle {
     pub(super) identity: CloudIdentity,
-    pub(super) refused: Option<CloudCredential>,
+    address: Addr<Owner>,
+    thread: ArbiterHandle,
+    published: Arc<Published>,
 }
 
-/// Requests a newer credential, which nobody waits for.
+/// What the owner and all requests share.
+#[derive(Default)]
+struct Published {
+    held: Snapshot<Option<Held>>,
+    /// The newest generation that an upstream has refused.
+    refused: AtomicU64,
+    /// When that was, by the boot clock; 0 for never.
+    refused_at: AtomicU64,
+    /// No renewal is ordered before this time of the boot clock.
+    renewal_after: AtomicU64,
+    last_used: AtomicU64,
+}
+
+/// A credential and its times.
+#[derive(Clone)]
+struct Held {
+    credential: CloudCredential,
+    /// Counts the fetches of the owner, from 1.
+    generation: u64,
+    times: Option<Times>,
+}
+
+/// Times of the wall clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Times {
+    renew: Millis,
+    too_late: Millis,
+    expires: Millis,
+}
+
+/// What a request does with a credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Freshness {
+    Fresh,
+    /// It is used, and another is ordered.
+    Due,
+    /// The request waits for another.
+    TooLate,
+    Expired,
+}
+
+/// The owner's task has ended, or hangs.
+pub(super) struct OwnerGone;
+
+/// Wants a credential that is not about to expire.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(super) struct Renew(pub(super) CloudIdentity);
+struct Wanted {
+    /// `None` for a renewal, which nobody waits for.
+    reply: Option<oneshot::Sender<Answer>>,
+}
 
-impl CredentialOwner {
-    pub(super) fn new(http: CredentialHttp, published: Published) -> Self {
-        Self { http, published, identities: HashMap::new() }
+/// The actor.
+struct Owner {
+    identity: CloudIdentity,
+    http: Rc<CredentialHttp>,
+    published: Arc<Published>,
+    waiting: Vec<oneshot::Sender<Answer>>,
+    is_fetching: bool,
+    failure: Option<Failure>,
+}
+
+/// The last fetch of a streak of failures.
+struct Failure {
+    error: CredentialError,
+    times: u32,
+    /// No fetch starts before this time of the boot clock.
+    until: Millis,
+}
+
+impl OwnerHandle {
+    /// Starts the owner. It fetches nothing before it is asked.
+    ///
+    /// # Errors
+    /// The system cannot start a thread.
+    pub(super) fn start(identity: CloudIdentity, wiring: ConnectionSettings) -> std::io::Result<Self> {
+        let arbiter = Arbiter::try_new()?;
+        let published = Arc::new(Published::default());
+        published.last_used.store(clock::boot(), Ordering::Relaxed);
+        let (of_owner, shared) = (identity.clone(), published.clone());
+        let address = panic_guard::start(&arbiter, "credentials", MAILBOX, move || Owner {
+            identity: of_owner,
+            http: Rc::new(CredentialHttp::new(wiring)),
+            published: shared,
+            waiting: vec![],
+            is_fetching: false,
+            failure: None,
+        });
+        Ok(Self { identity, address, thread: arbiter.handle(), published })
     }
 
-    /// The published credential, if it can serve this request.
-    fn usable(&self, Fetch { identity, refused }: &Fetch) -> Option<CloudCredential> {
-        let published = self.published.load();
-        let current = published.get(identity).filter(|current| current.is_usable(clock::wall()))?;
-        let is_refused = refused.as_ref() == Some(&current.credential);
-        let is_young = || {
-            let fetched = self.identities.get(identity).and_then(|known| known.fetched);
-            fetched.is_some_and(|fetched| clock::boot() < fetched + YOUNG)
-        };
-        (!is_refused || is_young()).then(|| current.credential.clone())
-    }
-
-    fn fetch(&mut self, identity: CloudIdentity, context: &mut Context<Self>) {
-        let known = self.identities.entry(identity.clone()).or_default();
-        if std::mem::replace(&mut known.is_fetching, true) {
-            return;
+    /// The current credential.
+    ///
+    /// # Errors
+    /// The owner is gone.
+    pub(super) async fn get(&self) -> Result<Answer, OwnerGone> {
+        self.published.last_used.store(clock::boot(), Ordering::Relaxed);
+        if let Some(held) = self.published.usable() {
+            let (now, after) = (clock::boot(), &self.published.renewal_after);
+            if held.freshness(clock::wall()) == Freshness::Due && now >= after.load(Ordering::Relaxed) {
+                after.store(now + ORDERED, Ordering::Relaxed);
+                self.address.do_send(Wanted { reply: None });
+            }
+            return Ok(Ok(held.credential));
         }
-        let (http, wanted) = (self.http.clone(), identity.clone());
-        let fetched = async move {
-            let fetched = timeout(PATIENCE, fetch(&wanted, &http)).await;
-            fetched.unwrap_or_else(|_elapsed| {
-                let message = format!("no credentials arrived within {} s", PATIENCE.as_secs());
-                Err(CredentialError { kind: CredentialErrorKind::Unreachable, message })
-            })
-        };
-        let stored = fetched.into_actor(self).map(move |answer, owner, _| owner.store(identity, answer));
-        context.spawn(stored);
+        let (reply, answer) = oneshot::channel();
+        self.address.do_send(Wanted { reply: Some(reply) });
+        match timeout(LONGEST_WAIT, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) | Err(_) => Err(OwnerGone),
+        }
     }
 
-    fn store(&mut self, identity: CloudIdentity, answer: Answer) {
+    pub(super) fn refused(&self, credential: &CloudCredential) {
+        let held = self.published.held.load();
+        let Some(held) = held.as_ref().as_ref().filter(|held| is_same(&held.credential, credential)) else {
+            return;
+        };
+        let (now, before) = (clock::boot(), &self.published.refused_at);
+        let last = before.load(Ordering::Relaxed);
+        if last == 0 || now.saturating_sub(last) >= REFUSAL_PAUSE {
+            before.store(now.max(1), Ordering::Relaxed);
+            self.published.refused.fetch_max(held.generation, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn last_used(&self) -> Millis {
+        self.published.last_used.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for OwnerHandle {
+    fn drop(&mut self) {
+        self.thread.stop();
+    }
+}
+
+impl Published {
+    /// The credential that a request uses without waiting.
+    fn usable(&self) -> Option<Held> {
+        let held = self.held.load();
+        let held = held.as_ref().as_ref()?;
+        let is_fresh = matches!(held.freshness(clock::wall()), Freshness::Fresh | Freshness::Due);
+        (is_fresh && held.generation > self.refused.load(Ordering::Relaxed)).then(|| held.clone())
+    }
+
+    /// The credential that is still valid, if no better can be fetched.
+    fn valid(&self) -> Option<CloudCredential> {
+        let held = self.held.load();
+        let held = held.as_ref().as_ref()?;
+        (held.freshness(clock::wall()) != Freshness::Expired).then(|| held.credential.clone())
+    }
+}
+
+impl Held {
+    fn freshness(&self, now: Millis) -> Freshness {
+        self.times.map_or(Freshness::Fresh, |times| times.freshness(now))
+    }
+}
+
+impl Times {
+    /// The times of a credential that was fetched `now`. `random` is between 0 and 1: gateways that started together do not
+    /// renew together.
+    fn new(now: Millis, expires: Millis, random: f64) -> Self {
+        let lifetime = expires.saturating_sub(now);
+        let ahead = AHEAD.min(lifetime / 4);
+        let spread = Duration::from_millis(AHEAD.min(lifetime / 8)).mul_f64(random.clamp(0.0, 1.0));
+        Self {
+            renew: expires.saturating_sub(ahead + clock::millis(spread)),
+            too_late: expires.saturating_sub(TOO_LATE.min(lifetime / 10)),
+            expires,
+        }
+    }
+
+    fn freshness(self, now: Millis) -> Freshness {
+        if now >= self.expires {
+            Freshness::Expired
+        } else if now >= self.too_late {
+            Freshness::TooLate
+        } else if now >= self.renew {
+            Freshness::Due
+        } else {
+            Freshness::Fresh
+        }
+    }
+}
+
+impl Owner {
+    fn start_fetch(&mut self, context: &mut Context<Self>) {
+        self.is_fetching = true;
+        let (identity, http) = (self.identity.clone(), self.http.clone());
+        // A task of its own: its panic ends neither the actor nor its mailbox.
+        let fetched = answer_of(actix_rt::spawn(async move { fetch(&identity, &http).await }));
+        context.spawn(fetched.into_actor(self).map(|answer, owner, _| owner.finish(answer)));
+    }
+
+    fn finish(&mut self, answer: Answer) {
+        self.is_fetching = false;
         let now = clock::wall();
-        let known = self.identities.entry(identity.clone()).or_default();
-        known.is_fetching = false;
-        let waiting = std::mem::take(&mut known.waiting);
-        match &answer {
+        let expires = answer.as_ref().ok().and_then(CloudCredential::expires).map(wall_millis);
+        let answer = match answer {
+            Ok(_) if expires.is_some_and(|expires| expires <= now) => {
+                let message =
+                    "the source gave credentials that have expired already; check this machine's clock";
+                Err(CredentialError::refused(message.to_owned()))
+            }
+            answer => answer,
+        };
+        let answer = match answer {
             Ok(credential) => {
-                if known.failed.take().is_some() {
-                    log::info!("credentials are available again: {}", identity.described());
-                }
-                known.fetched = Some(clock::boot());
-                let mut all = HashMap::clone(&self.published.load());
-                all.insert(identity, PublishedCredential::new(credential.clone(), now));
-                self.published.store(all);
+                let times = expires.map(|expires| Times::new(now, expires, fastrand::f64()));
+                self.publish(&credential, times);
+                Ok(credential)
             }
             Err(error) => {
-                // One line for a streak of failures.
-                if known.failed.is_none() {
-                    log::warn!("{}: {error}", identity.described());
+                self.fail(error.clone());
+                self.published.valid().ok_or(error)
+            }
+        };
+        for reply in self.waiting.drain(..) {
+            // A client that has left receives nothing.
+            let _ = reply.send(answer.clone());
+        }
+    }
+
+    fn publish(&mut self, credential: &CloudCredential, times: Option<Times>) {
+        if self.failure.take().is_some() {
+            log::info!("{} are available again", self.identity);
+        }
+        let before = self.published.held.load().as_ref().as_ref().map_or(0, |held| held.generation);
+        let held = Held { credential: credential.clone(), generation: before + 1, times };
+        self.published.held.store(Some(held));
+        self.published.renewal_after.store(0, Ordering::Relaxed);
+    }
+
+    fn fail(&mut self, error: CredentialError) {
+        let times = self.failure.as_ref().map_or(0, |failure| failure.times);
+        let longest = if self.published.valid().is_some() { LONGEST_PAUSE } else { LONGEST_PAUSE_WITHOUT };
+        let pause = FIRST_PAUSE.saturating_mul(1 << times.min(10)).min(longest);
+        let until = clock::boot() + pause;
+        if times == 0 {
+            log::warn!("cannot get {}: {error}", self.identity);
+        }
+        self.published.renewal_after.store(until, Ordering::Relaxed);
+        self.failure = Some(Failure { error, times: times + 1, until });
+    }
+}
+
+impl Actor for Owner {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Supervised for Owner {
+    fn restarting(&mut self, _: &mut Self::Context) {
+        // The requests that wait see that their senders are gone.
+        self.waiting.clear();
+        self.is_fetching = false;
+    }
+}
+
+impl Handler<Wanted> for Owner {
+    type Result = ();
+
+    fn handle(&mut self, Wanted { reply }: Wanted, context: &mut Self::Context) {
+        let is_renewal = reply.is_none();
+        let usable = self.published.usable();
+        let is_due = usable.as_ref().is_none_or(|held| held.freshness(clock::wall()) == Freshness::Due);
+        if let Some(reply) = reply {
+            let failed = self.failure.as_ref().filter(|failure| clock::boot() < failure.until);
+            let answer = match (usable, failed) {
+                (Some(held), _) => Some(Ok(held.credential)),
+                (None, Some(_)) if self.is_fetching => None,
+                (None, Some(failed)) => Some(self.published.valid().ok_or_else(|| failed.error.clone())),
+                (None, None) => None,
+            };
+            match answer {
+                Some(answer) => {
+                    let _ = reply.send(answer);
+                    return;
                 }
-                known.failed = Some((clock::boot(), error.clone()));
+                None => self.waiting.push(reply),
             }
         }
-        for request in waiting {
-            // A request that is gone does not care.
-            drop(request.send(answer.clone()));
+        if !self.is_fetching && (!is_renewal || is_due) {
+            self.start_fetch(context);
         }
     }
 }
 
 async fn fetch(identity: &CloudIdentity, http: &CredentialHttp) -> Answer {
     match identity {
-        CloudIdentity::Aws(identity) => fetch_aws(identity, http).await,
-        CloudIdentity::Google(identity) => fetch_google(identity, http).await,
+        CloudIdentity::Aws(identity) => {
+            let credentials = aws::fetch(identity, http).await?;
+            Ok(CloudCredential::Aws(Arc::new(credentials)))
+        }
+        CloudIdentity::Google(identity) => {
+            let token = google::fetch(identity, http).await?;
+            Ok(CloudCredential::Google(Arc::new(token)))
+        }
     }
 }
 
-#[cfg(feature = "aws")]
-async fn fetch_aws(identity: &AwsIdentity, http: &CredentialHttp) -> Answer {
-    super::aws::fetch(identity, http).await.map(|credentials| CloudCredential::Aws(credentials.into()))
-}
-
-#[cfg(not(feature = "aws"))]
-async fn fetch_aws(_: &AwsIdentity, _: &CredentialHttp) -> Answer {
-    Err(CredentialError::missing("this vdm was built without the feature 'aws'"))
-}
-
-#[cfg(feature = "google")]
-async fn fetch_google(identity: &GoogleIdentity, http: &CredentialHttp) -> Answer {
-    super::google::fetch(identity, http).await.map(|token| CloudCredential::Google(token.into()))
-}
-
-#[cfg(not(feature = "google"))]
-async fn fetch_google(_: &GoogleIdentity, _: &CredentialHttp) -> Answer {
-    Err(CredentialError::missing("this vdm was built without the feature 'google'"))
-}
-
-impl Actor for CredentialOwner {
-    type Context = Context<Self>;
-}
-
-impl Supervised for CredentialOwner {
-    /// The requests that waited get an error; what is published stays.
-    fn restarting(&mut self, _: &mut Self::Context) {
-        self.identities.clear();
+/// The answer of a task that may panic or hang.
+async fn answer_of(mut task: JoinHandle<Answer>) -> Answer {
+    match timeout(LONGEST_FETCH, &mut task).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_panic)) => {
+            Err(CredentialError::unreachable("an internal error of the gateway; see the log".to_owned()))
+        }
+        Err(_elapsed) => {
+            task.abort();
+            let limit = LONGEST_FETCH.as_secs();
+            Err(CredentialError::unreachable(format!("the sources did not answer within {limit} s")))
+        }
     }
 }
 
-impl Handler<Fetch> for CredentialOwner {
-    type Result = ResponseFuture<Answer>;
-
-    fn handle(&mut self, wanted: Fetch, context: &mut Self::Context) -> Self::Result {
-        if let Some(usable) = self.usable(&wanted) {
-            return Box::pin(async { Ok(usable) });
-        }
-        let known = self.identities.entry(wanted.identity.clone()).or_default();
-        if let Some((_, error)) = known.failed.clone().filter(|(at, _)| clock::boot() < at + PAUSE) {
-            return Box::pin(async { Err(error) });
-        }
-        let (sender, receiver) = oneshot::channel();
-        if known.waiting.len() < MOST_WAITING {
-            known.waiting.push(sender);
-        }
-        self.fetch(wanted.identity, context);
-        Box::pin(async { receiver.await.unwrap_or_else(|_dropped| Err(CredentialError::stopped())) })
+fn is_same(one: &CloudCredential, other: &CloudCredential) -> bool {
+    match (one, other) {
+        (CloudCredential::Aws(one), CloudCredential::Aws(other)) => Arc::ptr_eq(one, other),
+        (CloudCredential::Google(one), CloudCredential::Google(other)) => Arc::ptr_eq(one, other),
+        (CloudCredential::Aws(_), CloudCredential::Google(_))
+        | (CloudCredential::Google(_), CloudCredential::Aws(_)) => false,
     }
 }
 
-impl Handler<Renew> for CredentialOwner {
-    type Result = ();
+fn wall_millis(time: SystemTime) -> Millis {
+    time.duration_since(UNIX_EPOCH).map_or(0, clock::millis)
+}
 
-    fn handle(&mut self, Renew(identity): Renew, context: &mut Self::Context) {
-        let known = self.identities.entry(identity.clone()).or_default();
-        let has_just_failed = known.failed.as_ref().is_some_and(|(at, _)| clock::boot() < at + RENEWAL_PAUSE);
-        let is_new = known.fetched.is_some_and(|fetched| clock::boot() < fetched + YOUNG);
-        if !has_just_failed && !is_new {
-            self.fetch(identity, context);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Millis = 60_000;
+
+    #[test]
+    fn a_credential_is_renewed_at_least_five_minutes_ahead_with_jitter() {
+        for random in [0.0, 0.5, 1.0] {
+            let times = Times::new(0, 60 * MINUTE, random);
+            assert!((50 * MINUTE..=55 * MINUTE).contains(&times.renew), "{times:?}");
+            assert_eq!(times.too_late, 60 * MINUTE - TOO_LATE);
         }
+        assert_ne!(Times::new(0, 60 * MINUTE, 0.0), Times::new(0, 60 * MINUTE, 1.0));
+    }
+
+    #[actix_rt::test]
+    async fn a_panic_of_a_fetch_is_one_failed_fetch() {
+        let answer = answer_of(actix_rt::spawn(async { panic!("broken on purpose") })).await;
+        assert_eq!(answer.unwrap_err().message, "an internal error of the gateway; see the log");
+    }
+
+    #[test]
+    fn a_short_lifetime_is_used_for_the_most_part() {
+        let times = Times::new(1000, 5000, 1.0);
+        assert_eq!(times, Times { renew: 3500, too_late: 4600, expires: 5000 });
+        let of = |now| times.freshness(now);
+        assert_eq!(
+            [of(1000), of(3499), of(3500), of(4600), of(5000)],
+            [Freshness::Fresh, Freshness::Fresh, Freshness::Due, Freshness::TooLate, Freshness::Expired]
+        );
     }
 }

@@ -83,7 +83,7 @@ impl FromIterator<(String, String)> for CloudVariables {
 
 impl PartialEq for CloudVariables {
     fn eq(&self, other: &Self) -> bool {
-        self.texts().eq(other.texts())
+        Arc::ptr_eq(&self.0, &other.0) || self.texts().eq(other.texts())
     }
 }
 
@@ -101,16 +101,18 @@ impl fmt::Debug for CloudVariables {
     }
 }
 
-impl CloudIdentity {
-    /// A name for logs.
-    #[must_use]
-    pub fn described(&self) -> String {
+/// As log lines and errors name its credentials.
+impl fmt::Display for CloudIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Aws(aws) => match &aws.profile {
-                Some(profile) => format!("AWS credentials (profile {profile})"),
-                None => "AWS credentials".to_owned(),
-            },
-            Self::Google(_) => "Google credentials".to_owned(),
+            Self::Aws(AwsIdentity { profile: Some(profile), .. }) => {
+                write!(f, "AWS credentials of the profile '{profile}'")
+            }
+            Self::Aws(_) => f.write_str("AWS credentials"),
+            Self::Google(GoogleIdentity { credentials_file: Some(file), .. }) => {
+                write!(f, "Google credentials from {file}")
+            }
+            Self::Google(_) => f.write_str("Google credentials"),
         }
     }
 }

@@ -72,6 +72,11 @@ impl CallUrl {
         Ok(Self { uri, host, layer })
     }
 
+    /// The value of the header `host`.
+    pub(crate) fn host(&self) -> Option<&HeaderValue> {
+        self.host.as_ref()
+    }
+
     /// The URL as the upstream sees it: with its scheme, and without a default port.
     #[must_use]
     pub fn text(&self) -> String {
@@ -137,6 +142,11 @@ impl From<SendRequestError> for SendError {
 impl Client {
     pub(super) fn new(clients: Rc<Clients>) -> Self {
         Self(SendWrapper::new(clients))
+    }
+
+    /// A client with a pool of its own, for a task that stays on this thread and calls other services than providers.
+    pub(crate) fn of_owner(name: &str, wiring: &ConnectionSettings) -> Self {
+        Self::with_pool(wiring, Pool::new(name.into()))
     }
 
     /// The client without a right to keep it.

@@ -1,296 +1,278 @@
-//! Reads AWS's shared files, `~/.aws/config` and `~/.aws/credentials`
-//! (docs.aws.amazon.com/sdkref/latest/guide/file-format.html).
+//! Credentials of a profile of the shared files. A profile has keys, names a program or a login, or names a role and the
+//! identity that may assume it, which can be another profile.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use super::super::http::CredentialHttp;
+use super::super::{AwsCredentials, CredentialError};
+use super::profile_files::{Keys, ProfileFiles, expanded};
+use super::sso::Login;
+use super::sts::{Role, Sts};
+use super::{Looked, container, environment, instance, program};
+use crate::settings::{AwsIdentity, CloudVariables};
 
-use super::sso::SsoRole;
-use super::sts::{AssumedRole, WebIdentityRole};
-use crate::credentials::{AwsCredentials, CredentialError};
-use crate::settings::CloudVariables;
+/// The longest chain of profiles.
+const LONGEST_CHAIN: usize = 8;
 
-/// A larger file is refused.
-const LARGEST: u64 = 1 << 20;
-
-type Section = BTreeMap<String, String>;
-
-/// The profiles of both files.
-#[derive(Debug, Default)]
-pub(super) struct Profiles {
-    profiles: BTreeMap<String, Section>,
-    sessions: BTreeMap<String, Section>,
-    files: Vec<PathBuf>,
+/// The name of a profile.
+pub(super) struct Profile<'a> {
+    name: &'a str,
+    /// The setting or variable that names it; `None` for the default profile.
+    named_by: Option<&'static str>,
 }
 
-/// Where the credentials of a profile come from.
-pub(super) enum ProfileSource {
-    Keys(AwsCredentials),
-    /// A role, with the credentials of another profile.
-    Role {
-        role: AssumedRole,
-        of_profile: String,
-    },
-    /// A role, with keys of the same profile.
-    RoleWith {
-        role: AssumedRole,
-        keys: AwsCredentials,
-    },
-    /// A role, with credentials of the machine or the environment.
-    RoleOf {
-        role: AssumedRole,
-        credential_source: String,
-    },
-    WebIdentity(WebIdentityRole),
-    Process(String),
-    Sso(SsoRole),
+/// Where the credentials come from that assume the first role of a chain, or that are used as they are.
+enum Base<'f> {
+    Keys(&'f Keys),
+    Environment,
+    Container,
+    Instance,
+    WebIdentity(Role, String),
+    Login { profile: String, keys: &'f Keys },
+    Program { profile: String, line: &'f str },
 }
 
-impl Profiles {
-    /// A file that does not exist has no profiles.
-    pub(super) fn read(variables: &CloudVariables) -> Result<Self, CredentialError> {
-        let mut all = Self::default();
-        let places = [("AWS_CONFIG_FILE", "config"), ("AWS_SHARED_CREDENTIALS_FILE", "credentials")];
-        for (variable, name) in places {
-            let path = match variables.get(variable) {
-                Some(path) => expanded(path, variables),
-                None => match variables.get("HOME") {
-                    Some(home) => Path::new(home).join(".aws").join(name),
-                    None => continue,
+/// A profile with all that it refers to.
+struct Chain<'f> {
+    base: Base<'f>,
+    /// The roles to assume, the first of them last.
+    roles: Vec<Role>,
+    /// The region of the profile.
+    region: Option<&'f str>,
+}
+
+impl<'a> Profile<'a> {
+    pub(super) fn named(name: &'a str, by: &'static str) -> Self {
+        Self { name, named_by: Some(by) }
+    }
+
+    pub(super) fn of_environment(variables: &'a CloudVariables) -> Self {
+        let named = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]
+            .into_iter()
+            .find_map(|by| variables.get(by).map(|name| Self::named(name, by)));
+        named.unwrap_or(Self { name: "default", named_by: None })
+    }
+}
+
+pub(super) async fn look(
+    profile: &Profile<'_>,
+    identity: &AwsIdentity,
+    http: &CredentialHttp,
+) -> Result<Looked, CredentialError> {
+    let variables = &identity.variables;
+    let files = ProfileFiles::read(variables)?;
+    let name = profile.name;
+    let [config, credentials] = &files.paths;
+    if !files.profiles.contains_key(name) {
+        let why = format!("profile '{name}' in {config} and {credentials} (no such profile)");
+        return match profile.named_by {
+            Some(by) => Err(CredentialError::missing(format!(
+                "no AWS credentials: {why}; add it there, or change {by}"
+            ))),
+            None => Ok(Looked::Nothing(why)),
+        };
+    }
+    let Some(chain) = Chain::of(&files, name, variables)? else {
+        return Ok(Looked::Nothing(format!(
+            "profile '{name}' in {config} and {credentials} (no credentials)"
+        )));
+    };
+    let mut current = chain.base.credentials(&files, &chain, identity, http).await?;
+    let region = chain.region.unwrap_or(&identity.region);
+    for role in chain.roles.iter().rev() {
+        current = Sts::new(variables, region, http).assume(role, &current).await?;
+    }
+    Ok(Looked::Found(current))
+}
+
+impl<'f> Chain<'f> {
+    /// `None` for a profile without anything about credentials.
+    fn of(
+        files: &'f ProfileFiles,
+        start: &str,
+        variables: &CloudVariables,
+    ) -> Result<Option<Self>, CredentialError> {
+        let (mut name, mut roles, mut seen) = (start.to_owned(), vec![], Vec::<String>::new());
+        let region = files.profiles.get(start).and_then(|keys| text(keys, "region"));
+        loop {
+            let Some(keys) = files.profiles.get(&name) else {
+                let from = seen.last().map_or(start, String::as_str);
+                let message =
+                    format!("the profile '{from}' names source_profile '{name}', which does not exist");
+                return Err(CredentialError::missing(message));
+            };
+            // A profile may name itself: its own keys assume its role.
+            let is_own_source = seen.last() == Some(&name);
+            let role = if is_own_source { None } else { role(keys, &name)? };
+            let base = match role {
+                None => Base::of(&name, keys),
+                Some(role) => match source(keys, &name)? {
+                    Source::Profile(next) => {
+                        if (seen.contains(&next) && next != name) || seen.len() >= LONGEST_CHAIN {
+                            let message = format!("source_profile of the profile '{name}' leads to a circle");
+                            return Err(CredentialError::missing(message));
+                        }
+                        roles.push(role);
+                        seen.push(std::mem::replace(&mut name, next));
+                        continue;
+                    }
+                    Source::Token(file) => Some(Base::WebIdentity(role, expanded(file, variables))),
+                    Source::Named(base) => {
+                        roles.push(role);
+                        Some(base)
+                    }
                 },
             };
-            match read(&path) {
-                Ok(text) => {
-                    all.add(&text, if name == "config" { FileKind::Config } else { FileKind::Credentials })
+            return match base {
+                Some(base) => Ok(Some(Self { base, roles, region })),
+                None if roles.is_empty() => Ok(None),
+                None => {
+                    let message = format!("the profile '{name}', a source_profile, has no credentials");
+                    Err(CredentialError::missing(message))
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    return Err(CredentialError::missing(format!("cannot read {}: {error}", path.display())));
-                }
-            }
-            all.files.push(path);
-        }
-        Ok(all)
-    }
-
-    fn add(&mut self, text: &str, kind: FileKind) {
-        let mut nothing = Section::new();
-        let mut section = &mut nothing;
-        for line in text.lines() {
-            // Nested values, such as those of `s3 =`, are indented. None of them is about credentials.
-            if line.starts_with([' ', '\t', '#', ';']) {
-                continue;
-            }
-            let line = line.trim();
-            if let Some(heading) = line.strip_prefix('[') {
-                let heading = heading.split(']').next().unwrap_or_default().trim();
-                let mut words = heading.splitn(2, char::is_whitespace);
-                let (first, rest) = (words.next().unwrap_or_default(), words.next().map(str::trim));
-                section = match (kind, first, rest) {
-                    (FileKind::Config, "profile", Some(name)) => {
-                        self.profiles.entry(name.to_owned()).or_default()
-                    }
-                    (FileKind::Config, "sso-session", Some(name)) => {
-                        self.sessions.entry(name.to_owned()).or_default()
-                    }
-                    (FileKind::Config, "default", None) | (FileKind::Credentials, _, None) => {
-                        self.profiles.entry(first.to_owned()).or_default()
-                    }
-                    _ => &mut nothing,
-                };
-            } else if let Some((name, value)) = line.split_once('=') {
-                let value = value.split(" #").next().unwrap_or_default().trim();
-                // The file of credentials comes second, and has precedence.
-                section.insert(name.trim().to_ascii_lowercase(), value.to_owned());
-            }
+            };
         }
     }
+}
 
-    pub(super) fn have(&self, name: &str) -> bool {
-        self.profiles.contains_key(name)
+/// Who may assume the role of a profile.
+enum Source<'f> {
+    Profile(String),
+    Token(&'f str),
+    Named(Base<'f>),
+}
+
+fn source<'f>(keys: &'f Keys, profile: &str) -> Result<Source<'f>, CredentialError> {
+    if let Some(file) = text(keys, "web_identity_token_file") {
+        return Ok(Source::Token(file));
     }
-
-    /// The region of a profile.
-    pub(super) fn region(&self, name: &str) -> Option<&str> {
-        self.profiles.get(name)?.get("region").map(String::as_str)
+    if let Some(name) = text(keys, "source_profile") {
+        return Ok(Source::Profile(name.to_owned()));
     }
-
-    /// The files, for messages.
-    pub(super) fn place(&self) -> String {
-        let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
-        files.join(" and ")
-    }
-
-    pub(super) fn unknown(&self, name: &str) -> CredentialError {
-        let known: Vec<&str> = self.profiles.keys().map(String::as_str).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        CredentialError::missing(format!(
-            "there is no profile '{name}' in {} (profiles: {known})",
-            self.place()
-        ))
-    }
-
-    /// The source of a profile's credentials; `None` if it has none.
-    pub(super) fn source(&self, name: &str) -> Result<Option<ProfileSource>, CredentialError> {
-        let Some(profile) = self.profiles.get(name) else { return Ok(None) };
-        let value = |key: &str| profile.get(key).filter(|value| !value.is_empty()).cloned();
-        if let Some(arn) = value("role_arn") {
-            return self.role(name, profile, arn).map(Some);
-        }
-        if value("sso_session").is_some() || value("sso_start_url").is_some() {
-            return self.sso(name, profile).map(|sso| Some(ProfileSource::Sso(sso)));
-        }
-        if let Some(keys) = keys(name, profile)? {
-            return Ok(Some(ProfileSource::Keys(keys)));
-        }
-        Ok(value("credential_process").map(ProfileSource::Process))
-    }
-
-    fn role(&self, name: &str, profile: &Section, arn: String) -> Result<ProfileSource, CredentialError> {
-        let value = |key: &str| profile.get(key).filter(|value| !value.is_empty()).cloned();
-        let session = value("role_session_name");
-        if let Some(token_file) = value("web_identity_token_file") {
-            return Ok(ProfileSource::WebIdentity(WebIdentityRole {
-                arn,
-                token_file: token_file.into(),
-                session,
-            }));
-        }
-        if value("mfa_serial").is_some() {
-            return Err(CredentialError::refused(format!(
-                "profile '{name}' needs a code of a device (mfa_serial), which a gateway cannot ask for; use a role without it, or SSO"
+    let base = match text(keys, "credential_source") {
+        Some("Environment") => Base::Environment,
+        Some("EcsContainer") => Base::Container,
+        Some("Ec2InstanceMetadata") => Base::Instance,
+        Some(_) => {
+            return Err(CredentialError::missing(format!(
+                "credential_source of the profile '{profile}' must be Environment, EcsContainer or Ec2InstanceMetadata"
             )));
         }
-        let role = AssumedRole {
-            arn,
-            session,
-            external_id: value("external_id"),
-            duration: value("duration_seconds"),
-            region: value("region"),
+        None => {
+            return Err(CredentialError::missing(format!(
+                "the profile '{profile}' has role_arn; add source_profile, credential_source or web_identity_token_file"
+            )));
+        }
+    };
+    Ok(Source::Named(base))
+}
+
+fn role(keys: &Keys, profile: &str) -> Result<Option<Role>, CredentialError> {
+    let Some(arn) = text(keys, "role_arn") else { return Ok(None) };
+    if text(keys, "mfa_serial").is_some() {
+        return Err(CredentialError::missing(format!(
+            "the role of the profile '{profile}' requires an MFA code (mfa_serial), which a gateway cannot ask for; use a role without it"
+        )));
+    }
+    let owned = |name| text(keys, name).map(str::to_owned);
+    let duration_seconds = owned("duration_seconds");
+    if duration_seconds.as_ref().is_some_and(|text| text.parse::<u32>().is_err()) {
+        let message = format!("duration_seconds of the profile '{profile}' must be a whole number");
+        return Err(CredentialError::missing(message));
+    }
+    Ok(Some(Role {
+        arn: arn.to_owned(),
+        session_name: owned("role_session_name"),
+        external_id: owned("external_id"),
+        duration_seconds,
+    }))
+}
+
+fn text<'f>(keys: &'f Keys, name: &str) -> Option<&'f str> {
+    keys.get(name).map(String::as_str).filter(|text| !text.is_empty())
+}
+
+impl<'f> Base<'f> {
+    fn of(profile: &str, keys: &'f Keys) -> Option<Self> {
+        let profile = profile.to_owned();
+        if text(keys, "sso_session").or_else(|| text(keys, "sso_start_url")).is_some() {
+            return Some(Self::Login { profile, keys });
+        }
+        if text(keys, "aws_access_key_id").or_else(|| text(keys, "aws_secret_access_key")).is_some() {
+            return Some(Self::Keys(keys));
+        }
+        text(keys, "credential_process").map(|line| Self::Program { profile, line })
+    }
+
+    async fn credentials(
+        &self,
+        files: &ProfileFiles,
+        chain: &Chain<'_>,
+        identity: &AwsIdentity,
+        http: &CredentialHttp,
+    ) -> Result<AwsCredentials, CredentialError> {
+        let variables = &identity.variables;
+        let looked = match self {
+            Self::Keys(keys) => return static_keys(keys),
+            Self::WebIdentity(role, file) => {
+                let region = chain.region.unwrap_or(&identity.region);
+                return Sts::new(variables, region, http).by_web_identity(role, file).await;
+            }
+            Self::Login { profile, keys } => {
+                return login(profile, keys, files)?.credentials(variables, http).await;
+            }
+            Self::Program { profile, line } => return program::run(profile, line, variables).await,
+            Self::Environment => environment(variables)?,
+            Self::Container => container::look(variables, http).await?,
+            Self::Instance => instance::look(variables, http).await?,
         };
-        match (value("source_profile"), value("credential_source")) {
-            // A profile may name itself: then its own keys take the role.
-            (Some(of_profile), _) if of_profile == name => match keys(name, profile)? {
-                Some(keys) => Ok(ProfileSource::RoleWith { role, keys }),
-                None => Err(CredentialError::missing(format!(
-                    "profile '{name}' names itself as source_profile, but has no keys"
-                ))),
-            },
-            (Some(of_profile), _) => Ok(ProfileSource::Role { role, of_profile }),
-            (None, Some(credential_source)) => Ok(ProfileSource::RoleOf { role, credential_source }),
-            (None, None) => Err(CredentialError::missing(format!(
-                "profile '{name}' has a role_arn, but neither source_profile nor credential_source"
+        match looked {
+            Looked::Found(credentials) => Ok(credentials),
+            Looked::Nothing(why) => Err(CredentialError::missing(format!(
+                "the credential_source of a profile has no credentials: {why}"
             ))),
         }
     }
+}
 
-    fn sso(&self, name: &str, profile: &Section) -> Result<SsoRole, CredentialError> {
-        let session = profile.get("sso_session");
-        let shared = match session {
-            Some(session) => Some(self.sessions.get(session).ok_or_else(|| {
-                let text = format!(
-                    "profile '{name}' names the sso-session '{session}', which is not in {}",
-                    self.place()
-                );
-                CredentialError::missing(text)
-            })?),
-            None => None,
-        };
-        let value = |key: &str| {
-            let stated = profile.get(key).or_else(|| shared?.get(key)).cloned();
-            stated.ok_or_else(|| {
-                CredentialError::missing(format!("profile '{name}' has no {key}; run aws configure sso"))
-            })
-        };
-        Ok(SsoRole {
-            profile: name.to_owned(),
-            session: session.cloned(),
-            start_url: value("sso_start_url")?,
-            region: value("sso_region")?,
-            account: value("sso_account_id")?,
-            role: value("sso_role_name")?,
+fn static_keys(keys: &Keys) -> Result<AwsCredentials, CredentialError> {
+    let names = ["aws_access_key_id", "aws_secret_access_key"];
+    let [Some(id), Some(secret)] = names.map(|name| text(keys, name)) else {
+        let message =
+            "the profile has only one of aws_access_key_id and aws_secret_access_key; add the other";
+        return Err(CredentialError::missing(message.to_owned()));
+    };
+    Ok(AwsCredentials {
+        access_key_id: id.to_owned(),
+        secret_access_key: secret.to_owned().into(),
+        session_token: text(keys, "aws_session_token").map(|token| token.to_owned().into()),
+        expires: None,
+    })
+}
+
+fn login<'f>(
+    profile: &'f str,
+    keys: &'f Keys,
+    files: &'f ProfileFiles,
+) -> Result<Login<'f>, CredentialError> {
+    let session = match text(keys, "sso_session") {
+        None => keys,
+        Some(name) => files.sso_sessions.get(name).ok_or_else(|| {
+            let message = format!(
+                "the profile '{profile}' names sso_session '{name}', which does not exist in {}",
+                files.paths[0]
+            );
+            CredentialError::missing(message)
+        })?,
+    };
+    let of = |keys: &'f Keys, name: &str| {
+        text(keys, name).ok_or_else(|| {
+            CredentialError::missing(format!("the SSO login of the profile '{profile}' has no {name}"))
         })
-    }
-}
-
-#[derive(Clone, Copy)]
-enum FileKind {
-    Config,
-    Credentials,
-}
-
-fn keys(name: &str, profile: &Section) -> Result<Option<AwsCredentials>, CredentialError> {
-    let value = |key: &str| profile.get(key).filter(|value| !value.is_empty()).cloned();
-    match (value("aws_access_key_id"), value("aws_secret_access_key")) {
-        (Some(access_key_id), Some(secret)) => Ok(Some(AwsCredentials {
-            access_key_id,
-            secret_access_key: secret.into(),
-            session_token: value("aws_session_token").map(Into::into),
-            expires: None,
-        })),
-        (Some(_), None) => {
-            Err(CredentialError::missing(format!("profile '{name}' has no aws_secret_access_key")))
-        }
-        (None, _) => Ok(None),
-    }
-}
-
-/// `~` is the home directory.
-fn expanded(path: &str, variables: &CloudVariables) -> PathBuf {
-    match (path.strip_prefix("~/"), variables.get("HOME")) {
-        (Some(rest), Some(home)) => Path::new(home).join(rest),
-        _ => PathBuf::from(path),
-    }
-}
-
-fn read(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(LARGEST).read_to_string(&mut text)?;
-    Ok(text)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const CONFIG: &str = "[default]\nregion = eu-west-1\n\n[profile work] # comment\nrole_arn = arn:aws:iam::1:role/r\n\
-        source_profile = base\nexternal_id=x\ns3 =\n  max = 1\n[profile web]\nrole_arn=a\nweb_identity_token_file=/t\n\
-        [profile p]\ncredential_process = tool --x=1\n[profile sso]\nsso_session = s\nsso_account_id = 1\nsso_role_name = r\n\
-        [sso-session s]\nsso_region = us-east-1\nsso_start_url = https://x/start\n[profile mfa]\nrole_arn=a\nmfa_serial=m\nsource_profile=base\n\
-        [profile half]\naws_access_key_id = A\n[services x]\nbedrock = y\n";
-    const KEYS: &str = "[base]\naws_access_key_id = AKIA\naws_secret_access_key = s=/+x\n[default]\naws_access_key_id=D\naws_secret_access_key=E\naws_session_token=F\n";
-
-    fn profiles() -> Profiles {
-        let mut all = Profiles::default();
-        all.add(CONFIG, FileKind::Config);
-        all.add(KEYS, FileKind::Credentials);
-        all
-    }
-
-    #[test]
-    fn each_profile_has_its_source() {
-        let all = profiles();
-        let source = |name: &str| all.source(name).map_err(|error| error.to_string());
-        assert!(
-            matches!(source("default"), Ok(Some(ProfileSource::Keys(keys))) if keys.session_token.is_some())
-        );
-        assert!(matches!(source("work"), Ok(Some(ProfileSource::Role { role, of_profile }))
-            if of_profile == "base" && role.external_id.as_deref() == Some("x")));
-        assert!(
-            matches!(source("base"), Ok(Some(ProfileSource::Keys(keys))) if keys.access_key_id == "AKIA")
-        );
-        assert!(matches!(source("web"), Ok(Some(ProfileSource::WebIdentity(_)))));
-        assert!(matches!(source("p"), Ok(Some(ProfileSource::Process(command))) if command == "tool --x=1"));
-        assert!(matches!(source("sso"), Ok(Some(ProfileSource::Sso(sso))) if sso.region == "us-east-1"));
-        assert!(matches!(source("nothing"), Ok(None)));
-        assert!(source("mfa").is_err_and(|text| text.contains("mfa_serial")));
-        assert!(source("half").is_err_and(|text| text.contains("aws_secret_access_key")));
-    }
-
-    #[test]
-    fn an_unknown_profile_is_named_with_those_that_exist() {
-        let text = profiles().unknown("wrok").to_string();
-        assert!(text.contains("'wrok'") && text.contains("base, default"), "{text}");
-    }
+    };
+    Ok(Login {
+        profile,
+        start_url: of(session, "sso_start_url")?,
+        region: of(session, "sso_region")?,
+        account_id: of(keys, "sso_account_id")?,
+        role_name: of(keys, "sso_role_name")?,
+    })
 }

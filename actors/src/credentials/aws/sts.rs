@@ -1,215 +1,214 @@
-//! Takes roles at AWS's Security Token Service (docs.aws.amazon.com/STS/latest/APIReference).
+//! Credentials of a role, by AWS's Security Token Service.
 
-use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use actix_http::Method;
-use actix_http::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
-use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
 
-use super::time;
+use super::super::aws_signature::{RequestToSign, SigningScope, sign};
+use super::super::http::CredentialHttp;
+use super::super::{AwsCredentials, CredentialError};
+use super::Looked;
+use super::call::{Call, status_error, time, unreadable};
 use crate::clock;
-use crate::credentials::http::{CredentialCall, CredentialHttp, CredentialReply};
-use crate::credentials::{AwsCredentials, CredentialError, RequestToSign, SigningScope, sign};
-use crate::settings::{AwsIdentity, CloudVariables};
+use crate::settings::CloudVariables;
 
-const PATIENCE: Duration = Duration::from_secs(8);
-const SERVICE: &str = "sts";
+const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 const VERSION: &str = "2011-06-15";
-/// All but RFC 3986's unreserved characters.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// A role that other credentials take.
-#[derive(Clone, Debug)]
-pub(super) struct AssumedRole {
+/// The service in one region.
+pub(super) struct Sts<'a> {
+    variables: &'a CloudVariables,
+    region: &'a str,
+    http: &'a CredentialHttp,
+}
+
+/// A role, and how its session is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Role {
     pub(super) arn: String,
-    pub(super) session: Option<String>,
+    pub(super) session_name: Option<String>,
     pub(super) external_id: Option<String>,
-    pub(super) duration: Option<String>,
-    pub(super) region: Option<String>,
+    pub(super) duration_seconds: Option<String>,
 }
 
-/// A role that a token of another identity provider takes, such as that of a Kubernetes service account.
-#[derive(Clone, Debug)]
-pub(super) struct WebIdentityRole {
-    pub(super) arn: String,
-    pub(super) token_file: PathBuf,
-    pub(super) session: Option<String>,
-}
+impl<'a> Sts<'a> {
+    pub(super) fn new(variables: &'a CloudVariables, region: &'a str, http: &'a CredentialHttp) -> Self {
+        Self { variables, region, http }
+    }
 
-impl WebIdentityRole {
-    pub(super) fn of_environment(variables: &CloudVariables) -> Option<Self> {
-        Some(Self {
-            arn: variables.get("AWS_ROLE_ARN")?.to_owned(),
-            token_file: variables.get("AWS_WEB_IDENTITY_TOKEN_FILE")?.into(),
-            session: variables.get("AWS_ROLE_SESSION_NAME").map(str::to_owned),
+    /// The role that the environment names, as EKS sets it for a service account.
+    pub(super) async fn by_environment(&self) -> Result<Looked, CredentialError> {
+        let file = self.variables.get("AWS_WEB_IDENTITY_TOKEN_FILE");
+        let (file, arn) = match (file, self.variables.get("AWS_ROLE_ARN")) {
+            (Some(file), Some(arn)) => (file, arn),
+            (Some(_), None) => {
+                let message =
+                    "AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not; set both or neither";
+                return Err(CredentialError::missing(message.to_owned()));
+            }
+            (None, _) => {
+                return Ok(Looked::Nothing("web identity (AWS_WEB_IDENTITY_TOKEN_FILE not set)".to_owned()));
+            }
+        };
+        let session_name = self.variables.get("AWS_ROLE_SESSION_NAME").map(str::to_owned);
+        let role = Role { arn: arn.to_owned(), session_name, external_id: None, duration_seconds: None };
+        self.by_web_identity(&role, file).await.map(Looked::Found)
+    }
+
+    /// The role's credentials for the token in a file. The file is read each time: its owner replaces it.
+    pub(super) async fn by_web_identity(
+        &self,
+        role: &Role,
+        file: &str,
+    ) -> Result<AwsCredentials, CredentialError> {
+        let token = std::fs::read_to_string(file).map_err(|error| {
+            CredentialError::refused(format!("cannot read the web identity token in {file}: {error}"))
+        })?;
+        let mut form = role.form("AssumeRoleWithWebIdentity");
+        push(&mut form, "WebIdentityToken", token.trim());
+        self.call(role, form, None).await
+    }
+
+    /// The role's credentials, requested with those of another identity.
+    pub(super) async fn assume(
+        &self,
+        role: &Role,
+        with: &AwsCredentials,
+    ) -> Result<AwsCredentials, CredentialError> {
+        let mut form = role.form("AssumeRole");
+        if let Some(id) = &role.external_id {
+            push(&mut form, "ExternalId", id);
+        }
+        self.call(role, form, Some(with)).await
+    }
+
+    async fn call(
+        &self,
+        role: &Role,
+        form: String,
+        with: Option<&AwsCredentials>,
+    ) -> Result<AwsCredentials, CredentialError> {
+        let url = self.url();
+        let signature = with.map(|credentials| self.signature(&url, &form, credentials)).transpose()?;
+        let signature = signature.unwrap_or_default();
+        let who = format!("STS in {} for the role {}", self.region, role.arn);
+        let mut call = Call::post(url, form).header("content-type", FORM).header("accept", "text/xml");
+        for (name, value) in &signature {
+            call = call.header(name, value);
+        }
+        let reply = call.send(self.http).await?;
+        let text = String::from_utf8_lossy(&reply.body);
+        if reply.status != 200 {
+            let [code, message] = ["Code", "Message"].map(|name| element(&text, name).unwrap_or_default());
+            return Err(status_error(&who, reply.status, &format!("{code} {message}")));
+        }
+        let of = |name| element(&text, name).ok_or_else(|| unreadable(&who, name));
+        let expires = time(&of("Expiration")?).ok_or_else(|| unreadable(&who, "a valid Expiration"))?;
+        Ok(AwsCredentials {
+            access_key_id: of("AccessKeyId")?,
+            secret_access_key: of("SecretAccessKey")?.into(),
+            session_token: Some(of("SessionToken")?.into()),
+            expires: Some(expires),
         })
     }
-}
 
-pub(super) async fn assume_role(
-    role: &AssumedRole,
-    with: &AwsCredentials,
-    identity: &AwsIdentity,
-    http: &CredentialHttp,
-) -> Result<AwsCredentials, CredentialError> {
-    let AssumedRole { arn, session, external_id, duration, region } = role;
-    let region = region.as_deref().unwrap_or(&identity.region);
-    let mut form = vec![("RoleArn", arn.clone()), ("RoleSessionName", session_name(session.as_deref()))];
-    form.extend(external_id.clone().map(|id| ("ExternalId", id)));
-    form.extend(duration.clone().map(|duration| ("DurationSeconds", duration)));
-    let (url, body) = (endpoint(&identity.variables, region), body("AssumeRole", &form));
-    let mut headers = headers();
-    let to_sign = RequestToSign {
-        method: &Method::POST,
-        url: &url,
-        headers: &headers,
-        body_sha256: Sha256::digest(&body).into(),
-    };
-    let signature = sign(with, SigningScope { region, service: SERVICE }, to_sign, SystemTime::now());
-    let signature = signature.map_err(|error| CredentialError::refused(format!("STS: {error}")))?;
-    signature.into_iter().for_each(|(name, value)| drop(headers.insert(name, value)));
-    let reply = call(http, url, headers, body).await?;
-    credentials(&reply, arn)
-}
-
-pub(super) async fn assume_role_with_web_identity(
-    role: &WebIdentityRole,
-    identity: &AwsIdentity,
-    http: &CredentialHttp,
-) -> Result<AwsCredentials, CredentialError> {
-    let WebIdentityRole { arn, token_file, session } = role;
-    let token = std::fs::read_to_string(token_file).map_err(|error| {
-        CredentialError::missing(format!(
-            "cannot read the web identity token {}: {error}",
-            token_file.display()
-        ))
-    })?;
-    let form = [
-        ("RoleArn", arn.clone()),
-        ("RoleSessionName", session_name(session.as_deref())),
-        ("WebIdentityToken", token.trim().to_owned()),
-    ];
-    let url = endpoint(&identity.variables, &identity.region);
-    let reply = call(http, url, headers(), body("AssumeRoleWithWebIdentity", &form)).await?;
-    credentials(&reply, arn)
-}
-
-fn session_name(stated: Option<&str>) -> String {
-    stated.map_or_else(|| format!("vandamme-{}", clock::wall()), str::to_owned)
-}
-
-fn endpoint(variables: &CloudVariables, region: &str) -> String {
-    let stated = variables.get("AWS_ENDPOINT_URL_STS").or_else(|| variables.get("AWS_ENDPOINT_URL"));
-    if let Some(url) = stated {
-        return format!("{}/", url.trim_end_matches('/'));
+    fn signature(
+        &self,
+        url: &str,
+        form: &str,
+        credentials: &AwsCredentials,
+    ) -> Result<Vec<(&'static str, String)>, CredentialError> {
+        use actix_http::Method;
+        use actix_http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(FORM));
+        let request = RequestToSign {
+            method: &Method::POST,
+            url,
+            headers: &headers,
+            body_sha256: Sha256::digest(form).into(),
+        };
+        let scope = SigningScope { region: self.region, service: "sts" };
+        let now = UNIX_EPOCH + std::time::Duration::from_millis(clock::wall());
+        let unsigned = |why| CredentialError::refused(format!("the request to STS cannot be signed: {why}"));
+        let made = sign(credentials, scope, request, SystemTime::max(now, UNIX_EPOCH)).map_err(unsigned)?;
+        let known = ["authorization", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token"];
+        let value = |name: &'static str| {
+            let (_, value) = made.iter().find(|(it, _)| *it == name)?;
+            Some((name, value.to_str().ok()?.to_owned()))
+        };
+        Ok(known.into_iter().filter_map(value).collect())
     }
-    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-    format!("https://sts.{region}.{domain}/")
-}
 
-fn body(action: &str, form: &[(&str, String)]) -> String {
-    let members =
-        form.iter().map(|(name, value)| format!("&{name}={}", utf8_percent_encode(value, RESERVED)));
-    let members: String = members.collect();
-    format!("Action={action}&Version={VERSION}{members}")
-}
-
-fn headers() -> HeaderMap {
-    HeaderMap::from_iter([
-        (CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8")),
-        (ACCEPT, HeaderValue::from_static("text/xml")),
-    ])
-}
-
-async fn call(
-    http: &CredentialHttp,
-    url: String,
-    headers: HeaderMap,
-    body: String,
-) -> Result<CredentialReply, CredentialError> {
-    let body = Bytes::from(body);
-    http.call(CredentialCall { method: Method::POST, url, headers, body, patience: PATIENCE }).await
-}
-
-fn credentials(reply: &CredentialReply, arn: &str) -> Result<AwsCredentials, CredentialError> {
-    let text = String::from_utf8_lossy(&reply.body);
-    let from = format!("AWS STS (role {arn})");
-    if reply.status != 200 {
-        let code = element(&text, "Code").unwrap_or_else(|| format!("status {}", reply.status));
-        let message = element(&text, "Message").map(|message| format!(": {message}")).unwrap_or_default();
-        let text = format!("{from} answered {code}{message}");
-        let is_passing = reply.status == 429 || reply.status >= 500;
-        return Err(if is_passing {
-            CredentialError::unreachable(text)
-        } else {
-            CredentialError::refused(text)
-        });
+    fn url(&self) -> String {
+        let named =
+            self.variables.get("AWS_ENDPOINT_URL_STS").or_else(|| self.variables.get("AWS_ENDPOINT_URL"));
+        match named {
+            Some(url) => format!("{}/", url.trim_end_matches('/')),
+            None => format!("https://sts.{}.{}/", self.region, domain(self.region)),
+        }
     }
-    let needed = |name: &str| {
-        element(&text, name).ok_or_else(|| CredentialError::refused(format!("{from} sent no {name}")))
-    };
-    Ok(AwsCredentials {
-        access_key_id: needed("AccessKeyId")?,
-        secret_access_key: needed("SecretAccessKey")?.into(),
-        session_token: Some(needed("SessionToken")?.into()),
-        expires: Some(time(&needed("Expiration")?, &from)?),
-    })
 }
 
-/// The text of the first element of this name. STS's replies have no attributes on the elements that are read here.
+impl Role {
+    fn form(&self, action: &str) -> String {
+        let mut form = format!("Action={action}&Version={VERSION}");
+        push(&mut form, "RoleArn", &self.arn);
+        let usual = format!("vdm-{}", clock::wall());
+        push(&mut form, "RoleSessionName", self.session_name.as_deref().unwrap_or(&usual));
+        if let Some(seconds) = &self.duration_seconds {
+            push(&mut form, "DurationSeconds", seconds);
+        }
+        form
+    }
+}
+
+/// The domain of AWS's services in a region.
+pub(super) fn domain(region: &str) -> &'static str {
+    if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
+}
+
+fn push(form: &mut String, name: &str, value: &str) {
+    form.push('&');
+    form.push_str(name);
+    form.push('=');
+    form.extend(utf8_percent_encode(value, UNRESERVED));
+}
+
+/// The text of the first element with this name. The replies of this service have no attributes and no nested elements in
+/// what is read of them.
 fn element(xml: &str, name: &str) -> Option<String> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;
     let (text, _) = rest.split_once(&format!("</{name}>"))?;
-    let text = text.trim();
-    Some(
-        text.replace("&lt;", "<")
-            .replace("&gt;", ">")
-            .replace("&quot;", "\"")
-            .replace("&apos;", "'")
-            .replace("&amp;", "&"),
-    )
+    let entities =
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")];
+    Some(entities.iter().fold(text.trim().to_owned(), |text, (entity, is)| text.replace(entity, is)))
 }
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
-
     use super::*;
 
-    fn reply(status: u16, body: &'static str) -> CredentialReply {
-        CredentialReply { status, headers: HeaderMap::new(), body: Bytes::from_static(body.as_bytes()) }
-    }
-
     #[test]
-    fn credentials_are_read_from_the_reply() {
-        let xml = "<AssumeRoleResponse xmlns=\"x\"><AssumeRoleResult><Credentials><AccessKeyId>ASIA</AccessKeyId>\
-            <SecretAccessKey>a&amp;b</SecretAccessKey><SessionToken>t==</SessionToken><Expiration>2030-01-01T00:00:00Z</Expiration>\
-            </Credentials></AssumeRoleResult></AssumeRoleResponse>";
-        let found = credentials(&reply(200, xml), "arn").unwrap();
-        assert_eq!(found.secret_access_key.expose_secret(), "a&b");
-        assert!(found.expires.is_some());
-    }
-
-    #[test]
-    fn a_refusal_says_what_sts_says() {
-        let xml = "<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>User x is not authorized to perform: sts:AssumeRole</Message></Error></ErrorResponse>";
-        let text = credentials(&reply(403, xml), "arn:r").unwrap_err().to_string();
+    fn values_of_a_form_are_escaped() {
+        let role = Role {
+            arn: "arn:aws:iam::1:role/a b".to_owned(),
+            session_name: Some("me@x".to_owned()),
+            external_id: None,
+            duration_seconds: Some("900".to_owned()),
+        };
         assert_eq!(
-            text,
-            "AWS STS (role arn:r) answered AccessDenied: User x is not authorized to perform: sts:AssumeRole"
-        );
-        assert!(
-            credentials(&reply(200, "<x/>"), "r").unwrap_err().to_string().contains("sent no AccessKeyId")
+            role.form("AssumeRole"),
+            "Action=AssumeRole&Version=2011-06-15&RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fa%20b&RoleSessionName=me%40x&DurationSeconds=900"
         );
     }
 
     #[test]
-    fn each_region_has_its_endpoint() {
-        let none = CloudVariables::default();
-        assert_eq!(endpoint(&none, "eu-west-1"), "https://sts.eu-west-1.amazonaws.com/");
-        assert_eq!(endpoint(&none, "cn-north-1"), "https://sts.cn-north-1.amazonaws.com.cn/");
+    fn an_element_is_read_with_its_entities() {
+        let xml = "<R><C><SessionToken> a&amp;lt;b== </SessionToken></C></R>";
+        assert_eq!(element(xml, "SessionToken").as_deref(), Some("a&lt;b=="));
+        assert_eq!(element(xml, "Missing"), None);
     }
 }
