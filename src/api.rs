@@ -7,6 +7,7 @@ mod aliases;
 mod body;
 mod chat_completions;
 mod client_api;
+mod cloud_doors;
 mod codex_models;
 pub(crate) mod connection;
 pub(crate) mod cors;
@@ -66,6 +67,7 @@ pub(crate) fn endpoints(gateway: &web::Data<Gateway>) -> impl Fn(&mut web::Servi
         register(app, &routes::COUNT_TOKENS, || [web::post().to(count_tokens::count)]);
         register(app, &routes::CHAT_COMPLETIONS, || [web::post().to(chat_completions::create)]);
         register_openai_endpoints(app);
+        register_cloud_doors(app);
         register(app, &routes::MODELS, || reads(models::list));
         register(app, &routes::ALIASES, || reads(aliases::list));
         register(app, &routes::PROFILES, || reads(profiles::list));
@@ -136,6 +138,16 @@ fn register_openai_endpoints(app: &mut web::ServiceConfig) {
     register(app, &routes::TRANSCRIPTIONS, || openai_endpoints::route(OpenAiEndpoint::Transcriptions));
     register(app, &routes::TRANSLATIONS, || openai_endpoints::route(OpenAiEndpoint::Translations));
     register(app, &routes::RERANK, || openai_endpoints::route(OpenAiEndpoint::Rerank));
+}
+
+/// Registers the endpoints of clients in a cloud's mode.
+fn register_cloud_doors(app: &mut web::ServiceConfig) {
+    register(app, &routes::INVOKE, || [web::post().to(cloud_doors::serve)]);
+    register(app, &routes::INVOKE_STREAM, || [web::post().to(cloud_doors::serve)]);
+    register(app, &routes::INVOKE_COUNT, || [web::post().to(cloud_doors::serve)]);
+    register(app, &routes::INFERENCE_PROFILES, || [web::get().to(cloud_doors::serve)]);
+    register(app, &routes::INFERENCE_PROFILE, || [web::get().to(cloud_doors::serve)]);
+    register(app, &routes::RAW_PREDICT, || [web::post().to(cloud_doors::serve)]);
 }
 
 /// Registers an endpoint. Each path is a resource of its own: one with several paths is a regular expression, which costs

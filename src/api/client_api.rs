@@ -1,6 +1,6 @@
 //! Which API a client uses, by the path and the headers of a request that has no endpoint, or that no endpoint accepts.
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use vandamme_actors::settings::Api;
 
 /// Segments of paths that only OpenAI's API has.
@@ -34,6 +34,11 @@ pub(super) fn infer(path: &str, headers: &HeaderMap) -> Api {
 /// The first segment that names an endpoint of either API. Other segments may come before it, as in `/openai/v1/files`.
 pub(super) fn endpoint_name(path: &str) -> Option<&str> {
     path.split('/').find(|segment| *segment == "messages" || OPENAI_PATHS.contains(segment))
+}
+
+/// Whether an `authorization` is a signature of AWS's, which is no key.
+pub(super) fn is_signature(authorization: &HeaderValue) -> bool {
+    authorization.as_bytes().starts_with(b"AWS4-HMAC-SHA256")
 }
 
 /// OpenAI's SDKs name themselves.

@@ -10,6 +10,7 @@ use vandamme_actors::settings::Api;
 use vandamme_protocol::convert::Dropped;
 
 use super::body;
+use super::cloud_doors::{CloudCall, OfCloud};
 use super::endpoint::{self, Admitted, Refused};
 use super::{guarded, shared};
 use crate::gateway::Gateway;
@@ -25,7 +26,17 @@ pub(super) async fn count(
     payload: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
-    serve(Api::Messages, request, payload, gateway).await
+    serve(Api::Messages, None, request, payload, gateway).await
+}
+
+/// Of a request in a cloud's form.
+pub(super) async fn count_of_cloud(
+    cloud: &CloudCall,
+    request: HttpRequest,
+    payload: web::Payload,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
+    serve(Api::Messages, Some(cloud), request, payload, gateway).await
 }
 
 /// Of a request of the Responses API.
@@ -34,11 +45,12 @@ pub(super) async fn count_input(
     payload: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
-    serve(Api::Responses, request, payload, gateway).await
+    serve(Api::Responses, None, request, payload, gateway).await
 }
 
 async fn serve(
     api: Api,
+    cloud: Option<&CloudCall>,
     request: HttpRequest,
     mut payload: web::Payload,
     gateway: web::Data<Gateway>,
@@ -46,7 +58,7 @@ async fn serve(
     let id = RequestId::new();
     let gateway = shared(&gateway);
     let handler = async {
-        match answer(api, &request, &mut payload, &gateway, &id).await {
+        match answer(api, cloud, &request, &mut payload, &gateway, &id).await {
             Ok(response) => response,
             Err(refused) => refused.response(api, &id),
         }
@@ -56,6 +68,7 @@ async fn serve(
 
 async fn answer(
     api: Api,
+    cloud: Option<&CloudCall>,
     request: &HttpRequest,
     payload: &mut web::Payload,
     gateway: &Arc<Gateway>,
@@ -66,8 +79,19 @@ async fn answer(
         body::drain(request, payload, &gateway.live_config().settings.limits).await;
     }
     let Admitted { admission: _admission, caller } = admitted?;
-    let (body, head) =
-        endpoint::read(request, payload, gateway, caller.as_ref(), UpstreamCall::Count).await?;
+    let (body, head, headers, query) = match cloud {
+        None => {
+            let read = endpoint::read(request, payload, gateway, caller.as_ref(), UpstreamCall::Count);
+            let (body, head) = read.await?;
+            let headers = ClientHeaders::Received(request.clone());
+            (body, head, headers, request.query_string().to_owned())
+        }
+        Some(cloud) => {
+            let OfCloud { body, headers } = endpoint::read_of_cloud(cloud, request, payload, gateway).await?;
+            let head = endpoint::parsed(&body, None, gateway, caller.as_ref())?;
+            (body, head, ClientHeaders::Own(headers), String::new())
+        }
+    };
     let role = proxy::role(&gateway.registry.load().routes, request.headers(), &head.model, &body);
     let counted = ProxyRequest {
         id: id.shared(),
@@ -77,8 +101,8 @@ async fn answer(
         role,
         body,
         head,
-        headers: ClientHeaders::Received(request.clone()),
-        query: request.query_string().to_owned(),
+        headers,
+        query,
         peer: request.peer_addr().map(|peer| peer.ip()),
         caller,
         trace: RouteTrace::default(),

@@ -22,6 +22,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 use self::admission::AdmittedBody;
 pub(super) use self::admission::{Admitted, INVALID_KEY, Refused, admitted, authorized};
 use super::body::{self, Unreadable};
+use super::cloud_doors::{CloudCall, OfCloud};
 use super::render_error;
 use super::{guarded, shared};
 use crate::caller::Caller;
@@ -75,6 +76,20 @@ pub(super) async fn serve_whole(
     guarded(api, &id, Box::pin(call.serve(RequestBody::Whole(whole)))).await
 }
 
+/// Answers a request to an endpoint of a cloud, as one of the Messages API.
+pub(super) async fn serve_cloud(
+    cloud: &CloudCall,
+    request: HttpRequest,
+    mut payload: web::Payload,
+    gateway: web::Data<Gateway>,
+) -> HttpResponse {
+    let (api, id) = (Api::Messages, RequestId::new());
+    let gateway = shared(&gateway);
+    let call = EndpointRequest { api, upstream_call: UpstreamCall::Reply, id: id.clone(), gateway, request };
+    let body = RequestBody::OfCloud { cloud, payload: &mut payload };
+    guarded(api, &id, Box::pin(call.serve(body))).await
+}
+
 /// One request at an endpoint.
 struct EndpointRequest {
     api: Api,
@@ -87,6 +102,11 @@ struct EndpointRequest {
 /// The body of a request.
 enum RequestBody<'p> {
     Arriving(&'p mut web::Payload),
+    /// In the form of a cloud.
+    OfCloud {
+        cloud: &'p CloudCall,
+        payload: &'p mut web::Payload,
+    },
     Whole(WholeRequest),
 }
 
@@ -142,17 +162,24 @@ impl EndpointRequest {
         let Admitted { admission, caller } = match admitted(&self.request, &self.gateway) {
             Ok(admitted) => admitted,
             Err(refused) => {
-                if let RequestBody::Arriving(payload) = body {
+                if let RequestBody::Arriving(payload) | RequestBody::OfCloud { payload, .. } = body {
                     body::drain(&self.request, payload, limits).await;
                 }
                 return Err(refused);
             }
         };
+        let is_of_cloud = matches!(body, RequestBody::OfCloud { .. });
         let (body, head, headers) = match body {
             RequestBody::Arriving(payload) => {
                 let (body, head) =
                     read(&self.request, payload, &self.gateway, caller.as_ref(), self.upstream_call).await?;
                 (body, head, ClientHeaders::Received(self.request.clone()))
+            }
+            RequestBody::OfCloud { cloud, payload } => {
+                let OfCloud { body, headers } =
+                    read_of_cloud(cloud, &self.request, payload, &self.gateway).await?;
+                let head = parsed(&body, None, &self.gateway, caller.as_ref())?;
+                (body, head, ClientHeaders::Own(headers))
             }
             RequestBody::Whole(WholeRequest { body, headers }) => {
                 if body.len() > limits.request_body {
@@ -181,7 +208,8 @@ impl EndpointRequest {
             body,
             head,
             headers,
-            query: self.request.query_string().to_owned(),
+            // The query of a cloud means nothing to another upstream.
+            query: if is_of_cloud { String::new() } else { self.request.query_string().to_owned() },
             peer: self.request.peer_addr().map(|peer| peer.ip()),
             caller,
             trace,
@@ -268,27 +296,47 @@ pub(super) async fn read(
     caller: Option<&Caller>,
     upstream_call: UpstreamCall,
 ) -> Result<(Bytes, RequestHead<'static>), Refused> {
+    let body = read_body(request, payload, gateway).await?;
+    let head = parsed(&body, form_boundary(upstream_call, request.headers()), gateway, caller)?;
+    Ok((body, head))
+}
+
+/// Reads the body of a request in a cloud's form.
+pub(super) async fn read_of_cloud(
+    cloud: &CloudCall,
+    request: &HttpRequest,
+    payload: &mut web::Payload,
+    gateway: &Gateway,
+) -> Result<OfCloud, Refused> {
+    let body = read_body(request, payload, gateway).await?;
+    let made = cloud.messages_request(&body, request.headers());
+    made.map_err(|message| Refused(400, ErrorKind::InvalidRequest, message))
+}
+
+async fn read_body(
+    request: &HttpRequest,
+    payload: &mut web::Payload,
+    gateway: &Gateway,
+) -> Result<Bytes, Refused> {
     let live = gateway.live_config();
     let limits = &live.settings.limits;
-    let body = match body::read(payload, request.headers(), limits).await {
-        Ok(body) => body,
+    match body::read(payload, request.headers(), limits).await {
+        Ok(body) => Ok(body),
         Err(Unreadable::TooLarge) => {
             let refused = too_large(gateway);
             body::drain(request, payload, limits).await;
-            return Err(refused);
+            Err(refused)
         }
         Err(Unreadable::TooSlow) => {
             gateway.counters.refuse(Bound::BodyMinRate);
             let message = "the request body did not arrive in time".to_owned();
-            return Err(Refused(408, ErrorKind::Timeout, message));
+            Err(Refused(408, ErrorKind::Timeout, message))
         }
         Err(Unreadable::Broken) => {
             let message = "the request body ended before its end".to_owned();
-            return Err(Refused(400, ErrorKind::InvalidRequest, message));
+            Err(Refused(400, ErrorKind::InvalidRequest, message))
         }
-    };
-    let head = parsed(&body, form_boundary(upstream_call, request.headers()), gateway, caller)?;
-    Ok((body, head))
+    }
 }
 
 fn too_large(gateway: &Gateway) -> Refused {
@@ -300,7 +348,7 @@ fn too_large(gateway: &Gateway) -> Refused {
 type FormBoundary<'h> = Result<Cow<'h, str>, FormScanError>;
 
 /// Parses the head of a JSON body, or of a form.
-fn parsed(
+pub(super) fn parsed(
     body: &[u8],
     form: Option<FormBoundary<'_>>,
     gateway: &Gateway,

@@ -60,6 +60,17 @@ pub(super) const SPEECH: Endpoint = endpoint("POST", "/v1/audio/speech", Access:
 pub(super) const TRANSCRIPTIONS: Endpoint = endpoint("POST", "/v1/audio/transcriptions", Access::Serve);
 pub(super) const TRANSLATIONS: Endpoint = endpoint("POST", "/v1/audio/translations", Access::Serve);
 pub(super) const RERANK: Endpoint = endpoint("POST", "/v1/rerank", Access::Serve);
+pub(super) const INVOKE: Endpoint = endpoint("POST", "/model/{model}/invoke", Access::Serve);
+pub(super) const INVOKE_STREAM: Endpoint =
+    endpoint("POST", "/model/{model}/invoke-with-response-stream", Access::Serve);
+pub(super) const INVOKE_COUNT: Endpoint = endpoint("POST", "/model/{model}/count-tokens", Access::Serve);
+pub(super) const INFERENCE_PROFILES: Endpoint = endpoint("GET", "/inference-profiles", Access::Serve);
+pub(super) const INFERENCE_PROFILE: Endpoint = endpoint("GET", "/inference-profiles/{id}", Access::Serve);
+pub(super) const RAW_PREDICT: Endpoint = endpoint(
+    "POST",
+    "/v1/projects/{project}/locations/{location}/publishers/anthropic/models/{model}",
+    Access::Serve,
+);
 pub(super) const MODELS: Endpoint = endpoint("GET, HEAD", "/v1/models", Access::Serve);
 pub(super) const MODEL: Endpoint = endpoint("GET, HEAD", "/v1/models/{id:.+}", Access::Serve);
 pub(super) const ALIASES: Endpoint = endpoint("GET, HEAD", "/v1/aliases", Access::Serve);
@@ -114,7 +125,7 @@ pub(super) const HELLO: Endpoint = endpoint("HEAD", "/api/hello", Access::Open);
 mod tests {
     use super::*;
 
-    const ALL: [Endpoint; 58] = [
+    const ALL: [Endpoint; 64] = [
         MESSAGES,
         COUNT_TOKENS,
         CHAT_COMPLETIONS,
@@ -131,6 +142,12 @@ mod tests {
         TRANSCRIPTIONS,
         TRANSLATIONS,
         RERANK,
+        INVOKE,
+        INVOKE_STREAM,
+        INVOKE_COUNT,
+        INFERENCE_PROFILES,
+        INFERENCE_PROFILE,
+        RAW_PREDICT,
         MODELS,
         MODEL,
         ALIASES,

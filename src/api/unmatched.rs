@@ -8,6 +8,7 @@ use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
+use super::cloud_doors::{self, CloudPath};
 use super::connection::{self, Security};
 use super::{
     RequestId, chat_completions, client_api, count_tokens, messages, models, openai_endpoints, printable,
@@ -55,7 +56,12 @@ pub(super) async fn serve(
     payload: web::Payload,
     gateway: web::Data<Gateway>,
 ) -> HttpResponse {
-    let Some(meant) = Meant::parse(request.path()) else { return not_found(&request) };
+    let Some(meant) = Meant::parse(request.path()) else {
+        return match CloudPath::parse(request.uri().path()) {
+            Some(path) => cloud_doors::serve_path(path, request, payload, gateway).await,
+            None => not_found(&request),
+        };
+    };
     let method = request.method();
     let reads = *method == Method::GET || *method == Method::HEAD;
     match meant {

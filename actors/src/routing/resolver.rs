@@ -312,7 +312,9 @@ impl<'r, 't> Resolver<'r, 't> {
         owner: &'r ProviderRoutes,
         target: &'m str,
     ) -> Result<(&'r ProviderRoutes, &'m str), Unroutable> {
-        let Some((prefix, rest)) = target.split_once(':') else { return Ok((owner, target)) };
+        let Some((prefix, rest)) = target.split_once(':').filter(|(prefix, _)| *prefix != "arn") else {
+            return Ok((owner, target));
+        };
         match self.routes.provider_routes(prefix) {
             Some(other) => Ok((other, rest)),
             None => self.routes.unusable(prefix).map_or(Ok((owner, target)), Err),
@@ -328,7 +330,10 @@ impl<'r, 't> Resolver<'r, 't> {
             routes.provider_routes(&default.name).ok_or(Unroutable::NoProvider)
         };
         let unprefixed = || Ok(Split { owner: default()?, name: model, is_prefixed: false });
-        let Some((prefix, rest)) = model.split_once(':') else { return unprefixed() };
+        // The id of a model at AWS may be an ARN, which begins so.
+        let Some((prefix, rest)) = model.split_once(':').filter(|(prefix, _)| *prefix != "arn") else {
+            return unprefixed();
+        };
         if let Some(owner) = routes.provider_routes(prefix) {
             return if rest.is_empty() {
                 Err(Unroutable::EmptyModel)

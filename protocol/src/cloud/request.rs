@@ -67,6 +67,42 @@ pub fn to_bedrock_count(body: &Bytes, betas: &[&str]) -> Bytes {
     format!(r#"{{"input":{{"invokeModel":{{"body":"{}"}}}}}}"#, STANDARD.encode(invoke)).into()
 }
 
+/// The body of InvokeModel in a client's request to count its tokens.
+///
+/// # Errors
+/// There is none; the text says what is expected.
+pub fn invoke_body_of_count(body: &[u8]) -> Result<Bytes, String> {
+    #[derive(Deserialize)]
+    struct Request<'a> {
+        #[serde(borrow)]
+        input: Input<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Input<'a> {
+        #[serde(borrow, rename = "invokeModel")]
+        invoke_model: InvokeModel<'a>,
+    }
+    #[derive(Deserialize)]
+    struct InvokeModel<'a> {
+        #[serde(borrow)]
+        body: Cow<'a, str>,
+    }
+    let expected = || "input.invokeModel.body: expected the body of InvokeModel in base64".to_owned();
+    let read: Request<'_> = serde_json::from_slice(body).map_err(|_| expected())?;
+    STANDARD.decode(read.input.invoke_model.body.as_bytes()).map(Bytes::from).map_err(|_| expected())
+}
+
+/// A count of the Messages API in Bedrock's form.
+#[must_use]
+pub fn bedrock_count_of(count: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Count {
+        input_tokens: u64,
+    }
+    let Count { input_tokens } = serde_json::from_slice(count).ok()?;
+    Some(format!("{{\"inputTokens\":{input_tokens}}}"))
+}
+
 /// The count in Bedrock's reply.
 #[must_use]
 pub fn read_bedrock_count(reply: &[u8]) -> Option<u64> {
@@ -114,17 +150,23 @@ pub struct FromCloud {
     pub betas: String,
 }
 
-/// The Messages request of a client's body; its `model` and whether it streams are in the path of the client's URL.
+/// The Messages request of a client's body; whether it streams is in the path of the client's URL. So is its `model`, except
+/// where the body names it.
 ///
 /// # Errors
 /// The body is no JSON object; the text says what is wrong.
-pub fn from_cloud(body: &Bytes, model: &str, stream: Streaming) -> Result<FromCloud, String> {
+pub fn from_cloud(body: &Bytes, model: Option<&str>, stream: Streaming) -> Result<FromCloud, String> {
     let members: RawMembers<'_> = match serde_json::from_slice(body) {
         Ok(members) => members,
         Err(error) => return Err(format!("the body must be a JSON object: {error}")),
     };
     let betas = members.read::<Vec<String>>(BETAS).unwrap_or_default().join(",");
-    let mut head = format!("{{\"model\":{}", literal(model));
+    let named = members.value("model").map(RawValue::get);
+    let model = match model {
+        Some(model) => literal(model),
+        None => named.ok_or("model: field required")?.to_owned(),
+    };
+    let mut head = format!("{{\"model\":{model}");
     if stream == Streaming::Yes {
         head.push_str(",\"stream\":true");
     }
@@ -219,10 +261,10 @@ mod tests {
         let body = Bytes::from_static(
             br#"{"anthropic_version":"bedrock-2023-05-31","anthropic_beta":["a","b"],"max_tokens":5}"#,
         );
-        let found = from_cloud(&body, "us.anthropic.x:0", Streaming::Yes).unwrap();
+        let found = from_cloud(&body, Some("us.anthropic.x:0"), Streaming::Yes).unwrap();
         assert_eq!(&found.body[..], br#"{"model":"us.anthropic.x:0","stream":true,"max_tokens":5}"#);
         assert_eq!(found.betas, "a,b");
-        assert!(from_cloud(&Bytes::from_static(b"[1]"), "m", Streaming::No).is_err());
+        assert!(from_cloud(&Bytes::from_static(b"[1]"), Some("m"), Streaming::No).is_err());
     }
 
     #[test]
