@@ -77,6 +77,7 @@ pub(super) fn convert(body: &[u8], target: &MessagesTarget<'_>) -> Result<Messag
         tools: table.kinds(),
         includes_reasoning: settings.reasoning.includes_sealed,
         shows_summary: settings.reasoning.shows_summary,
+        answer_form: settings.answer_form(),
         echo: echo::members(&request),
     };
     Ok(MessagesOfResponses { body: out, delivery: settings.delivery, reply, members, dropped })

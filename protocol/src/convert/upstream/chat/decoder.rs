@@ -223,8 +223,8 @@ impl ChatDecoder {
         }
         delta.texts().for_each(|inner| self.text(inner, sink));
         if let Some(inner) = delta.refusal() {
-            self.finish.is_refused = true;
-            self.prose(Prose::Text, inner, sink);
+            self.finish.refusal.push_str(inner);
+            self.prose(Prose::Refusal, inner, sink);
         }
         self.called(delta, 0, sink);
     }
@@ -363,6 +363,8 @@ impl ChatDecoder {
         let ending = ReplyEnding {
             reason: Some(reason),
             sequence,
+            explanation: if reason == StopReason::Refusal { &self.finish.refusal } else { "" },
+            is_filtered: reason == StopReason::Refusal && self.finish.is_filtered(),
             searches: self.context.searches.then(|| self.search.requests()),
             is_unjudged: self.context.asks_for_judgement,
             ..ReplyEnding::default()

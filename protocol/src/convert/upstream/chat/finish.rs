@@ -8,7 +8,10 @@ pub(super) struct Finish {
     pub(super) reason: Option<StopReason>,
     /// The stop sequence that ended the reply, as inner text (JSON string content with its escapes).
     pub(super) stop_sequence: Option<String>,
-    pub(super) is_refused: bool,
+    /// The refusal, inner text; empty if the model did not refuse.
+    pub(super) refusal: String,
+    /// Whether the last reason is that of a filter.
+    is_filtered: bool,
     /// Whether the gateway itself cut the reply at `stop_sequence`; then the upstream's reason does not count.
     is_cut: bool,
     /// The choices that have begun and those that have ended, one bit per choice.
@@ -26,6 +29,7 @@ impl Finish {
             let word = word.decode();
             let reason = word.as_deref().and_then(StopReason::from_finish_reason);
             self.reason = Some(reason.unwrap_or(StopReason::EndTurn));
+            self.is_filtered = reason == Some(StopReason::Refusal) && word.as_deref() != Some("refusal");
         }
         if let Some(met) = choice.stop_string()
             && sequences.iter().any(|sequence| met.is(sequence))
@@ -43,6 +47,11 @@ impl Finish {
     pub(super) fn cut(&mut self, sequence: String) {
         self.stop_sequence = Some(sequence);
         self.is_cut = true;
+    }
+
+    /// Whether a filter stopped the reply, and not the model itself.
+    pub(super) fn is_filtered(&self) -> bool {
+        self.is_filtered && !self.is_cut
     }
 
     /// Whether every choice that has begun has ended.
@@ -73,7 +82,7 @@ impl Finish {
             self.reason.is_none_or(|reason| reason == StopReason::EndTurn) && self.stop_sequence.is_some();
         if calls > 0 {
             StopReason::ToolUse
-        } else if self.is_refused {
+        } else if !self.refusal.is_empty() {
             StopReason::Refusal
         } else if has_met_a_sequence {
             StopReason::StopSequence
