@@ -98,6 +98,7 @@ impl ReplyDecoder for ChatDecoder {
         }
         self.is_done = true;
         self.is_whole = true;
+        self.finish.came_whole();
         match chunk.map(|chunk| self.chunk(body, &chunk, events)) {
             Some(CodecStep::Fault(fault)) => Err(fault),
             Some(CodecStep::More | CodecStep::End) | None => Ok(()),

@@ -12,6 +12,8 @@ pub(super) struct Finish {
     pub(super) refusal: String,
     /// Whether the last reason is that of a filter.
     is_filtered: bool,
+    /// Whether the reply came whole, so that nothing of it can be missing.
+    is_whole: bool,
     /// Whether the gateway itself cut the reply at `stop_sequence`; then the upstream's reason does not count.
     is_cut: bool,
     /// The choices that have begun and those that have ended, one bit per choice.
@@ -38,6 +40,11 @@ impl Finish {
         }
     }
 
+    /// Notes that the reply came whole.
+    pub(super) fn came_whole(&mut self) {
+        self.is_whole = true;
+    }
+
     /// Notes a piece of the first choice that does not end it.
     pub(super) fn begin(&mut self) {
         self.begun |= 1;
@@ -59,7 +66,8 @@ impl Finish {
         self.reason.is_some() && self.begun & !self.ended == 0
     }
 
-    /// The reason for the client: `tool_use` exactly if there are calls, unless the reply was cut or refused.
+    /// The reason for the client: `tool_use` exactly if there are calls, unless the reply was cut or refused. A stream may end
+    /// without a reason where something is missing: its text must not look complete.
     pub(super) fn reason(&self, calls: u32) -> StopReason {
         if self.is_cut && calls == 0 {
             return StopReason::StopSequence;
@@ -86,6 +94,8 @@ impl Finish {
             StopReason::Refusal
         } else if has_met_a_sequence {
             StopReason::StopSequence
+        } else if self.reason.is_none() && !self.is_whole {
+            StopReason::MaxTokens
         } else {
             StopReason::EndTurn
         }
