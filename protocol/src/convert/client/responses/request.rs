@@ -183,14 +183,19 @@ impl<'a> Conversion<'_, 'a> {
     ) -> Result<(), RequestError> {
         let Self { request, settings, .. } = *self;
         let ResponsesRequestBody { temperature, top_p, .. } = *request;
+        let sampling = Sampling { temperature, top_p, top_k: None };
         if model.takes_sampling() && !reasoning.is_on() {
-            Sampling { temperature, top_p, top_k: None }.write(out)?;
+            sampling.write(dropped, out)?;
+        } else {
+            sampling.leave_out(dropped);
         }
         self.write_user(out);
         reasoning.write(out);
         write_output_config(&settings.text, reasoning.effort(), out)?;
         let is_default = |tier: &RawValue| matches!(tier.get(), "\"auto\"" | "\"default\"");
         for (name, is_lost) in [
+            (settings.reasoning.member(), reasoning.is_lost()),
+            ("text.format (json_object)", settings.text.has_kind("json_object")),
             ("text.verbosity", settings.text.verbosity.is_some()),
             ("service_tier", request.service_tier.is_some_and(|tier| !is_default(tier))),
             ("metadata", request.metadata.is_some_and(|metadata| metadata.get() != "{}")),
