@@ -4,6 +4,7 @@
 
 mod endings;
 mod refusals;
+mod requests;
 
 use bytes::BytesMut;
 use serde_json::{Value, json};

@@ -27,6 +27,7 @@ use crate::{
     json::{JsonWord, Literal, Write, trim},
     openai::{
         chunk::Calling,
+        image_detail,
         request::{ChatMessage, ChatRequestBody},
     },
     schema_fit,
@@ -100,6 +101,10 @@ fn dropped(request: &ChatRequestBody<'_>, reasoning: &ReasoningRequest<'_>) -> D
     for (name, is_lost) in [
         ("messages (audio)", messages.iter().any(|message| message.audio.is_some())),
         ("messages (reasoning)", messages.iter().any(ChatMessage::has_reasoning)),
+        (
+            "messages (image detail)",
+            messages.iter().filter_map(|message| message.content).any(image_detail::is_set),
+        ),
         ("messages (name)", messages.iter().any(ChatMessage::names_a_speaker)),
     ] {
         if is_lost {

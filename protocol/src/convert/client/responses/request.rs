@@ -35,7 +35,7 @@ use crate::{
     },
     fault::RequestError,
     json::{JsonWord, Literal, Write},
-    openai::{members::OpenAiMembers, responses_request::ResponsesRequestBody},
+    openai::{image_detail, members::OpenAiMembers, responses_request::ResponsesRequestBody},
     vocabulary::Delivery,
 };
 use caching::AutomaticCaching;
@@ -52,6 +52,10 @@ pub(super) fn convert(body: &[u8], target: &MessagesTarget<'_>) -> Result<Messag
     stateless::check(&request)?;
     let mut dropped = dropped(&request);
     let input = Input::read(&request)?;
+    let contents = || input.items().iter().flat_map(|item| [item.content, item.output]).flatten();
+    if contents().any(image_detail::is_set) {
+        dropped.note("input (image detail)");
+    }
     let settings = Settings::read(&request, &input, &mut dropped)?;
     let mut table = input.tools(&request)?.table(&mut dropped)?;
     if let Some(most) = request.max_tool_calls {

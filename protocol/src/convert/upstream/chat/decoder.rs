@@ -368,7 +368,6 @@ impl ChatDecoder {
             is_filtered: reason == StopReason::Refusal && self.finish.is_filtered(),
             searches: self.context.searches.then(|| self.search.requests()),
             is_unjudged: self.context.asks_for_judgement,
-            ..ReplyEnding::default()
         };
         let counts =
             ReportedUsage { thinking: self.thinking, ..ReportedUsage::from(self.usage.unwrap_or_default()) };

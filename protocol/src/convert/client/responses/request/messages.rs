@@ -137,8 +137,14 @@ impl MessageWriter<'_, '_> {
         for entry in run {
             match &entry.content {
                 EntryContent::Thought(thought) => self.thoughts.push(written(thought)),
-                EntryContent::Assistant(content) => self.content(entry.at, content, Side::Assistant)?,
-                EntryContent::Acted(text) => self.text(text, Side::Assistant),
+                EntryContent::Assistant(content) => {
+                    self.conversation.begin_message();
+                    self.content(entry.at, content, Side::Assistant)?;
+                }
+                EntryContent::Acted(text) => {
+                    self.conversation.begin_message();
+                    self.text(text, Side::Assistant);
+                }
                 EntryContent::Call(_) => {
                     self.think();
                     if let Some(call) = calls.next() {

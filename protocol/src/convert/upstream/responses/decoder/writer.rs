@@ -287,7 +287,6 @@ impl BlockWriter {
             is_filtered: ending.is_filtered && met.is_none(),
             searches: self.context.searches.then(|| self.search.requests()),
             is_unjudged: self.context.asks_for_judgement,
-            ..ReplyEnding::default()
         };
         sink.emit(MessagesEvent::MessageDelta { ending, counts: Some(counts) });
         sink.emit(MessagesEvent::MessageStop);
