@@ -56,3 +56,25 @@ fn a_stream_without_its_last_event_has_broken_off() {
         assert!(client.streamed(Api::Responses, &responses).told(api).is_failed, "{api:?}");
     }
 }
+
+/// Complaint: what a Responses upstream made vanishes for clients of other APIs, and nothing says so.
+#[test]
+fn items_that_a_client_cannot_get_are_reported_beside_the_text() {
+    let text = json!({"type": "message", "id": "m", "content": [{"type": "output_text", "text": "Here."}]});
+    let item = |kind: &str| json!({"type": kind, "id": "i", "status": "completed"});
+    let output = json!([
+        item("image_generation_call"),
+        item("reasoning"),
+        item("brand_new"),
+        item("No <word>"),
+        item("brand_new"),
+        text
+    ]);
+    let whole = json!({"id": "r", "object": "response", "status": "completed", "output": output});
+    for api in [Api::Messages, Api::Chat] {
+        let received = Client::plain(api).whole(Api::Responses, &whole).unwrap();
+        assert_eq!(received.told(api).text, "Here.");
+        let left_out: Vec<&str> = received.summary.reported.left_out.iter().map(AsRef::as_ref).collect();
+        assert_eq!(left_out, ["image_generation_call", "brand_new"]);
+    }
+}

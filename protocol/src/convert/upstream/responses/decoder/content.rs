@@ -181,6 +181,10 @@ impl ResponsesDecoder {
                 self.counts.searches += u64::from(item.searches());
                 self.writer.pages(item);
             }
+            ItemRole::Silent if ItemRole::new(item.kind()) == ItemRole::Silent => {
+                self.left_out.leave_out(item.type_name());
+            }
+            // Reasoning that the client did not ask for.
             ItemRole::Silent => {}
         }
         if let Some((known, _)) = self.items.get_mut(at) {

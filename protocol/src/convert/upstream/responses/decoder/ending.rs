@@ -83,7 +83,7 @@ impl ResponsesDecoder {
     }
 
     pub(super) fn summary(&self, stop_reason: Option<StopReason>, fault: Option<Fault>) -> ReplySummary {
-        let mut reported = Reported { cost: self.counts.cost, ..Reported::default() };
+        let mut reported = Reported { cost: self.counts.cost, ..self.left_out.clone() };
         reported.set_web_searches(Some(self.writer.search.requests()));
         let (usage, tool_calls) = (self.counts.usage, self.writer.calls());
         ReplySummary { stop_reason, usage, reported, tool_calls, fault }
