@@ -19,6 +19,7 @@ mod flow;
 mod guards;
 mod held_record;
 mod hooks;
+mod left_out;
 mod outcome;
 mod raw;
 mod reading;

@@ -3,6 +3,7 @@
 pub(crate) mod chunk;
 pub mod compact;
 pub mod error;
+pub(crate) mod image_detail;
 pub mod members;
 pub(crate) mod plain_delta;
 pub(crate) mod request;

@@ -6,6 +6,10 @@ use serde_json::value::RawValue;
 
 /// The longest id of a reply that is kept, in bytes.
 const LONGEST_ID: usize = 128;
+/// The longest type of an item that is kept, in bytes.
+const LONGEST_TYPE: usize = 40;
+/// The number of types that are kept.
+const MOST_TYPES: usize = 8;
 
 /// What an upstream reports about a reply. Most report nothing of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub struct Reported {
     pub cache_miss: Option<CacheMissReason>,
     /// The web searches of the reply.
     pub web_searches: u32,
+    /// The types of output items that the client's API has no place for.
+    pub left_out: Vec<Box<str>>,
 }
 
 /// `diagnostics.cache_miss_reason` of Messages, as far as it names a cause.
@@ -52,6 +58,15 @@ impl Reported {
     pub(crate) fn set_web_searches(&mut self, searches: Option<u64>) {
         if let Some(searches) = searches {
             self.web_searches = u32::try_from(searches).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// Notes the type of an item that the client does not get, unless it is no plain word.
+    pub(crate) fn leave_out(&mut self, kind: &str) {
+        let is_word = kind.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
+        let is_new = !self.left_out.iter().any(|known| **known == *kind);
+        if is_word && is_new && (1..=LONGEST_TYPE).contains(&kind.len()) && self.left_out.len() < MOST_TYPES {
+            self.left_out.push(kind.into());
         }
     }
 

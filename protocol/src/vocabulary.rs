@@ -239,11 +239,11 @@ impl StopReason {
         }
     }
 
-    /// The `finish_reason` that OpenAI's own API would give.
+    /// The `finish_reason` that OpenAI's own API would give. A paused turn is cut for a client that cannot resume it.
     pub fn finish_reason(self) -> &'static str {
         match self {
-            Self::EndTurn | Self::StopSequence | Self::PauseTurn | Self::Compaction => "stop",
-            Self::MaxTokens | Self::ModelContextWindowExceeded => "length",
+            Self::EndTurn | Self::StopSequence | Self::Compaction => "stop",
+            Self::MaxTokens | Self::PauseTurn | Self::ModelContextWindowExceeded => "length",
             Self::ToolUse => "tool_calls",
             Self::Refusal => "content_filter",
         }

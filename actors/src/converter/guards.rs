@@ -6,6 +6,7 @@ use vandamme_protocol::convert::ReplySummary;
 use vandamme_protocol::vocabulary::Usage;
 
 use super::held_record::HeldRecord;
+use super::left_out;
 use crate::ledger::RequestEnd;
 use crate::outcome::Outcome;
 use crate::provider::Lease;
@@ -83,6 +84,8 @@ impl ReplyGuards {
         entry.call_ended(outcome);
         entry.record.usage = summary.usage.unwrap_or_default();
         entry.record.reported = summary.reported.clone();
+        let provider = entry.record.provider.as_deref().unwrap_or_default();
+        left_out::report(provider, &summary.reported.left_out);
         entry.record.tool_calls = summary.tool_calls;
         entry.record.stop_reason = summary.stop_reason.map(|reason| reason.anthropic().into());
         entry.record.end = end;

@@ -47,6 +47,8 @@ pub enum MessagesEvent<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum ContentBlockStart<'a> {
     Text,
+    /// Why the model does not answer. For a client of Messages it is a text.
+    Refusal,
     Thinking,
     /// A summary that replaces the conversation so far.
     Compaction,
@@ -77,6 +79,8 @@ pub enum ContentBlockStart<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum BlockDelta<'a> {
     Text(&'a str),
+    /// A piece of a refusal.
+    Refusal(&'a str),
     Thinking(&'a str),
     Signature(&'a str),
     /// A piece of a call's arguments.
@@ -120,6 +124,9 @@ impl<'a> From<&'a WebSource> for Citation<'a> {
     }
 }
 
+/// What `stop_details` of a Messages reply says where no model refused, inner text.
+pub(crate) const FILTERED: &str = "The provider's content filter stopped this reply.";
+
 /// Why a reply ends.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReplyEnding<'a> {
@@ -127,8 +134,10 @@ pub struct ReplyEnding<'a> {
     pub reason: Option<StopReason>,
     /// The stop sequence that was met, inner text.
     pub sequence: Option<&'a str>,
-    /// The explanation of a refusal, inner text; empty if absent.
+    /// The explanation of a refusal, inner text; empty if absent. A refusal that came as a block is here again.
     pub explanation: &'a str,
+    /// With the reason `refusal`: a filter stopped the reply, and the model itself did not refuse.
+    pub is_filtered: bool,
     /// The number of web searches, for a client that asked for one. Decoders of the Messages API do not read it.
     pub searches: Option<u64>,
     /// The client asked for a judgement of the tool calls, and the upstream gives none.

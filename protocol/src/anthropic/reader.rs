@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    anthropic::event::{BlockDelta, ContentBlockStart, EventSink, MessagesEvent, ReplyEnding},
+    anthropic::event::{BlockDelta, ContentBlockStart, EventSink, FILTERED, MessagesEvent, ReplyEnding},
     json::{List, Literal, NotJson, Object},
     vocabulary::StopReason,
 };
@@ -364,10 +364,13 @@ fn ending<'a>(
     sequence: Option<&'a RawValue>,
     details: &Object<WireStopDetails<'a>>,
 ) -> ReplyEnding<'a> {
+    let explanation = inner(details.0.as_ref().and_then(|details| details.explanation));
+    let is_filtered = explanation == FILTERED;
     ReplyEnding {
         reason: stop_reason(reason),
         sequence: literal(sequence).map(Literal::inner),
-        explanation: inner(details.0.as_ref().and_then(|details| details.explanation)),
+        explanation: if is_filtered { "" } else { explanation },
+        is_filtered,
         ..ReplyEnding::default()
     }
 }

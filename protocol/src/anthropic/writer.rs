@@ -6,8 +6,8 @@ use crate::{
     anthropic::{
         error::{self, PING},
         event::{
-            BlockDelta, Citation, ContentBlockStart, EventSink, MessagesEvent, ReplyEnding, ReportedUsage,
-            WebSource,
+            BlockDelta, Citation, ContentBlockStart, EventSink, FILTERED, MessagesEvent, ReplyEnding,
+            ReportedUsage, WebSource,
         },
     },
     json::{self, Write},
@@ -63,7 +63,9 @@ impl EventSink for BytesMut {
 /// The member `delta`, without its closing bracket.
 fn block_delta(delta: BlockDelta<'_>, out: &mut impl Write) {
     let (start, inner) = match delta {
-        BlockDelta::Text(inner) => (&b",\"delta\":{\"type\":\"text_delta\",\"text\":\""[..], inner),
+        BlockDelta::Text(inner) | BlockDelta::Refusal(inner) => {
+            (&b",\"delta\":{\"type\":\"text_delta\",\"text\":\""[..], inner)
+        }
         BlockDelta::Thinking(inner) => {
             (&b",\"delta\":{\"type\":\"thinking_delta\",\"thinking\":\""[..], inner)
         }
@@ -99,7 +101,9 @@ fn message_head(id: &str, model: &str, out: &mut impl Write) {
 fn block_start(block: ContentBlockStart<'_>, out: &mut impl Write) {
     match block {
         // A kind that has no form here is an empty text, so that the indexes stay consecutive.
-        ContentBlockStart::Text | ContentBlockStart::Other => out.put(b"{\"type\":\"text\",\"text\":\"\"}"),
+        ContentBlockStart::Text | ContentBlockStart::Refusal | ContentBlockStart::Other => {
+            out.put(b"{\"type\":\"text\",\"text\":\"\"}")
+        }
         ContentBlockStart::Thinking => {
             out.put(b"{\"type\":\"thinking\",\"thinking\":\"\",\"signature\":\"\"}")
         }
@@ -176,9 +180,11 @@ fn ending(ending: ReplyEnding<'_>, out: &mut impl Write) {
         Some(inner) => out.quoted(inner),
         None => out.put(b"null"),
     }
-    if !ending.explanation.is_empty() {
+    let is_unexplained = ending.is_filtered && ending.explanation.is_empty();
+    let explanation = if is_unexplained { FILTERED } else { ending.explanation };
+    if !explanation.is_empty() {
         out.put(b",\"stop_details\":{\"type\":\"refusal\",\"explanation\":");
-        out.quoted(ending.explanation);
+        out.quoted(explanation);
         out.put(b"}");
     }
     if ending.is_unjudged {
@@ -243,7 +249,7 @@ impl WholeMessage {
             self.body.put(b",");
         }
         self.open = match block {
-            ContentBlockStart::Text | ContentBlockStart::Other => {
+            ContentBlockStart::Text | ContentBlockStart::Refusal | ContentBlockStart::Other => {
                 self.body.put(b"{\"type\":\"text\",\"text\":\"");
                 OpenBlock::Prose
             }
@@ -270,9 +276,10 @@ impl WholeMessage {
 
     fn delta(&mut self, delta: BlockDelta<'_>) {
         match delta {
-            BlockDelta::Text(inner) | BlockDelta::Thinking(inner) | BlockDelta::Summary(inner) => {
-                self.body.raw(inner)
-            }
+            BlockDelta::Text(inner)
+            | BlockDelta::Refusal(inner)
+            | BlockDelta::Thinking(inner)
+            | BlockDelta::Summary(inner) => self.body.raw(inner),
             BlockDelta::Signature(inner) => {
                 self.body.put(b"\",\"signature\":\"");
                 self.body.raw(inner);

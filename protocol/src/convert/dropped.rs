@@ -45,10 +45,11 @@ impl Dropped {
         self.more += other.more;
     }
 
-    /// Without the members of the top level that another step keeps or names.
+    /// Without the members of the top level that another step keeps or names. What is said of a value goes with its member.
     #[must_use]
     pub fn without_members(mut self, is_elsewhere: impl Fn(&str) -> bool) -> Self {
-        self.paths.retain(|path| path.contains(['.', ' ']) || !is_elsewhere(path));
+        let member = |path: &str| path.split_once(' ').map_or(path, |(member, _)| member).to_owned();
+        self.paths.retain(|path| path.contains('.') || !is_elsewhere(&member(path)));
         self
     }
 

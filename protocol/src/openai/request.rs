@@ -83,6 +83,16 @@ pub(crate) struct ChatMessage<'a> {
     pub(crate) content: Option<&'a RawValue>,
     #[serde(borrow)]
     pub(crate) refusal: Option<Literal<'a>>,
+    /// An answer that the model spoke.
+    #[serde(borrow)]
+    pub(crate) audio: Option<&'a RawValue>,
+    /// The thoughts of an earlier turn, as compatible vendors write them.
+    #[serde(borrow)]
+    pub(crate) reasoning_content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) reasoning: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) reasoning_details: Option<&'a RawValue>,
     /// The name of a speaker, which is not used, or of the function that a message of role `function` is from.
     #[serde(borrow)]
     pub(crate) name: Option<Literal<'a>>,
@@ -92,6 +102,20 @@ pub(crate) struct ChatMessage<'a> {
     pub(crate) function_call: Option<CalledFunction<'a>>,
     #[serde(borrow)]
     pub(crate) tool_call_id: Option<Literal<'a>>,
+}
+
+impl ChatMessage<'_> {
+    /// Whether it has thoughts, which only the vendor that made them can read.
+    pub(crate) fn has_reasoning(&self) -> bool {
+        let thoughts = [self.reasoning_content, self.reasoning, self.reasoning_details];
+        thoughts.into_iter().flatten().any(|value| !matches!(value.get(), "\"\"" | "[]"))
+    }
+
+    /// Whether it names who of several users or assistants speaks.
+    pub(crate) fn names_a_speaker(&self) -> bool {
+        let role = self.role.as_ref().map(JsonWord::as_str);
+        self.name.is_some() && !matches!(role, Some("function" | "tool"))
+    }
 }
 
 /// A call by the assistant.

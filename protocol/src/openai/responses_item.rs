@@ -76,6 +76,11 @@ impl<'a> ResponseItem<'a> {
         }
     }
 
+    /// Returns the inner text of the type; empty if absent.
+    pub(crate) fn type_name(&self) -> &'a str {
+        inner(self.r#type)
+    }
+
     /// Returns the inner text of the id; empty if absent.
     pub(crate) fn id(&self) -> &'a str {
         inner(self.id)

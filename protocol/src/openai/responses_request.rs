@@ -86,6 +86,14 @@ pub(crate) struct TextOptions<'a> {
     pub(crate) verbosity: Option<&'a RawValue>,
 }
 
+impl TextOptions<'_> {
+    /// Whether the answer is to have a form of this type.
+    pub(crate) fn has_kind(&self, kind: &str) -> bool {
+        let form = self.format.as_ref().and_then(|format| format.r#type.as_ref());
+        form.is_some_and(|form| form.as_str() == kind)
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(expecting = "a format object")]
 pub(crate) struct TextFormat<'a> {

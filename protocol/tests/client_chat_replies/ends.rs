@@ -8,10 +8,10 @@ fn stop_reasons_become_finish_reasons() {
     for (block, stop_reason, expected, reason) in [
         (&said, "end_turn", "stop", StopReason::EndTurn),
         (&said, "stop_sequence", "stop", StopReason::StopSequence),
-        (&said, "pause_turn", "stop", StopReason::PauseTurn),
+        (&said, "pause_turn", "length", StopReason::PauseTurn),
         (&said, "max_tokens", "length", StopReason::MaxTokens),
         (&said, "model_context_window_exceeded", "length", StopReason::ModelContextWindowExceeded),
-        (&said, "refusal", "content_filter", StopReason::Refusal),
+        (&said, "refusal", "stop", StopReason::Refusal),
         (&said, "from_the_future", "stop", StopReason::EndTurn),
         (&called, "tool_use", "tool_calls", StopReason::ToolUse),
         (&called, "end_turn", "tool_calls", StopReason::ToolUse),
@@ -20,7 +20,11 @@ fn stop_reasons_become_finish_reasons() {
     ] {
         let data = reply(std::slice::from_ref(block), stop_reason);
         let (wire, outcome) = stream(curious(), &data);
-        assert_eq!(grammar::check(&wire).finish_reason.as_deref(), Some(expected), "{stop_reason}");
+        let client = grammar::check(&wire);
+        assert_eq!(client.finish_reason.as_deref(), Some(expected), "{stop_reason}");
+        // A refusal without an explanation is none for OpenAI's libraries, and calls of a refused reply must not run.
+        let refuses = stop_reason == "refusal" && expected == "stop";
+        assert_eq!(!client.refusal.is_empty(), refuses, "{stop_reason}");
         assert_eq!(outcome.stop_reason, Some(reason));
     }
 }

@@ -162,7 +162,7 @@ fn adjacent_turns_are_merged_and_empty_ones_removed() {
         sent,
         json!([
             {"role": "user", "content": [text("a"), text("b"), text("c")]},
-            {"role": "assistant", "content": [text("d"), text("no"), text("never")]},
+            {"role": "assistant", "content": [text("d"), text("no"), text("\n\nnever")]},
             {"role": "user", "content": [text("e")]},
         ])
     );
@@ -195,10 +195,10 @@ fn white_space_at_the_end_of_a_prefilled_reply_is_removed() {
         (vec![assistant(json!([text("a "), text(" \n"), text("")]))], json!([text("a")])),
         (vec![assistant(json!([marked("a\u{c}")]))], json!([marked("a")])),
         (vec![assistant(json!("a ")), assistant(json!(null))], json!([text("a")])),
-        (vec![assistant(json!("a ")), assistant(json!([text("b ")]))], json!([text("a "), text("b")])),
+        (vec![assistant(json!("a ")), assistant(json!([text("b ")]))], json!([text("a "), text("\n\nb")])),
         (
             vec![json!({"role": "assistant", "content": "a ", "refusal": "no "})],
-            json!([text("a "), text("no")]),
+            json!([text("a "), text("\n\nno")]),
         ),
         (vec![assistant(json!("a\\ ")), json!({"role": "system", "content": "s"})], json!([text("a\\")])),
     ] {

@@ -201,17 +201,19 @@ fn said(events: &[Event]) -> (String, String) {
     (text, thoughts)
 }
 
-/// Why there is no answer, by these events.
-fn refusals(events: &[Event]) -> String {
+/// Whether these events end as a refusal, and its explanation.
+fn refusal(events: &[Event]) -> Option<String> {
     let mut stop = None;
-    let mut refusals = String::new();
+    let mut last = String::new();
     for event in events {
         if let Event::Ending(reason, explanation, _) = event {
             stop = reason.or(stop);
-            refusals.push_str(if stop == Some(StopReason::Refusal) { explanation } else { "" });
+            if !explanation.is_empty() {
+                last.clone_from(explanation);
+            }
         }
     }
-    decoded(&refusals)
+    (stop == Some(StopReason::Refusal)).then(|| decoded(&last))
 }
 
 proptest! {
@@ -228,9 +230,18 @@ proptest! {
         let has_summary = events.iter().any(|event| matches!(event, Event::Block(_, Block::Compaction)));
         prop_assert!(has_summary || letters(&reply.text()) == letters(&text), "all text arrives");
         prop_assert_eq!(letters(&reply.reasoning()), letters(&thoughts));
-        prop_assert_eq!(reply.refusal(), refusals(&events));
         let calls = events.iter().filter(|event| matches!(event, Event::Block(_, Block::Call(..)))).count();
         prop_assert_eq!(reply.calls().len(), calls);
+        match (refusal(&events), calls) {
+            (None, _) => prop_assert_eq!(reply.refusal(), ""),
+            (Some(explanation), 1..) => {
+                prop_assert_eq!((reply.refusal(), reply.status()), (explanation, "incomplete"));
+            }
+            (Some(explanation), 0) => {
+                prop_assert!(!reply.refusal().is_empty() && reply.status() == "completed");
+                prop_assert!(explanation.is_empty() || reply.refusal() == explanation);
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub(crate) struct Reply {
     pub(crate) id: String,
     pub(crate) model: String,
     pub(crate) text: String,
+    pub(crate) refusal: String,
     pub(crate) reasoning: String,
     /// Id, name and arguments of each call.
     pub(crate) calls: Vec<[String; 3]>,
@@ -115,6 +116,8 @@ fn grow(reply: &mut Reply, delta: &Value) {
     let piece = |key: &str| delta[key].as_str().filter(|piece| !piece.is_empty());
     if let Some(text) = piece("content") {
         reply.text.push_str(text);
+    } else if let Some(text) = piece("refusal") {
+        reply.refusal.push_str(text);
     } else if let Some(text) = piece("reasoning_content") {
         reply.reasoning.push_str(text);
     } else if delta.get("annotations").is_some() {

@@ -171,5 +171,8 @@ fn end(reply: &mut Reply, data: &Value) {
     for field in ["stop_reason", "stop_sequence"] {
         reply.message[field] = data["delta"][field].clone();
     }
+    if let Some(details) = data["delta"].get("stop_details") {
+        reply.message["stop_details"] = details.clone();
+    }
     reply.message["usage"] = data["usage"].clone();
 }

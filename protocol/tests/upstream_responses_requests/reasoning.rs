@@ -86,7 +86,7 @@ fn reasoning_of_another_origin_and_a_changed_load_are_dropped() {
     ] {
         let turns = json!([{"role": "assistant", "content": [{"type": "text", "text": "a"}, dropped, {"type": "text", "text": "b"}]},
             {"role": "user", "content": "c"}]);
-        assert_eq!(input(turns), json!([said("ab"), user("c")]), "{dropped}");
+        assert_eq!(input(turns), json!([said("a\n\nb"), user("c")]), "{dropped}");
     }
 }
 

@@ -233,13 +233,13 @@ fn usage_is_read_at_any_position() {
 }
 
 /// Requirement: No `[DONE]` but finish_reason seen → normal end. Body ends without either → error event, no
-/// message_stop.
+/// message_stop. `[DONE]` alone ends the stream, but the answer is not complete.
 #[test]
-fn a_finish_reason_or_done_alone_is_a_proper_end() {
+fn a_finish_reason_alone_is_a_proper_end_and_done_alone_is_a_cut() {
     let without_done = vec![openai::role(), openai::content("x"), openai::finish("stop")];
     assert_eq!(streamed(json!({}), without_done).stop_reason(), "end_turn");
     let without_finish = vec![openai::role(), openai::content("x"), openai::done()];
-    assert_eq!(streamed(json!({}), without_finish).stop_reason(), "end_turn");
+    assert_eq!(streamed(json!({}), without_finish).stop_reason(), "max_tokens");
 }
 
 #[test]

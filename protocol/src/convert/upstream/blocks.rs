@@ -3,10 +3,11 @@
 use super::halves::Halves;
 use crate::anthropic::event::{BlockDelta, EventSink, MessagesEvent};
 
-/// A piece of a reply: text or thoughts.
+/// A piece of a reply: text, a refusal, or thoughts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Prose {
     Text,
+    Refusal,
     Thinking,
 }
 
@@ -23,6 +24,7 @@ impl SentBlocks {
     pub(super) fn prose<S: EventSink>(&self, prose: Prose, inner: &str, sink: &mut S) {
         let delta = match prose {
             Prose::Text => BlockDelta::Text(inner),
+            Prose::Refusal => BlockDelta::Refusal(inner),
             Prose::Thinking => BlockDelta::Thinking(inner),
         };
         self.delta(delta, inner, sink);

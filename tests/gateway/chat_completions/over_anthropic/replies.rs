@@ -66,13 +66,12 @@ fn every_answer_has_its_own_id_and_the_requested_model() {
 }
 
 #[test]
-fn a_refusal_is_a_content_filter() {
+fn a_refusal_is_a_refusal() {
     let reply = whole(message(json!([]), "refusal"));
     let choice = reply.json()["choices"][0].clone();
-    assert_eq!(
-        (&choice["finish_reason"], &choice["message"]["content"]),
-        (&json!("content_filter"), &json!(null))
-    );
+    assert_eq!((&choice["finish_reason"], &choice["message"]["content"]), (&json!("stop"), &json!(null)));
+    let refusal = choice["message"]["refusal"].as_str();
+    assert!(refusal.is_some_and(|refusal| !refusal.is_empty()), "{choice}");
 }
 
 #[test]
@@ -144,5 +143,5 @@ fn a_compaction_is_text_and_every_run_of_a_model_is_counted() {
     let choice = reply.json()["choices"][0].take();
     let told = (&choice["finish_reason"], &choice["message"]["refusal"], &choice["message"]["content"]);
     let explanation = json!("This request was declined by \"usage policy\".");
-    assert_eq!(told, (&json!("content_filter"), &explanation, &Value::Null));
+    assert_eq!(told, (&json!("stop"), &explanation, &Value::Null));
 }

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     anthropic::event::{BlockDelta, ContentBlockStart, MessagesEvent, ReplyEnding, ReportedUsage},
-    convert::{ReplyEncoder, client::call_ids::CallIds},
+    convert::{
+        ReplyEncoder,
+        client::{NO_EXPLANATION, call_ids::CallIds},
+    },
     json,
     openai::chunk::{Callee, ChatEvent, Sink, Stamp, WholeCompletion},
     vocabulary::{StopReason, Usage},
@@ -40,6 +43,9 @@ impl ChatEncoder {
             cited: Cited::default(),
             is_started: false,
             stop: None,
+            explanation: String::new(),
+            is_filtered: false,
+            has_refused: false,
             usage: Usage::default(),
             thinking: None,
             is_summary: false,
@@ -73,6 +79,12 @@ struct EncodedReply {
     cited: Cited,
     is_started: bool,
     stop: Option<StopReason>,
+    /// Why a Messages upstream refused, inner text.
+    explanation: String,
+    /// A filter stopped the reply, and not the model itself.
+    is_filtered: bool,
+    /// The client has a refusal.
+    has_refused: bool,
     usage: Usage,
     /// The part of the output that is thinking.
     thinking: Option<u64>,
@@ -92,7 +104,7 @@ impl EncodedReply {
             MessagesEvent::BlockStop { index } => self.block_over(index, sink),
             MessagesEvent::MessageDelta { ending, counts } => {
                 self.count(counts);
-                self.ending(ending, sink);
+                self.ending(ending);
             }
             MessagesEvent::MessageStop => self.complete(sink),
             MessagesEvent::Error(fault) => sink.emit(&self.stamp, ChatEvent::Error(fault)),
@@ -123,7 +135,8 @@ impl EncodedReply {
                 let number = self.calls.begin(index, callee, input.map(json::escape_text));
                 sink.emit(&self.stamp, ChatEvent::Call { number, callee, id: &id, name });
             }
-            ContentBlockStart::Thinking
+            ContentBlockStart::Refusal
+            | ContentBlockStart::Thinking
             | ContentBlockStart::RedactedThinking { .. }
             | ContentBlockStart::ServerToolUse { .. }
             | ContentBlockStart::SearchResult { .. }
@@ -135,6 +148,7 @@ impl EncodedReply {
         self.begin(sink);
         match delta {
             BlockDelta::Text(inner) | BlockDelta::Summary(inner) => self.text(inner, sink),
+            BlockDelta::Refusal(inner) => self.refuse(inner, sink),
             BlockDelta::Thinking(inner) => self.reasoning(inner, sink),
             BlockDelta::Arguments(inner) => {
                 // Nothing is shown of a call that the upstream runs itself.
@@ -168,6 +182,13 @@ impl EncodedReply {
         }
     }
 
+    fn refuse<S: Sink>(&mut self, inner: &str, sink: &mut S) {
+        if !inner.is_empty() {
+            self.has_refused = true;
+            sink.emit(&self.stamp, ChatEvent::Refusal(inner));
+        }
+    }
+
     fn reasoning<S: Sink>(&self, inner: &str, sink: &mut S) {
         if self.shows_reasoning && !inner.is_empty() {
             sink.emit(&self.stamp, ChatEvent::Reasoning(inner));
@@ -187,12 +208,33 @@ impl EncodedReply {
         self.thinking = counts.thinking.or(self.thinking);
     }
 
-    fn ending<S: Sink>(&mut self, ending: ReplyEnding<'_>, sink: &mut S) {
+    fn ending(&mut self, ending: ReplyEnding<'_>) {
         self.stop = ending.reason.or(self.stop);
-        if !ending.explanation.is_empty() && self.stop == Some(StopReason::Refusal) {
-            self.begin(sink);
-            sink.emit(&self.stamp, ChatEvent::Refusal(ending.explanation));
+        self.is_filtered |= ending.is_filtered;
+        if !ending.explanation.is_empty() {
+            ending.explanation.clone_into(&mut self.explanation);
         }
+    }
+
+    /// The value of `finish_reason`. A refusal is a complete answer, and the client has it as one. Calls of a refused reply
+    /// are not to be run.
+    fn finish_reason<S: Sink>(&mut self, sink: &mut S) -> &'static str {
+        let calls = self.calls.count();
+        let reason = self.stop.unwrap_or(StopReason::EndTurn).with_calls(calls);
+        if reason != StopReason::Refusal {
+            return reason.finish_reason();
+        }
+        let explanation = std::mem::take(&mut self.explanation);
+        if !self.has_refused {
+            self.refuse(&explanation, sink);
+        }
+        if self.is_filtered || calls > 0 {
+            return reason.finish_reason();
+        }
+        if !self.has_refused {
+            self.refuse(NO_EXPLANATION, sink);
+        }
+        StopReason::EndTurn.finish_reason()
     }
 
     fn complete<S: Sink>(&mut self, sink: &mut S) {
@@ -203,8 +245,8 @@ impl EncodedReply {
         if !sources.is_empty() {
             sink.emit(&self.stamp, ChatEvent::Sources(&sources));
         }
-        let reason = self.stop.unwrap_or(StopReason::EndTurn).with_calls(self.calls.count());
-        let (finish_reason, usage, thinking) = (reason.finish_reason(), self.usage, self.thinking);
+        self.begin(sink);
+        let (finish_reason, usage, thinking) = (self.finish_reason(sink), self.usage, self.thinking);
         sink.emit(&self.stamp, ChatEvent::End { finish_reason, usage, thinking });
     }
 }

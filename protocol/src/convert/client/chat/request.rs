@@ -25,7 +25,11 @@ use crate::{
     },
     fault::RequestError,
     json::{JsonWord, Literal, Write, trim},
-    openai::{chunk::Calling, request::ChatRequestBody},
+    openai::{
+        chunk::Calling,
+        image_detail,
+        request::{ChatMessage, ChatRequestBody},
+    },
     schema_fit,
     tool_id::Maker,
     vocabulary::Delivery,
@@ -52,9 +56,13 @@ pub(super) fn convert(body: &[u8], target: &MessagesUpstream<'_>) -> Result<Mess
         Delivery::Streamed => ",\"stream\":true",
         Delivery::Whole => ",\"stream\":false",
     });
+    let mut dropped = dropped(&request, &reasoning);
+    let ChatRequestBody { temperature, top_p, top_k, .. } = request;
+    let sampling = Sampling { temperature, top_p, top_k };
     if model.takes_sampling() && !reasoning.is_on() {
-        let ChatRequestBody { temperature, top_p, top_k, .. } = request;
-        Sampling { temperature, top_p, top_k }.write(&mut out)?;
+        sampling.write(&mut dropped, &mut out)?;
+    } else {
+        sampling.leave_out(&mut dropped);
     }
     write_stop(request.stop, &mut out)?;
     user::write([request.safety_identifier, request.user], &mut out);
@@ -64,7 +72,6 @@ pub(super) fn convert(body: &[u8], target: &MessagesUpstream<'_>) -> Result<Mess
     // A hash, and on the way of every request: made once.
     let maker = Maker::new(target.provider, target.model);
     let called = messages::write(&turns, maker, &mut out)?;
-    let mut dropped = dropped(&request);
     tools::write(&request, &choice, &called, &mut dropped, &mut out)?;
     out.put(b"}");
     let reply = reply_context(&request, &reasoning, target, maker);
@@ -74,10 +81,36 @@ pub(super) fn convert(body: &[u8], target: &MessagesUpstream<'_>) -> Result<Mess
 /// Members that are converted elsewhere, or mean nothing to a server that stores nothing.
 const ELSEWHERE: [&str; 2] = ["model", "store"];
 
-fn dropped(request: &ChatRequestBody<'_>) -> Dropped {
+/// The members that have no equivalent.
+fn dropped(request: &ChatRequestBody<'_>, reasoning: &ReasoningRequest<'_>) -> Dropped {
     let mut dropped = Dropped::default();
     let unknown = request.unknown.iter().map(JsonWord::as_str);
     unknown.filter(|name| !ELSEWHERE.contains(name)).for_each(|name| dropped.note(name));
+    if reasoning.is_lost() {
+        dropped.note("reasoning_effort");
+    }
+    let format = request.response_format.as_ref().and_then(|format| format.r#type.as_ref());
+    if format.is_some_and(|kind| kind.as_str() == "json_object") {
+        dropped.note("response_format (json_object)");
+    }
+    let own = request.thinking.is_some_and(|own| own.get().starts_with('{'));
+    if own && request.reasoning_effort.is_some() {
+        dropped.note("reasoning_effort");
+    }
+    let messages = request.messages.as_deref().unwrap_or_default();
+    for (name, is_lost) in [
+        ("messages (audio)", messages.iter().any(|message| message.audio.is_some())),
+        ("messages (reasoning)", messages.iter().any(ChatMessage::has_reasoning)),
+        (
+            "messages (image detail)",
+            messages.iter().filter_map(|message| message.content).any(image_detail::is_set),
+        ),
+        ("messages (name)", messages.iter().any(ChatMessage::names_a_speaker)),
+    ] {
+        if is_lost {
+            dropped.note(name);
+        }
+    }
     dropped
 }
 

@@ -10,6 +10,9 @@ use crate::json::{Write, trim_end};
 /// The text of a user message that the upstream requires and the client does not have.
 const NO_WORD: &str = "(no user message)";
 
+/// Between the texts of two messages, inner text.
+const BLANK_LINE: &str = "\\n\\n";
+
 /// Whose message a block belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -23,6 +26,8 @@ pub(crate) struct Conversation<'o> {
     state: Opened,
     /// The range of the inner text of the last block, if that is a text.
     last_text: Option<Range<usize>>,
+    /// Whether the next block is of another message of the client than the last one.
+    is_apart: bool,
     /// Where each message of the user ends: before the brace that closes its last block.
     user_ends: Vec<usize>,
 }
@@ -41,7 +46,7 @@ impl<'o> Conversation<'o> {
     /// Begins `messages`.
     pub(crate) fn new(out: &'o mut Vec<u8>) -> Self {
         out.put(b",\"messages\":[");
-        Self { out, state: Opened::Nothing, last_text: None, user_ends: Vec::new() }
+        Self { out, state: Opened::Nothing, last_text: None, is_apart: false, user_ends: Vec::new() }
     }
 
     /// Where this side's next block is to be written.
@@ -63,9 +68,23 @@ impl<'o> Conversation<'o> {
         self.out
     }
 
+    /// A message of the client begins. Messages that are merged stay apart: a blank line is between their texts.
+    pub(crate) fn begin_message(&mut self) {
+        self.is_apart = true;
+    }
+
     /// Writes this side's next block; `mark` is its `cache_control`.
     pub(crate) fn write(&mut self, side: Side, block: &BlockDraft<'_>, mark: Option<&RawValue>) {
-        let text = block.write(mark, self.block(side));
+        let is_apart = std::mem::take(&mut self.is_apart);
+        let follows_text = self.state == Opened::Message(side) && self.last_text.is_some();
+        let text = match block {
+            BlockDraft::Text(text) if is_apart && follows_text && side == Side::Assistant => {
+                BlockDraft::Text(&format!("{BLANK_LINE}{text}")).write(mark, self.block(side))
+            }
+            BlockDraft::Text(_) | BlockDraft::Image(_) | BlockDraft::Document(..) => {
+                block.write(mark, self.block(side))
+            }
+        };
         self.last_text = text;
     }
 

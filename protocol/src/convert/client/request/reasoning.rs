@@ -16,6 +16,8 @@ pub(crate) struct ReasoningRequest<'a> {
     is_requested: bool,
     /// Whether the model must be asked for a summary.
     has_summary: bool,
+    /// Whether the model does otherwise than the client asked.
+    is_lost: bool,
 }
 
 /// The value of `thinking`.
@@ -87,7 +89,7 @@ impl Wish {
 impl<'a> ReasoningRequest<'a> {
     /// The client leaves it to the model.
     pub(crate) const UNSAID: Self =
-        Self { thinking: None, effort: None, is_requested: false, has_summary: false };
+        Self { thinking: None, effort: None, is_requested: false, has_summary: false, is_lost: false };
 
     /// The client's own `thinking`, in Anthropic's notation.
     pub(crate) fn own(thinking: &'a str) -> Self {
@@ -110,12 +112,20 @@ impl<'a> ReasoningRequest<'a> {
         let has_effort =
             model.thinking() == ThinkingMode::Adaptive && (is_requested || !model.can_stop_thinking());
         let effort = has_effort.then(|| wish.effort(model)).flatten();
-        Self { thinking, effort, is_requested, has_summary: false }
+        let is_on = matches!(thinking, Some(ThinkingParam::Adaptive | ThinkingParam::Enabled { .. }));
+        let always_thinks = model.thinking() != ThinkingMode::Never && !model.can_stop_thinking();
+        let is_lost = if is_requested { !is_on } else { always_thinks };
+        Self { thinking, effort, is_requested, has_summary: false, is_lost }
     }
 
     /// With a summary of the thinking, from models that send it on request only.
     pub(crate) fn with_summary(self, model: ModelGeneration) -> Self {
         Self { has_summary: model.hides_thinking(), ..self }
+    }
+
+    /// Whether the model does otherwise than the client asked: it does not think, or cannot stop thinking.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.is_lost
     }
 
     /// Whether the client asked for it, and so sees it.

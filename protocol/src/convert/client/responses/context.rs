@@ -13,8 +13,18 @@ pub struct ResponsesClientContext {
     pub(super) includes_reasoning: bool,
     /// Whether the client asked for summaries of the reasoning.
     pub(super) shows_summary: bool,
+    /// What the client parses the answer as.
+    pub(super) answer_form: AnswerForm,
     /// Members of the request that the response object repeats, as JSON: `"instructions":…,"tools":…`, without braces.
     pub(super) echo: String,
+}
+
+/// What a client parses an answer as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AnswerForm {
+    Text,
+    /// A JSON object (`text.format`).
+    Object,
 }
 
 /// What the client calls a tool that is a function for the upstream.
@@ -47,6 +57,7 @@ impl ResponsesClientContext {
             tools: Vec::new(),
             includes_reasoning: true,
             shows_summary: true,
+            answer_form: AnswerForm::Text,
             echo: String::new(),
         }
     }

@@ -7,6 +7,7 @@
 mod blocks;
 mod call;
 mod events;
+mod held;
 mod item;
 mod response;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use bytes::BytesMut;
 use self::{
     call::Call,
     events::{EventStream, LastResponse, OutputEvent, PlacedItem, Sink},
+    held::HeldText,
     item::{ItemContent, ItemStage, ItemStatus, OutputItem, Reasoning},
     response::{IncompleteReason, ResponseHead, ResponseState, ResponseView},
 };
@@ -90,6 +92,11 @@ struct EncodedReply {
     done: usize,
     stage: ReplyStage,
     stop: Option<StopReason>,
+    /// Why a Messages upstream refused, inner text.
+    explanation: String,
+    /// A filter stopped the reply, and not the model itself.
+    is_filtered: bool,
+    held: HeldText,
     usage: Option<Usage>,
     /// The text so far is the summary of a compaction.
     is_summary: bool,
@@ -124,6 +131,9 @@ impl EncodedReply {
             done: 0,
             stage: ReplyStage::Waiting,
             stop: None,
+            explanation: String::new(),
+            is_filtered: false,
+            held: HeldText::new(context.answer_form),
             usage: None,
             is_summary: false,
         }
@@ -143,7 +153,7 @@ impl EncodedReply {
             MessagesEvent::BlockStop { index } => self.block_over(index, sink),
             MessagesEvent::MessageDelta { ending, counts } => {
                 self.count(counts);
-                self.ending(ending, sink);
+                self.ending(ending);
             }
             MessagesEvent::MessageStop => self.complete(sink),
             MessagesEvent::Error(fault) => self.fail(fault, sink),
@@ -178,6 +188,7 @@ impl EncodedReply {
         self.begin(sink);
         match block {
             ContentBlockStart::Text => self.text_block(index, sink),
+            ContentBlockStart::Refusal => {}
             ContentBlockStart::Compaction => self.is_summary = true,
             ContentBlockStart::Thinking => {
                 self.add(index, ItemContent::Reasoning(Reasoning::default()), sink);
@@ -202,6 +213,7 @@ impl EncodedReply {
         self.begin(sink);
         match delta {
             BlockDelta::Text(inner) | BlockDelta::Summary(inner) => self.text(index, inner, sink),
+            BlockDelta::Refusal(inner) => self.refuse(index, inner, sink),
             BlockDelta::Thinking(inner) => self.thinking(index, inner, sink),
             BlockDelta::Signature(inner) => self.sign(index, inner),
             BlockDelta::Arguments(inner) => self.arguments(index, inner, sink),
@@ -213,28 +225,34 @@ impl EncodedReply {
 
 /// The end of the reply.
 impl EncodedReply {
-    fn ending<S: Sink>(&mut self, ending: ReplyEnding<'_>, sink: &mut S) {
+    fn ending(&mut self, ending: ReplyEnding<'_>) {
         self.stop = ending.reason.or(self.stop);
-        if self.stop == Some(StopReason::Refusal) && !ending.explanation.is_empty() {
-            self.begin(sink);
-            self.refuse(ending.explanation, sink);
+        self.is_filtered |= ending.is_filtered;
+        if !ending.explanation.is_empty() {
+            ending.explanation.clone_into(&mut self.explanation);
         }
     }
 
     fn complete<S: Sink>(&mut self, sink: &mut S) {
         self.begin(sink);
+        if self.stop == Some(StopReason::Refusal) {
+            self.explain_refusal(sink);
+        }
+        self.release(sink);
         for at in self.done..self.items.len() {
             self.close(at, sink);
         }
-        let state = match self.stop.unwrap_or(StopReason::EndTurn) {
-            StopReason::EndTurn
-            | StopReason::StopSequence
-            | StopReason::ToolUse
-            | StopReason::PauseTurn
-            | StopReason::Compaction => ResponseState::Completed,
+        let state = match self.stop.unwrap_or(StopReason::EndTurn).with_calls(self.calls()) {
+            StopReason::EndTurn | StopReason::StopSequence | StopReason::ToolUse | StopReason::Compaction => {
+                ResponseState::Completed
+            }
+            // A client of this API cannot resume the turn, and must not take it for the answer.
+            StopReason::PauseTurn => ResponseState::Incomplete(IncompleteReason::PauseTurn),
             StopReason::MaxTokens | StopReason::ModelContextWindowExceeded => {
                 ResponseState::Incomplete(IncompleteReason::MaxOutputTokens)
             }
+            // A refusal is a complete answer. Calls of a refused reply are not to be run.
+            StopReason::Refusal if self.is_refusal() => ResponseState::Completed,
             StopReason::Refusal => ResponseState::Incomplete(IncompleteReason::ContentFilter),
         };
         let last = match state {
@@ -255,6 +273,7 @@ impl EncodedReply {
     /// What is open stays without its last events, so that nobody takes it for complete.
     fn fail<S: Sink>(&mut self, fault: &Fault, sink: &mut S) {
         self.begin(sink);
+        self.release(sink);
         self.settle(sink);
         for item in &mut self.items[self.done..] {
             if let ItemStage::Open | ItemStage::BlockOver = item.stage {
@@ -270,6 +289,7 @@ impl EncodedReply {
 impl EncodedReply {
     /// Adds an item, behind which all those are done whose block is over. Returns its index.
     fn add<S: Sink>(&mut self, block: Option<u64>, content: ItemContent, sink: &mut S) -> usize {
+        self.release(sink);
         self.settle(sink);
         let index = self.items.len();
         let prefix = match &content {

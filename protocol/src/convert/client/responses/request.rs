@@ -35,7 +35,7 @@ use crate::{
     },
     fault::RequestError,
     json::{JsonWord, Literal, Write},
-    openai::{members::OpenAiMembers, responses_request::ResponsesRequestBody},
+    openai::{image_detail, members::OpenAiMembers, responses_request::ResponsesRequestBody},
     vocabulary::Delivery,
 };
 use caching::AutomaticCaching;
@@ -52,6 +52,10 @@ pub(super) fn convert(body: &[u8], target: &MessagesTarget<'_>) -> Result<Messag
     stateless::check(&request)?;
     let mut dropped = dropped(&request);
     let input = Input::read(&request)?;
+    let contents = || input.items().iter().flat_map(|item| [item.content, item.output]).flatten();
+    if contents().any(image_detail::is_set) {
+        dropped.note("input (image detail)");
+    }
     let settings = Settings::read(&request, &input, &mut dropped)?;
     let mut table = input.tools(&request)?.table(&mut dropped)?;
     if let Some(most) = request.max_tool_calls {
@@ -77,6 +81,7 @@ pub(super) fn convert(body: &[u8], target: &MessagesTarget<'_>) -> Result<Messag
         tools: table.kinds(),
         includes_reasoning: settings.reasoning.includes_sealed,
         shows_summary: settings.reasoning.shows_summary,
+        answer_form: settings.answer_form(),
         echo: echo::members(&request),
     };
     Ok(MessagesOfResponses { body: out, delivery: settings.delivery, reply, members, dropped })
@@ -182,14 +187,19 @@ impl<'a> Conversion<'_, 'a> {
     ) -> Result<(), RequestError> {
         let Self { request, settings, .. } = *self;
         let ResponsesRequestBody { temperature, top_p, .. } = *request;
+        let sampling = Sampling { temperature, top_p, top_k: None };
         if model.takes_sampling() && !reasoning.is_on() {
-            Sampling { temperature, top_p, top_k: None }.write(out)?;
+            sampling.write(dropped, out)?;
+        } else {
+            sampling.leave_out(dropped);
         }
         self.write_user(out);
         reasoning.write(out);
         write_output_config(&settings.text, reasoning.effort(), out)?;
         let is_default = |tier: &RawValue| matches!(tier.get(), "\"auto\"" | "\"default\"");
         for (name, is_lost) in [
+            (settings.reasoning.member(), reasoning.is_lost()),
+            ("text.format (json_object)", settings.text.has_kind("json_object")),
             ("text.verbosity", settings.text.verbosity.is_some()),
             ("service_tier", request.service_tier.is_some_and(|tier| !is_default(tier))),
             ("metadata", request.metadata.is_some_and(|metadata| metadata.get() != "{}")),

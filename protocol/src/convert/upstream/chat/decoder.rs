@@ -98,6 +98,7 @@ impl ReplyDecoder for ChatDecoder {
         }
         self.is_done = true;
         self.is_whole = true;
+        self.finish.came_whole();
         match chunk.map(|chunk| self.chunk(body, &chunk, events)) {
             Some(CodecStep::Fault(fault)) => Err(fault),
             Some(CodecStep::More | CodecStep::End) | None => Ok(()),
@@ -223,8 +224,8 @@ impl ChatDecoder {
         }
         delta.texts().for_each(|inner| self.text(inner, sink));
         if let Some(inner) = delta.refusal() {
-            self.finish.is_refused = true;
-            self.prose(Prose::Text, inner, sink);
+            self.finish.refusal.push_str(inner);
+            self.prose(Prose::Refusal, inner, sink);
         }
         self.called(delta, 0, sink);
     }
@@ -363,9 +364,10 @@ impl ChatDecoder {
         let ending = ReplyEnding {
             reason: Some(reason),
             sequence,
+            explanation: if reason == StopReason::Refusal { &self.finish.refusal } else { "" },
+            is_filtered: reason == StopReason::Refusal && self.finish.is_filtered(),
             searches: self.context.searches.then(|| self.search.requests()),
             is_unjudged: self.context.asks_for_judgement,
-            ..ReplyEnding::default()
         };
         let counts =
             ReportedUsage { thinking: self.thinking, ..ReportedUsage::from(self.usage.unwrap_or_default()) };

@@ -8,7 +8,12 @@ pub(super) struct Finish {
     pub(super) reason: Option<StopReason>,
     /// The stop sequence that ended the reply, as inner text (JSON string content with its escapes).
     pub(super) stop_sequence: Option<String>,
-    pub(super) is_refused: bool,
+    /// The refusal, inner text; empty if the model did not refuse.
+    pub(super) refusal: String,
+    /// Whether the last reason is that of a filter.
+    is_filtered: bool,
+    /// Whether the reply came whole, so that nothing of it can be missing.
+    is_whole: bool,
     /// Whether the gateway itself cut the reply at `stop_sequence`; then the upstream's reason does not count.
     is_cut: bool,
     /// The choices that have begun and those that have ended, one bit per choice.
@@ -26,12 +31,18 @@ impl Finish {
             let word = word.decode();
             let reason = word.as_deref().and_then(StopReason::from_finish_reason);
             self.reason = Some(reason.unwrap_or(StopReason::EndTurn));
+            self.is_filtered = reason == Some(StopReason::Refusal) && word.as_deref() != Some("refusal");
         }
         if let Some(met) = choice.stop_string()
             && sequences.iter().any(|sequence| met.is(sequence))
         {
             self.stop_sequence = Some(met.inner().to_owned());
         }
+    }
+
+    /// Notes that the reply came whole.
+    pub(super) fn came_whole(&mut self) {
+        self.is_whole = true;
     }
 
     /// Notes a piece of the first choice that does not end it.
@@ -45,12 +56,18 @@ impl Finish {
         self.is_cut = true;
     }
 
+    /// Whether a filter stopped the reply, and not the model itself.
+    pub(super) fn is_filtered(&self) -> bool {
+        self.is_filtered && !self.is_cut
+    }
+
     /// Whether every choice that has begun has ended.
     pub(super) fn is_over(&self) -> bool {
         self.reason.is_some() && self.begun & !self.ended == 0
     }
 
-    /// The reason for the client: `tool_use` exactly if there are calls, unless the reply was cut or refused.
+    /// The reason for the client: `tool_use` exactly if there are calls, unless the reply was cut or refused. A stream may end
+    /// without a reason where something is missing: its text must not look complete.
     pub(super) fn reason(&self, calls: u32) -> StopReason {
         if self.is_cut && calls == 0 {
             return StopReason::StopSequence;
@@ -73,10 +90,12 @@ impl Finish {
             self.reason.is_none_or(|reason| reason == StopReason::EndTurn) && self.stop_sequence.is_some();
         if calls > 0 {
             StopReason::ToolUse
-        } else if self.is_refused {
+        } else if !self.refusal.is_empty() {
             StopReason::Refusal
         } else if has_met_a_sequence {
             StopReason::StopSequence
+        } else if self.reason.is_none() && !self.is_whole {
+            StopReason::MaxTokens
         } else {
             StopReason::EndTurn
         }

@@ -53,7 +53,13 @@ pub(crate) fn joined_texts<'b>(blocks: impl Iterator<Item = &'b ContentBlock<'b>
     for block in blocks {
         let (text, is_block): (Cow<'b, str>, bool) = match block.kind() {
             "compaction" => continue,
+            // What stands between two texts keeps them apart.
+            "tool_use" | "thinking" | "redacted_thinking" => {
+                follows_block |= texts.iter().any(|text| !text.is_empty());
+                continue;
+            }
             "text" => match block.text {
+                Some(text) if text.inner().is_empty() => continue,
                 Some(text) => (text.inner().into(), false),
                 None => continue,
             },

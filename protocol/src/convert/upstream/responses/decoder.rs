@@ -20,6 +20,7 @@ use crate::{
         error,
         responses_stream::{EventKind, ReplyManner, ResponseObject, ResponsesEvent},
     },
+    reported::Reported,
     vocabulary::{StopReason, Usage},
 };
 use ending::Counts;
@@ -37,6 +38,8 @@ pub struct ResponsesDecoder {
     /// Why the reply is incomplete, if it is.
     incomplete: Option<StopReason>,
     counts: Counts,
+    /// What the client does not get.
+    left_out: Reported,
     behind: Behind,
     broken: Option<Fault>,
 }
@@ -52,6 +55,7 @@ impl ResponsesDecoder {
             is_over: false,
             incomplete: None,
             counts: Counts::default(),
+            left_out: Reported::default(),
             behind: Behind::default(),
             broken: None,
         }

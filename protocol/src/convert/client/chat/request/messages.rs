@@ -157,12 +157,14 @@ fn assistant(
     calls: &[PairedToolCall<'_>],
     conversation: &mut Conversation<'_>,
 ) -> Result<(), RequestError> {
+    conversation.begin_message();
     match &turn.content {
         ChatContent::Parts(parts) => assistant_parts(turn.at, parts, conversation)?,
         ChatContent::Nothing | ChatContent::Text(_) => content(turn, conversation, Side::Assistant)?,
     }
     let refusal = turn.message.refusal.map(Literal::inner).filter(|text| !is_blank(text));
     if let Some(refusal) = refusal {
+        conversation.begin_message();
         conversation.write(Side::Assistant, &BlockDraft::Text(refusal), None);
     }
     calls.iter().for_each(|call| call.write(conversation.block(Side::Assistant)));

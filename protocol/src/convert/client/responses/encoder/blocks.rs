@@ -39,14 +39,14 @@ impl EncodedReply {
     }
 
     /// The message that is the last item, if text can be added to it.
-    fn last_message(&self) -> Option<usize> {
+    pub(super) fn last_message(&self) -> Option<usize> {
         let is_message = |content: &ItemContent| matches!(content, ItemContent::Message(m) if m.takes_text());
         let at = self.items.len().checked_sub(1).filter(|at| *at >= self.done)?;
         let item = &self.items[at];
         (is_message(&item.content) && !matches!(item.stage, ItemStage::Done(_))).then_some(at)
     }
 
-    fn continue_message<S: Sink>(&mut self, at: usize, block: Option<u64>, sink: &mut S) {
+    pub(super) fn continue_message<S: Sink>(&mut self, at: usize, block: Option<u64>, sink: &mut S) {
         self.close(at, sink);
         let item = &mut self.items[at];
         item.block = block;
@@ -57,7 +57,7 @@ impl EncodedReply {
     }
 
     pub(super) fn text<S: Sink>(&mut self, block: Option<u64>, inner: &str, sink: &mut S) {
-        if inner.is_empty() {
+        if inner.is_empty() || self.holds(inner, sink) {
             return;
         }
         let at = self.message_for(block, sink);
@@ -92,27 +92,6 @@ impl EncodedReply {
         {
             text.cite(citation);
         }
-    }
-
-    /// Adds why there is no answer, or no more of it. A message has one refusal, as its last part.
-    pub(super) fn refuse<S: Sink>(&mut self, explanation: &str, sink: &mut S) {
-        let at = match self.last_message() {
-            Some(at) => at,
-            None => self.add(None, ItemContent::Message(Message::default()), sink),
-        };
-        self.close(at, sink);
-        self.texts_done(at, sink);
-        if let ItemContent::Message(message) = &mut self.items[at].content {
-            if let Some(text) = &mut message.text {
-                text.is_done = true;
-            }
-            message.refusal = Some(String::new());
-        }
-        sink.emit(OutputEvent::PartAdded(self.placed(at), ItemText::Refusal));
-        if let ItemContent::Message(message) = &mut self.items[at].content {
-            message.refusal = Some(explanation.to_owned());
-        }
-        sink.emit(OutputEvent::Delta(self.placed(at), ItemText::Refusal, explanation));
     }
 }
 
@@ -255,13 +234,13 @@ impl EncodedReply {
             return;
         }
         match &mut self.items[at].content {
-            ItemContent::Message(Message { text: Some(text), .. }) => {
+            ItemContent::Message(Message { text: Some(text), refusal: None }) => {
                 let first = text.end_block();
                 for number in first..text.sources.len() {
                     sink.emit(OutputEvent::Annotation(self.placed(at), number));
                 }
             }
-            ItemContent::Message(Message { text: None, .. }) => {}
+            ItemContent::Message(_) => {}
             ItemContent::Reasoning(_) => self.seal(at),
             ItemContent::Call(call) => {
                 let text = call.streamed_text();

@@ -44,6 +44,8 @@ pub(super) enum ResponseState<'a> {
 pub(super) enum IncompleteReason {
     MaxOutputTokens,
     ContentFilter,
+    /// Of Anthropic's API: a long turn of server tools has stopped in between.
+    PauseTurn,
 }
 
 impl ResponseState<'_> {
@@ -101,6 +103,7 @@ impl ResponseView<'_> {
                 "{\"reason\":\"max_output_tokens\"}"
             }
             ResponseState::Incomplete(IncompleteReason::ContentFilter) => "{\"reason\":\"content_filter\"}",
+            ResponseState::Incomplete(IncompleteReason::PauseTurn) => "{\"reason\":\"pause_turn\"}",
             ResponseState::Created
             | ResponseState::InProgress
             | ResponseState::Completed

@@ -29,6 +29,32 @@ pub(super) struct Entry<'a> {
     pub(super) content: EntryContent<'a>,
 }
 
+impl<'a> Entry<'a> {
+    /// The output, if it is one.
+    pub(super) fn output(&self) -> Option<&ToolOutput<'a>> {
+        if let EntryContent::Result(output) = &self.content { Some(output) } else { None }
+    }
+
+    pub(super) fn is_system(&self) -> bool {
+        matches!(self.content, EntryContent::System(_))
+    }
+
+    /// Whether the assistant said or did it.
+    pub(super) fn is_assistant(&self) -> bool {
+        match &self.content {
+            EntryContent::Assistant(_)
+            | EntryContent::Thought(_)
+            | EntryContent::Call(_)
+            | EntryContent::Acted(_) => true,
+            EntryContent::System(_)
+            | EntryContent::User(_)
+            | EntryContent::Result(_)
+            | EntryContent::Drawn(_)
+            | EntryContent::Summary(_) => false,
+        }
+    }
+}
+
 /// What an item is.
 pub(super) enum EntryContent<'a> {
     System(InputContent<'a>),

@@ -65,31 +65,6 @@ pub(super) fn write<'a>(
     Ok(WrittenMessages { called: pairing.into_names(), user_ends })
 }
 
-impl<'a> Entry<'a> {
-    fn output(&self) -> Option<&ToolOutput<'a>> {
-        if let EntryContent::Result(output) = &self.content { Some(output) } else { None }
-    }
-
-    pub(super) fn is_system(&self) -> bool {
-        matches!(self.content, EntryContent::System(_))
-    }
-
-    /// Whether the assistant said or did it.
-    pub(super) fn is_assistant(&self) -> bool {
-        match &self.content {
-            EntryContent::Assistant(_)
-            | EntryContent::Thought(_)
-            | EntryContent::Call(_)
-            | EntryContent::Acted(_) => true,
-            EntryContent::System(_)
-            | EntryContent::User(_)
-            | EntryContent::Result(_)
-            | EntryContent::Drawn(_)
-            | EntryContent::Summary(_) => false,
-        }
-    }
-}
-
 /// How many items of the assistant the entries begin with. They are one message.
 fn run_length(entries: &[Entry<'_>]) -> usize {
     entries.iter().take_while(|entry| entry.is_assistant()).count()
@@ -135,8 +110,14 @@ impl MessageWriter<'_, '_> {
         for entry in run {
             match &entry.content {
                 EntryContent::Thought(thought) => self.thoughts.push(written(thought)),
-                EntryContent::Assistant(content) => self.content(entry.at, content, Side::Assistant)?,
-                EntryContent::Acted(text) => self.text(text, Side::Assistant),
+                EntryContent::Assistant(content) => {
+                    self.conversation.begin_message();
+                    self.content(entry.at, content, Side::Assistant)?;
+                }
+                EntryContent::Acted(text) => {
+                    self.conversation.begin_message();
+                    self.text(text, Side::Assistant);
+                }
                 EntryContent::Call(_) => {
                     self.think();
                     if let Some(call) = calls.next() {

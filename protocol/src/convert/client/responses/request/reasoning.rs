@@ -60,6 +60,11 @@ impl<'a> WantedReasoning<'a> {
         Ok(Self { effort: options.effort, wish, shows_summary, includes_sealed })
     }
 
+    /// The member that asks for reasoning.
+    pub(super) fn member(&self) -> &'static str {
+        if self.wish.is_some() { "reasoning.effort" } else { "reasoning.summary" }
+    }
+
     /// For a model of Anthropic's API. A summary without an effort asks for reasoning, too.
     pub(super) fn for_messages(
         &self,

@@ -2,7 +2,10 @@
 
 use super::{input::Input, reasoning::WantedReasoning};
 use crate::{
-    convert::{Dropped, client::request::settings::token_limit},
+    convert::{
+        Dropped,
+        client::{request::settings::token_limit, responses::context::AnswerForm},
+    },
     fault::RequestError,
     json::{JsonWord, Write},
     openai::responses_request::{InputItem, ReasoningOptions, ResponsesRequestBody, TextOptions, parse_at},
@@ -43,6 +46,17 @@ impl<'a> Settings<'a> {
             max_tokens: limit,
             parallel: parallel.transpose()?,
         })
+    }
+}
+
+impl Settings<'_> {
+    /// What the client parses the answer as.
+    pub(super) fn answer_form(&self) -> AnswerForm {
+        let format = self.text.format.as_ref().and_then(|format| format.r#type.as_ref());
+        match format.map(JsonWord::as_str) {
+            Some("json_schema" | "json_object") => AnswerForm::Object,
+            Some(_) | None => AnswerForm::Text,
+        }
     }
 }
 

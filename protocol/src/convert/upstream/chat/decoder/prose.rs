@@ -25,7 +25,7 @@ impl ChatDecoder {
 
     pub(super) fn pieces<S: EventSink>(&mut self, pieces: Vec<(Prose, String)>, sink: &mut S) {
         for (prose, inner) in pieces {
-            if prose == Prose::Text || self.context.signature.is_some() {
+            if prose != Prose::Thinking || self.context.signature.is_some() {
                 self.prose(prose, &inner, sink);
             }
         }
@@ -38,11 +38,11 @@ impl ChatDecoder {
                 cut = self.cut.take(inner);
                 &cut
             }
-            Prose::Thinking if self.cut.is_needed() => {
+            Prose::Refusal | Prose::Thinking if self.cut.is_needed() => {
                 self.release(sink);
                 inner
             }
-            Prose::Text | Prose::Thinking => inner,
+            Prose::Text | Prose::Refusal | Prose::Thinking => inner,
         };
         self.settled(prose, inner, sink);
     }
@@ -67,19 +67,20 @@ impl ChatDecoder {
 
     pub(super) fn write<S: EventSink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
         if self.blocks.open != Some(prose) {
-            if prose == Prose::Text && is_blank(inner) {
+            let is_thought = prose == Prose::Thinking;
+            if !is_thought && is_blank(inner) {
                 return self.blank.push_str(inner);
             }
             let blank = std::mem::take(&mut self.blank);
-            if prose == Prose::Text {
+            if !is_thought {
                 self.carry(sink);
             }
             self.close_prose(sink);
-            if prose == Prose::Text {
+            if !is_thought {
                 self.show_search(sink);
             }
             self.open_prose(prose, sink);
-            if prose == Prose::Text {
+            if !is_thought {
                 self.blocks.prose(prose, &blank, sink);
             }
         }
@@ -91,6 +92,7 @@ impl ChatDecoder {
         self.blocks.open = Some(prose);
         let block = match prose {
             Prose::Text => ContentBlockStart::Text,
+            Prose::Refusal => ContentBlockStart::Refusal,
             Prose::Thinking => ContentBlockStart::Thinking,
         };
         sink.emit(MessagesEvent::BlockStart { index: Some(self.blocks.index), block });

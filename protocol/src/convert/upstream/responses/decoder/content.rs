@@ -131,7 +131,9 @@ impl ResponsesDecoder {
         } else if follows {
             self.say(at, Piece::NewPart, sink);
         }
-        self.say(at, Piece::Text(Cow::Borrowed(new)), sink);
+        let new = Cow::Borrowed(new);
+        let piece = if kind == TextKind::Refusal { Piece::Refusal(new) } else { Piece::Text(new) };
+        self.say(at, piece, sink);
     }
 
     /// Writes a piece if it is its item's turn, else holds it.
@@ -179,6 +181,10 @@ impl ResponsesDecoder {
                 self.counts.searches += u64::from(item.searches());
                 self.writer.pages(item);
             }
+            ItemRole::Silent if ItemRole::new(item.kind()) == ItemRole::Silent => {
+                self.left_out.leave_out(item.type_name());
+            }
+            // Reasoning that the client did not ask for.
             ItemRole::Silent => {}
         }
         if let Some((known, _)) = self.items.get_mut(at) {
@@ -203,7 +209,28 @@ impl ResponsesDecoder {
             }
             whole.push_str(part.text);
         }
-        self.complete_text(at, &whole, sink);
+        self.complete_parts(at, &item.parts(), &whole, sink);
+    }
+
+    /// Takes what is missing of a message, part by part. `whole` is the parts' text.
+    fn complete_parts<S: EventSink>(
+        &mut self,
+        at: usize,
+        parts: &[ResponsePart<'_>],
+        whole: &str,
+        sink: &mut S,
+    ) {
+        let Some((known, _)) = self.items.get_mut(at) else { return };
+        let missing = known.parts.missing_of(whole);
+        known.parts.take(missing);
+        let mut left_out = whole.len() - missing.len();
+        for part in parts {
+            let rest = part.text.get(left_out..).unwrap_or_default();
+            left_out = left_out.saturating_sub(part.text.len());
+            let rest = Cow::Borrowed(rest);
+            let piece = if part.is_refusal { Piece::Refusal(rest) } else { Piece::Text(rest) };
+            self.say(at, piece, sink);
+        }
     }
 
     fn complete_reasoning<S: EventSink>(&mut self, at: usize, item: &ResponseItem<'_>, sink: &mut S) {
@@ -257,7 +284,7 @@ fn write<S: EventSink>(writer: &mut BlockWriter, role: ItemRole, piece: Piece<'_
     match (role, piece) {
         (ItemRole::Text, piece) => writer.text(piece, sink),
         (ItemRole::Thinking, Piece::Text(inner)) => writer.thinking(&inner, sink),
-        (ItemRole::Thinking, Piece::NewPart | Piece::Annotations(..))
+        (ItemRole::Thinking, Piece::NewPart | Piece::Refusal(_) | Piece::Annotations(..))
         | (ItemRole::Call | ItemRole::CustomCall | ItemRole::Search | ItemRole::Silent, _) => {}
     }
 }

@@ -3,7 +3,7 @@
 use super::ResponsesDecoder;
 use super::items::{ItemName, ItemRole};
 use crate::{
-    anthropic::event::{EventSink, ReportedUsage},
+    anthropic::event::{EventSink, ReplyEnding, ReportedUsage},
     convert::ReplySummary,
     fault::Fault,
     openai::responses_stream::ResponseObject,
@@ -74,11 +74,16 @@ impl ResponsesDecoder {
         self.writer.search.count(self.counts.reported_searches.or(searches));
         let reason = self.manner.stop_reason(self.incomplete, self.writer.calls());
         let counts = self.counts.reported();
-        self.writer.complete(reason, counts, sink)
+        let ending = ReplyEnding {
+            reason: Some(reason),
+            is_filtered: self.incomplete == Some(StopReason::Refusal),
+            ..ReplyEnding::default()
+        };
+        self.writer.complete(ending, counts, sink)
     }
 
     pub(super) fn summary(&self, stop_reason: Option<StopReason>, fault: Option<Fault>) -> ReplySummary {
-        let mut reported = Reported { cost: self.counts.cost, ..Reported::default() };
+        let mut reported = Reported { cost: self.counts.cost, ..self.left_out.clone() };
         reported.set_web_searches(Some(self.writer.search.requests()));
         let (usage, tool_calls) = (self.counts.usage, self.writer.calls());
         ReplySummary { stop_reason, usage, reported, tool_calls, fault }

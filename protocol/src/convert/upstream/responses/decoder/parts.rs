@@ -10,6 +10,7 @@ pub(super) enum Piece<'a> {
     /// Another part of the text begins.
     NewPart,
     Text(Cow<'a, str>),
+    Refusal(Cow<'a, str>),
     /// A list of annotations, or one of them. They count characters from this place.
     Annotations(Cow<'a, str>, TextStart),
 }
@@ -28,6 +29,7 @@ impl Piece<'_> {
         match self {
             Self::NewPart => Piece::NewPart,
             Self::Text(inner) => Piece::Text(Cow::Owned(inner.into_owned())),
+            Self::Refusal(inner) => Piece::Refusal(Cow::Owned(inner.into_owned())),
             Self::Annotations(list, from) => Piece::Annotations(Cow::Owned(list.into_owned()), from),
         }
     }

@@ -32,6 +32,8 @@ pub(super) struct BlockWriter {
     /// The positions in the text where the item and its part begin.
     item_start: u64,
     part_start: u64,
+    /// The refusal so far, inner text.
+    refusal: String,
     is_in_call: bool,
     calls: u32,
     /// The ids of the calls.
@@ -52,6 +54,7 @@ impl BlockWriter {
             search: Search::default(),
             item_start: 0,
             part_start: 0,
+            refusal: String::new(),
             is_in_call: false,
             calls: 0,
             ids: HashSet::new(),
@@ -99,6 +102,7 @@ impl BlockWriter {
         match piece {
             Piece::NewPart => self.part_start = self.search.position(),
             Piece::Text(inner) => self.citing_text(&inner, sink),
+            Piece::Refusal(inner) => self.refusal(&inner, sink),
             Piece::Annotations(list, from) => {
                 let from = match from {
                     TextStart::Part => self.part_start,
@@ -113,36 +117,49 @@ impl BlockWriter {
     fn plain_text<S: EventSink>(&mut self, inner: &str, sink: &mut S) {
         if self.cut.is_needed() {
             let inner = self.cut.take(inner);
-            self.settled(&inner, sink);
+            self.settled(Prose::Text, &inner, sink);
         } else {
-            self.settled(inner, sink);
+            self.settled(Prose::Text, inner, sink);
         }
     }
 
+    /// A refusal (inner text). Stop sequences do not cut it.
+    fn refusal<S: EventSink>(&mut self, inner: &str, sink: &mut S) {
+        if inner.is_empty() || self.is_cut_off() {
+            return;
+        }
+        if self.blocks.open != Some(Prose::Refusal) {
+            self.end_text(sink);
+        }
+        self.refusal.push_str(inner);
+        self.settled(Prose::Refusal, inner, sink);
+    }
+
     /// Text that no stop sequence can cut.
-    fn settled<S: EventSink>(&mut self, inner: &str, sink: &mut S) {
+    fn settled<S: EventSink>(&mut self, prose: Prose, inner: &str, sink: &mut S) {
         if inner.is_empty() {
             return;
         }
-        if self.blocks.open != Some(Prose::Text) {
+        if self.blocks.open != Some(prose) {
             // A block of white space has no meaning, and vendors refuse it in the next request.
             if json::trim_start(inner).is_empty() {
                 return self.blank.push_str(inner);
             }
             let blank = std::mem::take(&mut self.blank);
+            self.close(None, sink);
             self.show_search(sink);
-            self.open(Prose::Text, sink);
-            self.blocks.prose(Prose::Text, &blank, sink);
+            self.open(prose, sink);
+            self.blocks.prose(prose, &blank, sink);
         }
         let inner = self.blocks.halves.join(inner);
-        self.blocks.prose(Prose::Text, &inner, sink);
+        self.blocks.prose(prose, &inner, sink);
     }
 
     /// The message ends.
     pub(super) fn end_text<S: EventSink>(&mut self, sink: &mut S) {
         if self.cut.is_needed() {
             let rest = self.cut.rest();
-            self.settled(&rest, sink);
+            self.settled(Prose::Text, &rest, sink);
         }
         self.blank.clear();
         self.search.over();
@@ -174,6 +191,7 @@ impl BlockWriter {
         self.blocks.open = Some(prose);
         let block = match prose {
             Prose::Text => ContentBlockStart::Text,
+            Prose::Refusal => ContentBlockStart::Refusal,
             Prose::Thinking => ContentBlockStart::Thinking,
         };
         sink.emit(MessagesEvent::BlockStart { index: Some(self.blocks.index), block });
@@ -193,7 +211,7 @@ impl BlockWriter {
                 }
                 sink.emit(MessagesEvent::Delta { index, delta: BlockDelta::Signature(&signature) });
             }
-            (Prose::Thinking, None) => {}
+            (Prose::Refusal, _) | (Prose::Thinking, None) => {}
         }
         sink.emit(MessagesEvent::BlockStop { index });
         self.blocks.index += 1;
@@ -246,10 +264,10 @@ impl BlockWriter {
         format!("toolu_{:024x}", (self.seed.rotate_left(48) ^ salt) & NINETY_SIX_BITS)
     }
 
-    /// The reply is complete, and ends for `reason` unless the gateway itself has cut it. Returns the reason for the client.
+    /// The reply is complete, and ends as `ending` says unless the gateway itself has cut it. Returns the reason for the client.
     pub(super) fn complete<S: EventSink>(
         &mut self,
-        reason: StopReason,
+        ending: ReplyEnding<'_>,
         counts: ReportedUsage,
         sink: &mut S,
     ) -> StopReason {
@@ -261,16 +279,17 @@ impl BlockWriter {
             self.close(None, sink);
         }
         let met = self.cut.met().filter(|_| self.calls == 0).map(json::escape_text);
-        let reason = if met.is_some() { StopReason::StopSequence } else { reason };
+        let reason = if met.is_some() { Some(StopReason::StopSequence) } else { ending.reason };
         let ending = ReplyEnding {
-            reason: Some(reason),
+            reason,
             sequence: met.as_deref(),
+            explanation: if reason == Some(StopReason::Refusal) { &self.refusal } else { "" },
+            is_filtered: ending.is_filtered && met.is_none(),
             searches: self.context.searches.then(|| self.search.requests()),
             is_unjudged: self.context.asks_for_judgement,
-            ..ReplyEnding::default()
         };
         sink.emit(MessagesEvent::MessageDelta { ending, counts: Some(counts) });
         sink.emit(MessagesEvent::MessageStop);
-        reason
+        reason.unwrap_or(StopReason::EndTurn)
     }
 }

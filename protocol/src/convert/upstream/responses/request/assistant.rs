@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::super::ResponsesUpstream;
 use crate::{
     anthropic::request::ContentBlock,
+    convert::Dropped,
     convert::upstream::{
         conversation::{PairedToolUse, is_blank, joined_texts},
         names::Names,
@@ -29,12 +30,14 @@ pub(super) enum TurnPlace {
 }
 
 /// Writes the items of assistants' turns.
-pub(super) struct AssistantWriter<'r> {
+pub(super) struct AssistantWriter<'r, 'a> {
     names: &'r Names,
     target: &'r ResponsesUpstream<'r>,
     has_phases: bool,
     /// The ids of the reasoning items that were written. The API refuses a second item of the same id.
     reasoned: HashSet<String>,
+    /// Reasoning at the end of the last turn. It belongs to the next turn if nothing is between them.
+    pending: Vec<Reasoning<'a>>,
 }
 
 /// A reasoning item of the same model, as its thinking block carries it.
@@ -52,22 +55,23 @@ struct CarriedItem {
     encrypted_content: String,
 }
 
-impl<'r> AssistantWriter<'r> {
+impl<'r, 'a> AssistantWriter<'r, 'a> {
     pub(super) fn new(names: &'r Names, target: &'r ResponsesUpstream<'r>) -> Self {
         let name = target.model.rsplit('/').next().unwrap_or(target.model).to_ascii_lowercase();
         let has_phases = version(&name).is_some_and(|version| version >= FIRST_WITH_PHASES);
-        Self { names, target, has_phases, reasoned: HashSet::new() }
+        Self { names, target, has_phases, reasoned: HashSet::new(), pending: Vec::new() }
     }
 
     /// Appends the items of a turn, each with a comma behind it.
     pub(super) fn write(
         &mut self,
-        blocks: &[ContentBlock<'_>],
+        blocks: &[ContentBlock<'a>],
         calls: &[PairedToolUse<'_, '_>],
         place: TurnPlace,
         out: &mut Vec<u8>,
     ) {
-        let mut items = TurnItems { pending: vec![], texts_from: 0, calls: calls.iter() };
+        let pending = std::mem::take(&mut self.pending);
+        let mut items = TurnItems { pending, texts_from: 0, calls: calls.iter() };
         for (at, block) in blocks.iter().enumerate() {
             match block.kind() {
                 "thinking" => {
@@ -86,12 +90,19 @@ impl<'r> AssistantWriter<'r> {
                 _ => {}
             }
         }
-        // Reasoning without the item that it led to is refused, so what is still pending is left out.
         self.texts(&mut items, blocks, place, out);
+        self.pending = items.pending;
+    }
+
+    /// Something stands behind the last turn. Reasoning without the item that it led to is refused, so it is left out and named.
+    pub(super) fn end_turns(&mut self, dropped: &mut Dropped) {
+        if !std::mem::take(&mut self.pending).is_empty() {
+            dropped.note("messages (reasoning that led to nothing)");
+        }
     }
 
     /// The item of a thinking block, if this model made it. Other models cannot read it.
-    fn reasoning<'a>(&mut self, block: &ContentBlock<'a>) -> Option<Reasoning<'a>> {
+    fn reasoning(&mut self, block: &ContentBlock<'a>) -> Option<Reasoning<'a>> {
         let origin = block.signature.and_then(|signature| signature::read(signature.inner()))?;
         if origin.provider != self.target.provider || origin.model != self.target.model {
             return None;
@@ -104,8 +115,9 @@ impl<'r> AssistantWriter<'r> {
     }
 
     /// Appends a turn whose content is a string.
-    pub(super) fn write_text(&self, text: &str, place: TurnPlace, out: &mut Vec<u8>) {
+    pub(super) fn write_text(&mut self, text: &str, place: TurnPlace, out: &mut Vec<u8>) {
         if !is_blank(text) {
+            write_reasoning(&mut self.pending, out);
             self.message(&[text.into()], self.phase(place, &[]), out);
         }
     }
@@ -164,21 +176,26 @@ struct TurnItems<'a, 'r, 'c> {
 
 impl TurnItems<'_, '_, '_> {
     fn write_pending(&mut self, out: &mut Vec<u8>) {
-        for Reasoning { item, summary } in self.pending.drain(..) {
-            out.put(b"{\"type\":\"reasoning\"");
-            if !item.id.is_empty() {
-                out.put(b",\"id\":");
-                out.string(&item.id);
-            }
-            out.put(b",\"summary\":[");
-            if let Some(summary) = summary {
-                out.put(b"{\"type\":\"summary_text\",\"text\":");
-                out.quoted(summary.inner());
-                out.put(b"}");
-            }
-            out.put(b"],\"encrypted_content\":");
-            out.string(&item.encrypted_content);
-            out.put(b"},");
+        write_reasoning(&mut self.pending, out);
+    }
+}
+
+/// Appends reasoning, which is written then.
+fn write_reasoning(pending: &mut Vec<Reasoning<'_>>, out: &mut Vec<u8>) {
+    for Reasoning { item, summary } in pending.drain(..) {
+        out.put(b"{\"type\":\"reasoning\"");
+        if !item.id.is_empty() {
+            out.put(b",\"id\":");
+            out.string(&item.id);
         }
+        out.put(b",\"summary\":[");
+        if let Some(summary) = summary {
+            out.put(b"{\"type\":\"summary_text\",\"text\":");
+            out.quoted(summary.inner());
+            out.put(b"}");
+        }
+        out.put(b"],\"encrypted_content\":");
+        out.string(&item.encrypted_content);
+        out.put(b"},");
     }
 }

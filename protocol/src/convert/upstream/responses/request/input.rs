@@ -41,6 +41,10 @@ impl<'a> InputWriter<'_, 'a> {
     pub(super) fn write(&self, dropped: &mut Dropped, out: &mut Vec<u8>) -> Result<(), RequestError> {
         let mut assistant = AssistantWriter::new(self.names, self.target);
         for (at, turn) in self.turns.iter().enumerate() {
+            let goes_on = turn.role == TurnRole::Assistant || !turn.is_shown;
+            if !goes_on {
+                assistant.end_turns(dropped);
+            }
             match turn.role {
                 TurnRole::System if !turn.is_shown => {}
                 TurnRole::System => write_system_turn(&turn.content, at, self.marks, dropped, out)?,
@@ -48,6 +52,9 @@ impl<'a> InputWriter<'_, 'a> {
                 TurnRole::Assistant => {
                     // Only a user message can contain these. Nothing stands between reasoning and what it led to.
                     let moved = moved_parts(at, &turn.content, MEDIA, dropped);
+                    if !moved.is_empty() {
+                        assistant.end_turns(dropped);
+                    }
                     write_user(&moved.into_iter().map(UserPart::from).collect::<Vec<_>>(), out);
                     let place = self.place(at);
                     let calls = self.pairing.calls(at);
@@ -59,6 +66,7 @@ impl<'a> InputWriter<'_, 'a> {
                 }
             }
         }
+        assistant.end_turns(dropped);
         Ok(())
     }
 
