@@ -12,6 +12,7 @@ mod google;
 #[cfg(not(feature = "google"))]
 #[path = "credentials/google_absent.rs"]
 mod google;
+#[cfg_attr(not(feature = "aws"), allow(dead_code, reason = "each cloud uses its part"))]
 mod http;
 mod owner;
 

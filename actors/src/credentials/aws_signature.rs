@@ -116,7 +116,8 @@ fn signed_headers(headers: &HeaderMap) -> Result<Vec<(String, String)>, String> 
 }
 
 /// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
+#[cfg(feature = "aws")]
+fn hex(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

@@ -184,6 +184,12 @@ impl OwnerHandle {
         }
     }
 
+    /// Ends the thread, as a crash would.
+    #[cfg(test)]
+    pub(super) fn stop(&self) {
+        self.thread.stop();
+    }
+
     pub(super) fn last_used(&self) -> Millis {
         self.published.last_used.load(Ordering::Relaxed)
     }

@@ -183,19 +183,19 @@ async fn one_fetch_serves_all_that_wait_and_none_precedes_the_first_use() {
 #[actix_rt::test]
 async fn a_credential_that_is_due_is_used_while_another_is_fetched() {
     let service = Service::start(|number, _| {
-        let lifetime = if number == 0 { 2 } else { 3600 };
-        std::thread::sleep(Duration::from_millis(if number == 0 { 0 } else { 300 }));
+        let lifetime = if number == 0 { 6 } else { 3600 };
+        std::thread::sleep(Duration::from_millis(if number == 0 { 0 } else { 600 }));
         Some((200, json(number, Duration::from_secs(lifetime))))
     });
     let (credentials, identity) = (credentials(), in_container(&service));
     assert_eq!(id_of(&credentials, &identity).await, "id0");
 
-    // It is due after 1.25 to 1.5 s, and too late after 1.8 s.
-    sleep(Duration::from_millis(1550)).await;
+    // It is due after 3.75 to 4.5 s, and too late after 5.4 s.
+    sleep(Duration::from_millis(4600)).await;
     let before = Instant::now();
     assert_eq!(id_of(&credentials, &identity).await, "id0");
-    assert!(before.elapsed() < Duration::from_millis(150), "the request must not wait");
-    sleep(Duration::from_millis(700)).await;
+    assert!(before.elapsed() < Duration::from_millis(500), "the request must not wait");
+    sleep(Duration::from_millis(1200)).await;
     assert_eq!(id_of(&credentials, &identity).await, "id1");
     assert_eq!(service.calls(), 2);
 }
@@ -203,16 +203,16 @@ async fn a_credential_that_is_due_is_used_while_another_is_fetched() {
 #[actix_rt::test]
 async fn the_old_credential_is_used_until_it_expires_if_no_other_can_be_fetched() {
     let service = Service::start(|number, _| match number {
-        0 => Some((200, json(0, Duration::from_secs(3)))),
+        0 => Some((200, json(0, Duration::from_secs(8)))),
         _ => Some((404, String::new())),
     });
     let (credentials, identity) = (credentials(), in_container(&service));
     assert_eq!(id_of(&credentials, &identity).await, "id0");
 
     // Almost expired: the request waits for the fetch, which fails.
-    sleep(Duration::from_millis(2750)).await;
+    sleep(Duration::from_millis(7300)).await;
     assert_eq!(id_of(&credentials, &identity).await, "id0");
-    sleep(Duration::from_millis(400)).await;
+    sleep(Duration::from_millis(1100)).await;
     let error = id_of(&credentials, &identity).await;
     assert!(error.contains("answered with status 404"), "{error}");
     let calls = service.calls();
@@ -248,6 +248,20 @@ async fn an_owner_ends_when_its_identity_is_no_longer_configured() {
     credentials.keep_only(std::iter::empty());
     assert_eq!(credentials.owners.load().len(), 0);
     assert_eq!(id_of(&credentials, &identity).await, "id1");
+}
+
+#[actix_rt::test]
+async fn an_owner_whose_thread_has_ended_is_replaced() {
+    let service = Service::start(|number, _| Some((200, json(number, Duration::from_secs(3600)))));
+    let (credentials, identity) = (credentials(), in_container(&service));
+    let first = credentials.get(&identity).await.unwrap();
+    let owner = credentials.owners.load()[0].clone();
+
+    owner.stop();
+    assert_eq!(id_of(&credentials, &identity).await, "id0", "what is published needs no owner");
+    credentials.refused(&identity, &first);
+    assert_eq!(id_of(&credentials, &identity).await, "id1");
+    assert!(!Arc::ptr_eq(&owner, &credentials.owners.load()[0]));
 }
 
 #[actix_rt::test]
@@ -454,13 +468,14 @@ async fn wrong_profiles_are_named() {
         "config",
         "[profile a]\nrole_arn = r\nsource_profile = b\n[profile b]\nrole_arn = r\nsource_profile = a\n\
         [profile c]\nrole_arn = r\nmfa_serial = m\nsource_profile = b\n[profile d]\nrole_arn = r\n\
-        [profile e]\nrole_arn = r\nsource_profile = nobody\n",
+        [profile e]\nrole_arn = r\nsource_profile = nobody\n[profile f]\nlogin_session = arn\n",
     )]);
     for (profile, part) in [
         ("a", "leads to a circle"),
         ("c", "requires an MFA code"),
         ("d", "add source_profile, credential_source or web_identity_token_file"),
         ("e", "source_profile 'nobody', which does not exist"),
+        ("f", "credential_process = aws configure export-credentials --profile f --format process"),
         ("nobody", "no such profile); add it there, or change AWS_PROFILE"),
     ] {
         let error = id_of(&credentials(), &identity(&[("HOME", &home.0), ("AWS_PROFILE", profile)])).await;

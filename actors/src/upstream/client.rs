@@ -73,6 +73,7 @@ impl CallUrl {
     }
 
     /// The value of the header `host`.
+    #[cfg(feature = "aws")]
     pub(crate) fn host(&self) -> Option<&HeaderValue> {
         self.host.as_ref()
     }

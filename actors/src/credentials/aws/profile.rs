@@ -103,7 +103,7 @@ impl<'f> Chain<'f> {
             let is_own_source = seen.last() == Some(&name);
             let role = if is_own_source { None } else { role(keys, &name)? };
             let base = match role {
-                None => Base::of(&name, keys),
+                None => Base::of(&name, keys)?,
                 Some(role) => match source(keys, &name)? {
                     Source::Profile(next) => {
                         if (seen.contains(&next) && next != name) || seen.len() >= LONGEST_CHAIN {
@@ -191,15 +191,25 @@ fn text<'f>(keys: &'f Keys, name: &str) -> Option<&'f str> {
 }
 
 impl<'f> Base<'f> {
-    fn of(profile: &str, keys: &'f Keys) -> Option<Self> {
-        let profile = profile.to_owned();
+    /// `None` if the profile has nothing about credentials.
+    fn of(profile: &str, keys: &'f Keys) -> Result<Option<Self>, CredentialError> {
+        let name = profile.to_owned();
         if text(keys, "sso_session").or_else(|| text(keys, "sso_start_url")).is_some() {
-            return Some(Self::Login { profile, keys });
+            return Ok(Some(Self::Login { profile: name, keys }));
         }
         if text(keys, "aws_access_key_id").or_else(|| text(keys, "aws_secret_access_key")).is_some() {
-            return Some(Self::Keys(keys));
+            return Ok(Some(Self::Keys(keys)));
         }
-        text(keys, "credential_process").map(|line| Self::Program { profile, line })
+        if let Some(line) = text(keys, "credential_process") {
+            return Ok(Some(Self::Program { profile: name, line }));
+        }
+        if text(keys, "login_session").is_some() {
+            return Err(CredentialError::missing(format!(
+                "the profile '{profile}' uses `aws login` (login_session), whose sessions only the AWS CLI renews; add another \
+                 profile with credential_process = aws configure export-credentials --profile {profile} --format process"
+            )));
+        }
+        Ok(None)
     }
 
     async fn credentials(

@@ -201,7 +201,7 @@ impl Cached {
 
     /// Replaces the file, readable by its owner only.
     fn write(&self) -> std::io::Result<()> {
-        let new = self.path.with_extension(format!("vdm-{}", std::process::id()));
+        let new = self.path.with_extension(format!("vdm-{:016x}", fastrand::u64(..)));
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
