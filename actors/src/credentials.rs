@@ -110,9 +110,14 @@ impl Credentials {
     pub async fn get(&self, identity: &CloudIdentity) -> Result<CloudCredential, CredentialError> {
         for _ in 0..2 {
             let owner = self.owner(identity)?;
-            match owner.get().await {
+            let gone = match owner.get().await {
                 Ok(answer) => return answer,
-                Err(OwnerGone) => self.remove(|it| Arc::ptr_eq(it, &owner)),
+                Err(gone) => gone,
+            };
+            self.remove(|it| Arc::ptr_eq(it, &owner));
+            match gone {
+                OwnerGone::Ended => {}
+                OwnerGone::Hangs => break,
             }
         }
         Err(CredentialError::unreachable(format!(

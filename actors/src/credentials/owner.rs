@@ -99,8 +99,14 @@ enum Freshness {
     Expired,
 }
 
-/// The owner's task has ended, or hangs.
-pub(super) struct OwnerGone;
+/// Why an owner does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OwnerGone {
+    /// Its task has ended. Another can be started at once.
+    Ended,
+    /// It hangs, and the request has waited for long enough.
+    Hangs,
+}
 
 /// Wants a credential that is not about to expire.
 #[derive(Message)]
@@ -167,7 +173,8 @@ impl OwnerHandle {
         self.address.do_send(Wanted { reply: Some(reply) });
         match timeout(LONGEST_WAIT, answer).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(_)) | Err(_) => Err(OwnerGone),
+            Ok(Err(_)) => Err(OwnerGone::Ended),
+            Err(_elapsed) => Err(OwnerGone::Hangs),
         }
     }
 

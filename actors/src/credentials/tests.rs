@@ -146,7 +146,7 @@ struct Home(String);
 
 impl Home {
     fn new(files: &[(&str, &str)]) -> Self {
-        let path = std::env::temp_dir().join(format!("vdm-aws-{}-{}", std::process::id(), fastrand::u64(..)));
+        let path = std::env::temp_dir().join(format!("vdm-aws-{:032x}", fastrand::u128(..)));
         for (name, text) in files {
             let file = path.join(".aws").join(name);
             let directory = file.parent().map(std::fs::create_dir_all);
