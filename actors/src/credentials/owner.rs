@@ -191,10 +191,13 @@ impl OwnerHandle {
         }
     }
 
-    /// Ends the thread, as a crash would.
+    /// Ends the thread, as a crash would, and waits for its end.
     #[cfg(test)]
-    pub(super) fn stop(&self) {
+    pub(super) async fn stop(&self) {
         self.thread.stop();
+        while self.address.connected() {
+            actix_rt::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(super) fn last_used(&self) -> Millis {

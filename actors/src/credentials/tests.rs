@@ -257,7 +257,7 @@ async fn an_owner_whose_thread_has_ended_is_replaced() {
     let first = credentials.get(&identity).await.unwrap();
     let owner = credentials.owners.load()[0].clone();
 
-    owner.stop();
+    owner.stop().await;
     assert_eq!(id_of(&credentials, &identity).await, "id0", "what is published needs no owner");
     credentials.refused(&identity, &first);
     assert_eq!(id_of(&credentials, &identity).await, "id1");
