@@ -8,6 +8,7 @@ mod body;
 mod chat_completions;
 mod client_api;
 mod cloud_doors;
+mod cloud_request;
 mod codex_models;
 pub(crate) mod connection;
 pub(crate) mod cors;

@@ -7,10 +7,9 @@ mod profiles;
 
 use actix_http::body::BoxBody;
 use actix_web::body;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
-use percent_encoding::percent_decode_str;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::cloud::error::{self, AwsException};
 use vandamme_protocol::cloud::{CloudForm, request};
@@ -18,119 +17,16 @@ use vandamme_protocol::request::Streaming;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use self::framed_body::FramedBody;
-use super::client_api::is_signature;
+use super::cloud_request::{CloudAction, CloudPath};
 use super::{count_tokens, endpoint, render_error, wrong_method};
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
 
 const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
-const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
-const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
-/// Of the Messages API; the cloud's own version was in the body.
-const MESSAGES_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const STREAM_CONTENT: HeaderName = HeaderName::from_static("x-amzn-bedrock-content-type");
 const OWN_REQUEST_ID: &str = "x-vdm-request-id";
-
-/// What a path of a cloud asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum CloudPath {
-    Call(CloudCall),
-    /// Bedrock's list of inference profiles.
-    Profiles,
-    Profile(String),
-}
-
-/// A call of a model, or of its count of tokens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct CloudCall {
-    form: CloudForm,
-    action: CloudAction,
-    /// The model in the path; empty where the body names it.
-    model: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CloudAction {
-    Reply(Streaming),
-    Count,
-}
-
-/// A Messages request, made of one of a cloud's.
-pub(super) struct OfCloud {
-    pub(super) body: Bytes,
-    pub(super) headers: HeaderMap,
-}
-
-impl CloudPath {
-    /// `path` is percent-encoded. Base URLs may have the cloud's name in front, and Vertex's version.
-    pub(super) fn parse(path: &str) -> Option<Self> {
-        let is_front = |segment: &&str| matches!(*segment, "" | "bedrock" | "vertex" | "vertex_ai" | "v1");
-        let segments: Vec<&str> = path.split('/').skip_while(is_front).collect();
-        let decoded = |text: &str| Some(percent_decode_str(text).decode_utf8().ok()?.into_owned());
-        let call = |form, action, model| Some(Self::Call(CloudCall { form, action, model }));
-        match segments[..] {
-            ["model", model, "invoke"] => {
-                call(CloudForm::Bedrock, CloudAction::Reply(Streaming::No), decoded(model)?)
-            }
-            ["model", model, "invoke-with-response-stream"] => {
-                call(CloudForm::Bedrock, CloudAction::Reply(Streaming::Yes), decoded(model)?)
-            }
-            ["model", model, "count-tokens"] => call(CloudForm::Bedrock, CloudAction::Count, decoded(model)?),
-            ["inference-profiles"] => Some(Self::Profiles),
-            ["inference-profiles", id] => decoded(id).map(Self::Profile),
-            ["projects", _, "locations", _, "publishers", "anthropic", "models", last] => {
-                let last = decoded(last)?;
-                let (model, verb) = last.rsplit_once(':')?;
-                let action = match (model, verb) {
-                    ("count-tokens", "rawPredict") => CloudAction::Count,
-                    (_, "rawPredict") => CloudAction::Reply(Streaming::No),
-                    (_, "streamRawPredict") => CloudAction::Reply(Streaming::Yes),
-                    _ => return None,
-                };
-                let model = if action == CloudAction::Count { "" } else { model };
-                call(CloudForm::Vertex, action, model.to_owned())
-            }
-            _ => None,
-        }
-    }
-}
-
-impl CloudCall {
-    /// The Messages request of this body.
-    ///
-    /// # Errors
-    /// For the client: the body cannot be read.
-    pub(super) fn messages_request(&self, body: &Bytes, headers: &HeaderMap) -> Result<OfCloud, String> {
-        let counted;
-        let (body, stream) = match (self.form, self.action) {
-            (CloudForm::Bedrock, CloudAction::Count) => {
-                counted = request::invoke_body_of_count(body)?;
-                (&counted, Streaming::No)
-            }
-            (CloudForm::Vertex, CloudAction::Count) => (body, Streaming::No),
-            (_, CloudAction::Reply(stream)) => (body, stream),
-        };
-        let model = (!self.model.is_empty()).then_some(self.model.as_str());
-        let made = request::from_cloud(body, model, stream)?;
-        let mut own = headers.clone();
-        // A signature is for the cloud alone, and no key.
-        if own.get(header::AUTHORIZATION).is_some_and(is_signature) {
-            own.remove(header::AUTHORIZATION);
-        }
-        let stated = headers.get_all(&BETAS).filter_map(|value| value.to_str().ok());
-        let betas: Vec<&str> =
-            stated.chain([made.betas.as_str()]).filter(|betas| !betas.is_empty()).collect();
-        if let (Ok(value), false) = (HeaderValue::from_str(&betas.join(",")), betas.is_empty()) {
-            own.insert(BETAS, value);
-        }
-        if !own.contains_key(&VERSION) {
-            own.insert(VERSION, MESSAGES_VERSION);
-        }
-        Ok(OfCloud { body: made.body, headers: own })
-    }
-}
 
 /// Answers a request to an endpoint of a cloud.
 pub(super) async fn serve(
@@ -223,46 +119,4 @@ async fn counted(response: HttpResponse) -> HttpResponse {
     let body = body::to_bytes(body).await.unwrap_or_default();
     let body = request::bedrock_count_of(&body).map_or(body, Bytes::from);
     response.set_body(BoxBody::new(body))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn call(form: CloudForm, action: CloudAction, model: &str) -> Option<CloudPath> {
-        Some(CloudPath::Call(CloudCall { form, action, model: model.to_owned() }))
-    }
-
-    #[test]
-    fn each_path_has_its_meaning_with_and_without_the_clouds_name() {
-        let (whole, stream) = (CloudAction::Reply(Streaming::No), CloudAction::Reply(Streaming::Yes));
-        let parsed = CloudPath::parse;
-        for front in ["", "/bedrock", "/v1"] {
-            assert_eq!(
-                parsed(&format!("{front}/model/us.anthropic.claude-x-v1%3A0/invoke")),
-                call(CloudForm::Bedrock, whole, "us.anthropic.claude-x-v1:0")
-            );
-        }
-        assert_eq!(
-            parsed("/model/arn%3Aaws%3Abedrock%3Ax%3A1%3Aa%2Fb/invoke-with-response-stream"),
-            call(CloudForm::Bedrock, stream, "arn:aws:bedrock:x:1:a/b")
-        );
-        assert_eq!(
-            parsed("/bedrock/model/m/count-tokens"),
-            call(CloudForm::Bedrock, CloudAction::Count, "m")
-        );
-        let vertex = "/projects/p/locations/global/publishers/anthropic/models";
-        for front in ["", "/v1", "/vertex/v1", "/vertex_ai/v1"] {
-            let of = |last: &str| parsed(&format!("{front}{vertex}/{last}"));
-            assert_eq!(of("claude-x@1:rawPredict"), call(CloudForm::Vertex, whole, "claude-x@1"));
-            assert_eq!(of("claude-x%401:streamRawPredict"), call(CloudForm::Vertex, stream, "claude-x@1"));
-            assert_eq!(of("count-tokens:rawPredict"), call(CloudForm::Vertex, CloudAction::Count, ""));
-            assert_eq!(of("claude-x:predict"), None);
-        }
-        assert_eq!(parsed("/inference-profiles"), Some(CloudPath::Profiles));
-        assert_eq!(parsed("/inference-profiles/us.x%3A0"), Some(CloudPath::Profile("us.x:0".into())));
-        for other in ["/model", "/model/x", "/v1/messages", "/models/x/invoke", "/"] {
-            assert_eq!(parsed(other), None, "{other}");
-        }
-    }
 }

@@ -10,7 +10,7 @@ use vandamme_actors::settings::Api;
 use vandamme_protocol::convert::Dropped;
 
 use super::body;
-use super::cloud_doors::{CloudCall, OfCloud};
+use super::cloud_request::{CloudCall, OfCloud};
 use super::endpoint::{self, Admitted, Refused};
 use super::{guarded, shared};
 use crate::gateway::Gateway;

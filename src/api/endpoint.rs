@@ -22,7 +22,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 use self::admission::AdmittedBody;
 pub(super) use self::admission::{Admitted, INVALID_KEY, Refused, admitted, authorized};
 use super::body::{self, Unreadable};
-use super::cloud_doors::{CloudCall, OfCloud};
+use super::cloud_request::{CloudCall, OfCloud};
 use super::render_error;
 use super::{guarded, shared};
 use crate::caller::Caller;

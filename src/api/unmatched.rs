@@ -8,7 +8,8 @@ use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use super::cloud_doors::{self, CloudPath};
+use super::cloud_doors;
+use super::cloud_request::CloudPath;
 use super::connection::{self, Security};
 use super::{
     RequestId, chat_completions, client_api, count_tokens, messages, models, openai_endpoints, printable,

@@ -11,6 +11,16 @@ pub(super) struct ListenAddress {
     pub(super) port: u16,
 }
 
+/// Stand for settings of a provider in a cloud.
+pub(super) const PLACEHOLDERS: [&str; 3] = ["region", "project", "workspace"];
+
+/// Checks a base URL in which placeholders such as `{region}` may stand.
+pub(super) fn check_with_placeholders(text: &str) -> Result<(), String> {
+    let filled =
+        PLACEHOLDERS.iter().fold(text.to_owned(), |text, name| text.replace(&format!("{{{name}}}"), name));
+    parse(&filled).map(drop)
+}
+
 /// A usable base URL. The error never repeats a text that may contain a password.
 pub(super) fn parse(text: &str) -> Result<Url, String> {
     let text = text.trim();

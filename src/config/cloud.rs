@@ -10,16 +10,13 @@ use vandamme_actors::settings::{
     AwsIdentity, CloudIdentity, CloudVariables, GoogleIdentity, MessagesForm, PartialProvider,
 };
 
-use super::base_url;
+use super::base_url::{self, PLACEHOLDERS};
 use super::builder::Builder;
 use super::environment::prefix;
 use super::error::ConfigError;
 use super::layer::{LocatedText, Section};
+use super::value_type::{AWS, GOOGLE};
 use super::variables::{EnvironmentVariable, Variables};
-
-/// The words of `auth-mode` for a cloud's credentials.
-pub(super) const AWS: &str = "aws";
-pub(super) const GOOGLE: &str = "google";
 
 /// The words of `api-format` for a cloud's form of Messages.
 pub(super) const BEDROCK_FORM: &str = "bedrock";
@@ -27,9 +24,6 @@ pub(super) const VERTEX_FORM: &str = "vertex";
 
 /// The names of sections that a user's file has, in the merged layers.
 pub(super) const SECTIONS: &str = "cloud-sections";
-
-/// Stand for settings in a base URL.
-const PLACEHOLDERS: [&str; 3] = ["region", "project", "workspace"];
 
 /// Vertex AI's host for a region, and those of the regions that have another one (docs.claude.com, Claude on Vertex AI).
 const VERTEX_HOST: &str = "https://{region}-aiplatform.googleapis.com";
@@ -184,13 +178,6 @@ pub(super) fn is_preset(name: &str) -> bool {
 
 fn preset(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.name == name)
-}
-
-/// Whether the base URL is one with its placeholders filled in.
-pub(super) fn check_base_url(text: &str) -> Result<(), String> {
-    let filled =
-        PLACEHOLDERS.iter().fold(text.to_owned(), |text, name| text.replace(&format!("{{{name}}}"), name));
-    base_url::parse(&filled).map(drop)
 }
 
 fn set<'v>(variables: &'v Variables, name: &str) -> Option<&'v EnvironmentVariable> {

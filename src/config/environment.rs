@@ -2,11 +2,11 @@
 
 use config::ValueKind;
 
-use super::cloud;
 use super::error::{ConfigError, Diagnostics};
 use super::headers;
 use super::layer::Layer;
 use super::schema::{self, PROXY_API_KEY, PROXY_API_KEY_FILE, ProviderVariable};
+use super::value_type::{AWS, GOOGLE};
 use super::variables::{EnvironmentVariable, Variables};
 
 /// Between a provider and the name of a header, where `_` means `-`.
@@ -30,7 +30,7 @@ const GONE: [(&str, &str); 3] = [
 ];
 
 /// The words of `auth-mode`, but for the refused `oauth`.
-const AUTH_MODES: [&str; 3] = ["passthrough", cloud::AWS, cloud::GOOGLE];
+const AUTH_MODES: [&str; 3] = ["passthrough", AWS, GOOGLE];
 
 /// Between a provider and the name of an alias; the last one counts.
 const ALIAS: &str = "_ALIAS_";

@@ -15,7 +15,7 @@ use super::role_rules::{self, SUBAGENT};
 use super::safeguards;
 use super::schema::{self, SettingDeclaration, SettingList};
 use super::source_files::SourceFiles;
-use super::value_type::{self, KeyType, ValueType};
+use super::value_type::{self, AWS, GOOGLE, KeyType, ValueType};
 use super::web_search;
 
 /// The compiled-in file.
@@ -244,7 +244,7 @@ impl FileReader<'_> {
         let is_oauth = |raw: Raw<'_>| raw.text().is_some_and(|mode| mode.eq_ignore_ascii_case(OAUTH));
         self.value(path, entry, |raw| match is_oauth(raw) {
             true => Ok(OAUTH.into()),
-            false => ValueType::OneOf(&["passthrough", cloud::AWS, cloud::GOOGLE]).check(raw),
+            false => ValueType::OneOf(&["passthrough", AWS, GOOGLE]).check(raw),
         });
     }
 

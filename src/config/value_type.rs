@@ -3,8 +3,8 @@
 
 use config::ValueKind;
 
+use super::base_url;
 use super::client_access;
-use super::cloud;
 use super::fixups;
 use super::headers;
 use super::key_text::{self, KeyFinding};
@@ -83,6 +83,10 @@ pub(super) enum KeyType {
 
 /// The words of LOG_LEVEL, in the order of messages.
 pub(super) const LOG_LEVELS: [&str; 5] = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"];
+
+/// The words of `auth-mode` for a cloud's credentials.
+pub(super) const AWS: &str = "aws";
+pub(super) const GOOGLE: &str = "google";
 
 /// The words of `api-format`: Chat Completions, Responses, Messages, and the forms of Messages in Amazon Bedrock and on
 /// Google's Vertex AI.
@@ -294,7 +298,7 @@ fn members(text: &str) -> Option<ValueKind> {
 }
 
 fn url(text: &str) -> Result<ValueKind, String> {
-    cloud::check_base_url(text).map(|()| ValueKind::from(text))
+    base_url::check_with_placeholders(text).map(|()| ValueKind::from(text))
 }
 
 /// Checks one entry of `[P.custom-headers]`.

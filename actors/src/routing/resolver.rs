@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use vandamme_protocol::cloud::model_ids;
+
 use super::aliases::{AliasMatch, Aliases};
 use super::explain::{AliasSkipped, RoutingStep};
 use super::routes::{DISCOVERED, MARKER, ProviderRoutes, Route, Routes, Target};
@@ -241,7 +243,9 @@ impl<'r, 't> Resolver<'r, 't> {
 
     /// The alias that applies to a name at a provider.
     fn hit(&mut self, owner: &'r ProviderRoutes, name: &str, chosen: NameSource) -> Option<AliasMatch<'r>> {
-        let claude = owner.settings.serves_claude && name.to_lowercase().starts_with("claude-");
+        // Clouds have ids of their own, such as `us.anthropic.claude-…`.
+        let lower = name.to_lowercase();
+        let claude = owner.settings.serves_claude && model_ids::plain(&lower).starts_with("claude-");
         if let Some(hit) = owner.aliases.whole(name).filter(|_| !claude) {
             return Some(hit);
         }

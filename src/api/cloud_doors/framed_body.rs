@@ -33,7 +33,7 @@ impl MessageBody for FramedBody {
         loop {
             let events = match Pin::new(&mut this.events).poll_next(task) {
                 Poll::Ready(Some(Ok(events))) => events,
-                other => return other,
+                ended @ (Poll::Ready(Some(Err(_)) | None) | Poll::Pending) => return ended,
             };
             let mut frames = BytesMut::new();
             this.encoder.push(&events, &mut frames);
