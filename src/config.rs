@@ -9,6 +9,7 @@ mod client_access;
 mod client_keys;
 mod client_variables;
 mod cloud;
+mod cloud_presets;
 mod default_provider;
 mod demo_mode;
 mod describers;

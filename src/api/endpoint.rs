@@ -1,8 +1,8 @@
 //! The common part of the endpoints for model replies: admission, the body, and the response.
 
 mod admission;
+mod reading;
 
-use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -16,18 +16,20 @@ use vandamme_actors::ledger::{CANCELLED_MESSAGE, RequestEnd};
 use vandamme_actors::recorder::RequestRecorder;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::convert::Dropped;
-use vandamme_protocol::request::{self, FormScanError, RequestHead};
+use vandamme_protocol::request::RequestHead;
 use vandamme_protocol::vocabulary::ErrorKind;
 
 use self::admission::AdmittedBody;
 pub(super) use self::admission::{Admitted, INVALID_KEY, Refused, admitted, authorized};
-use super::body::{self, Unreadable};
+use self::reading::{RequestBody, too_large};
+pub(super) use self::reading::{WholeRequest, model_name, parsed, read, read_of_cloud};
+use super::body;
 use super::cloud_request::{CloudCall, OfCloud};
 use super::render_error;
 use super::{guarded, shared};
 use crate::caller::Caller;
 use crate::failure::CANCELLED;
-use crate::gateway::{Admission, Bound, Gateway, LiveConfig};
+use crate::gateway::{Admission, Gateway};
 use crate::proxy::{
     self, ClientHeaders, DeferredReply, FailedRun, Origin, ProxyReply, ProxyRequest, ReplyForm, RouteSteps,
     RouteTrace, RunProgress, Targets, UpstreamCall,
@@ -99,22 +101,12 @@ struct EndpointRequest {
     request: HttpRequest,
 }
 
-/// The body of a request.
-enum RequestBody<'p> {
-    Arriving(&'p mut web::Payload),
-    /// In the form of a cloud.
-    OfCloud {
-        cloud: &'p CloudCall,
-        payload: &'p mut web::Payload,
-    },
-    Whole(WholeRequest),
-}
-
-/// A request that has arrived in a frame of a WebSocket.
-pub(super) struct WholeRequest {
-    pub(super) body: Bytes,
-    /// The client's headers for it.
-    pub(super) headers: HeaderMap,
+/// A request whose body has arrived.
+struct ReadRequest {
+    body: Bytes,
+    head: RequestHead<'static>,
+    headers: ClientHeaders,
+    query: String,
 }
 
 /// A request that is served.
@@ -168,27 +160,8 @@ impl EndpointRequest {
                 return Err(refused);
             }
         };
-        let is_of_cloud = matches!(body, RequestBody::OfCloud { .. });
-        let (body, head, headers) = match body {
-            RequestBody::Arriving(payload) => {
-                let (body, head) =
-                    read(&self.request, payload, &self.gateway, caller.as_ref(), self.upstream_call).await?;
-                (body, head, ClientHeaders::Received(self.request.clone()))
-            }
-            RequestBody::OfCloud { cloud, payload } => {
-                let OfCloud { body, headers } =
-                    read_of_cloud(cloud, &self.request, payload, &self.gateway).await?;
-                let head = parsed(&body, None, &self.gateway, caller.as_ref())?;
-                (body, head, ClientHeaders::Own(headers))
-            }
-            RequestBody::Whole(WholeRequest { body, headers }) => {
-                if body.len() > limits.request_body {
-                    return Err(too_large(&self.gateway));
-                }
-                let head = parsed(&body, None, &self.gateway, caller.as_ref())?;
-                (body, head, ClientHeaders::Own(headers))
-            }
-        };
+        let read = self.read_body_and_head(body, caller.as_ref()).await?;
+        let ReadRequest { body, head, headers, query } = read;
         let registry = self.gateway.registry.load();
         // Roles choose a model for a conversation.
         let role = match self.upstream_call {
@@ -208,8 +181,7 @@ impl EndpointRequest {
             body,
             head,
             headers,
-            // The query of a cloud means nothing to another upstream.
-            query: if is_of_cloud { String::new() } else { self.request.query_string().to_owned() },
+            query,
             peer: self.request.peer_addr().map(|peer| peer.ip()),
             caller,
             trace,
@@ -219,6 +191,36 @@ impl EndpointRequest {
             span: proxy::request_span(&self.gateway, self.request.headers()),
         };
         Ok(Accepted { request: Box::new(request), admission, steps })
+    }
+
+    async fn read_body_and_head(
+        &self,
+        body: RequestBody<'_>,
+        caller: Option<&Caller>,
+    ) -> Result<ReadRequest, Refused> {
+        let query = self.request.query_string().to_owned();
+        match body {
+            RequestBody::Arriving(payload) => {
+                let (body, head) =
+                    read(&self.request, payload, &self.gateway, caller, self.upstream_call).await?;
+                let headers = ClientHeaders::Received(self.request.clone());
+                Ok(ReadRequest { body, head, headers, query })
+            }
+            RequestBody::OfCloud { cloud, payload } => {
+                let OfCloud { body, headers } =
+                    read_of_cloud(cloud, &self.request, payload, &self.gateway).await?;
+                let head = parsed(&body, None, &self.gateway, caller)?;
+                // The query of a cloud means nothing to another upstream.
+                Ok(ReadRequest { body, head, headers: ClientHeaders::Own(headers), query: String::new() })
+            }
+            RequestBody::Whole(WholeRequest { body, headers }) => {
+                if body.len() > self.gateway.live_config().settings.limits.request_body {
+                    return Err(too_large(&self.gateway));
+                }
+                let head = parsed(&body, None, &self.gateway, caller)?;
+                Ok(ReadRequest { body, head, headers: ClientHeaders::Own(headers), query })
+            }
+        }
     }
 
     async fn answer(self, accepted: Accepted, entry: Box<RequestRecorder>) -> HttpResponse {
@@ -286,107 +288,6 @@ fn size_of(response: &HttpResponse) -> usize {
         BodySize::Sized(size) => usize::try_from(size).unwrap_or(usize::MAX),
         BodySize::None | BodySize::Stream => 0,
     }
-}
-
-/// Reads the body, and parses its head.
-pub(super) async fn read(
-    request: &HttpRequest,
-    payload: &mut web::Payload,
-    gateway: &Gateway,
-    caller: Option<&Caller>,
-    upstream_call: UpstreamCall,
-) -> Result<(Bytes, RequestHead<'static>), Refused> {
-    let body = read_body(request, payload, gateway).await?;
-    let head = parsed(&body, form_boundary(upstream_call, request.headers()), gateway, caller)?;
-    Ok((body, head))
-}
-
-/// Reads the body of a request in a cloud's form.
-pub(super) async fn read_of_cloud(
-    cloud: &CloudCall,
-    request: &HttpRequest,
-    payload: &mut web::Payload,
-    gateway: &Gateway,
-) -> Result<OfCloud, Refused> {
-    let body = read_body(request, payload, gateway).await?;
-    let made = cloud.messages_request(&body, request.headers());
-    made.map_err(|message| Refused(400, ErrorKind::InvalidRequest, message))
-}
-
-async fn read_body(
-    request: &HttpRequest,
-    payload: &mut web::Payload,
-    gateway: &Gateway,
-) -> Result<Bytes, Refused> {
-    let live = gateway.live_config();
-    let limits = &live.settings.limits;
-    match body::read(payload, request.headers(), limits).await {
-        Ok(body) => Ok(body),
-        Err(Unreadable::TooLarge) => {
-            let refused = too_large(gateway);
-            body::drain(request, payload, limits).await;
-            Err(refused)
-        }
-        Err(Unreadable::TooSlow) => {
-            gateway.counters.refuse(Bound::BodyMinRate);
-            let message = "the request body did not arrive in time".to_owned();
-            Err(Refused(408, ErrorKind::Timeout, message))
-        }
-        Err(Unreadable::Broken) => {
-            let message = "the request body ended before its end".to_owned();
-            Err(Refused(400, ErrorKind::InvalidRequest, message))
-        }
-    }
-}
-
-fn too_large(gateway: &Gateway) -> Refused {
-    gateway.counters.refuse(Bound::RequestBody);
-    let most = gateway.live_config().settings.limits.request_body;
-    Refused(413, ErrorKind::TooLarge, format!("the request body has more than {most} bytes"))
-}
-
-type FormBoundary<'h> = Result<Cow<'h, str>, FormScanError>;
-
-/// Parses the head of a JSON body, or of a form.
-pub(super) fn parsed(
-    body: &[u8],
-    form: Option<FormBoundary<'_>>,
-    gateway: &Gateway,
-    caller: Option<&Caller>,
-) -> Result<RequestHead<'static>, Refused> {
-    let live = gateway.live_config();
-    // The length is checked before the name is copied.
-    let head = match form {
-        None => request::head(body).map_err(|error| error.to_string()),
-        Some(boundary) => {
-            let head = boundary.and_then(|boundary| request::form_head(body, &boundary));
-            head.map_err(|error| error.to_string())
-        }
-    };
-    let head = head.and_then(|head| {
-        model_name(&head.model, &live, caller)?;
-        Ok(head.into_owned())
-    });
-    head.map_err(|message| Refused(400, ErrorKind::InvalidRequest, message))
-}
-
-/// The boundary of a form, which endpoints beside those for conversations take.
-fn form_boundary(upstream_call: UpstreamCall, headers: &HeaderMap) -> Option<FormBoundary<'_>> {
-    upstream_call.endpoint()?;
-    request::form_boundary(headers.get(header::CONTENT_TYPE)?.to_str().ok()?)
-}
-
-/// Checks that a model name may be stored and shown: it has an allowed length and contains no key.
-pub(super) fn model_name(name: &str, live: &LiveConfig, caller: Option<&Caller>) -> Result<(), String> {
-    let (length, most) = (name.len(), live.settings.limits.model_name);
-    if length > most {
-        return Err(format!("model: the name has {length} bytes; {most} are allowed (limits.model-name)"));
-    }
-    let is_key = live.secrets.found_plainly_in(name.as_bytes());
-    if is_key || live.gateway_keys.are_in(name.as_bytes(), caller) {
-        return Err("model: the name contains an API key; send the name of a model".to_owned());
-    }
-    Ok(())
 }
 
 fn streamed<B>(headers: HeaderMap, body: B, id: &RequestId) -> HttpResponse

@@ -7,6 +7,7 @@ use vandamme_actors::settings::EVERY_NAME;
 
 use super::client_keys;
 use super::cloud;
+use super::cloud_presets;
 use super::error::Diagnostics;
 use super::layer::Layer;
 use super::prices;
@@ -203,7 +204,7 @@ impl FileReader<'_> {
             }
         }
         // An empty section of a user's registers a provider in a cloud.
-        if cloud::is_preset(&name) && !place.starts_with(BUILT_IN) {
+        if cloud_presets::is_preset(&name) && !place.starts_with(BUILT_IN) {
             self.layer.put(&[cloud::SECTIONS, &name], "".into(), &place);
         }
         self.table(schema::PROVIDER, &["providers", &name], entry);

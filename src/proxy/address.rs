@@ -12,6 +12,9 @@ use crate::caller::KeyForm;
 /// All but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// What a segment of a cloud's path keeps besides: `:` of versions and ARNs, `@` of Vertex's versions.
+const CLOUD_RESERVED: &AsciiSet = &RESERVED.remove(b':').remove(b'@');
+
 /// The URL of a Messages request in a cloud's form. The model is a part of the path; `None` for Anthropic's own form.
 pub(super) fn in_form(
     provider: &ProviderSettings,
@@ -28,15 +31,16 @@ pub(super) fn in_form(
                 (_, Streaming::Yes) => "invoke-with-response-stream",
                 (_, Streaming::No) => "invoke",
             };
-            Some(format!("{base}/model/{}/{action}", segment(model)))
+            Some(format!("{base}/model/{}/{action}", utf8_percent_encode(model, CLOUD_RESERVED)))
         }
         MessagesForm::RawPredict { project, location } => {
             let (model, action) = match (upstream_call, delivery) {
-                (UpstreamCall::Count, _) => ("count-tokens".to_owned(), "rawPredict"),
-                (_, Streaming::Yes) => (segment(model), "streamRawPredict"),
-                (_, Streaming::No) => (segment(model), "rawPredict"),
+                (UpstreamCall::Count, _) => ("count-tokens", "rawPredict"),
+                (_, Streaming::Yes) => (model, "streamRawPredict"),
+                (_, Streaming::No) => (model, "rawPredict"),
             };
             let (project, location) = (segment(project), segment(location));
+            let model = utf8_percent_encode(model, CLOUD_RESERVED);
             Some(format!(
                 "{base}/v1/projects/{project}/locations/{location}/publishers/anthropic/models/{model}:{action}"
             ))
@@ -104,6 +108,17 @@ pub(super) fn endpoint(provider: &ProviderSettings, endpoint: OpenAiEndpoint, mo
 /// The URL of the list of models: 1000 is the most that Anthropic's API lists, whose default is 20.
 pub(super) fn models(provider: &ProviderSettings) -> String {
     let base = &provider.base_url;
+    match &provider.messages_form {
+        MessagesForm::Native => {}
+        // The control plane has a host of its own; a proxy or a VPC endpoint has one for both.
+        MessagesForm::InvokeModel { .. } => {
+            let base = anthropic_base(provider).replacen("://bedrock-runtime", "://bedrock", 1);
+            return format!("{base}/inference-profiles?maxResults=1000&type=SYSTEM_DEFINED");
+        }
+        MessagesForm::RawPredict { .. } => {
+            return format!("{}/v1beta1/publishers/anthropic/models", anthropic_base(provider));
+        }
+    }
     match (provider.api, &provider.azure) {
         (Api::Messages, _) => format!("{}/v1/models?limit=1000", anthropic_base(provider)),
         (Api::ChatCompletions | Api::Responses, None | Some(Azure::V1 { api_version: None })) => {

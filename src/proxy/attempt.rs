@@ -138,21 +138,10 @@ impl<'a> Attempt<'a> {
         let mut headers = self.headers(sent).map_err(refused)?;
         trace_headers::add(&mut headers, self.request, &self.gateway.live_config(), record.calls());
         record.call(self.lease, sent.api);
-        let body = self.body_in_form(sent, &mut headers);
-        let again = self.lease.provider.identity.is_some().then(|| (headers.clone(), body.clone()));
-        let mut failed = match self.call_in_time(sent, headers, body, record).await {
+        let mut failed = match self.call_with_credential(sent, headers, record).await {
             Ok(answered) => return Ok(answered),
             Err(failed) => failed,
         };
-        if failed.is_about_credential
-            && let Some((headers, body)) = again
-            && self.has_other_credential().await
-        {
-            failed = match self.call_in_time(sent, headers, body, record).await {
-                Ok(answered) => return Ok(answered),
-                Err(failed) => failed,
-            };
-        }
         // The endpoint for replies may know what another endpoint does not.
         if !failed.named.is_empty() && self.request.upstream_call == UpstreamCall::Reply {
             let headers = self.headers(sent).map_err(refused)?;
@@ -165,7 +154,7 @@ impl<'a> Attempt<'a> {
         for_call(self.request, self.lease, &self.gateway.live_config(), sent.api, sent.betas.as_deref())
     }
 
-    async fn call_in_time(
+    pub(super) async fn call_in_time(
         &self,
         sent: &UpstreamRequest,
         headers: HeaderMap,

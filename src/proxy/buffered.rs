@@ -6,13 +6,13 @@ use bytes::{Bytes, BytesMut};
 use vandamme_actors::converter::ReplyHooks;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::{Api, MessagesForm};
+use vandamme_protocol::cloud::request::read_bedrock_count;
 use vandamme_protocol::convert::{ReplySummary, passthrough};
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::request::UsageAsked;
 
 use super::attempt::{Answered, Attempt, EVENTS};
 use super::classify::CallFailure;
-use super::cloud;
 use super::content_type::ContentKind;
 use super::middleware::heard;
 use super::translation::Translation;
@@ -68,7 +68,8 @@ impl Attempt<'_> {
         let mut body = self.read_whole(reply).await?;
         let is_invoke_model = matches!(self.lease.provider.messages_form, MessagesForm::InvokeModel { .. });
         if is_invoke_model && self.request.upstream_call == UpstreamCall::Count {
-            body = cloud::bedrock_count(&body).unwrap_or(body);
+            body = read_bedrock_count(&body)
+                .map_or(body, |tokens| format!("{{\"input_tokens\":{tokens}}}").into());
         }
         self.pass_body(BufferedReply { status, headers, body }, reply_hooks, asked)
     }

@@ -19,6 +19,7 @@ use vandamme_protocol::openai;
 use vandamme_protocol::openai::error::{ErrorFacts, ErrorNames};
 use vandamme_protocol::vocabulary::ErrorKind;
 
+use super::cloud_errors::CredentialRefusal;
 use super::remedies;
 use crate::failure::{LONGEST_RETRY, ShouldRetry, UpstreamError, busy_wait};
 
@@ -38,8 +39,8 @@ pub(super) struct CallFailure {
     pub(super) can_fix: Fixable,
     /// The model used up its limit of tokens before its first word.
     pub(super) is_out_of_tokens: bool,
-    /// Whether the upstream has refused the credential of a cloud identity, so that another one may help.
-    pub(super) is_about_credential: bool,
+    /// What the upstream says of the credential of a cloud identity.
+    pub(super) credential_refusal: Option<CredentialRefusal>,
     /// Whether the upstream received the request, or a part of it.
     pub(super) is_sent: bool,
 }
@@ -56,7 +57,7 @@ impl CallFailure {
             refusal: Bytes::new(),
             can_fix: Fixable::No,
             is_out_of_tokens: false,
-            is_about_credential: false,
+            credential_refusal: None,
             is_sent: true,
         }
     }
@@ -121,7 +122,7 @@ impl CallFailure {
             refusal,
             can_fix,
             is_out_of_tokens: false,
-            is_about_credential: false,
+            credential_refusal: None,
             is_sent: true,
         }
     }

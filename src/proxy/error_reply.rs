@@ -8,8 +8,8 @@ use vandamme_actors::outcome::Outcome;
 use vandamme_actors::retry::Fixable;
 use vandamme_actors::secret::Secrets;
 use vandamme_actors::settings::Api;
-use vandamme_protocol::cloud::error::CloudFault;
 use vandamme_protocol::compat::{Fixup, OpenAiApi};
+use vandamme_protocol::content_coding::Unsupported;
 use vandamme_protocol::fault::Fault;
 use vandamme_protocol::openai::error::ErrorNames;
 use vandamme_protocol::request;
@@ -19,7 +19,7 @@ use super::attempt::{Attempt, NEVER};
 use super::classify::{
     CallFailure, answered_as, asked_to_wait, classify, located, retry_after, should_retry,
 };
-use super::cloud;
+use super::cloud_errors;
 use super::content_type::ContentKind;
 use super::remedies;
 use super::upstream_body::{self, read_error_body};
@@ -36,11 +36,7 @@ impl Attempt<'_> {
         let lease = self.lease;
         let status = response.status().as_u16();
         let upstream = response.headers().clone();
-        let time = ERROR_BODY_TIME.min(self.patience.unwrap_or(NEVER));
-        let (body, unsupported) = match upstream_body::body(response) {
-            Ok((body, _)) => (read_error_body(body, ERROR_BODY, time).await, None),
-            Err(unsupported) => (Bytes::new(), Some(unsupported)),
-        };
+        let (body, unsupported) = self.error_body(response).await;
         let mut named = compat::recognise(status, &body);
         let other_api = openai_api(api).and_then(|used| compat::other_api(used, status, &body));
         named.extend(other_api.map(Fixup::Over));
@@ -50,13 +46,9 @@ impl Attempt<'_> {
         let reworded = openai::error::reworded_overflow(status, &body);
         let reworded = reworded.filter(|_| apis == Apis { upstream: Api::Messages, client: Api::Messages });
         let is_reworded = reworded.is_some();
-        let of_cloud = cloud::fault(&lease.provider, status, &upstream, &body);
-        let mut fault = reworded.unwrap_or_else(|| match &of_cloud {
-            Some(CloudFault { kind, message, .. }) if !message.is_empty() => {
-                Fault { kind: *kind, status: kind.status(), message: message.clone() }
-            }
-            Some(_) | None => fault(status, &body, apis),
-        });
+        let of_cloud = cloud_errors::fault(&lease.provider, status, &upstream, &body);
+        let worded = reworded.or_else(|| cloud_errors::worded(of_cloud.as_ref()));
+        let mut fault = worded.unwrap_or_else(|| fault(status, &body, apis));
         if let Some(unsupported) = unsupported {
             fault.message =
                 format!("the upstream answered {status} with {unsupported}, which cannot be decoded");
@@ -66,13 +58,9 @@ impl Attempt<'_> {
         let fault = self.scrubbed(remedies::with_other_api(lease, other_api, fault));
         let facts = openai::error::facts(status, &body, &lease.model);
         let after = asked_to_wait(&upstream, &facts);
-        let (outcome, retry) = classify(status, fault.kind, &facts, after, &upstream);
-        let by_cloud = of_cloud.as_ref().and_then(|found| cloud::outcome(&found.cause));
-        let (outcome, retry) = by_cloud.map_or((outcome, retry), |it| (it, it.treatment().retry));
-        let fault = match &of_cloud {
-            Some(found) => cloud::remedied(lease, found, fault),
-            None => fault,
-        };
+        let (outcome, retry) = cloud_errors::outcome(of_cloud.as_ref())
+            .unwrap_or_else(|| classify(status, fault.kind, &facts, after, &upstream));
+        let fault = cloud_errors::remedied(lease, of_cloud.as_ref(), fault);
         let fault = answered_as(outcome, fault);
         let json = ContentKind::of(&upstream) == ContentKind::Json && request::is_complete_json(&body);
         let secrets = self.secrets_of_others();
@@ -92,7 +80,6 @@ impl Attempt<'_> {
             names,
             relayed: relays.then_some(Relayed(body)),
         };
-        let can_fix = Fixable::No;
         CallFailure {
             outcome,
             retry,
@@ -100,10 +87,18 @@ impl Attempt<'_> {
             answer,
             named,
             refusal,
-            can_fix,
+            can_fix: Fixable::No,
             is_out_of_tokens,
-            is_about_credential: of_cloud.is_some_and(|found| cloud::is_about_credential(&found.cause)),
+            credential_refusal: cloud_errors::credential_refusal(of_cloud.as_ref(), &upstream),
             is_sent: true,
+        }
+    }
+
+    async fn error_body(&self, response: ClientResponse) -> (Bytes, Option<Unsupported>) {
+        let time = ERROR_BODY_TIME.min(self.patience.unwrap_or(NEVER));
+        match upstream_body::body(response) {
+            Ok((body, _)) => (read_error_body(body, ERROR_BODY, time).await, None),
+            Err(unsupported) => (Bytes::new(), Some(unsupported)),
         }
     }
 

@@ -7,7 +7,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use bytes::Bytes;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::routing::Route;
-use vandamme_actors::settings::ProviderSettings;
+use vandamme_actors::settings::{MessagesForm, ProviderSettings};
 use vandamme_actors::upstream::{self, CallHead, CallUrl};
 use vandamme_protocol::convert::Dropped;
 use vandamme_protocol::fault::Fault;
@@ -19,7 +19,7 @@ use super::attempt::Answered;
 use super::run::{Served, serve_request};
 use super::run_record::RunRecord;
 use super::upstream_body::{self, LARGEST_LIST};
-use super::{ClientHeaders, Origin, ProxyRequest, RouteTrace, Targets, UpstreamCall, address};
+use super::{ClientHeaders, Origin, ProxyRequest, RouteTrace, Targets, UpstreamCall, address, cloud_models};
 use crate::failure::{Failure, UpstreamError};
 use crate::gateway::Gateway;
 
@@ -60,6 +60,12 @@ pub(crate) async fn fetch_models(
     lease.finish(Outcome::RequestRefused);
     let Answered::Buffered { body, .. } = *answered else {
         return Err(misbehaved(provider, "the provider answered with a stream of events"));
+    };
+    let body = match provider.messages_form {
+        MessagesForm::Native => body,
+        MessagesForm::InvokeModel { .. } | MessagesForm::RawPredict { .. } => {
+            cloud_models::read(&body).unwrap_or(body)
+        }
     };
     match Models::read(&body) {
         Ok(_) => Ok(body),

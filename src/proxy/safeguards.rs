@@ -47,7 +47,7 @@ impl Guard {
         let provider = &lease.provider;
         let is_reply = request.api == Api::Messages && request.upstream_call == UpstreamCall::Reply;
         // No upstream of Chat Completions judges, whatever it serves.
-        let judges_itself = provider.serves_claude && provider.api == Api::Messages;
+        let judges_itself = provider.runs_claude() && provider.api == Api::Messages;
         if !is_reply || judges_itself || !safeguards::asks_for_verdicts(request.body.get(asked)?) {
             return None;
         }

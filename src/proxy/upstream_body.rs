@@ -19,8 +19,8 @@ use vandamme_protocol::content_coding::{ContentCoding, Unsupported};
 use vandamme_protocol::request;
 
 use super::classify::CallFailure;
-use super::cloud;
 use super::content_type::{ContentKind, content_type, is_page, without_mark};
+use super::event_frames;
 use super::remedies;
 
 /// The largest list of models that is read. The largest known one has half a megabyte.
@@ -69,7 +69,7 @@ impl UpstreamReply {
         largest: usize,
     ) -> Result<Self, CallFailure> {
         let status = response.status().as_u16();
-        let is_framed = is_event_stream(response.headers());
+        let is_framed = event_frames::are_framed(response.headers());
         let labelled = if is_framed { ContentKind::Events } else { ContentKind::of(response.headers()) };
         let label = response.headers().get(header::CONTENT_TYPE).filter(|_| !is_framed).cloned();
         // Its message takes 4,900 instructions, so other replies go without.
@@ -81,7 +81,7 @@ impl UpstreamReply {
             return Err(page);
         }
         let (body, integrity) = body(response).map_err(|error| unsupported(lease, &error))?;
-        let body = if is_framed { cloud::as_events(body, largest) } else { body };
+        let body = if is_framed { event_frames::as_events(body, largest) } else { body };
         let (first, rest) = beginning(body).await;
         let content = labelled.or_rather(&first);
         if let (ContentKind::Other, Some(neither)) = (content, neither) {
@@ -90,12 +90,6 @@ impl UpstreamReply {
         let label = label.filter(|_| content == labelled);
         Ok(Self { status, content, label, first, rest, integrity })
     }
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    content_type(headers).is_some_and(|kind| {
-        kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(cloud::EVENT_STREAM)
-    })
 }
 
 /// The first bytes of a body, and its rest.

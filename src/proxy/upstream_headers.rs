@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use vandamme_actors::provider::Lease;
 use vandamme_actors::secret::Secrets;
-use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_actors::settings::{Api, MessagesForm, ProviderSettings};
 use vandamme_protocol::request;
 
 use super::{ProxyRequest, UpstreamCall, address};
@@ -102,6 +102,9 @@ pub(super) fn for_call(
         }
         (UpstreamCall::Endpoint(_), _, Api::ChatCompletions | Api::Responses) => {
             for_endpoint(&presentable(request, live), &[])
+        }
+        (_, Api::Messages, Api::Messages) if provider.messages_form != MessagesForm::Native => {
+            for_cloud(&presentable(request, live))
         }
         (_, Api::Messages, Api::Messages) => passed_on(&presentable(request, live)),
         (_, Api::Messages, Api::ChatCompletions | Api::Responses) => own_headers(),
@@ -223,6 +226,14 @@ fn anthropic_headers(client: &HeaderMap) -> HeaderMap {
     let mut headers = own_headers();
     headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static(VERSION));
     take_over(&mut headers, client, |name| name.starts_with("anthropic-") && name != "anthropic-version");
+    headers
+}
+
+/// A cloud gets few of the client's headers: betas, traces, and those of Bedrock's guardrails.
+fn for_cloud(client: &HeaderMap) -> HeaderMap {
+    const ALLOWED: [&str; 3] = ["anthropic-beta", "traceparent", "tracestate"];
+    let mut headers = own_headers();
+    take_over(&mut headers, client, |name| ALLOWED.contains(&name) || name.starts_with("x-amzn-bedrock-"));
     headers
 }
 

@@ -208,7 +208,7 @@ struct UpstreamTarget {
 /// A Messages request for an upstream of the same API.
 fn for_same_api(request: &ProxyRequest, lease: &Lease) -> Pieces {
     let mut body = request.head.with_model(&request.body, &lease.provider.id_of(&lease.model));
-    if request.head.safeguards.is_some() && !lease.provider.serves_claude {
+    if request.head.safeguards.is_some() && !lease.provider.runs_claude() {
         // Only Anthropic's own models judge; the gateway answers in place of this upstream.
         body = safeguards::without_safeguards(&body.joined()).into();
     }
@@ -219,7 +219,7 @@ fn for_same_api(request: &ProxyRequest, lease: &Lease) -> Pieces {
         body = request::without_own_searches(&body.joined()).into();
     }
     // Anthropic would refuse all further requests of the conversation. Another vendor may require its own ids.
-    let is_claude = lease.provider.serves_claude || lease.model.contains("claude");
+    let is_claude = lease.provider.runs_claude() || lease.model.contains("claude");
     if request.head.odd_tool_ids && is_claude {
         body = request::with_tool_ids(&body.joined(), Form::Anthropic).into();
     }

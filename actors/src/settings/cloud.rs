@@ -118,6 +118,12 @@ impl fmt::Display for CloudIdentity {
 }
 
 impl ProviderSettings {
+    /// Whether its models on the Messages API are Anthropic's own: under their own ids, or under those of a cloud.
+    #[must_use]
+    pub fn runs_claude(&self) -> bool {
+        self.serves_claude || self.messages_form != MessagesForm::Native
+    }
+
     /// The id of a model in this provider's requests: a cloud has ids of its own for the models that Anthropic's API names
     /// `claude-…`.
     #[must_use]

@@ -1,0 +1,226 @@
+//! Claude at Amazon Bedrock and on Vertex AI: URLs, forms, signatures, and credentials that are renewed.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::support::client::prompt;
+use crate::support::gateway::{Setup, whole_prompt};
+use crate::support::upstream::{Answer, Seen, Upstream};
+
+const CLAUDE: &str = "bedrock-test:us.anthropic.claude-opus-4-6-v1:0";
+const INVOKE: &str = "/model/us.anthropic.claude-opus-4-6-v1:0/invoke";
+const KEYS: &str = "/credentials";
+const SESSION: &str = "session-token-that-expires-soon";
+
+fn reply() -> Answer {
+    let reply = json!({
+        "id": "msg_bdrk_1", "type": "message", "role": "assistant", "model": "claude-opus-4-6",
+        "content": [{"type": "text", "text": "Hello there!"}], "stop_reason": "end_turn", "stop_sequence": null,
+        "usage": {"input_tokens": 3, "output_tokens": 2}
+    });
+    Answer::json(200, reply.to_string())
+}
+
+fn aws_error(status: u16, kind: &str, message: &str) -> Answer {
+    Answer::json(status, json!({"message": message}).to_string()).header("x-amzn-errortype", kind)
+}
+
+/// Temporary credentials, with another session token each time.
+fn credentials(upstream: Upstream) -> Upstream {
+    let issued = AtomicUsize::new(0);
+    upstream.ruled_first(move |seen| {
+        (seen.target() == KEYS).then(|| {
+            let number = issued.fetch_add(1, Ordering::Relaxed);
+            let keys = json!({
+                "AccessKeyId": format!("ASIATEST{number}"),
+                "SecretAccessKey": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+                "Token": format!("{SESSION}-{number}"),
+                "Expiration": "2099-01-01T00:00:00Z",
+            });
+            Answer::json(200, keys.to_string())
+        })
+    })
+}
+
+fn with_aws(upstream: &Upstream) -> Setup {
+    let lines = format!(
+        "[bedrock-test]\nbase-url = \"http://{}\"\napi-format = \"bedrock\"\nauth-mode = \"aws\"\nregion = \"us-east-1\"\n",
+        upstream.address()
+    );
+    Setup::default()
+        .toml(&lines)
+        .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://{}{KEYS}", upstream.address()))
+        .env("AWS_CONFIG_FILE", "/nonexistent")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+        .env("MAX_RETRIES", "0")
+}
+
+fn calls(upstream: &Upstream) -> Vec<Seen> {
+    upstream.requests().into_iter().filter(|seen| seen.target() != KEYS).collect()
+}
+
+fn header<'s>(seen: &'s Seen, name: &str) -> &'s str {
+    seen.head.header(name).unwrap_or_default()
+}
+
+#[test]
+fn a_request_to_bedrock_is_signed_and_its_url_has_the_model() {
+    let upstream = credentials(Upstream::anthropic()).always(reply());
+    let gateway = with_aws(&upstream).start();
+    let call = gateway.messages(&whole_prompt(CLAUDE, "hi"));
+    let answer = call.header("x-api-key", "client-key-1").header("x-stainless-lang", "js").reply();
+    assert_eq!(answer.text(), "Hello there!", "{answer}");
+    let calls = calls(&upstream);
+    let [seen] = &calls[..] else { panic!("one call was expected: {calls:?}") };
+    assert_eq!(seen.target(), INVOKE);
+    let authorization = header(seen, "authorization");
+    assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=ASIATEST0/"), "{authorization}");
+    assert!(authorization.contains("/us-east-1/bedrock/aws4_request"), "{authorization}");
+    assert_eq!(header(seen, "x-amz-security-token"), format!("{SESSION}-0"));
+    for name in ["x-api-key", "x-stainless-lang", "anthropic-version", "anthropic-beta"] {
+        assert_eq!(seen.head.header(name), None, "{name}");
+    }
+}
+
+/// Requirement: an expired session is renewed in mid-session without a failed request.
+#[test]
+fn refused_credentials_are_renewed_and_the_request_is_repeated_once() {
+    let expired = "The security token included in the request is expired";
+    let upstream = credentials(Upstream::anthropic())
+        .ruled_by(move |seen| {
+            header(seen, "x-amz-security-token")
+                .ends_with("-0")
+                .then(|| aws_error(403, "ExpiredTokenException", expired))
+        })
+        .always(reply());
+    let gateway = with_aws(&upstream).start();
+    for _ in 0..2 {
+        assert_eq!(gateway.messages(&whole_prompt(CLAUDE, "hi")).reply().text(), "Hello there!");
+    }
+    let sent = calls(&upstream);
+    let tokens: Vec<_> = sent.iter().map(|seen| header(seen, "x-amz-security-token")).collect();
+    let expected = [0, 1, 1].map(|number| format!("{SESSION}-{number}"));
+    assert_eq!(tokens, expected);
+    let status = gateway.status();
+    assert!(!status.to_string().contains("rejected"), "{status}");
+}
+
+#[test]
+fn credentials_that_are_refused_again_are_an_error_that_contains_no_secret() {
+    let message = format!("The security token included in the request is invalid: {SESSION}-1");
+    let upstream =
+        credentials(Upstream::anthropic()).always(aws_error(403, "UnrecognizedClientException", &message));
+    let gateway = with_aws(&upstream).start();
+    let answer = gateway.messages(&whole_prompt(CLAUDE, "hi")).reply();
+    assert_eq!(calls(&upstream).len(), 2);
+    let text = answer.to_string();
+    assert!(text.contains("security token") && !text.contains(&format!("{SESSION}-1")), "{text}");
+    assert_eq!(answer.json()["type"], "error");
+}
+
+#[test]
+fn errors_of_bedrock_say_what_to_do() {
+    for (answer, expected) in [
+        (
+            aws_error(
+                403,
+                "AccessDeniedException:http://internal.amazon.com/",
+                "User: arn:aws:iam::1:user/u is not authorized to perform: bedrock:InvokeModel",
+            ),
+            "IAM policy",
+        ),
+        (
+            aws_error(
+                400,
+                "ValidationException",
+                "Invocation of model ID x with on-demand throughput isn't supported",
+            ),
+            "inference profile",
+        ),
+    ] {
+        let upstream = credentials(Upstream::anthropic()).always(answer);
+        let gateway = with_aws(&upstream).start();
+        let answer = gateway.messages(&whole_prompt(CLAUDE, "hi")).reply();
+        let error: Value = answer.json();
+        assert_eq!(error["type"], "error", "{answer}");
+        let message = error["error"]["message"].as_str().unwrap_or_default();
+        assert!(message.contains(expected), "{message}");
+        assert_eq!(calls(&upstream).len(), 1, "the credential is not the cause");
+    }
+}
+
+#[test]
+fn without_credentials_the_error_says_so_and_nothing_is_sent() {
+    let upstream = Upstream::anthropic().always(reply());
+    let setup = with_aws(&upstream)
+        .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "")
+        .env("AWS_EC2_METADATA_DISABLED", "true");
+    let gateway = setup.start();
+    let answer = gateway.messages(&prompt(CLAUDE, "hi")).reply();
+    assert_eq!(answer.status(), 401, "{answer}");
+    assert_eq!(upstream.count(), 0);
+    assert!(answer.to_string().contains("bedrock-test"), "{answer}");
+}
+
+#[test]
+fn a_bearer_key_needs_no_signature() {
+    let upstream = Upstream::anthropic().always(reply());
+    let lines = format!(
+        "[bedrock-test]\nbase-url = \"http://{}\"\napi-format = \"bedrock\"\nregion = \"us-east-1\"\n",
+        upstream.address()
+    );
+    let gateway = Setup::default().toml(&lines).env("BEDROCK_TEST_API_KEY", "bedrock-key-0123456").start();
+    assert_eq!(gateway.messages(&whole_prompt(CLAUDE, "hi")).reply().text(), "Hello there!");
+    let seen = upstream.only_request();
+    assert_eq!((seen.target(), header(&seen, "authorization")), (INVOKE, "Bearer bedrock-key-0123456"));
+}
+
+#[test]
+fn inference_profiles_are_listed_with_a_signed_request() {
+    let profiles = r#"{"inferenceProfileSummaries":[{"inferenceProfileId":"us.anthropic.claude-opus-4-6-v1:0","inferenceProfileName":"Opus"}]}"#;
+    let upstream = credentials(Upstream::anthropic()).always(Answer::json(200, profiles));
+    let gateway = with_aws(&upstream).start();
+    let listed = gateway.get("/v1/models?provider=bedrock-test");
+    assert!(listed.to_string().contains("us.anthropic.claude-opus-4-6-v1:0"), "{listed}");
+    let calls = calls(&upstream);
+    let [seen, ..] = &calls[..] else { panic!("the list was not requested") };
+    assert_eq!(seen.target(), "/inference-profiles?maxResults=1000&type=SYSTEM_DEFINED");
+    assert!(header(seen, "authorization").starts_with("AWS4-HMAC-SHA256 "), "{seen:?}");
+}
+
+#[test]
+fn vertex_has_the_model_in_its_path_and_betas_in_a_header() {
+    let upstream = Upstream::anthropic().always(reply());
+    let lines = format!(
+        "[vertex-test]\nbase-url = \"http://{}/v1\"\napi-format = \"vertex\"\nproject = \"p-1\"\nregion = \"global\"\n",
+        upstream.address()
+    );
+    let gateway = Setup::default().toml(&lines).env("VERTEX_TEST_API_KEY", "ya29.token-0123456").start();
+    let call = gateway.messages(&whole_prompt("vertex-test:claude-sonnet-4-5@20250929", "hi"));
+    let answer = call.header("anthropic-beta", "context-management-2025-06-27").reply();
+    assert_eq!(answer.text(), "Hello there!", "{answer}");
+    let seen = upstream.only_request();
+    assert_eq!(
+        seen.target(),
+        "/v1/projects/p-1/locations/global/publishers/anthropic/models/claude-sonnet-4-5@20250929:rawPredict"
+    );
+    assert_eq!(header(&seen, "authorization"), "Bearer ya29.token-0123456");
+    assert_eq!(header(&seen, "anthropic-beta"), "context-management-2025-06-27");
+}
+
+#[test]
+fn a_wrong_clock_is_corrected_by_the_upstreams_time() {
+    let upstream = credentials(Upstream::anthropic())
+        .ruled_by(|seen| {
+            let refusal = aws_error(403, "InvalidSignatureException", "Signature expired: 20261201T000000Z");
+            let refusal = refusal.header("date", "Tue, 01 Jan 2030 00:00:00 GMT");
+            (header(seen, "x-amz-date") < "202912").then_some(refusal)
+        })
+        .always(reply());
+    let gateway = with_aws(&upstream).start();
+    for _ in 0..2 {
+        assert_eq!(gateway.messages(&whole_prompt(CLAUDE, "hi")).reply().text(), "Hello there!");
+    }
+    assert_eq!(calls(&upstream).len(), 3, "the first request only is repeated");
+}
