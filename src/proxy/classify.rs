@@ -78,11 +78,17 @@ impl CallFailure {
     /// There is no credential for the provider's cloud identity, so the request was not sent. Another target may serve it.
     pub(super) fn without_credential(provider: &ProviderSettings, error: &CredentialError) -> Self {
         let message = format!("provider '{}': {error}", provider.name);
-        let outcome = match error.kind {
-            CredentialErrorKind::Missing | CredentialErrorKind::Refused => Outcome::NotServedHere,
-            CredentialErrorKind::Unreachable => Outcome::Unreachable,
+        let mut failure = match error.kind {
+            CredentialErrorKind::Missing | CredentialErrorKind::Refused => {
+                // A client would repeat a 502 for minutes.
+                let mut failure = Self::new(ErrorKind::Permission, message, Outcome::NotServedHere);
+                failure.answer.should_retry = Some(ShouldRetry::No);
+                failure
+            }
+            CredentialErrorKind::Unreachable => Self::bad_gateway(&message, Outcome::Unreachable),
         };
-        Self { is_sent: false, ..Self::bad_gateway(&message, outcome) }
+        failure.is_sent = false;
+        failure
     }
 
     /// The connection or the reply broke.

@@ -6,6 +6,7 @@ mod auto_mode;
 mod aws_signature;
 mod claude_code;
 mod claude_over_responses;
+mod clouds;
 mod codex;
 mod codex_websocket;
 mod gemini;

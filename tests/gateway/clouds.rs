@@ -128,7 +128,7 @@ fn errors_of_bedrock_say_what_to_do() {
                 "AccessDeniedException:http://internal.amazon.com/",
                 "User: arn:aws:iam::1:user/u is not authorized to perform: bedrock:InvokeModel",
             ),
-            "IAM policy",
+            "grant bedrock:InvokeModel",
         ),
         (
             aws_error(
@@ -158,7 +158,7 @@ fn without_credentials_the_error_says_so_and_nothing_is_sent() {
         .env("AWS_EC2_METADATA_DISABLED", "true");
     let gateway = setup.start();
     let answer = gateway.messages(&prompt(CLAUDE, "hi")).reply();
-    assert_eq!(answer.status(), 401, "{answer}");
+    assert_eq!(answer.status(), 403, "{answer}");
     assert_eq!(upstream.count(), 0);
     assert!(answer.to_string().contains("bedrock-test"), "{answer}");
 }
