@@ -55,6 +55,7 @@ pub(super) fn layer(variables: &Variables, known: &[String], report: &mut Diagno
     for (name, variable) in variables.iter().filter(|(_, variable)| !variable.text.trim().is_empty()) {
         if let Some(OfProvider { prefix, key }) = OfProvider::parse(name)
             && !names_itself(key, &variable.text)
+            && (!key.is_of_clouds() || is_provider(prefix, known, variables))
         {
             put(&mut layer, &named(prefix, known), key, variable);
         }
@@ -156,6 +157,21 @@ enum VariableKey<'a> {
     Setting(&'static str),
     Header(&'a str),
     Alias(&'a str),
+}
+
+impl VariableKey<'_> {
+    /// Whether other programs have variables that end like this one: `AWS_REGION`, `GOOGLE_CLOUD_PROJECT`.
+    fn is_of_clouds(self) -> bool {
+        const KEYS: [&str; 4] = ["region", "project", "workspace", "aws-profile"];
+        matches!(self, Self::Setting(key) if KEYS.contains(&key))
+    }
+}
+
+/// Whether a provider has this prefix: files name it, or other variables make it one.
+fn is_provider(provider: &str, known: &[String], variables: &Variables) -> bool {
+    let is_set = |suffix: &str| variables.find(&format!("{provider}{suffix}")).is_some();
+    known.iter().any(|name| prefix(name) == provider)
+        || ["_API_KEY", "_API_KEY_FILE", "_API_FORMAT", "_AUTH_MODE"].into_iter().any(is_set)
 }
 
 /// An alias for its own name: it would only redirect other names that contain it.

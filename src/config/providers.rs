@@ -71,8 +71,10 @@ impl<'a> Builder<'a> {
         if let (Some(keys), Some(mode)) = (stated, mode)
             && !is_passthrough(keys.text)
         {
-            let text =
-                "this provider has keys, too; it has them, takes its clients', or uses a cloud's credentials";
+            let text = match mode.text {
+                "passthrough" => "this provider has keys, too; it has them or takes its clients', not both",
+                _ => "this provider has keys, too; it has them or uses a cloud's credentials, not both",
+            };
             return self.errors.push(ConfigError::new(mode.place, text));
         }
         let is_oauth = section.text("auth-mode").is_some_and(|mode| mode.text == OAUTH);

@@ -15,6 +15,7 @@ use super::*;
 mod built_in;
 mod client_variables;
 mod clients;
+mod clouds;
 mod default_provider;
 mod describers;
 mod documents;
