@@ -6,6 +6,8 @@ mod calls;
 mod cases;
 #[path = "../../tests/properties/chat.rs"]
 mod chat;
+#[path = "../../tests/properties/cloud.rs"]
+mod cloud;
 #[path = "../../tests/properties/coding.rs"]
 mod coding;
 #[path = "../../tests/properties/error.rs"]

@@ -10,6 +10,8 @@ mod calls;
 mod cases;
 #[path = "../properties/chat.rs"]
 mod chat;
+#[path = "../properties/cloud.rs"]
+mod cloud;
 #[path = "../properties/coding.rs"]
 mod coding;
 #[path = "../properties/compat.rs"]

@@ -3,7 +3,7 @@
 use vandamme_protocol::convert::upstream::chat::{Dialect, HostedSearch, PLAIN};
 
 use crate::{
-    calls, chat, coding, compat, error, form, framing, http1, plain, reply, request, responses_client,
+    calls, chat, cloud, coding, compat, error, form, framing, http1, plain, reply, request, responses_client,
     responses_client_request, responses_reply, responses_request, responses_tap, scan, schema, websocket,
 };
 
@@ -11,7 +11,7 @@ use crate::{
 type Check = fn(&[u8]);
 
 /// Every target: its name, which is also its folder of seeds, and its check.
-pub(crate) const TARGETS: [(&str, Check); 19] = [
+pub(crate) const TARGETS: [(&str, Check); 20] = [
     ("framing", in_chunks),
     ("scan", looked_at),
     ("request", translated),
@@ -31,6 +31,7 @@ pub(crate) const TARGETS: [(&str, Check); 19] = [
     ("coding", compressed),
     ("responses_client_request", responses_client_request::check),
     ("form", multipart),
+    ("cloud", cloud::check),
 ];
 
 /// A stream, after the size of its chunks.

@@ -18,6 +18,8 @@ fn rows() -> Vec<Row> {
         let [class, methods, path] = cells[..] else { return None };
         let path =
             path.strip_prefix('`')?.strip_suffix('`')?.replace("{id}", MODEL).replace("{page}", "traffic");
+        let path = path.replace("models/{model}", "models/m:rawPredict").replace("{model}", MODEL);
+        let path = path.replace("{project}", "p").replace("{location}", "l");
         // tests/gateway/dashboard covers the files and the two forms, which have no place for a key.
         if path.contains("{file}") || methods == "POST" && path.starts_with("/dashboard/") {
             return None;
