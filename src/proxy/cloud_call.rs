@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 use vandamme_actors::credentials::{CloudCredential, RequestToSign, SigningScope, sign};
 use vandamme_actors::settings::{AwsIdentity, CloudIdentity, MessagesForm};
 use vandamme_actors::upstream::CallUrl;
-use vandamme_protocol::cloud::{CloudForm, request};
+use vandamme_protocol::cloud::CloudForm;
+use vandamme_protocol::cloud::request::{self, WithoutRefused};
 use vandamme_protocol::request::Pieces;
 
 use super::UpstreamCall;
@@ -34,14 +35,11 @@ impl Attempt<'_> {
         if self.request.upstream_call == UpstreamCall::Models {
             return sent.body.clone();
         }
-        let body = sent.body.clone().joined();
-        let stated: Vec<String> = headers
-            .get_all(&BETAS)
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(',').map(|beta| beta.trim().to_owned()))
-            .filter(|beta| !beta.is_empty())
-            .collect();
-        let betas = request::betas_for(form, stated.iter().map(String::as_str));
+        let stated = headers.get_all(&BETAS).filter_map(|value| value.to_str().ok());
+        let stated = stated.collect::<Vec<_>>().join(",");
+        let WithoutRefused { body, betas } =
+            request::without_refused_betas(&sent.body.clone().joined(), &stated);
+        let betas: Vec<&str> = betas.iter().map(String::as_str).collect();
         headers.remove(&BETAS);
         headers.remove(HeaderName::from_static("anthropic-version"));
         if form == CloudForm::Vertex

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::CloudForm;
+use crate::compat::{self, FixedRequest, Fixup};
 use crate::json::RawMembers;
 use crate::request::{Pieces, Streaming};
 
@@ -114,31 +115,42 @@ pub fn read_bedrock_count(reply: &[u8]) -> Option<u64> {
     serde_json::from_slice::<Count>(reply).ok().map(|count| count.tokens)
 }
 
-/// The betas of a request that an upstream of this form takes, under the names that they have there. A beta that is not known
-/// here is kept: an upstream that refuses it says so.
+/// A request without the betas that clouds are known to refuse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WithoutRefused {
+    /// Without the members that depend on them.
+    pub body: Bytes,
+    /// Under the names that clouds have for them.
+    pub betas: Vec<String>,
+}
+
+/// Removes the betas that clouds are known to refuse, with the members that depend on them. `betas` is the value of
+/// `anthropic-beta`. A beta that is not known here is kept: an upstream that refuses it says so.
 #[must_use]
-pub fn betas_for<'b>(form: CloudForm, betas: impl Iterator<Item = &'b str>) -> Vec<&'b str> {
-    // BerriAI/litellm keeps the best public table of betas by provider; what is refused there is checked against Bedrock
-    // (2026-10).
+pub fn without_refused_betas(body: &Bytes, betas: &str) -> WithoutRefused {
+    // By name without date. They were tried one by one at Bedrock (2026-10), and BerriAI/litellm lists them for all clouds.
     const REFUSED: [&str; 7] = [
         "advisor-tool-",
         "fast-mode-",
         "files-api-",
+        "oauth-",
         "prompt-caching-scope-",
         "skills-",
         "web-fetch-",
-        "oauth-",
     ];
     const RENAMED: (&str, &str) = ("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19");
-    let _ = form;
-    let mut kept: Vec<&str> = Vec::new();
-    for beta in betas.filter(|beta| !REFUSED.iter().any(|refused| beta.starts_with(refused))) {
+    let each = || betas.split(',').map(str::trim).filter(|beta| !beta.is_empty());
+    let is_refused = |beta: &&str| REFUSED.iter().any(|refused| beta.starts_with(refused));
+    let fixups: Vec<Fixup> = each().filter(is_refused).filter_map(Fixup::beta).collect();
+    let FixedRequest { body, betas } = compat::apply(&fixups, body, betas);
+    let mut kept: Vec<String> = Vec::new();
+    for beta in betas.split(',').map(str::trim).filter(|beta| !beta.is_empty()) {
         let beta = if beta == RENAMED.0 { RENAMED.1 } else { beta };
-        if !kept.contains(&beta) {
-            kept.push(beta);
+        if !kept.iter().any(|known| known == beta) {
+            kept.push(beta.to_owned());
         }
     }
-    kept
+    WithoutRefused { body, betas: kept }
 }
 
 /// A body that a client in a cloud's mode has sent, as one of the Messages API.
@@ -254,6 +266,26 @@ mod tests {
         );
         assert_eq!(cloud(CloudForm::Bedrock, "{}", &[]), r#"{"anthropic_version":"bedrock-2023-05-31"}"#);
         assert_eq!(cloud(CloudForm::Bedrock, "[]", &[]), "[]");
+    }
+
+    /// Requirement: a beta that is refused leaves with the members that depend on it, and what a cloud refuses is recognised.
+    #[test]
+    fn refused_betas_leave_with_their_members() {
+        let body = Bytes::from_static(br#"{"speed":"fast","system":[{"type":"text","text":"x","cache_control":{"type":"ephemeral","scope":"global"}}]}"#);
+        let betas = "fast-mode-2026-02-01, prompt-caching-scope-2026-01-05,advanced-tool-use-2025-11-20,effort-2025-11-24";
+        let WithoutRefused { body, betas } = without_refused_betas(&body, betas);
+        assert_eq!(
+            &body[..],
+            br#"{"system":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}"#
+        );
+        assert_eq!(betas, ["tool-search-tool-2025-10-19", "effort-2025-11-24"]);
+        for refusal in [
+            r#"{"message":"invalid beta flag"}"#,
+            r#"{"message":"Malformed input request: #: extraneous key [context_management] is not permitted, please reformat your input and try again."}"#,
+            r#"{"message":"context_management: Extra inputs are not permitted"}"#,
+        ] {
+            assert!(!compat::recognise(400, refusal.as_bytes()).is_empty(), "{refusal}");
+        }
     }
 
     #[test]
