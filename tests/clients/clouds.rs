@@ -161,6 +161,36 @@ fn expired_credentials_are_renewed_without_a_failed_request() {
     cloud.no_refusals();
 }
 
+/// Each source of Google credentials that needs no other vendor: a user of gcloud, and the metadata server.
+#[test]
+fn a_user_and_the_metadata_server_give_tokens() {
+    let Some(cloud) = ScriptedCloud::start() else { return };
+    let user = json!({"type": "authorized_user", "client_id": "id", "client_secret": "secret", "refresh_token": "1//r",
+        "quota_project_id": "paying", "token_uri": format!("http://{}/token", cloud.address)});
+    let file = cloud.home.path.join("user.json");
+    std::fs::write(&file, user.to_string()).expect("a writable directory");
+    let lines = format!(
+        "[vertex]\nbase-url = \"http://{}\"\nproject = \"p\"\nregion = \"us-east5\"\n",
+        cloud.address
+    );
+    let prompt =
+        json!({"model": "sonnet", "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]});
+    let setup = || Setup::default().toml(&lines).env("CLOUDSDK_CONFIG", "/nonexistent");
+    let by_user = setup().env("GOOGLE_APPLICATION_CREDENTIALS", file.display().to_string()).start();
+    assert_eq!(by_user.messages(&prompt).reply().text(), "The cloud says hello.");
+    assert_eq!(cloud.log("google-token")[0]["grant"], "refresh_token");
+    assert_eq!(cloud.log("vertex")[0]["headers"]["x-goog-user-project"], "paying");
+    let by_machine = setup().env("GCE_METADATA_HOST", &cloud.address).start();
+    assert_eq!(by_machine.messages(&prompt).reply().text(), "The cloud says hello.");
+    assert_eq!(cloud.log("google-metadata").len(), 1);
+    cloud.control(&json!({"fail": "token"}));
+    let refused = setup().env("GOOGLE_APPLICATION_CREDENTIALS", file.display().to_string()).start();
+    let reply = refused.messages(&prompt).reply();
+    let (_, message) = reply.error();
+    assert!(message.contains("run gcloud auth application-default login"), "{reply}");
+    assert!(!reply.raw().contains("1//r") && !refused.log().contains("1//r"), "{reply}");
+}
+
 /// Requirement (issue 20): `vdm test connection` says which permission is missing.
 #[test]
 fn a_missing_permission_is_named() {
