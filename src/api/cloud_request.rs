@@ -47,7 +47,7 @@ impl CloudPath {
     /// `path` is percent-encoded. Base URLs may have the cloud's name in front, and Vertex's version.
     pub(super) fn parse(path: &str) -> Option<Self> {
         let is_front = |segment: &&str| matches!(*segment, "" | "bedrock" | "vertex" | "vertex_ai" | "v1");
-        let segments: Vec<&str> = path.split('/').skip_while(is_front).collect();
+        let segments: Vec<&str> = path.trim_end_matches('/').split('/').skip_while(is_front).collect();
         let decoded = |text: &str| Some(percent_decode_str(text).decode_utf8().ok()?.into_owned());
         let call = |form, action, model| Some(Self::Call(CloudCall { form, action, model }));
         match segments[..] {
@@ -146,7 +146,7 @@ mod tests {
             assert_eq!(of("count-tokens:rawPredict"), call(CloudForm::Vertex, CloudAction::Count, ""));
             assert_eq!(of("claude-x:predict"), None);
         }
-        assert_eq!(parsed("/inference-profiles"), Some(CloudPath::Profiles));
+        assert_eq!(parsed("/inference-profiles/"), Some(CloudPath::Profiles));
         assert_eq!(parsed("/inference-profiles/us.x%3A0"), Some(CloudPath::Profile("us.x:0".into())));
         for other in ["/model", "/model/x", "/v1/messages", "/models/x/invoke", "/"] {
             assert_eq!(parsed(other), None, "{other}");
