@@ -193,7 +193,9 @@ fn explained(routes: &Routes, model: &str, role: Option<&RoleDecision>) -> Decis
         | RoutingStep::Default { name, .. }
         | RoutingStep::Alias { target: name, .. }
         | RoutingStep::AliasSkipped { name, .. } => last = name.to_lowercase(),
-        RoutingStep::Role { target, .. } => last = target.to_lowercase(),
+        RoutingStep::Role { target, .. } | RoutingStep::NextTarget { target } => {
+            last = target.to_lowercase();
+        }
         RoutingStep::DefaultProfile { .. }
         | RoutingStep::SkippedFallback { .. }
         | RoutingStep::RolesSkipped { .. } => {}

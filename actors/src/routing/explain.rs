@@ -33,6 +33,8 @@ pub enum RoutingStep<'s> {
     SkippedFallback { target: &'s str, why: &'s SkippedFallback },
     /// The request has a role with a rule, in `[routing]` or of the profile `owner`. `target` is the list as configured.
     Role { role: &'s str, why: &'s RoleReason, owner: Option<&'s str>, target: &'s str },
+    /// A target of the role leads nowhere; this one comes after it.
+    NextTarget { target: &'s str },
     /// The name selects its model itself, so its role does not matter.
     RolesSkipped { name: &'s str },
 }
@@ -94,6 +96,7 @@ impl fmt::Display for RoutingStep<'_> {
                     "the request has the role '{role}' ({why}), which profile '{owner}' sends to '{target}'"
                 )
             }
+            Self::NextTarget { target } => write!(f, "the next target of the role is '{target}'"),
             Self::RolesSkipped { name } => {
                 write!(
                     f,

@@ -175,6 +175,9 @@ impl Routes {
         let own = profile.and_then(|name| self.profiles.get(&name));
         let mut failed = None;
         for (at, text) in targets.iter().enumerate() {
+            if at > 0 {
+                report(RoutingStep::NextTarget { target: text });
+            }
             let resolved = Resolver::new(self, text, report).resolve_for_role(own, owner);
             match resolved {
                 Ok(Resolved { mut route, fallbacks }) => {

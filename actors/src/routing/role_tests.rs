@@ -136,6 +136,23 @@ fn targets_lead_where_aliases_lead() {
     );
 }
 
+/// Requirement: every step of an explanation leads to the next; the target that is used is named.
+#[test]
+fn the_explanation_names_the_target_that_is_used() {
+    let routes =
+        Routes::new(&configured(&[("image", &["kimi:k2", "q:x"])], &[]), Snapshot::new(Lists::new()));
+    let decision = routes.role(&RoleInput { model: "sonnet", hints: Hints::default(), body: &WithImage });
+    let mut steps = vec![];
+    routes.explain_decision("sonnet", decision.as_ref(), &mut |step| steps.push(step.to_string())).unwrap();
+    assert_eq!(
+        steps[1..],
+        [
+            "fallback 'kimi:k2' is not used: provider 'kimi' has no key: set KIMI_API_KEY and restart",
+            "the next target of the role is 'q:x'",
+        ]
+    );
+}
+
 /// Requirement: a key that a client brings reaches only the provider that the client asks for.
 #[test]
 fn a_clients_own_key_does_not_follow_a_role_to_another_provider() {
