@@ -234,6 +234,7 @@ fn quoted_permission(message: &str) -> Option<String> {
 pub struct AwsException {
     /// As in frames, with a small first letter: `throttlingException`.
     pub name: &'static str,
+    pub message: String,
     /// With AWS's `message`, and Anthropic's members for Anthropic's own clients.
     pub body: String,
 }
@@ -242,14 +243,15 @@ pub struct AwsException {
 #[must_use]
 pub fn exception(error: &[u8]) -> AwsException {
     let (kind, message) = anthropic::error::read(error)
-        .unwrap_or_else(|| (ErrorKind::Api, String::from_utf8_lossy(error).into_owned()));
-    let message = serde_json::to_string(&message).unwrap_or_default();
+        .unwrap_or_else(|| (ErrorKind::Api, bounded_message(String::from_utf8_lossy(error).into_owned())));
+    let quoted = serde_json::to_string(&message).unwrap_or_default();
     let anthropic = serde_json::from_slice::<&RawValue>(error).ok();
-    let body = match anthropic.and_then(|object| object.get().strip_prefix('{')) {
-        Some(members) => format!("{{\"message\":{message},{members}"),
-        None => format!("{{\"message\":{message}}}"),
+    let members = anthropic.and_then(|object| object.get().strip_prefix('{'));
+    let body = match members.filter(|members| !members.trim_start().starts_with('}')) {
+        Some(members) => format!("{{\"message\":{quoted},{members}"),
+        None => format!("{{\"message\":{quoted}}}"),
     };
-    AwsException { name: exception_name(kind), body }
+    AwsException { name: exception_name(kind), message, body }
 }
 
 /// The exception that AWS's SDKs treat like this kind: they retry throttling, timeouts and unavailability.
@@ -407,12 +409,15 @@ mod tests {
     #[test]
     fn a_clients_exception_has_both_shapes() {
         let error = br#"{"type":"error","error":{"type":"rate_limit_error","message":"slow \"down\""}}"#;
-        let AwsException { name, body } = exception(error);
+        let AwsException { name, message, body } = exception(error);
+        assert_eq!(message, "slow \"down\"");
         assert_eq!(name, "throttlingException");
         let body: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(body["message"], "slow \"down\"");
         assert_eq!(body["error"]["type"], "rate_limit_error");
-        assert_eq!(exception(b"no json").body, r#"{"message":"no json"}"#);
+        for (error, body) in [("no json", r#"{"message":"no json"}"#), ("{ }", r#"{"message":"{ }"}"#)] {
+            assert_eq!(exception(error.as_bytes()).body, body);
+        }
         assert_eq!(exception(error).error_type(), "ThrottlingException");
     }
 }
