@@ -118,33 +118,6 @@ pub fn read_bedrock_count(reply: &[u8]) -> Option<u64> {
     serde_json::from_slice::<Count>(reply).ok().map(|count| count.tokens)
 }
 
-/// The betas of a request that an upstream of this form takes, under the names that they have there. A beta that is not known
-/// here is kept: an upstream that refuses it says so.
-#[must_use]
-pub fn betas_for<'b>(form: CloudForm, betas: impl Iterator<Item = &'b str>) -> Vec<&'b str> {
-    // BerriAI/litellm keeps the best public table of betas by provider; what is refused there is checked against Bedrock
-    // (2026-10).
-    const REFUSED: [&str; 7] = [
-        "advisor-tool-",
-        "fast-mode-",
-        "files-api-",
-        "prompt-caching-scope-",
-        "skills-",
-        "web-fetch-",
-        "oauth-",
-    ];
-    const RENAMED: (&str, &str) = ("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19");
-    let _ = form;
-    let mut kept: Vec<&str> = Vec::new();
-    for beta in betas.filter(|beta| !REFUSED.iter().any(|refused| beta.starts_with(refused))) {
-        let beta = if beta == RENAMED.0 { RENAMED.1 } else { beta };
-        if !kept.contains(&beta) {
-            kept.push(beta);
-        }
-    }
-    kept
-}
-
 /// A body that a client in a cloud's mode has sent, as one of the Messages API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FromCloud {
