@@ -72,6 +72,7 @@ use base_url::ListenAddress;
 use builder::Builder;
 pub(crate) use client_keys::is_name as is_client_name;
 use client_variables::Below;
+pub(crate) use cloud_presets::is_preset as is_in_cloud;
 pub use demo_mode::DemoMode;
 pub(crate) use environment::prefix as variable_prefix;
 use error::Diagnostics;

@@ -10,6 +10,7 @@
 //! | [`Ledger`](ledger::Ledger) | process | an arbiter of its own | counts of what happened |
 //! | [`Catalog`](catalog::Catalog) | process | an arbiter of its own | model lists |
 //! | [`SignatureStore`](signatures::SignatureStore) | process | an arbiter of its own | signatures that middleware keeps between requests |
+//! | [`credentials`](credentials::Credentials) | cloud identity | a thread of its own | the identity's temporary credential, which it fetches and renews |
 //!
 //! Messages travel down this table, never up, with two exceptions: a lease reports to its provider, and every part
 //! reports to the ledger. No actor waits for the network inside its mailbox.

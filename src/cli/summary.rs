@@ -176,10 +176,10 @@ fn row(provider: &ProviderSettings, settings: &Settings) -> [String; 4] {
         format!("{mark} {}", provider.name),
         provider.api.name().to_owned(),
         provider.base_url.clone(),
-        if provider.passthrough {
-            "the client's own key".to_owned()
-        } else {
-            format!("{count} ({})", ids.join(", "))
+        match &provider.identity {
+            Some(identity) => identity.to_string(),
+            None if provider.passthrough => "the client's own key".to_owned(),
+            None => format!("{count} ({})", ids.join(", ")),
         },
     ]
 }

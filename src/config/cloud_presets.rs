@@ -133,7 +133,7 @@ const PRESETS: [Preset; 6] = [
 ];
 
 /// Whether this name is a built-in provider in a cloud.
-pub(super) fn is_preset(name: &str) -> bool {
+pub(crate) fn is_preset(name: &str) -> bool {
     preset(name).is_some()
 }
 

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use vandamme_actors::observe::Observe;
 use vandamme_actors::provider::{ConditionView, KeyView, LearnedRuleView, ModelView, ProviderView};
-use vandamme_actors::settings::{Api, ProviderSettings};
+use vandamme_actors::settings::{Api, CloudIdentity, ProviderSettings};
 
 use crate::gateway::Gateway;
 use crate::timestamp::rfc3339;
@@ -103,7 +103,12 @@ impl ProviderReport {
             api_format: settings.api.name(),
             apis: settings.apis().into_iter().map(Api::name).collect(),
             base_url: settings.base_url.clone(),
-            auth_mode: if settings.passthrough { "passthrough" } else { "api_key" },
+            auth_mode: match &settings.identity {
+                Some(CloudIdentity::Aws(_)) => "aws",
+                Some(CloudIdentity::Google(_)) => "google",
+                None if settings.passthrough => "passthrough",
+                None => "api_key",
+            },
             models_url: settings.models_url.clone(),
             api_key_hash: match settings.keys.first() {
                 Some(key) => format!("sha256:{}", key.id()),

@@ -46,7 +46,9 @@ impl ScriptedCloud {
     fn start() -> Option<Self> {
         let python = installed::client("venv/bin/python")?;
         let home = Home::new();
-        let made = installed::run(&python, &home, |command| drop(command.args(["-c", NEW_ACCOUNT])));
+        let made = installed::run(&python, &home, |command| {
+            command.args(["-c", NEW_ACCOUNT]);
+        });
         assert!(made.status.success(), "{made:#?}");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/scripted_cloud.py");
         let mut command = Command::new(python);
@@ -181,7 +183,9 @@ fn sdks_in_a_clouds_mode_are_served() {
     let gateway = cloud.gateway("bedrock");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/cloud_sdks.py");
     let home = Home::new();
-    let finished = installed::run(&python, &home, |command| drop(command.arg(script).arg(url(&gateway))));
+    let finished = installed::run(&python, &home, |command| {
+        command.arg(script).arg(url(&gateway));
+    });
     assert!(finished.status.success(), "{finished:#?}");
     cloud.no_refusals();
 }

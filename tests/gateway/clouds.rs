@@ -2,8 +2,11 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use bytes::BytesMut;
 use serde_json::{Value, json};
+use vandamme_protocol::cloud::eventstream::EventStreamEncoder;
 
+use crate::support::canned::anthropic;
 use crate::support::client::prompt;
 use crate::support::gateway::{Setup, whole_prompt};
 use crate::support::upstream::{Answer, Seen, Upstream};
@@ -223,4 +226,167 @@ fn a_wrong_clock_is_corrected_by_the_upstreams_time() {
         assert_eq!(gateway.messages(&whole_prompt(CLAUDE, "hi")).reply().text(), "Hello there!");
     }
     assert_eq!(calls(&upstream).len(), 3, "the first request only is repeated");
+}
+
+/// A stream of Bedrock's, one frame an event.
+fn frames(events: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut encoder = EventStreamEncoder::default();
+    let frame = |event: &Vec<u8>| {
+        let mut frame = BytesMut::new();
+        encoder.push(event, &mut frame);
+        frame.to_vec()
+    };
+    events.iter().map(frame).collect()
+}
+
+fn framed(frames: Vec<Vec<u8>>) -> Answer {
+    Answer::events(frames).typed("application/vnd.amazon.eventstream")
+}
+
+const STREAMED: &str = "/model/us.anthropic.claude-opus-4-6-v1:0/invoke-with-response-stream";
+
+/// Requirement (issue 20): a stream of frames reaches the client as events, wherever the frames are cut.
+#[test]
+fn a_stream_of_frames_arrives_as_events() {
+    let events = anthropic::thinking_and_tool();
+    let direct = Upstream::anthropic().always(Answer::events(events.clone()));
+    let gateway = crate::support::gateway::Gateway::before(&direct).start();
+    let expected = gateway.ask("hi");
+    for answer in [framed(frames(&events)), framed(frames(&events)).byte_by_byte()] {
+        let upstream = credentials(Upstream::anthropic()).always(answer);
+        let gateway = with_aws(&upstream).start();
+        let reply = gateway.messages(&prompt(CLAUDE, "hi")).reply();
+        assert_eq!(reply.content(), expected.content(), "{reply}");
+        assert_eq!(
+            (reply.stop_reason(), reply.header("content-type")),
+            (expected.stop_reason(), Some("text/event-stream; charset=utf-8"))
+        );
+        let seen = calls(&upstream);
+        assert_eq!(seen[0].target(), STREAMED);
+        let body = seen[0].json();
+        assert_eq!(body["anthropic_version"], "bedrock-2023-05-31");
+        assert!(body.get("model").is_none() && body.get("stream").is_none(), "{body}");
+    }
+}
+
+/// Clients of OpenAI's APIs get the same stream translated, and whole replies collected.
+#[test]
+fn clients_of_other_apis_get_frames_translated() {
+    let answer = framed(frames(&anthropic::text(&["Hello", " there!"])));
+    let upstream = credentials(Upstream::anthropic()).always(answer);
+    let gateway = with_aws(&upstream).start();
+    for (path, body) in [
+        (
+            "/v1/chat/completions",
+            json!({"model": CLAUDE, "stream": true, "messages": [{"role": "user", "content": "hi"}]}),
+        ),
+        ("/v1/responses", json!({"model": CLAUDE, "stream": true, "input": "hi"})),
+        ("/v1/chat/completions", json!({"model": CLAUDE, "messages": [{"role": "user", "content": "hi"}]})),
+    ] {
+        let reply = gateway.call("POST", path).json(&body).reply();
+        assert_eq!(reply.status(), 200, "{reply}");
+        let text = reply.raw();
+        assert!(text.contains("Hello") && text.contains(" there!"), "{path}: {text}");
+    }
+}
+
+/// Requirement: a stream that breaks off, is damaged or reports an exception ends with an error, never as if complete.
+#[test]
+fn a_stream_of_frames_that_fails_ends_with_an_error() {
+    let whole = frames(&anthropic::text(&["Hello"]));
+    let all: Vec<u8> = whole.concat();
+    let mut damaged = whole.clone();
+    let last = damaged.len() - 2;
+    damaged[last][20] ^= 1;
+    let mut excepted = whole[..3].to_vec();
+    excepted.extend(frames(&[
+        b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"slow down\"}}\n\n".to_vec(),
+    ]));
+    for (answer, expected) in [
+        (framed(vec![all[..all.len() - 3].to_vec()]), "closed the stream early"),
+        (framed(whole[..4].to_vec()), "closed the stream early"),
+        (framed(damaged), ""),
+        (framed(excepted), "slow down"),
+    ] {
+        let upstream = credentials(Upstream::anthropic()).always(answer);
+        let gateway = with_aws(&upstream).start();
+        let reply = gateway.messages(&prompt(CLAUDE, "hi")).reply();
+        let (_, message) = reply.error();
+        assert!(message.contains(expected), "{expected}: {reply}");
+        assert!(!reply.raw().contains("message_stop"), "{reply}");
+    }
+}
+
+#[test]
+fn tokens_are_counted_by_bedrock() {
+    let upstream = credentials(Upstream::anthropic()).always(Answer::json(200, r#"{"inputTokens":42}"#));
+    let gateway = with_aws(&upstream).start();
+    let body = json!({"model": CLAUDE, "messages": [{"role": "user", "content": "hi"}]});
+    let reply = gateway.call("POST", "/v1/messages/count_tokens").json(&body).reply();
+    assert_eq!(reply.json(), json!({"input_tokens": 42}), "{reply}");
+    let seen = calls(&upstream);
+    assert_eq!(seen[0].target(), "/model/us.anthropic.claude-opus-4-6-v1:0/count-tokens");
+    assert!(seen[0].json()["input"]["invokeModel"]["body"].is_string());
+}
+
+/// Names of Anthropic's API are sent as the ids of the cloud, and betas that it refuses are not sent.
+#[test]
+fn a_cloud_gets_its_own_ids_and_betas() {
+    let upstream = credentials(Upstream::anthropic()).always(reply());
+    let gateway = with_aws(&upstream).start();
+    let call = gateway.messages(&whole_prompt("bedrock-test:claude-sonnet-4-5-20250929", "hi"));
+    let betas = "context-1m-2025-08-07,prompt-caching-scope-2026-01-05,advanced-tool-use-2025-11-20";
+    assert_eq!(call.header("anthropic-beta", betas).reply().text(), "Hello there!");
+    let seen = calls(&upstream);
+    assert_eq!(seen[0].target(), "/model/us.anthropic.claude-sonnet-4-5-20250929-v1:0/invoke");
+    let expected = json!(["context-1m-2025-08-07", "tool-search-tool-2025-10-19"]);
+    assert_eq!(seen[0].json()["anthropic_beta"], expected);
+}
+
+#[test]
+fn a_provider_without_credentials_leaves_the_request_to_the_next_one() {
+    let upstream = Upstream::anthropic().always(reply());
+    let lines = format!(
+        "[bedrock-test]\nbase-url = \"http://127.0.0.1:1\"\napi-format = \"bedrock\"\nauth-mode = \"aws\"\nregion = \"x\"\n\
+         [other]\nbase-url = \"http://{}\"\napi-format = \"anthropic\"\napi-key = \"other-key-0123\"\n\
+         [bedrock-test.fallbacks]\nclaude-x = [\"other:claude-x\"]\n",
+        upstream.address()
+    );
+    let setup = Setup::default().toml(&lines).env("AWS_EC2_METADATA_DISABLED", "true");
+    let gateway = setup
+        .env("AWS_CONFIG_FILE", "/nonexistent")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+        .start();
+    let reply = gateway.messages(&whole_prompt("bedrock-test:claude-x", "hi")).reply();
+    assert_eq!(reply.text(), "Hello there!", "{reply}");
+}
+
+/// Requirement: one beta that Bedrock does not know costs a request that beta alone, although the refusal names none.
+#[test]
+fn an_unknown_beta_is_removed_and_the_others_stay() {
+    let upstream = credentials(Upstream::anthropic())
+        .ruled_by(|seen| {
+            let betas = seen.json()["anthropic_beta"].to_string();
+            betas.contains("later").then(|| aws_error(400, "ValidationException", "invalid beta flag"))
+        })
+        .always(reply());
+    let gateway = with_aws(&upstream).start();
+    let mut body = whole_prompt(CLAUDE, "hi");
+    body["output_config"] = json!({"effort": "low"});
+    body["speed"] = json!("fast");
+    let betas = "effort-2025-11-24, later-2027-01-01,advanced-tool-use-2025-11-20,fast-mode-2026-02-01,later-2027-01-01";
+    for _ in 0..2 {
+        let call = gateway.messages(&body).header("anthropic-beta", betas);
+        assert_eq!(call.reply().text(), "Hello there!");
+    }
+    let sent: Vec<Value> = calls(&upstream).iter().map(Seen::json).collect();
+    assert_eq!(sent.len(), 3, "what was refused is remembered: {sent:?}");
+    assert_eq!(
+        sent[0]["anthropic_beta"],
+        json!(["effort-2025-11-24", "later-2027-01-01", "tool-search-tool-2025-10-19"])
+    );
+    for body in &sent[1..] {
+        assert_eq!(body["anthropic_beta"], json!(["effort-2025-11-24", "tool-search-tool-2025-10-19"]));
+        assert_eq!((&body["output_config"]["effort"], body.get("speed")), (&json!("low"), None), "{body}");
+    }
 }

@@ -11,6 +11,7 @@ mod built_in_providers;
 mod cancelling;
 mod chat_completions;
 mod client_keys;
+mod cloud_doors;
 mod clouds;
 mod coming_from_python;
 mod command_line;

@@ -250,6 +250,18 @@ mod tests {
         }
     }
 
+    /// Requirement: a signature covers the URL as the upstream sees it.
+    #[test]
+    fn a_url_has_the_text_that_the_upstream_sees() {
+        for url in [
+            "https://bedrock-mantle.us-east-1.api.aws/anthropic/v1/messages?beta=true",
+            "https://api.example:8443/model/us.anthropic.x-v1:0/invoke",
+            "http://127.0.0.1:7700/model/arn%3Aaws%2Fx/invoke",
+        ] {
+            assert_eq!(CallUrl::parse(url).unwrap().text(), url);
+        }
+    }
+
     #[test]
     fn an_https_url_keeps_its_port() {
         assert_eq!(with_port("api.example/v1?a=b"), "http://api.example:443/v1?a=b");

@@ -8,7 +8,7 @@ use inquire::{CustomUserError, MultiSelect};
 
 use super::SetupError;
 use super::answers::configured_value;
-use crate::config::Config;
+use crate::config::{Config, is_in_cloud};
 
 /// The vendors of the built-in providers. A vendor with two APIs is two providers.
 const VENDORS: [(&str, &str); 20] = [
@@ -87,6 +87,8 @@ pub(super) fn choose_providers(now: &Config) -> Result<Vec<MenuItem>, SetupError
     let settings = &now.settings;
     let ready = settings.providers.iter().map(|provider| &*provider.name);
     let others = settings.partial.iter().chain(&settings.keyless).map(|provider| provider.name.as_str());
+    // A key does not make them usable: they need a region or a project, and mostly the credentials of a cloud.
+    let others = others.filter(|name| !is_in_cloud(name));
     let choices = ready.chain(others).map(|name| MenuItem::new(now, name)).chain([MenuItem::another()]);
     let selected: Vec<usize> = (0..settings.providers.len()).collect();
     let help = "space selects, enter continues, letters search; providers with a key are selected already";
@@ -115,7 +117,8 @@ mod tests {
     #[test]
     fn every_built_in_provider_has_a_line_and_no_two_are_equal() {
         let config = Config::load(&Overrides::default()).unwrap_or_else(|errors| panic!("{errors:?}"));
-        let names: Vec<_> = config.settings.keyless.iter().map(|provider| provider.name.as_str()).collect();
+        let names = config.settings.keyless.iter().map(|provider| provider.name.as_str());
+        let names: Vec<_> = names.filter(|name| !is_in_cloud(name)).collect();
         assert_eq!(names, VENDORS.map(|(name, _)| name));
         let lines: Vec<_> = names
             .iter()

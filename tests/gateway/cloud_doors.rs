@@ -1,0 +1,184 @@
+//! The endpoints for clients in Bedrock and Vertex mode, before upstreams of every API.
+
+use bytes::BytesMut;
+use serde_json::{Value, json};
+use vandamme_protocol::cloud::eventstream::EventStreamDecoder;
+use vandamme_protocol::cloud::request::to_bedrock_count;
+
+use crate::support::canned::anthropic;
+use crate::support::client::Call;
+use crate::support::gateway::{Gateway, MODEL};
+use crate::support::reply::Reply;
+use crate::support::upstream::{Answer, Piece, Upstream};
+
+const INVOKE: &str = "invoke";
+const STREAM: &str = "invoke-with-response-stream";
+
+fn body() -> Value {
+    json!({"anthropic_version": "bedrock-2023-05-31", "anthropic_beta": ["a-2025-01-01"], "max_tokens": 100,
+        "messages": [{"role": "user", "content": "hi"}]})
+}
+
+fn bedrock(gateway: &Gateway, model: &str, action: &str) -> Call {
+    gateway.call("POST", &format!("/model/{}/{action}", model.replace(':', "%3A"))).json(&body())
+}
+
+fn vertex(gateway: &Gateway, last: &str) -> Call {
+    let path = "/v1/projects/p/locations/l/publishers/anthropic/models";
+    let body = json!({"anthropic_version": "vertex-2023-10-16", "max_tokens": 100,
+        "messages": [{"role": "user", "content": "hi"}]});
+    gateway.call("POST", &format!("{path}/{last}")).json(&body)
+}
+
+/// The events in the frames of a reply.
+fn events(reply: &Reply) -> String {
+    assert_eq!(reply.header("content-type"), Some("application/vnd.amazon.eventstream"), "{reply}");
+    let mut events = BytesMut::new();
+    let mut decoder = EventStreamDecoder::new(1 << 20);
+    decoder.push(&reply.body, &mut events).expect("frames");
+    assert!(decoder.is_between_frames());
+    String::from_utf8_lossy(&events).into_owned()
+}
+
+/// Requirement (issue 20): the endpoints are answered from any provider.
+#[test]
+fn upstreams_of_every_api_serve_clients_of_both_clouds() {
+    for upstream in [Upstream::anthropic(), Upstream::openai()] {
+        let gateway = Gateway::before(&upstream).start();
+        let direct = gateway.ask("hi").text();
+        let whole = bedrock(&gateway, MODEL, INVOKE).reply();
+        assert_eq!(
+            (whole.status(), whole.message()["content"][0]["text"].as_str()),
+            (200, Some(&*direct)),
+            "{whole}"
+        );
+        let streamed = events(&bedrock(&gateway, MODEL, STREAM).reply());
+        assert!(streamed.starts_with("event: message_start"), "{streamed}");
+        assert!(streamed.ends_with("data: {\"type\":\"message_stop\"}\n\n"), "{streamed}");
+        let whole = vertex(&gateway, &format!("{MODEL}:rawPredict")).reply();
+        assert_eq!(whole.message()["content"][0]["text"].as_str(), Some(&*direct), "{whole}");
+        let streamed = vertex(&gateway, &format!("{MODEL}:streamRawPredict")).reply();
+        assert_eq!(streamed.text(), direct, "{streamed}");
+        // The cloud's own members reach no upstream.
+        for seen in upstream.requests() {
+            let body = seen.json();
+            assert!(
+                body.get("anthropic_version").is_none() && body.get("anthropic_beta").is_none(),
+                "{body}"
+            );
+        }
+    }
+}
+
+#[test]
+fn betas_of_the_body_are_sent_as_a_header() {
+    let upstream = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).start();
+    let call = bedrock(&gateway, MODEL, INVOKE).header("anthropic-beta", "b-2025-01-01");
+    assert_eq!(call.reply().status(), 200);
+    let seen = upstream.only_request();
+    assert_eq!(seen.head.header("anthropic-beta"), Some("b-2025-01-01,a-2025-01-01"));
+    assert_eq!(seen.head.header("anthropic-version"), Some("2023-06-01"));
+}
+
+#[test]
+fn errors_have_the_form_of_the_clients_cloud() {
+    let limited = Answer::json(429, anthropic::error("rate_limit_error", "slow down"));
+    let upstream = Upstream::anthropic().always(limited);
+    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+    for action in [INVOKE, STREAM] {
+        let reply = bedrock(&gateway, MODEL, action).reply();
+        assert_eq!(
+            (reply.status(), reply.header("x-amzn-errortype")),
+            (429, Some("ThrottlingException")),
+            "{reply}"
+        );
+        let error = reply.json();
+        assert_eq!((&error["error"]["type"], &error["type"]), (&json!("rate_limit_error"), &json!("error")));
+        assert!(error["message"].as_str().is_some_and(|message| message.contains("slow down")), "{error}");
+    }
+    let reply = vertex(&gateway, &format!("{MODEL}:rawPredict")).reply();
+    assert_eq!((reply.status(), reply.error().0.as_str()), (429, "rate_limit_error"));
+    let path = format!("/model/{MODEL}/invoke");
+    for (call, status) in [
+        (gateway.call("POST", &path).body("[1]"), 400),
+        (gateway.call("POST", "/model/nobody%3Ax/invoke").json(&body()), 404),
+        (gateway.call("POST", &format!("/model/{MODEL}/count-tokens")).json(&json!({"input": {}})), 400),
+        (
+            gateway.call("POST", &path).json(&json!({"anthropic_beta": {}, "max_tokens": 1, "messages": []})),
+            400,
+        ),
+        (gateway.call("GET", &format!("/model/{MODEL}/invoke")), 405),
+        (gateway.call("GET", "/inference-profiles/nobody%3Ax"), 404),
+    ] {
+        assert_eq!(call.reply().status(), status, "{call:?}");
+    }
+}
+
+/// Requirement: a stream that breaks off ends with an exception, never as if complete.
+#[test]
+fn a_broken_stream_ends_with_an_exception() {
+    let mut pieces: Vec<Piece> = anthropic::text(&["Hello"]).into_iter().take(4).map(Piece::Bytes).collect();
+    pieces.push(Piece::Bytes(b"event: content_block_delta\ndata: {\"type\"".to_vec()));
+    let upstream = Upstream::anthropic().always(Answer::pieces(pieces));
+    let gateway = Gateway::before(&upstream).start();
+    let reply = bedrock(&gateway, MODEL, STREAM).reply();
+    let text = String::from_utf8_lossy(&reply.body).into_owned();
+    assert!(text.contains(":exception-type") && text.contains("internalServerException"), "{text}");
+    let events = events(&reply);
+    assert!(events.contains("event: error") && !events.contains("message_stop"), "{events}");
+}
+
+/// Requirement: the gateway's key opens these endpoints; a signature is no key, and reaches no upstream.
+#[test]
+fn a_signature_is_no_key() {
+    let upstream = Upstream::anthropic();
+    let signature = "AWS4-HMAC-SHA256 Credential=AKIA/20261201/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0";
+    let open = Gateway::before(&upstream).start();
+    let signed = bedrock(&open, MODEL, INVOKE).header("authorization", signature);
+    assert_eq!(signed.header("x-amz-security-token", "session-token").reply().status(), 200);
+    let head = format!("{:?}", upstream.only_request().head);
+    assert!(!head.contains("AWS4-HMAC") && !head.contains("session-token"), "{head}");
+    let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "gateway-key-0123").start();
+    let refused = bedrock(&gateway, MODEL, INVOKE).header("authorization", signature).reply();
+    assert_eq!((refused.status(), refused.header("x-amzn-errortype")), (401, Some("AccessDeniedException")));
+    let call = bedrock(&gateway, MODEL, INVOKE).header("authorization", "Bearer gateway-key-0123");
+    assert_eq!(call.reply().status(), 200);
+    assert_eq!(gateway.get("/inference-profiles").status(), 401);
+}
+
+#[test]
+fn a_count_is_answered_in_the_form_of_the_clients_cloud() {
+    let upstream = Upstream::anthropic().always(Answer::json(200, r#"{"input_tokens":42}"#));
+    let gateway = Gateway::before(&upstream).start();
+    let inner = "eyJhbnRocm9waWNfdmVyc2lvbiI6ImJlZHJvY2stMjAyMy0wNS0zMSIsIm1lc3NhZ2VzIjpbXX0=";
+    let body = json!({"input": {"invokeModel": {"body": inner}}});
+    let path = format!("/bedrock/model/{MODEL}/count-tokens");
+    let reply = gateway.call("POST", &path).json(&body).reply();
+    assert_eq!(reply.json(), json!({"inputTokens": 42}), "{reply}");
+    // Anthropic refuses a limit of tokens there, which Bedrock requires.
+    let body = json!({"anthropic_version": "2026-10-21", "max_tokens": 1, "messages": []});
+    let body = to_bedrock_count(&body.to_string().into(), &[]).to_vec();
+    assert_eq!(gateway.call("POST", &path).body(body).reply().status(), 200);
+    let requests = upstream.requests();
+    let [.., seen] = &requests[..] else { panic!("no count has arrived") };
+    assert!(seen.json().get("max_tokens").is_none(), "{}", seen.json());
+    assert_eq!(seen.head.header("anthropic-version"), Some("2026-10-21"));
+    let body = json!({"anthropic_version": "vertex-2023-10-16", "model": MODEL, "messages": []});
+    let path = "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict";
+    let reply = gateway.call("POST", path).json(&body).reply();
+    assert_eq!(reply.json(), json!({"input_tokens": 42}), "{reply}");
+}
+
+/// Requirement: a client that is gone closes the upstream.
+#[test]
+fn a_client_that_hangs_up_closes_the_upstream() {
+    let mut pieces: Vec<Piece> = anthropic::text(&["Hello"]).into_iter().take(4).map(Piece::Bytes).collect();
+    pieces.push(Piece::Silence);
+    let upstream = Upstream::anthropic().always(Answer::pieces(pieces));
+    let gateway = Gateway::before(&upstream).start();
+    let mut exchange = bedrock(&gateway, MODEL, STREAM).send();
+    assert_eq!(exchange.status(), 200);
+    exchange.hang_up();
+    upstream.closed(0);
+}
