@@ -3,6 +3,7 @@
 
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
+use vandamme_protocol::cloud::betas::{BetaEndpoint, FittedBetas};
 use vandamme_protocol::cloud::eventstream::{EventStreamDecoder, EventStreamEncoder};
 use vandamme_protocol::cloud::request::{
     CloudBodyUse, from_cloud, to_bedrock_count, to_cloud, to_vertex_count,
@@ -79,6 +80,11 @@ fn bodies(bytes: &[u8], body: &Map<String, Value>) {
         moved.for_each(|name| drop(expected.remove(name)));
         assert_eq!(made, expected, "{form:?}");
     }
+    let fitted = FittedBetas::new(BetaEndpoint::InvokeModel, ["fast-mode-2026-02-01", "effort"]).fit(&bytes);
+    let fitted: Map<String, Value> = serde_json::from_slice(&fitted).expect("an object");
+    let mut expected = body.clone();
+    expected.remove("speed");
+    assert_eq!(fitted, expected);
     let counted = to_vertex_count(&bytes, "m").joined();
     let counted: Value = serde_json::from_slice(&counted).expect("an object");
     assert_eq!(counted["model"], "m");
