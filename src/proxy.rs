@@ -6,6 +6,7 @@ mod attempt;
 mod buffered;
 mod cache_diagnostics;
 mod classify;
+mod cloud_betas;
 mod cloud_call;
 mod cloud_errors;
 mod cloud_models;

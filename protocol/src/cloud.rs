@@ -4,6 +4,7 @@
 //! Sources: docs.aws.amazon.com/bedrock (InvokeModel, ResponseStream), docs.claude.com (Claude on Amazon Bedrock, on Vertex AI),
 //! Anthropic's SDKs.
 
+pub mod betas;
 pub mod error;
 pub mod eventstream;
 pub mod model_ids;

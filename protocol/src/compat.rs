@@ -25,6 +25,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 pub use self::applied::{FixedRequest, apply, concerns, has_member};
+pub use self::betas::without_unnamed_betas;
 pub use self::condition::FixupCondition;
 pub use self::other_api::{OpenAiApi, other_api};
 pub use self::rule::FixupRule;

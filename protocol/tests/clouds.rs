@@ -15,6 +15,7 @@ fn body() -> impl Strategy<Value = String> {
         Just("anthropic_version"),
         Just("anthropic_beta"),
         Just("max_tokens"),
+        Just("speed"),
         Just("messages"),
         Just("é"),
     ];

@@ -3,6 +3,7 @@
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use percent_encoding::percent_decode_str;
+use vandamme_protocol::cloud::request::CloudBodyUse;
 use vandamme_protocol::cloud::{CloudForm, request};
 use vandamme_protocol::request::Streaming;
 
@@ -10,7 +11,7 @@ use super::client_api::is_signature;
 
 const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
-/// Of the Messages API; the cloud's own version was in the body.
+/// Of the Messages API, if the body states the cloud's own version.
 const MESSAGES_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
 /// What a path of a cloud asks for.
@@ -84,16 +85,16 @@ impl CloudCall {
     /// For the client: the body cannot be read.
     pub(super) fn messages_request(&self, body: &Bytes, headers: &HeaderMap) -> Result<OfCloud, String> {
         let counted;
-        let (body, stream) = match (self.form, self.action) {
+        let (body, purpose) = match (self.form, self.action) {
             (CloudForm::Bedrock, CloudAction::Count) => {
                 counted = request::invoke_body_of_count(body)?;
-                (&counted, Streaming::No)
+                (&counted, CloudBodyUse::Count)
             }
-            (CloudForm::Vertex, CloudAction::Count) => (body, Streaming::No),
-            (_, CloudAction::Reply(stream)) => (body, stream),
+            (CloudForm::Vertex, CloudAction::Count) => (body, CloudBodyUse::Count),
+            (_, CloudAction::Reply(stream)) => (body, CloudBodyUse::Reply(stream)),
         };
         let model = (!self.model.is_empty()).then_some(self.model.as_str());
-        let made = request::from_cloud(body, model, stream)?;
+        let made = request::from_cloud(body, model, purpose)?;
         let mut own = headers.clone();
         // A signature is for the cloud alone, and no key.
         if own.get(header::AUTHORIZATION).is_some_and(is_signature) {
@@ -106,7 +107,8 @@ impl CloudCall {
             own.insert(BETAS, value);
         }
         if !own.contains_key(&VERSION) {
-            own.insert(VERSION, MESSAGES_VERSION);
+            let stated = made.version.and_then(|version| HeaderValue::from_str(&version).ok());
+            own.insert(VERSION, stated.unwrap_or(MESSAGES_VERSION));
         }
         Ok(OfCloud { body: made.body, headers: own })
     }

@@ -7,18 +7,18 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest as _, Sha256};
 use vandamme_actors::credentials::{CloudCredential, RequestToSign, SigningScope, sign};
-use vandamme_actors::settings::{AwsIdentity, CloudIdentity, MessagesForm};
+use vandamme_actors::settings::{AwsIdentity, CloudIdentity};
 use vandamme_actors::upstream::CallUrl;
-use vandamme_protocol::cloud::CloudForm;
-use vandamme_protocol::cloud::request::{self, WithoutRefused};
+use vandamme_protocol::cloud::betas::{BetaEndpoint, FittedBetas};
+use vandamme_protocol::cloud::{CloudForm, request};
 use vandamme_protocol::request::Pieces;
 
 use super::UpstreamCall;
 use super::attempt::{Answered, Attempt};
 use super::classify::CallFailure;
+use super::cloud_betas::{beta_endpoint, set_betas, stated_betas};
 use super::cloud_errors::CredentialRefusal;
 use super::run_record::RunRecord;
-use super::upstream_headers::BETAS;
 use super::upstream_request::UpstreamRequest;
 
 /// The project that Google charges.
@@ -27,26 +27,31 @@ const USER_PROJECT: HeaderName = HeaderName::from_static("x-goog-user-project");
 impl Attempt<'_> {
     /// The body of this call: that of the request, in the form of the provider's cloud. Bedrock takes betas in the body alone.
     fn body_in_form(&self, sent: &UpstreamRequest, headers: &mut HeaderMap) -> Pieces {
-        let form = match self.lease.provider.messages_form {
-            MessagesForm::Native => return sent.body.clone(),
-            MessagesForm::InvokeModel { .. } => CloudForm::Bedrock,
-            MessagesForm::RawPredict { .. } => CloudForm::Vertex,
-        };
+        let Some(endpoint) = beta_endpoint(&self.lease.provider, sent.api) else { return sent.body.clone() };
         if self.request.upstream_call == UpstreamCall::Models {
             return sent.body.clone();
         }
-        let stated = headers.get_all(&BETAS).filter_map(|value| value.to_str().ok());
-        let stated = stated.collect::<Vec<_>>().join(",");
-        let WithoutRefused { body, betas } =
-            request::without_refused_betas(&sent.body.clone().joined(), &stated);
-        let betas: Vec<&str> = betas.iter().map(String::as_str).collect();
-        headers.remove(&BETAS);
+        let stated = stated_betas(headers);
+        let fitted = FittedBetas::new(endpoint, stated.iter().map(String::as_str));
+        let form = match endpoint {
+            BetaEndpoint::InvokeModel => CloudForm::Bedrock,
+            BetaEndpoint::Vertex => CloudForm::Vertex,
+            BetaEndpoint::Mantle => {
+                if fitted.kept != stated {
+                    set_betas(headers, &fitted.kept);
+                }
+                return if fitted.dropped.is_empty() {
+                    sent.body.clone()
+                } else {
+                    fitted.fit(&sent.body.clone().joined()).into()
+                };
+            }
+        };
+        let (body, betas) = (fitted.fit(&sent.body.clone().joined()), fitted.kept);
         headers.remove(HeaderName::from_static("anthropic-version"));
-        if form == CloudForm::Vertex
-            && !betas.is_empty()
-            && let Ok(value) = HeaderValue::from_str(&betas.join(","))
-        {
-            headers.insert(BETAS, value);
+        match form {
+            CloudForm::Bedrock => set_betas(headers, &[]),
+            CloudForm::Vertex => set_betas(headers, &betas),
         }
         match (form, self.request.upstream_call) {
             (CloudForm::Vertex, UpstreamCall::Count) => {

@@ -9,10 +9,12 @@ use vandamme_actors::outcome::Retry;
 use vandamme_actors::provider::Lease;
 use vandamme_actors::retry::Fixable;
 use vandamme_actors::settings::{Api, ResponsesSupport};
+use vandamme_protocol::cloud::betas::FittedBetas;
 use vandamme_protocol::compat::{self, FixedRequest, Fixup, OpenAiApi};
 use vandamme_protocol::request::Pieces;
 
 use super::classify::CallFailure;
+use super::cloud_betas::{beta_endpoint, stated_betas};
 use super::upstream_headers::{self, BETAS};
 use super::{ProxyRequest, UpstreamCall};
 use crate::gateway::LiveConfig;
@@ -92,6 +94,7 @@ impl Fixups {
     /// `body` is the refused body before the middleware.
     pub(super) fn judge(&self, lease: &Lease, body: &Bytes, headers: &HeaderMap, failed: &mut CallFailure) {
         let apis = failed.named.extract_if(.., |fixup| fixup.api().is_some()).next();
+        failed.named = without_unnamed_betas(std::mem::take(&mut failed.named), lease, headers);
         self.keep_useful(body, headers, failed);
         let Some(other_api) = apis.filter(|_| self.may_be_sent_over_the_other_api(lease)) else { return };
         // A host that is not known to have the other API may lack it, so it is the last resort there.
@@ -143,6 +146,19 @@ impl Fixups {
 /// Whether the provider may be called over either of OpenAI's two APIs.
 fn may_change_api(lease: &Lease) -> bool {
     lease.provider.api == Api::ChatCompletions && lease.provider.responses != ResponsesSupport::Excluded
+}
+
+/// The fixups, with betas that were sent in place of "all betas".
+fn without_unnamed_betas(named: Vec<Fixup>, lease: &Lease, headers: &HeaderMap) -> Vec<Fixup> {
+    if named.is_empty() {
+        return named;
+    }
+    let stated = stated_betas(headers);
+    let stated: Vec<&str> = stated.iter().map(String::as_str).collect();
+    match beta_endpoint(&lease.provider, Api::Messages) {
+        Some(endpoint) => compat::without_unnamed_betas(named, &FittedBetas::new(endpoint, stated).kept),
+        None => compat::without_unnamed_betas(named, &stated),
+    }
 }
 
 /// The values of all `anthropic-beta` headers.

@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use serde_json::{Value, json};
 use vandamme_protocol::cloud::eventstream::EventStreamDecoder;
+use vandamme_protocol::cloud::request::to_bedrock_count;
 
 use crate::support::canned::anthropic;
 use crate::support::client::Call;
@@ -98,10 +99,15 @@ fn errors_have_the_form_of_the_clients_cloud() {
     }
     let reply = vertex(&gateway, &format!("{MODEL}:rawPredict")).reply();
     assert_eq!((reply.status(), reply.error().0.as_str()), (429, "rate_limit_error"));
+    let path = format!("/model/{MODEL}/invoke");
     for (call, status) in [
-        (gateway.call("POST", &format!("/model/{MODEL}/invoke")).body("[1]"), 400),
+        (gateway.call("POST", &path).body("[1]"), 400),
         (gateway.call("POST", "/model/nobody%3Ax/invoke").json(&body()), 404),
         (gateway.call("POST", &format!("/model/{MODEL}/count-tokens")).json(&json!({"input": {}})), 400),
+        (
+            gateway.call("POST", &path).json(&json!({"anthropic_beta": {}, "max_tokens": 1, "messages": []})),
+            400,
+        ),
         (gateway.call("GET", &format!("/model/{MODEL}/invoke")), 405),
         (gateway.call("GET", "/inference-profiles/nobody%3Ax"), 404),
     ] {
@@ -150,6 +156,14 @@ fn a_count_is_answered_in_the_form_of_the_clients_cloud() {
     let path = format!("/bedrock/model/{MODEL}/count-tokens");
     let reply = gateway.call("POST", &path).json(&body).reply();
     assert_eq!(reply.json(), json!({"inputTokens": 42}), "{reply}");
+    // Anthropic refuses a limit of tokens there, which Bedrock requires.
+    let body = json!({"anthropic_version": "2026-10-21", "max_tokens": 1, "messages": []});
+    let body = to_bedrock_count(&body.to_string().into(), &[]).to_vec();
+    assert_eq!(gateway.call("POST", &path).body(body).reply().status(), 200);
+    let requests = upstream.requests();
+    let [.., seen] = &requests[..] else { panic!("no count has arrived") };
+    assert!(seen.json().get("max_tokens").is_none(), "{}", seen.json());
+    assert_eq!(seen.head.header("anthropic-version"), Some("2026-10-21"));
     let body = json!({"anthropic_version": "vertex-2023-10-16", "model": MODEL, "messages": []});
     let path = "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict";
     let reply = gateway.call("POST", path).json(&body).reply();

@@ -360,3 +360,33 @@ fn a_provider_without_credentials_leaves_the_request_to_the_next_one() {
     let reply = gateway.messages(&whole_prompt("bedrock-test:claude-x", "hi")).reply();
     assert_eq!(reply.text(), "Hello there!", "{reply}");
 }
+
+/// Requirement: one beta that Bedrock does not know costs a request that beta alone, although the refusal names none.
+#[test]
+fn an_unknown_beta_is_removed_and_the_others_stay() {
+    let upstream = credentials(Upstream::anthropic())
+        .ruled_by(|seen| {
+            let betas = seen.json()["anthropic_beta"].to_string();
+            betas.contains("later").then(|| aws_error(400, "ValidationException", "invalid beta flag"))
+        })
+        .always(reply());
+    let gateway = with_aws(&upstream).start();
+    let mut body = whole_prompt(CLAUDE, "hi");
+    body["output_config"] = json!({"effort": "low"});
+    body["speed"] = json!("fast");
+    let betas = "effort-2025-11-24, later-2027-01-01,advanced-tool-use-2025-11-20,fast-mode-2026-02-01,later-2027-01-01";
+    for _ in 0..2 {
+        let call = gateway.messages(&body).header("anthropic-beta", betas);
+        assert_eq!(call.reply().text(), "Hello there!");
+    }
+    let sent: Vec<Value> = calls(&upstream).iter().map(Seen::json).collect();
+    assert_eq!(sent.len(), 3, "what was refused is remembered: {sent:?}");
+    assert_eq!(
+        sent[0]["anthropic_beta"],
+        json!(["effort-2025-11-24", "later-2027-01-01", "tool-search-tool-2025-10-19"])
+    );
+    for body in &sent[1..] {
+        assert_eq!(body["anthropic_beta"], json!(["effort-2025-11-24", "tool-search-tool-2025-10-19"]));
+        assert_eq!((&body["output_config"]["effort"], body.get("speed")), (&json!("low"), None), "{body}");
+    }
+}

@@ -124,6 +124,12 @@ impl ProviderSettings {
         self.serves_claude || self.messages_form != MessagesForm::Native
     }
 
+    /// Whether this is Bedrock's endpoint of the Messages API.
+    #[must_use]
+    pub fn is_mantle(&self) -> bool {
+        self.messages_form == MessagesForm::Native && self.base_url.contains("://bedrock-mantle.")
+    }
+
     /// The id of a model in this provider's requests: a cloud has ids of its own for the models that Anthropic's API names
     /// `claude-…`.
     #[must_use]
@@ -131,9 +137,7 @@ impl ProviderSettings {
         match &self.messages_form {
             MessagesForm::InvokeModel { profile } => model_ids::for_bedrock(model, profile),
             MessagesForm::RawPredict { .. } => model_ids::for_vertex(model),
-            MessagesForm::Native if self.base_url.contains("://bedrock-mantle.") => {
-                model_ids::for_mantle(model)
-            }
+            MessagesForm::Native if self.is_mantle() => model_ids::for_mantle(model),
             MessagesForm::Native if self.serves_claude && model_ids::is_of_cloud(model) => {
                 model_ids::plain(model)
             }

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::anthropic;
 use crate::anthropic::error::bounded_message;
+use crate::json::{List, RawMembers};
 use crate::vocabulary::ErrorKind;
 
 /// An error of a cloud, in the gateway's terms.
@@ -47,29 +48,44 @@ pub enum CloudCause {
     Other,
 }
 
-/// The members of AWS's errors, whose names differ between services.
-#[derive(Default, Deserialize)]
+/// What AWS's errors say. Names differ between services, and any member may have another type than the usual one.
+#[derive(Default)]
 struct AwsBody {
-    #[serde(alias = "Message")]
     message: Option<String>,
-    #[serde(rename = "__type")]
     kind: Option<String>,
-    code: Option<String>,
+    /// The status of the model's own error.
+    original_status: Option<u16>,
+}
+
+impl AwsBody {
+    fn read(body: &[u8]) -> Self {
+        let Ok(members) = serde_json::from_slice::<RawMembers<'_>>(body) else { return Self::default() };
+        let text = |names: &[&str]| {
+            let found = names.iter().filter_map(|name| members.read::<String>(name));
+            found.map(bounded_message).find(|text| !text.is_empty())
+        };
+        Self {
+            message: text(&["message", "Message", "originalMessage"]),
+            kind: text(&["__type", "code", "Code"]),
+            original_status: members.read("originalStatusCode"),
+        }
+    }
 }
 
 #[derive(Deserialize)]
-struct GoogleBody {
-    error: GoogleError,
+struct GoogleBody<'a> {
+    #[serde(borrow)]
+    error: GoogleError<'a>,
 }
 
 #[derive(Deserialize)]
-struct GoogleError {
+struct GoogleError<'a> {
     #[serde(default)]
     message: String,
     #[serde(default)]
     status: String,
-    #[serde(default)]
-    details: Vec<GoogleDetail>,
+    #[serde(borrow, default)]
+    details: List<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -92,89 +108,111 @@ pub fn of_bedrock(status: u16, error_type: Option<&str>, body: &[u8]) -> Option<
     if anthropic::error::read(body).is_some() {
         return None;
     }
-    let read: AwsBody = serde_json::from_slice(body).unwrap_or_default();
-    let stated = error_type.map(str::to_owned).or(read.kind).or(read.code).unwrap_or_default();
-    let message = read.message.map(bounded_message);
-    if stated.is_empty() && message.is_none() {
+    let read = AwsBody::read(body);
+    let stated = error_type.map(str::to_owned).or(read.kind).unwrap_or_default();
+    if stated.is_empty() && read.message.is_none() {
         return None;
     }
     // `ValidationException:http://…`, `com.amazon.coral.service#ValidationException`
     let name = stated.split(':').next().unwrap_or_default();
     let name = name.rsplit('#').next().unwrap_or_default();
-    Some(aws(name, Some(status), message.unwrap_or_default()))
+    Some(aws(name, Some(status), read.original_status, read.message.unwrap_or_default()))
 }
 
 /// The error of a frame: `kind` is the type of its exception or its code.
 #[must_use]
 pub(super) fn of_frame(kind: &str, payload: &[u8], error_message: &str) -> CloudFault {
-    let read: AwsBody = serde_json::from_slice(payload).unwrap_or_default();
-    let message = read.message.map(bounded_message).filter(|message| !message.is_empty());
-    let message = message.unwrap_or_else(|| {
+    let read = AwsBody::read(payload);
+    let message = read.message.unwrap_or_else(|| {
         if error_message.is_empty() {
             format!("the upstream reported {kind}")
         } else {
             error_message.to_owned()
         }
     });
-    aws(kind, None, message)
+    aws(kind, None, read.original_status, message)
 }
 
-fn aws(name: &str, status: Option<u16>, message: String) -> CloudFault {
-    let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+/// What an AWS error says. Messages may quote the request, so words count only where the status or the name fits.
+fn aws(name: &str, status: Option<u16>, original: Option<u16>, message: String) -> CloudFault {
+    let is_any = |names: &[&str]| names.iter().any(|wanted| name.eq_ignore_ascii_case(wanted));
     let lower = message.to_ascii_lowercase();
-    let says = |words: &str| lower.contains(words);
-    let (kind, cause) = if is("ExpiredTokenException")
-        || is("ExpiredToken")
-        || says("token included in the request is expired")
-    {
-        (ErrorKind::Authentication, CloudCause::CredentialExpired)
-    } else if is("InvalidSignatureException")
-        || is("SignatureDoesNotMatch")
-        || is("RequestExpired")
-        || says("signature expired")
-    {
-        (ErrorKind::Authentication, CloudCause::SignatureInvalid)
-    } else if [
-        "UnrecognizedClientException",
-        "InvalidClientTokenId",
-        "IncompleteSignature",
-        "MissingAuthenticationTokenException",
-    ]
-    .into_iter()
-    .any(is)
-        || says("security token included in the request is invalid")
-        || says("api key")
-    {
-        (ErrorKind::Authentication, CloudCause::CredentialInvalid)
-    } else if says("access to the model") || says("model access") || says("marketplace") {
+    let says_any = |words: &[&str]| words.iter().any(|words| lower.contains(words));
+    let is_refused = matches!(status, Some(401 | 403));
+    let is_denied = is_any(&["AccessDeniedException", "AccessDenied", "NotAuthorized"])
+        || (is_refused && says_any(&["not authorized to perform"]));
+    let is_not_found = is_any(&["ResourceNotFoundException"]);
+    let (kind, cause) = if let Some(cause) = credential_cause(&is_any, &says_any, is_refused) {
+        (ErrorKind::Authentication, cause)
+    } else if (is_denied || is_refused || is_not_found) && says_any(&MODEL_ACCESS) {
         (ErrorKind::Permission, CloudCause::ModelAccess)
-    } else if is("AccessDeniedException") || is("AccessDenied") || is("NotAuthorized") {
+    } else if is_denied {
         (ErrorKind::Permission, CloudCause::PermissionMissing { permission: aws_permission(&message) })
-    } else if says("on-demand throughput") {
-        (ErrorKind::InvalidRequest, CloudCause::NeedsInferenceProfile)
-    } else if says("model identifier is invalid")
-        || says("could not resolve the foundation model")
-        || (is("ResourceNotFoundException"))
-    {
+    } else if is_not_found {
         (ErrorKind::NotFound, CloudCause::ModelUnknown)
-    } else if is("ServiceQuotaExceededException") || says("tokens per day") {
+    } else if is_any(&["ServiceQuotaExceededException"]) {
         (ErrorKind::RateLimit, CloudCause::Quota)
-    } else if is("ThrottlingException")
-        || is("ModelNotReadyException")
-        || is("TooManyRequestsException")
-        || is("Throttling")
-    {
-        (ErrorKind::RateLimit, CloudCause::Throttled)
-    } else if is("ServiceUnavailableException") || is("ServiceUnavailable") {
+    } else if is_any(&[
+        "ThrottlingException",
+        "Throttling",
+        "TooManyRequestsException",
+        "ModelNotReadyException",
+    ]) {
+        let is_quota = says_any(&["tokens per day"]);
+        (ErrorKind::RateLimit, if is_quota { CloudCause::Quota } else { CloudCause::Throttled })
+    } else if is_any(&["ServiceUnavailableException", "ServiceUnavailable"]) {
         (ErrorKind::Overloaded, CloudCause::Other)
-    } else if is("ModelTimeoutException") {
+    } else if is_any(&["ModelTimeoutException"]) {
         (ErrorKind::Timeout, CloudCause::Other)
-    } else if is("ValidationException") {
-        (ErrorKind::InvalidRequest, CloudCause::Other)
+    } else if is_any(&["ModelErrorException", "ModelStreamErrorException"]) {
+        (original.map_or(ErrorKind::Api, ErrorKind::from_status), CloudCause::Other)
+    } else if is_any(&["ValidationException"]) || status == Some(400) {
+        validation(&says_any)
     } else {
         (status.map_or(ErrorKind::Api, ErrorKind::from_status), CloudCause::Other)
     };
     CloudFault { kind, cause, message }
+}
+
+/// An account without a model: no access to it, no use case stated, or no subscription in AWS's marketplace.
+const MODEL_ACCESS: [&str; 4] = ["access to the model", "model access", "marketplace", "use case details"];
+
+fn credential_cause(
+    is_any: &dyn Fn(&[&str]) -> bool,
+    says_any: &dyn Fn(&[&str]) -> bool,
+    is_refused: bool,
+) -> Option<CloudCause> {
+    if is_any(&["ExpiredTokenException", "ExpiredToken"])
+        || (is_refused && says_any(&["token included in the request is expired"]))
+    {
+        Some(CloudCause::CredentialExpired)
+    } else if is_any(&["InvalidSignatureException", "SignatureDoesNotMatch", "RequestExpired"])
+        || (is_refused && says_any(&["signature expired"]))
+    {
+        Some(CloudCause::SignatureInvalid)
+    } else if is_any(&[
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "IncompleteSignature",
+        "MissingAuthenticationTokenException",
+    ]) || (is_refused
+        && says_any(&["security token included in the request is invalid", "api key"]))
+    {
+        Some(CloudCause::CredentialInvalid)
+    } else {
+        None
+    }
+}
+
+/// A refusal of the request itself.
+fn validation(says_any: &dyn Fn(&[&str]) -> bool) -> (ErrorKind, CloudCause) {
+    if says_any(&["on-demand throughput"]) {
+        (ErrorKind::InvalidRequest, CloudCause::NeedsInferenceProfile)
+    } else if says_any(&["model identifier is invalid", "could not resolve the foundation model"]) {
+        (ErrorKind::NotFound, CloudCause::ModelUnknown)
+    } else {
+        (ErrorKind::InvalidRequest, CloudCause::Other)
+    }
 }
 
 /// `… is not authorized to perform: bedrock:InvokeModel on resource: …`
@@ -190,11 +228,14 @@ pub fn of_vertex(status: u16, body: &[u8]) -> Option<CloudFault> {
     if anthropic::error::read(body).is_some() {
         return None;
     }
-    let one = || serde_json::from_slice::<GoogleBody>(body).ok();
-    let list = || serde_json::from_slice::<Vec<GoogleBody>>(body).ok()?.into_iter().next();
+    let one = || serde_json::from_slice::<GoogleBody<'_>>(body).ok();
+    let list = || serde_json::from_slice::<Vec<GoogleBody<'_>>>(body).ok()?.into_iter().next();
     // The list first: serde reads a list as a struct, too.
     let GoogleError { message, status: word, details } = list().or_else(one)?.error;
     let message = bounded_message(message);
+    // Details have many types.
+    let details = details.0.into_iter().filter_map(|detail| serde_json::from_str(detail.get()).ok());
+    let details: Vec<GoogleDetail> = details.collect();
     let has_reason = |reason: &str| details.iter().any(|detail| detail.reason == reason);
     let (kind, cause) = match word.as_str() {
         // Google's own sample for an expired token has no reason; the next token decides.
@@ -202,6 +243,7 @@ pub fn of_vertex(status: u16, body: &[u8]) -> Option<CloudFault> {
         "PERMISSION_DENIED" if has_reason("SERVICE_DISABLED") => {
             (ErrorKind::Permission, CloudCause::ServiceDisabled)
         }
+        "PERMISSION_DENIED" if has_reason("BILLING_DISABLED") => (ErrorKind::Billing, CloudCause::Other),
         "PERMISSION_DENIED" => {
             let named =
                 details.iter().map(|detail| detail.metadata.permission.clone()).find(|it| !it.is_empty());
@@ -234,6 +276,7 @@ fn quoted_permission(message: &str) -> Option<String> {
 pub struct AwsException {
     /// As in frames, with a small first letter: `throttlingException`.
     pub name: &'static str,
+    pub message: String,
     /// With AWS's `message`, and Anthropic's members for Anthropic's own clients.
     pub body: String,
 }
@@ -242,14 +285,15 @@ pub struct AwsException {
 #[must_use]
 pub fn exception(error: &[u8]) -> AwsException {
     let (kind, message) = anthropic::error::read(error)
-        .unwrap_or_else(|| (ErrorKind::Api, String::from_utf8_lossy(error).into_owned()));
-    let message = serde_json::to_string(&message).unwrap_or_default();
+        .unwrap_or_else(|| (ErrorKind::Api, bounded_message(String::from_utf8_lossy(error).into_owned())));
+    let quoted = serde_json::to_string(&message).unwrap_or_default();
     let anthropic = serde_json::from_slice::<&RawValue>(error).ok();
-    let body = match anthropic.and_then(|object| object.get().strip_prefix('{')) {
-        Some(members) => format!("{{\"message\":{message},{members}"),
-        None => format!("{{\"message\":{message}}}"),
+    let members = anthropic.and_then(|object| object.get().strip_prefix('{'));
+    let body = match members.filter(|members| !members.trim_start().starts_with('}')) {
+        Some(members) => format!("{{\"message\":{quoted},{members}"),
+        None => format!("{{\"message\":{quoted}}}"),
     };
-    AwsException { name: exception_name(kind), body }
+    AwsException { name: exception_name(kind), message, body }
 }
 
 /// The exception that AWS's SDKs treat like this kind: they retry throttling, timeouts and unavailability.
@@ -366,6 +410,35 @@ mod tests {
         assert_eq!(of_bedrock(502, None, b"<html>"), None);
         let typed = of_bedrock(403, None, br#"{"__type":"a#ExpiredTokenException","Message":"m"}"#).unwrap();
         assert_eq!((typed.cause, typed.message.as_str()), (CloudCause::CredentialExpired, "m"));
+        let odd =
+            of_bedrock(403, None, br#"{"Message":"m","message":null,"code":403,"__type":"x"}"#).unwrap();
+        assert_eq!((odd.kind, odd.message.as_str()), (ErrorKind::Permission, "m"));
+    }
+
+    /// Requirement: a request cannot make its refusal look like one of the credential, which would be renewed for it.
+    #[test]
+    fn words_of_the_request_in_a_refusal_mean_nothing() {
+        for words in ["api key", "Signature expired", "access to the model", "marketplace", "tokens per day"]
+        {
+            let body = format!(r#"{{"message":"tools.0.name: '{words}' does not match"}}"#);
+            let found = of_bedrock(400, Some("ValidationException"), body.as_bytes()).unwrap();
+            assert_eq!((found.kind, found.cause), (ErrorKind::InvalidRequest, CloudCause::Other), "{words}");
+        }
+        let found =
+            of_bedrock(403, None, br#"{"Message":"Please make sure your API Key is valid."}"#).unwrap();
+        assert_eq!(found.cause, CloudCause::CredentialInvalid);
+    }
+
+    #[test]
+    fn an_error_of_the_model_has_the_models_status() {
+        for (body, kind) in [
+            (r#"{"message":"m","originalStatusCode":400}"#, ErrorKind::InvalidRequest),
+            (r#"{"message":"m","originalStatusCode":529}"#, ErrorKind::Overloaded),
+            (r#"{"originalMessage":"m"}"#, ErrorKind::Api),
+        ] {
+            let found = of_bedrock(424, Some("ModelErrorException"), body.as_bytes()).unwrap();
+            assert_eq!((found.kind, found.message.as_str()), (kind, "m"), "{body}");
+        }
     }
 
     #[test]
@@ -385,6 +458,11 @@ mod tests {
                 r#"{"error":{"message":"m","status":"UNAUTHENTICATED","details":[{"@type":"x","reason":"ACCESS_TOKEN_EXPIRED","metadata":{"service":"s"}}]}}"#,
                 ErrorKind::Authentication,
                 CloudCause::CredentialExpired,
+            ),
+            (
+                r#"{"error":{"message":"m","status":"PERMISSION_DENIED","details":[1,{"reason":7},{"reason":"BILLING_DISABLED","metadata":{"x":[]}}]}}"#,
+                ErrorKind::Billing,
+                CloudCause::Other,
             ),
             (
                 r#"{"error":{"message":"m","status":"RESOURCE_EXHAUSTED"}}"#,
@@ -407,12 +485,15 @@ mod tests {
     #[test]
     fn a_clients_exception_has_both_shapes() {
         let error = br#"{"type":"error","error":{"type":"rate_limit_error","message":"slow \"down\""}}"#;
-        let AwsException { name, body } = exception(error);
+        let AwsException { name, message, body } = exception(error);
+        assert_eq!(message, "slow \"down\"");
         assert_eq!(name, "throttlingException");
         let body: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(body["message"], "slow \"down\"");
         assert_eq!(body["error"]["type"], "rate_limit_error");
-        assert_eq!(exception(b"no json").body, r#"{"message":"no json"}"#);
+        for (error, body) in [("no json", r#"{"message":"no json"}"#), ("{ }", r#"{"message":"{ }"}"#)] {
+            assert_eq!(exception(error.as_bytes()).body, body);
+        }
         assert_eq!(exception(error).error_type(), "ThrottlingException");
     }
 }

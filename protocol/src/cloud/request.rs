@@ -10,7 +10,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::CloudForm;
-use crate::compat::{self, FixedRequest, Fixup};
 use crate::json::RawMembers;
 use crate::request::{Pieces, Streaming};
 
@@ -23,10 +22,7 @@ const BETAS: &str = "anthropic_beta";
 #[must_use]
 pub fn to_cloud(form: CloudForm, body: &Bytes, betas: &[&str]) -> Pieces {
     let Some(members) = members(body) else { return body.clone().into() };
-    let mut all: Vec<Cow<'_, str>> = Vec::new();
-    if let Some(stated) = members.read::<Vec<Cow<'_, str>>>(BETAS) {
-        all.extend(stated);
-    }
+    let mut all = stated_betas(&members).unwrap_or_default();
     for beta in betas {
         if !all.iter().any(|known| known == beta) {
             all.push(Cow::Borrowed(beta));
@@ -55,15 +51,22 @@ pub fn to_vertex_count(body: &Bytes, model: &str) -> Pieces {
     rebuilt(body, &members, head, |name| matches!(name, "model" | "stream" | VERSION))
 }
 
-/// The body of a request to count tokens at Bedrock: that of InvokeModel, in base64. It needs a limit of tokens, which a count
-/// does not have.
+/// The body of a request to count tokens at Bedrock: that of InvokeModel, in base64. It needs a limit of tokens above the budget of
+/// thinking, which a count does not have.
 #[must_use]
 pub fn to_bedrock_count(body: &Bytes, betas: &[&str]) -> Bytes {
+    #[derive(Default, Deserialize)]
+    struct Thinking {
+        budget_tokens: Option<u64>,
+    }
     let invoke = to_cloud(CloudForm::Bedrock, body, betas).joined();
-    let has_limit = members(&invoke).is_some_and(|members| members.value("max_tokens").is_some());
-    let invoke = match invoke.strip_prefix(b"{") {
-        Some(rest) if !has_limit => [b"{\"max_tokens\":1,", rest].concat(),
-        Some(_) | None => invoke.to_vec(),
+    let least = members(&invoke).filter(|members| members.value("max_tokens").is_none()).map(|members| {
+        let thinking = members.read::<Thinking>("thinking").unwrap_or_default();
+        thinking.budget_tokens.unwrap_or_default().saturating_add(1)
+    });
+    let invoke = match (invoke.strip_prefix(b"{"), least) {
+        (Some(rest), Some(least)) => [format!("{{\"max_tokens\":{least},").as_bytes(), rest].concat(),
+        _ => invoke.to_vec(),
     };
     format!(r#"{{"input":{{"invokeModel":{{"body":"{}"}}}}}}"#, STANDARD.encode(invoke)).into()
 }
@@ -115,44 +118,6 @@ pub fn read_bedrock_count(reply: &[u8]) -> Option<u64> {
     serde_json::from_slice::<Count>(reply).ok().map(|count| count.tokens)
 }
 
-/// A request without the betas that clouds are known to refuse.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WithoutRefused {
-    /// Without the members that depend on them.
-    pub body: Bytes,
-    /// Under the names that clouds have for them.
-    pub betas: Vec<String>,
-}
-
-/// Removes the betas that clouds are known to refuse, with the members that depend on them. `betas` is the value of
-/// `anthropic-beta`. A beta that is not known here is kept: an upstream that refuses it says so.
-#[must_use]
-pub fn without_refused_betas(body: &Bytes, betas: &str) -> WithoutRefused {
-    // By name without date. They were tried one by one at Bedrock (2026-10), and BerriAI/litellm lists them for all clouds.
-    const REFUSED: [&str; 7] = [
-        "advisor-tool-",
-        "fast-mode-",
-        "files-api-",
-        "oauth-",
-        "prompt-caching-scope-",
-        "skills-",
-        "web-fetch-",
-    ];
-    const RENAMED: (&str, &str) = ("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19");
-    let each = || betas.split(',').map(str::trim).filter(|beta| !beta.is_empty());
-    let is_refused = |beta: &&str| REFUSED.iter().any(|refused| beta.starts_with(refused));
-    let fixups: Vec<Fixup> = each().filter(is_refused).filter_map(Fixup::beta).collect();
-    let FixedRequest { body, betas } = compat::apply(&fixups, body, betas);
-    let mut kept: Vec<String> = Vec::new();
-    for beta in betas.split(',').map(str::trim).filter(|beta| !beta.is_empty()) {
-        let beta = if beta == RENAMED.0 { RENAMED.1 } else { beta };
-        if !kept.iter().any(|known| known == beta) {
-            kept.push(beta.to_owned());
-        }
-    }
-    WithoutRefused { body, betas: kept }
-}
-
 /// A body that a client in a cloud's mode has sent, as one of the Messages API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FromCloud {
@@ -160,30 +125,73 @@ pub struct FromCloud {
     pub body: Bytes,
     /// For the header `anthropic-beta`, separated by commas.
     pub betas: String,
+    /// For the header `anthropic-version`: a version of Anthropic's API, which the SDKs state in the place of the cloud's.
+    pub version: Option<String>,
 }
+
+/// What a client's body is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloudBodyUse {
+    Reply(Streaming),
+    Count,
+}
+
+/// The members of a request that a count does not have. Anthropic's API refuses them there, and Bedrock requires the first one.
+const NOT_COUNTED: [&str; 7] =
+    ["max_tokens", "metadata", "service_tier", "stop_sequences", "temperature", "top_k", "top_p"];
 
 /// The Messages request of a client's body; whether it streams is in the path of the client's URL. So is its `model`, except
 /// where the body names it.
 ///
 /// # Errors
-/// The body is no JSON object; the text says what is wrong.
-pub fn from_cloud(body: &Bytes, model: Option<&str>, stream: Streaming) -> Result<FromCloud, String> {
+/// The body is no JSON object, or its betas are no list; the text says what is wrong.
+pub fn from_cloud(body: &Bytes, model: Option<&str>, purpose: CloudBodyUse) -> Result<FromCloud, String> {
     let members: RawMembers<'_> = match serde_json::from_slice(body) {
         Ok(members) => members,
         Err(error) => return Err(format!("the body must be a JSON object: {error}")),
     };
-    let betas = members.read::<Vec<String>>(BETAS).unwrap_or_default().join(",");
+    let betas = stated_betas(&members)?.join(",");
+    let version = members.read::<String>(VERSION).filter(|version| is_date(version));
     let named = members.value("model").map(RawValue::get);
     let model = match model {
         Some(model) => literal(model),
         None => named.ok_or("model: field required")?.to_owned(),
     };
     let mut head = format!("{{\"model\":{model}");
-    if stream == Streaming::Yes {
+    if purpose == CloudBodyUse::Reply(Streaming::Yes) {
         head.push_str(",\"stream\":true");
     }
-    let body = rebuilt(body, &members, head, |name| matches!(name, "model" | "stream" | VERSION | BETAS));
-    Ok(FromCloud { body: body.joined(), betas })
+    let is_moved = |name: &str| {
+        matches!(name, "model" | "stream" | VERSION | BETAS)
+            || (purpose == CloudBodyUse::Count && NOT_COUNTED.contains(&name))
+    };
+    let body = rebuilt(body, &members, head, is_moved);
+    Ok(FromCloud { body: body.joined(), betas, version })
+}
+
+/// The betas in a body: a list, or the text of the header.
+fn stated_betas<'a>(members: &RawMembers<'a>) -> Result<Vec<Cow<'a, str>>, String> {
+    let Some(value) = members.value(BETAS).filter(|value| value.get() != "null") else { return Ok(vec![]) };
+    let list: Vec<Cow<'_, str>> = match serde_json::from_str::<&str>(value.get()) {
+        Ok(text) => text.split(',').map(|beta| Cow::Borrowed(beta.trim())).collect(),
+        Err(_) => {
+            serde_json::from_str(value.get()).map_err(|_| format!("{BETAS}: expected a list of strings"))?
+        }
+    };
+    let is_word = |beta: &str| beta.bytes().all(|byte| byte.is_ascii_graphic());
+    match list.iter().position(|beta| !is_word(beta)) {
+        Some(at) => Err(format!("{BETAS}.{at}: expected the name of a beta")),
+        None => Ok(list.into_iter().filter(|beta| !beta.is_empty()).collect()),
+    }
+}
+
+/// `2026-10-21`
+fn is_date(text: &str) -> bool {
+    text.len() == 10
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
 }
 
 impl CloudForm {
@@ -268,35 +276,57 @@ mod tests {
         assert_eq!(cloud(CloudForm::Bedrock, "[]", &[]), "[]");
     }
 
-    /// Requirement: a beta that is refused leaves with the members that depend on it, and what a cloud refuses is recognised.
-    #[test]
-    fn refused_betas_leave_with_their_members() {
-        let body = Bytes::from_static(br#"{"speed":"fast","system":[{"type":"text","text":"x","cache_control":{"type":"ephemeral","scope":"global"}}]}"#);
-        let betas = "fast-mode-2026-02-01, prompt-caching-scope-2026-01-05,advanced-tool-use-2025-11-20,effort-2025-11-24";
-        let WithoutRefused { body, betas } = without_refused_betas(&body, betas);
-        assert_eq!(
-            &body[..],
-            br#"{"system":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}"#
-        );
-        assert_eq!(betas, ["tool-search-tool-2025-10-19", "effort-2025-11-24"]);
-        for refusal in [
-            r#"{"message":"invalid beta flag"}"#,
-            r#"{"message":"Malformed input request: #: extraneous key [context_management] is not permitted, please reformat your input and try again."}"#,
-            r#"{"message":"context_management: Extra inputs are not permitted"}"#,
-        ] {
-            assert!(!compat::recognise(400, refusal.as_bytes()).is_empty(), "{refusal}");
-        }
-    }
-
     #[test]
     fn a_clients_body_becomes_a_messages_request() {
         let body = Bytes::from_static(
             br#"{"anthropic_version":"bedrock-2023-05-31","anthropic_beta":["a","b"],"max_tokens":5}"#,
         );
-        let found = from_cloud(&body, Some("us.anthropic.x:0"), Streaming::Yes).unwrap();
+        let reply = CloudBodyUse::Reply(Streaming::Yes);
+        let found = from_cloud(&body, Some("us.anthropic.x:0"), reply).unwrap();
         assert_eq!(&found.body[..], br#"{"model":"us.anthropic.x:0","stream":true,"max_tokens":5}"#);
-        assert_eq!(found.betas, "a,b");
-        assert!(from_cloud(&Bytes::from_static(b"[1]"), Some("m"), Streaming::No).is_err());
+        assert_eq!((found.betas.as_str(), found.version), ("a,b", None));
+        assert!(from_cloud(&Bytes::from_static(b"[1]"), Some("m"), reply).is_err());
+    }
+
+    /// The SDKs of October 2026 state Anthropic's version, and some clients the header's text.
+    #[test]
+    fn versions_and_betas_of_a_body_are_those_of_headers() {
+        let read = |body: &'static str| {
+            let body = Bytes::from_static(body.as_bytes());
+            from_cloud(&body, Some("m"), CloudBodyUse::Reply(Streaming::No))
+        };
+        let found = read(r#"{"anthropic_version":"2026-10-21","anthropic_beta":"a, b,"}"#).unwrap();
+        assert_eq!((found.version.as_deref(), found.betas.as_str()), (Some("2026-10-21"), "a,b"));
+        assert_eq!(&found.body[..], br#"{"model":"m"}"#);
+        assert_eq!(read(r#"{"anthropic_beta":null}"#).unwrap().betas, "");
+        for (betas, error) in [
+            ("{}", "anthropic_beta: expected a list of strings"),
+            ("[1]", "anthropic_beta: expected a list of strings"),
+            (r#"["a","b\r\nx: y"]"#, "anthropic_beta.1: expected the name of a beta"),
+        ] {
+            let body = Bytes::from(format!(r#"{{"anthropic_beta":{betas}}}"#));
+            let refused = from_cloud(&body, Some("m"), CloudBodyUse::Reply(Streaming::No));
+            assert_eq!(refused, Err(error.to_owned()));
+        }
+    }
+
+    /// Claude Code counts at Bedrock with `max_tokens`, which Anthropic's endpoint for counts refuses; Bedrock requires it.
+    #[test]
+    fn a_count_has_a_limit_of_tokens_at_bedrock_only() {
+        let body = br#"{"anthropic_version":"bedrock-2023-05-31","messages":[{"max_tokens":1}],"max_tokens":1,"top_p":1,"tools":[]}"#;
+        let counted = from_cloud(&Bytes::from_static(body), Some("m"), CloudBodyUse::Count).unwrap();
+        assert_eq!(&counted.body[..], br#"{"model":"m","messages":[{"max_tokens":1}],"tools":[]}"#);
+        for (body, expected) in [
+            (r#"{"model":"m","x":1}"#, 1),
+            (r#"{"thinking":{"type":"enabled","budget_tokens":2048}}"#, 2049),
+            (r#"{"thinking":{"type":"adaptive"}}"#, 1),
+            (r#"{"max_tokens":7}"#, 7),
+        ] {
+            let counted = to_bedrock_count(&Bytes::from_static(body.as_bytes()), &[]);
+            let invoke = invoke_body_of_count(&counted).unwrap();
+            let invoke: serde_json::Value = serde_json::from_slice(&invoke).unwrap();
+            assert_eq!(invoke["max_tokens"], expected, "{body}");
+        }
     }
 
     #[test]

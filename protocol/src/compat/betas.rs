@@ -1,5 +1,8 @@
 //! The values of `anthropic-beta`, and the request members that depend on them.
 
+use super::Fixup;
+use crate::cloud::betas::is_taken_by_invoke_model;
+
 /// Matches every value.
 pub(super) const ANY: &str = "*";
 
@@ -38,6 +41,19 @@ pub(super) fn without<'b>(betas: &'b str, flag: &str) -> (String, Vec<&'b str>) 
     (left, dropped)
 }
 
+/// Bedrock refuses an "invalid beta flag" without its name. All betas that it is not known to take are removed then, and all of
+/// them if it still refuses those it is known to take. `sent` are the betas of the refused call.
+#[must_use]
+pub fn without_unnamed_betas(named: Vec<Fixup>, sent: &[&str]) -> Vec<Fixup> {
+    let unknown = sent.iter().filter(|beta| !is_taken_by_invoke_model(beta));
+    let unknown: Vec<Fixup> = unknown.filter_map(|beta| Fixup::beta(beta)).collect();
+    let is_any = |fixup: &Fixup| matches!(fixup, Fixup::Beta(flag) if &**flag == ANY);
+    if unknown.is_empty() || !named.iter().any(is_any) {
+        return named;
+    }
+    named.into_iter().filter(|fixup| !is_any(fixup)).chain(unknown).collect()
+}
+
 /// Matches `-2025-06-27`, `-20250627`, or nothing.
 fn is_date(rest: &str) -> bool {
     rest.is_empty()
@@ -57,6 +73,17 @@ mod tests {
         for flag in ["effortless-2025-11-24", "claude-code-20250219", "interleaved-thinking-2025-05-14"] {
             assert!(members(flag).is_empty(), "{flag}");
         }
+    }
+
+    /// Requirement: one unknown beta does not cost a request all others.
+    #[test]
+    fn a_refusal_without_a_name_concerns_unknown_betas_first() {
+        let any = || vec![Fixup::Beta(ANY.into())];
+        let sent = ["effort-2025-11-24", "later-2027-01-01", "tool-search-tool-2025-10-19"];
+        assert_eq!(without_unnamed_betas(any(), &sent), [Fixup::Beta("later-2027-01-01".into())]);
+        assert_eq!(without_unnamed_betas(any(), &["effort-2025-11-24"]), any());
+        let named = || vec![Fixup::Beta("effort-2025-11-24".into()), Fixup::Param("speed".into())];
+        assert_eq!(without_unnamed_betas(named(), &sent), named());
     }
 
     #[test]

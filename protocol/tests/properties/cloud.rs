@@ -3,8 +3,11 @@
 
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
+use vandamme_protocol::cloud::betas::{BetaEndpoint, FittedBetas};
 use vandamme_protocol::cloud::eventstream::{EventStreamDecoder, EventStreamEncoder};
-use vandamme_protocol::cloud::request::{from_cloud, to_bedrock_count, to_cloud, to_vertex_count};
+use vandamme_protocol::cloud::request::{
+    CloudBodyUse, from_cloud, to_bedrock_count, to_cloud, to_vertex_count,
+};
 use vandamme_protocol::cloud::{CloudForm, error, model_ids, request};
 use vandamme_protocol::request::Streaming;
 
@@ -77,19 +80,53 @@ fn bodies(bytes: &[u8], body: &Map<String, Value>) {
         moved.for_each(|name| drop(expected.remove(name)));
         assert_eq!(made, expected, "{form:?}");
     }
+    let fitted = FittedBetas::new(BetaEndpoint::InvokeModel, ["fast-mode-2026-02-01", "effort"]).fit(&bytes);
+    let fitted: Map<String, Value> = serde_json::from_slice(&fitted).expect("an object");
+    let mut expected = body.clone();
+    expected.remove("speed");
+    assert_eq!(fitted, expected);
     let counted = to_vertex_count(&bytes, "m").joined();
     let counted: Value = serde_json::from_slice(&counted).expect("an object");
     assert_eq!(counted["model"], "m");
     let counted = request::invoke_body_of_count(&to_bedrock_count(&bytes, &[])).expect("our own");
     let counted: Value = serde_json::from_slice(&counted).expect("an object");
     assert!(counted.get("max_tokens").is_some() && counted.get("model").is_none());
-    let made = from_cloud(&bytes, Some("m\"é"), Streaming::Yes).expect("an object");
-    let made: Map<String, Value> = serde_json::from_slice(&made.body).expect("an object");
-    let mut expected = body.clone();
-    ["anthropic_version", "anthropic_beta"].into_iter().for_each(|name| drop(expected.remove(name)));
-    expected.insert("model".to_owned(), "m\"é".into());
-    expected.insert("stream".to_owned(), true.into());
-    assert_eq!(made, expected);
+    for (purpose, is_counted) in [(CloudBodyUse::Reply(Streaming::Yes), false), (CloudBodyUse::Count, true)] {
+        // Betas that are no list of names are refused.
+        let Ok(made) = from_cloud(&bytes, Some("m\"é"), purpose) else { continue };
+        let made: Map<String, Value> = serde_json::from_slice(&made.body).expect("an object");
+        let mut expected = body.clone();
+        ["anthropic_version", "anthropic_beta", "stream"]
+            .into_iter()
+            .for_each(|name| drop(expected.remove(name)));
+        expected.insert("model".to_owned(), "m\"é".into());
+        if is_counted {
+            let members = ["max_tokens", "metadata", "service_tier", "stop_sequences"].into_iter();
+            let members = members.chain(["temperature", "top_k", "top_p"]);
+            members.for_each(|name| drop(expected.remove(name)));
+        } else {
+            expected.insert("stream".to_owned(), true.into());
+        }
+        assert_eq!(made, expected, "{purpose:?}");
+    }
+    there_and_back(&bytes);
+}
+
+/// What a cloud's form does to a request, the other direction undoes.
+fn there_and_back(bytes: &Bytes) {
+    let there = to_cloud(CloudForm::Bedrock, bytes, &["b"]).joined();
+    let reply = CloudBodyUse::Reply(Streaming::No);
+    let back = from_cloud(&there, Some("m"), reply).expect("our own");
+    assert!(back.betas.split(',').any(|beta| beta == "b"));
+    let again = to_cloud(CloudForm::Bedrock, &back.body, &[]).joined();
+    let (again, there) = [&again, &there]
+        .map(|bytes| {
+            let mut members: Map<String, Value> = serde_json::from_slice(bytes).expect("an object");
+            ["anthropic_version", "anthropic_beta"].into_iter().for_each(|name| drop(members.remove(name)));
+            members
+        })
+        .into();
+    assert_eq!(again, there);
 }
 
 fn ids(model: &str) {

@@ -17,6 +17,8 @@ pub struct EventStreamDecoder {
     largest: usize,
     /// The beginning of a frame.
     held: BytesMut,
+    /// The JSON of the current event.
+    json: Vec<u8>,
 }
 
 /// The payload of a chunk. Its member `p` is padding.
@@ -37,7 +39,7 @@ impl EventStreamDecoder {
     /// Frames of more than `largest` bytes are refused.
     #[must_use]
     pub fn new(largest: usize) -> Self {
-        Self { largest, held: BytesMut::new() }
+        Self { largest, held: BytesMut::new(), json: Vec::new() }
     }
 
     /// Reads more bytes of the stream, and appends the events that are complete to `events`.
@@ -46,12 +48,12 @@ impl EventStreamDecoder {
     /// The bytes are no frames. Nothing more can be read.
     pub fn push(&mut self, chunk: &[u8], events: &mut BytesMut) -> Result<(), EventStreamError> {
         if self.held.is_empty() {
-            let read = read_frames(chunk, self.largest, events)?;
+            let read = read_frames(chunk, self.largest, &mut self.json, events)?;
             self.held.extend_from_slice(&chunk[read..]);
             return Ok(());
         }
         self.held.extend_from_slice(chunk);
-        let read = read_frames(&self.held, self.largest, events)?;
+        let read = read_frames(&self.held, self.largest, &mut self.json, events)?;
         drop(self.held.split_to(read));
         Ok(())
     }
@@ -64,22 +66,29 @@ impl EventStreamDecoder {
 }
 
 /// Appends the events of all frames that are complete, and returns how many bytes they have.
-fn read_frames(bytes: &[u8], largest: usize, events: &mut BytesMut) -> Result<usize, EventStreamError> {
+fn read_frames(
+    bytes: &[u8],
+    largest: usize,
+    json: &mut Vec<u8>,
+    events: &mut BytesMut,
+) -> Result<usize, EventStreamError> {
     let mut read = 0;
     while let Some((frame, length)) = Frame::parse(&bytes[read..], largest)? {
-        append(&frame, events)?;
+        append(&frame, json, events)?;
         read += length;
     }
     Ok(read)
 }
 
-fn append(frame: &Frame<'_>, events: &mut BytesMut) -> Result<(), EventStreamError> {
+fn append(frame: &Frame<'_>, json: &mut Vec<u8>, events: &mut BytesMut) -> Result<(), EventStreamError> {
     match (frame.message_type, frame.kind) {
         ("event", "chunk") => {
             let chunk: Chunk<'_> =
                 serde_json::from_slice(frame.payload).map_err(|_| EventStreamError::Malformed)?;
-            let json = STANDARD.decode(chunk.bytes.as_bytes()).map_err(|_| EventStreamError::Malformed)?;
-            append_event(&json, events)
+            json.clear();
+            let decoded = STANDARD.decode_vec(chunk.bytes.as_bytes(), json);
+            decoded.map_err(|_| EventStreamError::Malformed)?;
+            append_event(json, events)
         }
         ("exception" | "error", kind) => {
             let CloudFault { kind, message, .. } = error::of_frame(kind, frame.payload, frame.error_message);

@@ -46,15 +46,35 @@ impl EventStreamEncoder {
     }
 }
 
+/// The exceptions that the model of Bedrock's streams has. botocore reads no message from another one.
+const STREAM_EXCEPTIONS: [&str; 5] = [
+    "internalServerException",
+    "modelTimeoutException",
+    "serviceUnavailableException",
+    "throttlingException",
+    "validationException",
+];
+
 /// An error in the middle of a stream. botocore and Anthropic's SDKs raise it.
 fn append_exception(data: &[u8], frames: &mut BytesMut) {
     let exception = error::exception(data);
-    let headers = [
-        (":exception-type", exception.name),
-        (":content-type", "application/json"),
-        (":message-type", "exception"),
-    ];
-    frame::write(&headers, &[exception.body.as_bytes()], frames);
+    let body = exception.body.as_bytes();
+    if STREAM_EXCEPTIONS.contains(&exception.name) {
+        let headers = [
+            (":exception-type", exception.name),
+            (":content-type", "application/json"),
+            (":message-type", "exception"),
+        ];
+        frame::write(&headers, &[body], frames);
+    } else {
+        let headers = [
+            (":error-code", exception.name),
+            (":error-message", exception.message.as_str()),
+            (":content-type", "application/json"),
+            (":message-type", "error"),
+        ];
+        frame::write(&headers, &[body], frames);
+    }
 }
 
 #[cfg(test)]
@@ -88,5 +108,27 @@ mod tests {
             text.contains("serviceUnavailableException") && text.contains("\"message\":\"busy\""),
             "{text}"
         );
+    }
+
+    /// Requirement: the message of every kind of error arrives. Fails if the headers of a frame are wrong for its kind.
+    #[test]
+    fn an_error_without_an_exception_of_its_own_has_its_message_in_the_headers() {
+        let (mut encoder, mut frames) = (EventStreamEncoder::default(), BytesMut::new());
+        let message = "no access ".repeat(2000);
+        let error = format!(
+            "event: error\ndata: {{\"type\":\"error\",\"error\":{{\"type\":\"permission_error\",\"message\":\"{message}\"}}}}\n\n"
+        );
+        encoder.push(error.as_bytes(), &mut frames);
+        let text = String::from_utf8_lossy(&frames);
+        assert!(
+            text.contains(":error-code")
+                && text.contains(":error-message")
+                && !text.contains(":exception-type"),
+            "{text}"
+        );
+        let mut events = BytesMut::new();
+        EventStreamDecoder::new(1 << 16).push(&frames, &mut events).unwrap();
+        let events = String::from_utf8_lossy(&events);
+        assert!(events.contains("permission_error") && events.contains("no access no access"), "{events}");
     }
 }
