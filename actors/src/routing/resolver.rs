@@ -215,8 +215,8 @@ impl<'r, 't> Resolver<'r, 't> {
         let Split { owner, name, is_prefixed } = self.split(model)?;
         let chosen = match chosen {
             NameSource::Not if is_prefixed => NameSource::ForThis,
-            // `vendor/model:free`
-            NameSource::Not if name.contains(':') => NameSource::FromAList,
+            // `vendor/model:free`, but not `us.anthropic.claude-…-v1:0`
+            NameSource::Not if name.contains(':') && !model_ids::is_of_cloud(name) => NameSource::FromAList,
             NameSource::Not | NameSource::ForThis | NameSource::FromAList => chosen,
         };
         let provider = &owner.settings.name;

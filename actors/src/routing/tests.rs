@@ -82,6 +82,22 @@ fn a_provider_that_serves_claude_receives_claude_ids_unchanged() {
     assert_eq!(route("anthropic:haiku"), "anthropic:claude-haiku-4-5");
 }
 
+/// Requirement (issue 20): the id of a cloud, which clients in its mode send, finds the alias of its family, with and without a
+/// version behind a colon.
+#[test]
+fn an_id_of_a_cloud_uses_the_alias_of_its_family() {
+    let plain = route("claude-haiku-4-5");
+    for id in [
+        "us.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "arn:aws:bedrock:us-east-1:1:inference-profile/us.anthropic.claude-haiku-4-5-20251001-v1:0",
+        "us.anthropic.claude-haiku-5-5",
+    ] {
+        assert_eq!(route(id), plain, "{id}");
+    }
+    let id = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
+    assert_eq!(route(&format!("anthropic:{id}")), format!("anthropic:{id}"));
+}
+
 #[test]
 fn an_unknown_prefix_is_refused_unless_it_is_part_of_a_model_id() {
     assert_eq!(
