@@ -172,7 +172,16 @@ pub fn from_cloud(body: &Bytes, model: Option<&str>, stream: Streaming) -> Resul
         Ok(members) => members,
         Err(error) => return Err(format!("the body must be a JSON object: {error}")),
     };
-    let betas = members.read::<Vec<String>>(BETAS).unwrap_or_default().join(",");
+    let betas = match members.value(BETAS) {
+        Some(betas) => serde_json::from_str::<Option<Vec<String>>>(betas.get())
+            .map_err(|_| format!("{BETAS}: expected a list of strings"))?
+            .unwrap_or_default(),
+        None => Vec::new(),
+    };
+    if betas.iter().any(|beta| !beta.bytes().all(|byte| byte.is_ascii_graphic())) {
+        return Err(format!("{BETAS}: expected names of betas"));
+    }
+    let betas = betas.join(",");
     let named = members.value("model").map(RawValue::get);
     let model = match model {
         Some(model) => literal(model),
@@ -297,6 +306,10 @@ mod tests {
         assert_eq!(&found.body[..], br#"{"model":"us.anthropic.x:0","stream":true,"max_tokens":5}"#);
         assert_eq!(found.betas, "a,b");
         assert!(from_cloud(&Bytes::from_static(b"[1]"), Some("m"), Streaming::No).is_err());
+        for odd in [r#"{"anthropic_beta":"a"}"#, r#"{"anthropic_beta":["a b"]}"#] {
+            let refused = from_cloud(&Bytes::from_static(odd.as_bytes()), Some("m"), Streaming::No);
+            assert!(refused.is_err_and(|message| message.starts_with("anthropic_beta: ")), "{odd}");
+        }
     }
 
     #[test]
