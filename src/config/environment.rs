@@ -140,6 +140,7 @@ pub(crate) fn prefix(provider: &str) -> String {
 pub(super) fn is_read(name: &str) -> bool {
     schema::variables().any(|variable| variable.name == name)
         || GONE.iter().any(|(gone, _)| *gone == name)
+        || OPENAI_HEADERS.iter().any(|(header, _)| *header == name)
         || name.ends_with("_AUTH_MODE")
         || name.starts_with(HEADER_FOR_ALL)
         || OfProvider::parse(name).is_some()

@@ -94,7 +94,7 @@ pub(super) fn outcome(found: Option<&CloudFault>) -> Option<(Outcome, Retry)> {
 pub(super) fn remedied(lease: &Lease, found: Option<&CloudFault>, fault: Fault) -> Fault {
     let Some(found) = found else { return fault };
     let provider = &lease.provider;
-    let place = place(provider);
+    let (place, model) = (place(provider), provider.id_of(&lease.model));
     let prefix = variable_prefix(&provider.name);
     let remedy = match &found.cause {
         CloudCause::CredentialExpired => "its credential has expired; renew it".to_owned(),
@@ -108,12 +108,12 @@ pub(super) fn remedied(lease: &Lease, found: Option<&CloudFault>, fault: Fault) 
             format!("grant {permission} to this identity")
         }
         CloudCause::PermissionMissing { permission: None } => "this identity lacks a permission".to_owned(),
-        CloudCause::ModelAccess => format!("give this account access to '{}'{place}", lease.model),
+        CloudCause::ModelAccess => format!("give this account access to '{model}'{place}"),
         CloudCause::ModelUnknown => {
-            format!("there is no model '{}'{place}; check its id, or set {prefix}_REGION", lease.model)
+            format!("there is no model '{model}'{place}; check its id, or set {prefix}_REGION")
         }
         CloudCause::NeedsInferenceProfile => {
-            format!("use an inference profile, such as us.{0} or global.{0}", lease.model)
+            format!("use an inference profile, such as us.{model} or global.{model}")
         }
         CloudCause::ServiceDisabled => "turn the API on in this project".to_owned(),
         CloudCause::Quota => format!("a quota{place} is used up"),

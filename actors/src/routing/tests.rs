@@ -80,6 +80,18 @@ fn a_provider_that_serves_claude_receives_claude_ids_unchanged() {
     assert_eq!(route("anthropic:claude-haiku-4-5-20251001"), "anthropic:claude-haiku-4-5-20251001");
     assert_eq!(route("anthropic:claude-old"), "anthropic:claude-old");
     assert_eq!(route("anthropic:haiku"), "anthropic:claude-haiku-4-5");
+    // Under the ids of clouds, too.
+    for id in ["us.anthropic.claude-haiku-4-5-20251001-v1", "claude-haiku-4-5@20251001"] {
+        assert_eq!(route(&format!("anthropic:{id}")), format!("anthropic:{id}"));
+    }
+}
+
+/// Requirement (issue 20): the id of a model at AWS may be an ARN, whose first word is no provider.
+#[test]
+fn an_arn_is_a_model() {
+    let arn = "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc";
+    assert_eq!(route(arn), format!("openai:{arn}"));
+    assert_eq!(route(&format!("anthropic:{arn}")), format!("anthropic:{arn}"));
 }
 
 /// Requirement (issue 20): the id of a cloud, which clients in its mode send, finds the alias of its family, with and without a
