@@ -7,6 +7,7 @@ mod profiles;
 
 use actix_http::body::BoxBody;
 use actix_web::body;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use vandamme_protocol::vocabulary::ErrorKind;
 
 use self::framed_body::FramedBody;
 use super::cloud_request::{CloudAction, CloudPath};
-use super::{count_tokens, endpoint, render_error, wrong_method};
+use super::{count_tokens, endpoint, printable, render_error, wrong_method};
 use crate::gateway::Gateway;
 use crate::request_id::RequestId;
 
@@ -26,6 +27,7 @@ const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const STREAM_CONTENT: HeaderName = HeaderName::from_static("x-amzn-bedrock-content-type");
+const OVERLOADED: u16 = 529;
 const OWN_REQUEST_ID: &str = "x-vdm-request-id";
 
 /// Answers a request to an endpoint of a cloud.
@@ -36,11 +38,17 @@ pub(super) async fn serve(
 ) -> HttpResponse {
     match CloudPath::parse(request.uri().path()) {
         Some(path) => serve_path(path, request, payload, gateway).await,
-        None => {
-            let message = "this path of a cloud has no action that vdm knows";
-            render_error::error(Api::Messages, ErrorKind::NotFound, message, RequestId::new().as_str())
-        }
+        None => not_found(
+            "this path of Vertex AI ends with neither :rawPredict nor :streamRawPredict, which vdm serves",
+        ),
     }
+}
+
+fn not_found(message: &str) -> HttpResponse {
+    let mut response =
+        render_error::error(Api::Messages, ErrorKind::NotFound, message, RequestId::new().as_str());
+    render_error::final_refusal(&mut response);
+    response
 }
 
 /// Answers a request to this endpoint of a cloud.
@@ -55,6 +63,13 @@ pub(super) async fn serve_path(
         CloudPath::Profiles if is_get => profiles::list(&request, &gateway),
         CloudPath::Profile(id) if is_get => profiles::one(&request, &gateway, &id),
         CloudPath::Profiles | CloudPath::Profile(_) => wrong_method(request, "GET").await,
+        CloudPath::Unserved(action) => {
+            let action = printable(&action);
+            let message = format!(
+                "vdm serves invoke, invoke-with-response-stream and count-tokens of Bedrock's models, not {action}; use InvokeModel with a body of Anthropic's Messages API"
+            );
+            refused_now(not_found(&message))
+        }
         CloudPath::Call(_) if request.method() != actix_web::http::Method::POST => {
             wrong_method(request, "POST").await
         }
@@ -109,6 +124,10 @@ fn as_exception(mut response: HttpResponse<()>, error: &[u8]) -> HttpResponse {
     let exception = error::exception(error);
     if let Ok(value) = HeaderValue::from_str(&exception.error_type()) {
         response.headers_mut().insert(ERROR_TYPE, value);
+    }
+    // Anthropic's own status for it is unknown to AWS's SDKs, which would not try again.
+    if response.status().as_u16() == OVERLOADED {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }
     let AwsException { body, .. } = exception;
     response.set_body(BoxBody::new(body))

@@ -21,6 +21,8 @@ pub(super) enum CloudPath {
     /// Bedrock's list of inference profiles.
     Profiles,
     Profile(String),
+    /// A call of Bedrock's models that has another form than Anthropic's.
+    Unserved(String),
 }
 
 /// A call of a model, or of its count of tokens.
@@ -59,6 +61,7 @@ impl CloudPath {
                 call(CloudForm::Bedrock, CloudAction::Reply(Streaming::Yes), decoded(model)?)
             }
             ["model", model, "count-tokens"] => call(CloudForm::Bedrock, CloudAction::Count, decoded(model)?),
+            ["model", _, other] => decoded(other).map(Self::Unserved),
             ["inference-profiles"] => Some(Self::Profiles),
             ["inference-profiles", id] => decoded(id).map(Self::Profile),
             ["projects", _, "locations", _, "publishers", "anthropic", "models", last] => {
@@ -95,11 +98,7 @@ impl CloudCall {
         };
         let model = (!self.model.is_empty()).then_some(self.model.as_str());
         let made = request::from_cloud(body, model, purpose)?;
-        let mut own = headers.clone();
-        // A signature is for the cloud alone, and no key.
-        if own.get(header::AUTHORIZATION).is_some_and(is_signature) {
-            own.remove(header::AUTHORIZATION);
-        }
+        let mut own = for_any_upstream(headers);
         let stated = headers.get_all(&BETAS).filter_map(|value| value.to_str().ok());
         let betas: Vec<&str> =
             stated.chain([made.betas.as_str()]).filter(|betas| !betas.is_empty()).collect();
@@ -112,6 +111,27 @@ impl CloudCall {
         }
         Ok(OfCloud { body: made.body, headers: own })
     }
+}
+
+/// The client's headers without those that concern its call of the cloud alone: a signature, the hash of the signed body, the
+/// attempts of AWS's SDKs, and what the client accepts.
+fn for_any_upstream(headers: &HeaderMap) -> HeaderMap {
+    let is_of_call = |name: &str| {
+        name.starts_with("x-amz-")
+            || name.starts_with("amz-sdk-")
+            || matches!(name, "x-amzn-bedrock-accept" | "x-goog-user-project" | "x-goog-api-client")
+    };
+    let mut own = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let is_signed = *name == header::AUTHORIZATION && is_signature(value);
+        if !is_signed && !is_of_call(name.as_str()) {
+            own.append(name.clone(), value.clone());
+        }
+    }
+    const JSON: HeaderValue = HeaderValue::from_static("application/json");
+    own.insert(header::ACCEPT, JSON);
+    own.insert(header::CONTENT_TYPE, JSON);
+    own
 }
 
 #[cfg(test)]
@@ -148,6 +168,7 @@ mod tests {
             assert_eq!(of("count-tokens:rawPredict"), call(CloudForm::Vertex, CloudAction::Count, ""));
             assert_eq!(of("claude-x:predict"), None);
         }
+        assert_eq!(parsed("/bedrock/model/x/converse"), Some(CloudPath::Unserved("converse".into())));
         assert_eq!(parsed("/inference-profiles/"), Some(CloudPath::Profiles));
         assert_eq!(parsed("/inference-profiles/us.x%3A0"), Some(CloudPath::Profile("us.x:0".into())));
         for other in ["/model", "/model/x", "/v1/messages", "/models/x/invoke", "/"] {

@@ -142,7 +142,7 @@ fn comes_back_after_a_529(client: &str, upstream: Upstream) {
     assert_eq!(asked, 2, "the first turn is sent, refused and sent again");
 }
 
-fn poem(home: &Home) -> Conversation {
+pub(crate) fn poem(home: &Home) -> Conversation {
     let path = home.path.join("poem.txt");
     Conversation {
         tool: "Write",
@@ -190,7 +190,7 @@ pub(crate) fn prepare(command: &mut Command, prompt: &str, gateway: &Gateway) {
     }
 }
 
-fn expect_the_poem(finished: &Finished, home: &Home) {
+pub(crate) fn expect_the_poem(finished: &Finished, home: &Home) {
     assert!(finished.status.success(), "{finished:#?}");
     let said: Value =
         serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:#?}"));
@@ -204,7 +204,7 @@ fn expect_the_poem(finished: &Finished, home: &Home) {
     assert_eq!(written, POEM);
 }
 
-fn expect_the_result_upstream(upstream: &Upstream) {
+pub(crate) fn expect_the_result_upstream(upstream: &Upstream) {
     let requests = upstream.requests();
     assert!(requests.iter().all(|seen| seen.key() == "sk-test"), "only the provider's key goes upstream");
     let bodies: Vec<Value> = requests.iter().map(script::body).collect();

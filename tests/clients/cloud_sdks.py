@@ -1,5 +1,6 @@
-"""Anthropic's clients for Bedrock and Vertex AI, and boto3, at the gateway's endpoints for them. The argument is its URL."""
+"""Anthropic's clients for clouds, and boto3, at the gateway's endpoints for them. The argument is its URL."""
 
+import asyncio
 import json
 import sys
 
@@ -46,6 +47,24 @@ vertex = anthropic.AnthropicVertex(
 )
 sdk(vertex, VERTEX_MODEL)
 assert vertex.messages.count_tokens(model=VERTEX_MODEL, messages=PROMPT["messages"]).input_tokens > 0
+
+# These speak the Messages API, with signatures, a key or a token of Google's.
+signed = {"aws_access_key": "client", "aws_secret_key": "secret", "aws_region": "us-east-1", "max_retries": 0}
+sdk(anthropic.AnthropicBedrockMantle(base_url=URL, **signed), "anthropic.claude-sonnet-4-5")
+sdk(anthropic.AnthropicBedrockMantle(base_url=URL, api_key="any", aws_region="us-east-1", max_retries=0), "sonnet")
+sdk(anthropic.AnthropicAWS(base_url=URL, workspace_id="w", **signed), "claude-sonnet-4-5")
+google = anthropic.AnthropicGoogleCloud(
+    base_url=URL, project="p", location="global", workspace_id="w", token_provider=lambda: "t", max_retries=0
+)
+sdk(google, "claude-sonnet-4-5")
+
+
+async def streamed_by(client, model):
+    async with client.messages.stream(model=model, **PROMPT) as stream:
+        return text_of(await stream.get_final_message())
+
+
+assert asyncio.run(streamed_by(anthropic.AsyncAnthropicBedrock(base_url=URL, **signed), MODEL)) == TEXT
 
 runtime = boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=URL, **keys)
 body = json.dumps({"anthropic_version": "bedrock-2023-05-31", **PROMPT})

@@ -7,10 +7,11 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::claude_code::NEW;
+use crate::claude_code::{self, NEW};
 use crate::installed::{self, Home};
 use crate::support::client::Call;
 use crate::support::gateway::{Gateway, Setup};
+use crate::support::upstream::Upstream;
 
 const RESULT: &str = "The cloud says hello after the tool.";
 
@@ -260,4 +261,40 @@ fn claude_code_in_a_clouds_mode_is_served() {
         assert_eq!(said["result"], RESULT, "{variables:?}: {said}");
     }
     cloud.no_refusals();
+}
+
+/// Requirement (issue 20): these modes are answered from any provider, here by upstreams of both of Claude Code's usual APIs.
+#[test]
+fn claude_code_in_a_clouds_mode_writes_a_file_through_any_upstream() {
+    for upstream in [Upstream::anthropic(), Upstream::openai()] {
+        let Some(claude) = installed::client(NEW) else { return };
+        let home = Home::new();
+        let upstream = claude_code::poem(&home).played_by(upstream);
+        let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "gateway-key-0123").start();
+        let (root, v1) = (url(&gateway), format!("{}/v1", url(&gateway)));
+        let bedrock: &[(&str, &str)] = &[
+            ("CLAUDE_CODE_USE_BEDROCK", "1"),
+            ("AWS_BEARER_TOKEN_BEDROCK", "gateway-key-0123"),
+            ("AWS_REGION", "us-east-1"),
+            ("ANTHROPIC_BEDROCK_BASE_URL", &root),
+        ];
+        let vertex: &[(&str, &str)] = &[
+            ("CLAUDE_CODE_USE_VERTEX", "1"),
+            ("CLAUDE_CODE_SKIP_VERTEX_AUTH", "1"),
+            ("ANTHROPIC_CUSTOM_HEADERS", "x-api-key: gateway-key-0123"),
+            ("CLOUD_ML_REGION", "us-east5"),
+            ("ANTHROPIC_VERTEX_PROJECT_ID", "p"),
+            ("ANTHROPIC_VERTEX_BASE_URL", &v1),
+        ];
+        for variables in [bedrock, vertex] {
+            let finished = installed::run(&claude, &home, |command| {
+                claude_code::prepare(command, "Write the poem to poem.txt", &gateway);
+                command.env_remove("ANTHROPIC_BASE_URL").env_remove("ANTHROPIC_API_KEY");
+                command.envs(variables.iter().copied());
+            });
+            claude_code::expect_the_poem(&finished, &home);
+            claude_code::expect_the_result_upstream(&upstream);
+            drop(std::fs::remove_file(home.path.join("poem.txt")));
+        }
+    }
 }

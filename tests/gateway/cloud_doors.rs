@@ -182,3 +182,121 @@ fn a_client_that_hangs_up_closes_the_upstream() {
     exchange.hang_up();
     upstream.closed(0);
 }
+
+/// Requirement: AWS's own headers stay at the gateway, and a call that is not served says so in AWS's shape.
+#[test]
+fn headers_of_a_cloud_reach_no_upstream() {
+    let upstream = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).start();
+    let call = bedrock(&gateway, MODEL, STREAM)
+        .header("x-amz-date", "20261201T000000Z")
+        .header("x-amz-content-sha256", "0")
+        .header("amz-sdk-invocation-id", "i")
+        .header("accept", "application/vnd.amazon.eventstream")
+        .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    assert_eq!(call.reply().status(), 200);
+    let head = format!("{:?}", upstream.only_request().head);
+    assert!(
+        !head.contains("amz-") && !head.contains("amazon") && head.contains("b7ad6b7169203331"),
+        "{head}"
+    );
+    let converse = gateway.call("POST", &format!("/model/{MODEL}/converse")).json(&json!({})).reply();
+    let kind = converse.header("x-amzn-errortype");
+    assert_eq!((converse.status(), kind), (404, Some("ResourceNotFoundException")), "{converse}");
+    assert!(
+        converse.json()["message"].as_str().is_some_and(|text| text.contains("not converse")),
+        "{converse}"
+    );
+}
+
+/// Requirement: AWS's SDKs try again what Anthropic answers with 529, a status that they do not know.
+#[test]
+fn an_overload_has_a_status_that_aws_sdks_retry() {
+    let overloaded = Answer::json(529, anthropic::error("overloaded_error", "busy"));
+    let upstream = Upstream::anthropic().always(overloaded);
+    let gateway = Gateway::before(&upstream).env("MAX_RETRIES", "0").start();
+    let reply = bedrock(&gateway, MODEL, INVOKE).reply();
+    let kind = reply.header("x-amzn-errortype");
+    assert_eq!((reply.status(), kind), (503, Some("ServiceUnavailableException")), "{reply}");
+    assert_eq!(reply.json()["error"]["type"], "overloaded_error");
+    assert_eq!(vertex(&gateway, &format!("{MODEL}:rawPredict")).reply().status(), 529);
+}
+
+/// Requirement: a client that signs, at a gateway with a key, reads what to set. Its key counts in another header, too.
+#[test]
+fn a_client_that_signs_reads_what_to_set() {
+    let upstream = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).env("PROXY_API_KEY", "gateway-key-0123").start();
+    let signature = "AWS4-HMAC-SHA256 Credential=AKIA/20261201/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0";
+    let signed = bedrock(&gateway, MODEL, INVOKE).header("authorization", signature);
+    let refused = signed.reply();
+    assert!(refused.raw().contains("AWS_BEARER_TOKEN_BEDROCK"), "{refused}");
+    let mantle = gateway.messages(&crate::support::gateway::whole_prompt(MODEL, "hi"));
+    let refused = mantle.header("authorization", signature).reply();
+    assert_eq!(refused.status(), 401);
+    assert!(refused.error_message().contains("AWS_BEARER_TOKEN_BEDROCK"), "{refused}");
+    assert_eq!(signed.header("x-api-key", "gateway-key-0123").reply().status(), 200);
+    assert!(!format!("{:?}", upstream.only_request().head).contains("gateway-key"));
+}
+
+/// Requirement: a signature is never a client's own key for a provider that takes its clients' keys.
+#[test]
+fn a_signature_is_no_key_of_the_client() {
+    let upstream = Upstream::anthropic();
+    let gateway = Gateway::before(&upstream).env("ANTHROPIC_API_KEY", "!PASSTHRU").start();
+    let signature = "AWS4-HMAC-SHA256 Credential=AKIA/x, SignedHeaders=host, Signature=0";
+    let refused = bedrock(&gateway, MODEL, INVOKE).header("authorization", signature).reply();
+    assert_eq!((refused.status(), upstream.count()), (401, 0), "{refused}");
+}
+
+/// Requirement: frames keep the connection alive while the upstream is silent, before its first event and between events, and
+/// what fails after the head is an exception.
+#[test]
+fn pings_are_frames() {
+    let pause = Piece::Pause(std::time::Duration::from_millis(700));
+    let mut pieces = vec![pause.clone()];
+    for event in anthropic::text(&["Hello"]) {
+        pieces.push(Piece::Bytes(event));
+        if pieces.len() == 4 {
+            pieces.push(pause.clone());
+        }
+    }
+    let error = Answer::pieces(vec![pause, Piece::Bytes(anthropic_error_event())]);
+    let upstream = Upstream::anthropic().answering(Answer::pieces(pieces)).answering(error);
+    let setup = Gateway::before(&upstream).limit("head-patience", 0.1).limit("ping-interval", 0.2);
+    let gateway = setup.env("MAX_RETRIES", "0").start();
+    let streamed = events(&bedrock(&gateway, MODEL, STREAM).reply());
+    assert!(streamed.matches("event: ping").count() >= 4, "{streamed}");
+    assert!(streamed.contains("Hello") && streamed.ends_with("message_stop\"}\n\n"), "{streamed}");
+    let reply = bedrock(&gateway, MODEL, STREAM).reply();
+    let text = String::from_utf8_lossy(&reply.body).into_owned();
+    assert!(text.contains("serviceUnavailableException"), "{text}");
+}
+
+fn anthropic_error_event() -> Vec<u8> {
+    anthropic::event(&json!({"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}))
+}
+
+/// Requirement: the model of a cloud's client is found at any provider: by the id of Anthropic's API where Claude is served, by
+/// alias elsewhere, and by a provider's name in front.
+#[test]
+fn ids_of_a_cloud_find_their_model() {
+    const ID: &str = "us.anthropic.claude-haiku-4-5-20251001-v1:0";
+    let (claude, other) = (Upstream::anthropic(), Upstream::openai());
+    let setup = Gateway::before(&other).env("ANTHROPIC_API_KEY", "sk-ant-x");
+    let setup = setup.env("ANTHROPIC_BASE_URL", claude.base_url()).env("OPENAI_ALIAS_HAIKU", "small");
+    let gateway = setup.start();
+    for (model, sent, by) in [
+        (ID.to_owned(), "small", &other),
+        ("haiku".to_owned(), "small", &other),
+        (format!("anthropic:{ID}"), "claude-haiku-4-5-20251001", &claude),
+        ("openai:o".to_owned(), "o", &other),
+    ] {
+        let before = by.count();
+        let reply = bedrock(&gateway, &model, INVOKE).reply();
+        assert_eq!(reply.status(), 200, "{model}: {reply}");
+        assert_eq!(by.request(before).json()["model"], sent, "{model}");
+    }
+    let reply = vertex(&gateway, "claude-haiku-4-5@20251001:rawPredict").reply();
+    assert_eq!((reply.status(), &other.request(3).json()["model"]), (200, &json!("small")), "{reply}");
+}

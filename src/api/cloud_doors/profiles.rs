@@ -49,11 +49,16 @@ fn ids(gateway: &Gateway) -> Vec<String> {
 }
 
 fn summary(id: &str) -> Value {
+    // A client may ask by ARN.
+    let (arn, id) = match id.rsplit_once('/') {
+        Some((_, last)) => (id.to_owned(), last),
+        None => (format!("arn:aws:bedrock:us-east-1::inference-profile/{id}"), id),
+    };
     let model = id.split_once('.').map_or(id, |(_, model)| model);
     json!({
         "inferenceProfileId": id,
         "inferenceProfileName": id,
-        "inferenceProfileArn": format!("arn:aws:bedrock:us-east-1::inference-profile/{id}"),
+        "inferenceProfileArn": arn,
         "description": "Routed by vdm",
         "models": [{"modelArn": format!("arn:aws:bedrock:us-east-1::foundation-model/{model}")}],
         "status": "ACTIVE",

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use vandamme_actors::settings::Api;
 use vandamme_protocol::vocabulary::ErrorKind;
 
-use crate::api::{access, render_error, session};
+use crate::api::{access, client_api, render_error, session};
 use crate::caller::{self, Caller};
 use crate::failure::{CANCELLED, busy_wait};
 use crate::gateway::{Admission, Bound, Gateway};
@@ -20,6 +20,9 @@ const HOP: HeaderName = HeaderName::from_static("x-vdm-hop");
 /// The answer to a request without the gateway's key. It does not name the header `x-api-key`: to an error with that word
 /// Claude Code answers "Not logged in" and hides the message (seen with 2.1.332).
 pub(in crate::api) const INVALID_KEY: &str = "invalid API key: this gateway requires its own key; set the client's API key or token to the gateway's PROXY_API_KEY or to one of its client-keys";
+
+/// The answer to a request with a signature of AWS's in the place of that key.
+const SIGNED: &str = "this gateway requires its own key, and a signature with AWS credentials is none: set AWS_BEARER_TOKEN_BEDROCK in the client's environment to the gateway's PROXY_API_KEY or to one of its client-keys";
 
 /// A refused request: status, kind, message.
 pub(in crate::api) struct Refused(
@@ -80,7 +83,9 @@ pub(in crate::api) fn authorized(
         let caller = caller::identify(headers, &live.access);
         // The dashboard's token counter and playground.
         if caller.is_none() && session::level(request, gateway).is_none() {
-            return Err(Refused(401, ErrorKind::Authentication, INVALID_KEY.to_owned()));
+            let is_signed = headers.get(header::AUTHORIZATION).is_some_and(client_api::is_signature);
+            let message = if is_signed { SIGNED } else { INVALID_KEY };
+            return Err(Refused(401, ErrorKind::Authentication, message.to_owned()));
         }
         caller
     } else {
