@@ -7,6 +7,8 @@ mod aws;
 #[path = "credentials/aws_absent.rs"]
 mod aws;
 mod aws_signature;
+#[cfg(any(feature = "aws", feature = "google"))]
+mod files;
 #[cfg(feature = "google")]
 mod google;
 #[cfg(not(feature = "google"))]

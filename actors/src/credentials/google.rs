@@ -2,32 +2,25 @@
 //! identity federation, or the metadata server (google.aip.dev/auth/4110).
 
 mod external_account;
+mod impersonation;
 mod metadata;
 mod service_account;
+mod token_endpoint;
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
-use actix_http::Method;
-use actix_http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use bytes::Bytes;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::http::{CredentialCall, CredentialHttp, CredentialReply};
+use self::impersonation::impersonate;
+use self::token_endpoint::{FormValue, post_form, token_of};
+use super::files::read_text;
+use super::http::CredentialHttp;
 use super::{AccessToken, CredentialError};
-use crate::excerpt;
-use crate::secret::ApiKey;
 use crate::settings::GoogleIdentity;
 
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const TOKEN_URL: &str = "https://oauth2.googleapis.com/token";
-const PATIENCE: Duration = Duration::from_secs(8);
-/// A larger file is refused.
-const LARGEST: u64 = 1 << 20;
 
 /// A new access token of `identity`.
 ///
@@ -42,7 +35,7 @@ pub(super) async fn fetch(
     let token = match file(identity) {
         Some(CredentialsFile { path, place }) => {
             let place = format!("{} ({place})", path.display());
-            let text = read(&path).map_err(|error| CredentialError::missing(format!("cannot read {place}: {error}")))?;
+            let text = read_text(&path).map_err(|error| CredentialError::missing(format!("cannot read {place}: {error}")))?;
             of_file(&text, &place, http).await?
         }
         None => metadata::fetch(variables, http).await.map_err(|error| CredentialError {
@@ -81,12 +74,6 @@ fn file(identity: &GoogleIdentity) -> Option<CredentialsFile> {
     path.exists().then_some(CredentialsFile { path, place: "of gcloud" })
 }
 
-fn read(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(LARGEST).read_to_string(&mut text)?;
-    Ok(text)
-}
-
 /// What every credentials file has.
 #[derive(Deserialize)]
 struct FileHead {
@@ -119,10 +106,10 @@ async fn of_file(text: &str, place: &str, http: &CredentialHttp) -> Result<Acces
         "authorized_user" => {
             let user: AuthorizedUser = parse(text, place)?;
             let form = [
-                ("grant_type", "refresh_token"),
-                ("client_id", &user.client_id),
-                ("client_secret", &user.client_secret),
-                ("refresh_token", &user.refresh_token),
+                ("grant_type", FormValue::Plain("refresh_token")),
+                ("client_id", FormValue::Plain(&user.client_id)),
+                ("client_secret", FormValue::Secret(&user.client_secret)),
+                ("refresh_token", FormValue::Secret(&user.refresh_token)),
             ];
             let from = format!("the refresh token in {place}");
             let url = user.token_uri.as_deref().unwrap_or(TOKEN_URL);
@@ -143,8 +130,12 @@ async fn of_file(text: &str, place: &str, http: &CredentialHttp) -> Result<Acces
             )));
         }
     };
-    token.quota_project = head.quota_project_id.or(token.quota_project);
+    token.quota_project = non_empty(head.quota_project_id).or(token.quota_project);
     Ok(token)
+}
+
+fn non_empty(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty())
 }
 
 /// The error would repeat the file.
@@ -161,142 +152,6 @@ fn missing_field(error: &str) -> String {
     name.map_or_else(|| "is no credentials file".to_owned(), |name| format!("has no {name}"))
 }
 
-/// The reply of a token endpoint.
-#[derive(Deserialize)]
-struct TokenReply {
-    access_token: String,
-    expires_in: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct TokenError {
-    error: String,
-    error_description: Option<String>,
-}
-
-fn token_of(reply: &CredentialReply, from: &str) -> Result<AccessToken, CredentialError> {
-    if reply.status != 200 {
-        return Err(refusal(reply, from));
-    }
-    let parsed: TokenReply = serde_json::from_slice(&reply.body)
-        .map_err(|_| CredentialError::refused(format!("Google sent no token for {from}")))?;
-    let life = Duration::from_secs(parsed.expires_in.unwrap_or(3600).min(86_400));
-    Ok(AccessToken {
-        token: ApiKey::new(parsed.access_token),
-        expires: SystemTime::now() + life,
-        quota_project: None,
-    })
-}
-
-fn refusal(reply: &CredentialReply, from: &str) -> CredentialError {
-    let status = reply.status;
-    if status == 429 || status >= 500 {
-        return CredentialError::unreachable(format!("Google's token service answered with status {status}"));
-    }
-    let said = serde_json::from_slice::<TokenError>(&reply.body).ok();
-    let words = match &said {
-        Some(TokenError { error, error_description: Some(words) }) => format!("{error}: {words}"),
-        Some(TokenError { error, error_description: None }) => error.clone(),
-        None => format!("status {status}"),
-    };
-    let words = excerpt::one_line(&words, excerpt::LINE);
-    let remedy = match said {
-        Some(TokenError { error, .. })
-            if error == "invalid_grant" && from.starts_with("the refresh token") =>
-        {
-            "; run gcloud auth application-default login"
-        }
-        _ => "",
-    };
-    CredentialError::refused(format!("Google refuses {from} ({words}){remedy}"))
-}
-
-async fn post_form(
-    http: &CredentialHttp,
-    url: &str,
-    form: &[(&str, &str)],
-) -> Result<CredentialReply, CredentialError> {
-    let members =
-        form.iter().map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
-    let body = members.collect::<Vec<_>>().join("&");
-    let headers =
-        HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))]);
-    let call = CredentialCall {
-        method: Method::POST,
-        url: url.to_owned(),
-        headers,
-        body: body.into(),
-        patience: PATIENCE,
-    };
-    again(http, call).await
-}
-
-/// Makes a call once more if the service fails.
-async fn again(http: &CredentialHttp, call: CredentialCall) -> Result<CredentialReply, CredentialError> {
-    let (method, url, headers, body) =
-        (call.method.clone(), call.url.clone(), call.headers.clone(), call.body.clone());
-    let reply = http.call(call).await;
-    let has_failed = match &reply {
-        Ok(reply) => reply.status == 429 || reply.status >= 500,
-        Err(_) => true,
-    };
-    if !has_failed {
-        return reply;
-    }
-    actix_rt::time::sleep(Duration::from_millis(300)).await;
-    http.call(CredentialCall { method, url, headers, body, patience: PATIENCE }).await
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ImpersonationReply {
-    access_token: String,
-    /// Such as `2026-12-01T10:00:00Z`.
-    expire_time: String,
-}
-
-/// Takes the place of a service account, with the token of another identity.
-async fn impersonate(
-    url: &str,
-    delegates: &[String],
-    own: &AccessToken,
-    http: &CredentialHttp,
-) -> Result<AccessToken, CredentialError> {
-    let body = serde_json::json!({"scope": [SCOPE], "delegates": delegates, "lifetime": "3600s"});
-    let bearer = HeaderValue::from_str(&["Bearer ", own.token.expose()].concat());
-    let mut bearer = bearer.map_err(|_| {
-        CredentialError::refused("Google's token contains characters that no header can carry")
-    })?;
-    bearer.set_sensitive(true);
-    let headers = HeaderMap::from_iter([
-        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (AUTHORIZATION, bearer),
-    ]);
-    let call = CredentialCall {
-        method: Method::POST,
-        url: url.to_owned(),
-        headers,
-        body: Bytes::from(body.to_string()),
-        patience: PATIENCE,
-    };
-    let reply = again(http, call).await?;
-    let account = url.rsplit('/').next().unwrap_or_default().split(':').next().unwrap_or_default();
-    if reply.status == 403 {
-        return Err(CredentialError::refused(format!(
-            "this identity may not impersonate {account}; grant it roles/iam.serviceAccountTokenCreator there"
-        )));
-    }
-    if reply.status != 200 {
-        return Err(refusal(&reply, &format!("the impersonation of {account}")));
-    }
-    let parsed: ImpersonationReply = serde_json::from_slice(&reply.body)
-        .map_err(|_| CredentialError::refused(format!("Google sent no token for {account}")))?;
-    let expires: jiff::Timestamp = parsed.expire_time.parse().map_err(|_| {
-        CredentialError::refused(format!("Google sent a token for {account} that expires at no time"))
-    })?;
-    Ok(AccessToken { token: ApiKey::new(parsed.access_token), expires: expires.into(), quota_project: None })
-}
-
 /// The project that a credentials file belongs to, read when the configuration is.
 #[must_use]
 pub fn project_of_file(identity: &GoogleIdentity) -> Option<String> {
@@ -305,31 +160,14 @@ pub fn project_of_file(identity: &GoogleIdentity) -> Option<String> {
         project_id: Option<String>,
         quota_project_id: Option<String>,
     }
-    let text = read(&file(identity)?.path).ok()?;
+    let text = read_text(&file(identity)?.path).ok()?;
     let Project { project_id, quota_project_id } = serde_json::from_str(&text).ok()?;
-    project_id.or(quota_project_id)
+    non_empty(project_id).or(non_empty(quota_project_id))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_refusal_says_what_to_do() {
-        let reply = |status, body: &'static str| CredentialReply {
-            status,
-            headers: HeaderMap::new(),
-            body: Bytes::from_static(body.as_bytes()),
-        };
-        let body = r#"{"error":"invalid_grant","error_description":"Token has been expired or revoked."}"#;
-        assert_eq!(
-            token_of(&reply(400, body), "the refresh token in f").unwrap_err().to_string(),
-            "Google refuses the refresh token in f (invalid_grant: Token has been expired or revoked.); run gcloud auth \
-             application-default login"
-        );
-        assert!(token_of(&reply(200, "{}"), "x").is_err());
-        assert!(token_of(&reply(200, r#"{"access_token":"t","expires_in":5}"#), "x").is_ok());
-    }
 
     #[test]
     fn a_file_without_a_member_is_named_with_the_member() {

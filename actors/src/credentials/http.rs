@@ -1,5 +1,6 @@
 //! Calls the services that issue credentials, over the gateway's own HTTP client, which knows proxies and certificates.
-//! Metadata services are never called through a proxy: their addresses mean this machine.
+//! Metadata services are never called through a proxy: their addresses mean this machine. What a service says is repeated in
+//! errors without the secrets that it was sent.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use actix_rt::time::timeout;
 use bytes::Bytes;
 
 use super::{CredentialError, CredentialErrorKind};
+use crate::excerpt;
+use crate::secret::{ApiKey, Secrets, in_header};
 use crate::upstream::{CallHead, CallUrl, Client, ConnectionSettings, ProxySettings};
 
 /// The longest reply that is read.
@@ -37,14 +40,27 @@ pub(super) struct CredentialHttp {
 }
 
 /// A request to a service that issues credentials.
+#[derive(Clone)]
 pub(super) struct CredentialCall {
     pub(super) method: Method,
     /// An http or https URL.
     pub(super) url: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// The secrets in the body. Those in the headers are known by their names.
+    pub(super) secrets: Vec<ApiKey>,
+    pub(super) service: ServiceKind,
     /// The longest wait for the whole reply.
     pub(super) patience: Duration,
+}
+
+/// Where a service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ServiceKind {
+    /// On the network: called through the proxies that are configured, unless its host is one of [`METADATA_HOSTS`].
+    Public,
+    /// On this machine or beside it, whatever its host: never called through a proxy.
+    Metadata,
 }
 
 /// A reply of any status. Its body has a bounded size.
@@ -52,6 +68,36 @@ pub(super) struct CredentialReply {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// The URL that was called, as errors show it.
+    pub(super) url: String,
+    /// What the request had that is secret. A service may repeat it.
+    pub(super) secrets: Secrets,
+}
+
+impl CredentialReply {
+    /// Words of the service, fit for one line of an error: shortened, and without the secrets of the request.
+    pub(super) fn quoted(&self, words: &str) -> String {
+        quoted(words, &self.secrets)
+    }
+
+    #[cfg(all(test, feature = "google"))]
+    pub(super) fn scripted(status: u16, body: &'static str) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(body.as_bytes()),
+            url: "https://token.example".to_owned(),
+            secrets: Secrets::new([]),
+        }
+    }
+}
+
+/// Words of a service, fit for one line of an error: shortened, and without these secrets.
+pub(super) fn quoted(words: &str, secrets: &Secrets) -> String {
+    let words = words.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    // The search takes time, so it gets a bounded text, and more of it than is shown: a secret that is cut there is not shown.
+    let text = excerpt::cut(words.collect::<Vec<_>>().join(" "), excerpt::ERROR);
+    excerpt::one_line(&secrets.scrub(text), excerpt::LINE)
 }
 
 impl CredentialHttp {
@@ -77,8 +123,12 @@ impl CredentialHttp {
     }
 
     async fn exchange(&self, call: CredentialCall) -> Result<CredentialReply, String> {
-        let CredentialCall { method, url, mut headers, body, patience: _ } = call;
-        let client = self.client(host(&url)).clone();
+        let CredentialCall { method, url, mut headers, body, secrets, service, patience: _ } = call;
+        let client = self.client(service, host(&url)).clone();
+        let of_headers = headers.iter().filter_map(|(name, value)| Some((name, value.to_str().ok()?)));
+        let of_headers = of_headers.flat_map(|(name, value)| in_header(name.as_str(), value));
+        let secrets = Secrets::new(of_headers.chain(secrets));
+        let shown = shown(&url);
         // The error of the parser would repeat the URL.
         let url = CallUrl::parse(&url).map_err(|_| "is not a valid URL".to_owned())?;
         if !headers.contains_key(USER_AGENT) {
@@ -92,11 +142,11 @@ impl CredentialHttp {
         let body =
             read.map_err(|_| format!("sent a reply that was cut, or has more than {LONGEST_REPLY} bytes"))?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Ok(CredentialReply { status, headers, body })
+        Ok(CredentialReply { status, headers, body, url: shown, secrets })
     }
 
-    fn client(&self, host: &str) -> &Client {
-        if is_metadata_host(host) {
+    fn client(&self, service: ServiceKind, host: &str) -> &Client {
+        if service == ServiceKind::Metadata || is_metadata_host(host) {
             return self.direct.get_or_init(|| {
                 let wiring =
                     ConnectionSettings { proxies: Arc::new(ProxySettings::default()), ..self.wiring.clone() };
@@ -134,6 +184,26 @@ fn shown(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Requirement: a service that repeats what it was sent does not put a secret into an error.
+    #[test]
+    fn what_a_service_repeats_is_quoted_without_secrets() {
+        let token = "1//0gRefresh-Token/that+is=long";
+        let secrets = Secrets::new([ApiKey::new(token), ApiKey::new("GOCSPX-client-secret-1")]);
+        let encoded = percent_encoding::utf8_percent_encode(token, percent_encoding::NON_ALPHANUMERIC);
+        for echo in [
+            format!("no: refresh_token={token}&client_secret=GOCSPX-client-secret-1"),
+            format!("no: refresh_token={encoded}&client_secret=GOCSPX-client-secret-1"),
+            format!(r#"no: {{"refresh_token":"{token}"}} GOCSPX-client-secret-1"#),
+            format!("{}{token}{}", "x ".repeat(4090), " y".repeat(100)),
+        ] {
+            let said = quoted(&echo, &secrets);
+            for part in [token, &encoded.to_string(), "GOCSPX", "0gRefresh"] {
+                assert!(!said.contains(part), "{said}");
+            }
+        }
+        assert_eq!(quoted("a\n b\u{7}  c", &secrets), "a b c");
+    }
 
     #[test]
     fn metadata_services_are_known_by_their_host() {

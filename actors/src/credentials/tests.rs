@@ -1,5 +1,8 @@
 //! Credentials of scripted services over real sockets.
 
+#[cfg(feature = "google")]
+mod google;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -83,7 +86,10 @@ fn read(stream: &TcpStream) -> Seen {
 
 fn write(mut stream: TcpStream, status: u16, body: &str) {
     let length = body.len();
-    let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    // As Google's metadata server does.
+    let flavor = "metadata-flavor: Google";
+    let head =
+        format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\n{flavor}\r\nconnection: close\r\n\r\n");
     let _ = stream.write_all(format!("{head}{body}").as_bytes());
 }
 
@@ -405,6 +411,51 @@ async fn a_web_identity_is_exchanged_and_its_refusal_reported() {
         seen.body.contains("WebIdentityToken=web-token") && !seen.head.contains("authorization"),
         "{seen:?}"
     );
+}
+
+/// Requirement: an endpoint that repeats what it was sent puts no secret into an error.
+#[actix_rt::test]
+async fn an_error_of_aws_does_not_repeat_what_an_endpoint_repeats() {
+    let (web, session, container) =
+        ("eyJhbGciOi.web-identity.x9", "fwogzxivyxdzesession+/=9", "container-token-77");
+    let service = Service::start(|_, seen| {
+        let said = format!("said {} {}", seen.body, seen.head).replace("\r\n", " ");
+        let json = serde_json::json!({"code": "Denied", "message": said}).to_string();
+        let is_sts = seen.body.contains("Action=");
+        Some((403, if is_sts { format!("<Code>AccessDenied</Code><Message>{said}</Message>") } else { json }))
+    });
+    let home = Home::new(&[
+        ("token", web),
+        ("config", "[profile work]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = base\n"),
+        (
+            "credentials",
+            &format!(
+                "[base]\naws_access_key_id = AKIDBASE\naws_secret_access_key = secret\naws_session_token = {session}\n"
+            ),
+        ),
+    ]);
+    let url = &service.url;
+    let file = format!("{}/.aws/token", home.0);
+    let identities = [
+        identity(&[
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", &file),
+            ("AWS_ROLE_ARN", "arn:aws:iam::1:role/r"),
+            ("AWS_ENDPOINT_URL_STS", url),
+        ]),
+        identity(&[("HOME", &home.0), ("AWS_PROFILE", "work"), ("AWS_ENDPOINT_URL_STS", url)]),
+        identity(&[
+            ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url),
+            ("AWS_CONTAINER_AUTHORIZATION_TOKEN", container),
+        ]),
+    ];
+    for identity in identities {
+        let error = id_of(&credentials(), &identity).await.to_ascii_lowercase();
+        assert!(error.contains("said"), "{error}");
+        for secret in [web, session, container] {
+            assert!(!error.contains(&secret.to_ascii_lowercase()), "{error}");
+        }
+    }
+    assert_eq!(service.calls(), 3);
 }
 
 #[actix_rt::test]

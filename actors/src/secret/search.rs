@@ -1,6 +1,7 @@
 //! Searches text that is about to leave the process for secrets: for every key of this process's lifetime at once, in
 //! the forms in which an upstream may echo it.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,8 +27,8 @@ pub struct Secrets {
     known: Option<Arc<AhoCorasick>>,
     /// The same keys in base64, unless there are too many; in that case texts are decoded instead.
     encoded: Option<Arc<AhoCorasick>>,
-    /// The key of one request, which need not be in the configuration.
-    own: Option<ApiKey>,
+    /// The keys of one request, which need not be in the configuration. Credentials of AWS have two secrets.
+    own: [Option<ApiKey>; 2],
     /// The length of the shortest key that is searched for.
     shortest: usize,
 }
@@ -64,10 +65,10 @@ impl Secrets {
         let forms = keys.iter().flat_map(|key| encoded::base64_forms(key.expose().as_bytes()));
         let is_few = (1..=MAX_ENCODED_KEYS).contains(&keys.len());
         let encoded = is_few.then(|| AhoCorasick::new(forms).ok()).flatten().map(Arc::new);
-        Self { keys: keys.into(), known, encoded, own: None, shortest }
+        Self { keys: keys.into(), known, encoded, own: [None, None], shortest }
     }
 
-    /// These secrets and the key of one request.
+    /// These secrets and a key of one request. Of more than two such keys, the last two count.
     #[must_use]
     pub fn with(&self, key: &ApiKey) -> Self {
         let text = key.expose();
@@ -75,7 +76,7 @@ impl Secrets {
         if known.is_some_and(|found| found.range() == (0..text.len())) || !shape::is_distinctive(text) {
             return self.clone();
         }
-        let own = Some(key.clone());
+        let own = [Some(key.clone()), self.own[0].clone()];
         Self { own, shortest: self.shortest.min(text.len()), ..self.clone() }
     }
 
@@ -97,7 +98,7 @@ impl Secrets {
     /// The text without any of the keys.
     pub fn scrub(&self, text: String) -> String {
         let mut text = self.without_whole(text);
-        let keys = self.keys.iter().chain(&self.own).map(ApiKey::expose);
+        let keys = self.keys.iter().chain(self.own.iter().flatten()).map(ApiKey::expose);
         if let Some(start) = cut_off::start(&text, keys) {
             text.replace_range(start.., &format!("{REDACTED}…"));
         }
@@ -153,7 +154,7 @@ impl Secrets {
     fn in_base64(&self, text: &[u8]) -> bool {
         match &self.encoded {
             Some(search) if search.is_match(text) => true,
-            Some(_) if self.own.is_none() => false,
+            Some(_) if self.own[0].is_none() => false,
             Some(_) | None => {
                 encoded::base64_runs(text, self.shortest).any(|run| self.is_base64_of_one(&text[run]))
             }
@@ -195,16 +196,14 @@ impl Secrets {
                 search.find(Input::new(text).span(at..text.len())).map(|found| found.range())
             })
         });
-        let own = self.own.as_ref().and_then(|key| {
+        let own = self.own.iter().flatten().filter_map(|key| {
             let key = key.expose().as_bytes();
             first(text, from, scope, |at| {
                 memmem::find(&text[at..], key).map(|found| at + found..at + found + key.len())
             })
         });
-        match (known, own) {
-            (Some(known), Some(own)) => Some(if own.start < known.start { own } else { known }),
-            (known, own) => known.or(own),
-        }
+        // Of two that start together, the longer one.
+        known.into_iter().chain(own).min_by_key(|found| (found.start, Reverse(found.end)))
     }
 }
 
@@ -311,6 +310,16 @@ mod tests {
         let secrets = secrets().with(&ApiKey::new("client-key-77"));
         assert_eq!(secrets.scrub(format!("client-key-77 {ONE} client-key-77")), "[key] [key] [key]");
         assert!(secrets.found_in(b"client-key-77") && secrets.found_plainly_in(b"client-key-77"));
+    }
+
+    /// Requirement: credentials of AWS have two secrets, and neither leaves in a text.
+    #[test]
+    fn two_keys_of_one_request_are_found() {
+        let (secret, token) = ("wJalrXUtnFEMI/K7MDENG", "FwoGZXIvYXdzEsession+/=9");
+        let both = secrets().with(&ApiKey::new(secret)).with(&ApiKey::new(token));
+        assert_eq!(both.scrub(format!("{token} {secret} {ONE} {token}")), "[key] [key] [key] [key]");
+        let encoded = [secret, token].map(|key| STANDARD.encode(key)).join(" ");
+        assert_eq!(both.scrub(encoded), "[key] [key]");
     }
 
     #[test]

@@ -139,10 +139,11 @@ fn aws(name: &str, status: Option<u16>, original: Option<u16>, message: String) 
     let lower = message.to_ascii_lowercase();
     let says_any = |words: &[&str]| words.iter().any(|words| lower.contains(words));
     let is_refused = matches!(status, Some(401 | 403));
+    let refusal_says = |words: &[&str]| is_refused && says_any(words);
     let is_denied = is_any(&["AccessDeniedException", "AccessDenied", "NotAuthorized"])
-        || (is_refused && says_any(&["not authorized to perform"]));
+        || refusal_says(&["not authorized to perform"]);
     let is_not_found = is_any(&["ResourceNotFoundException"]);
-    let (kind, cause) = if let Some(cause) = credential_cause(&is_any, &says_any, is_refused) {
+    let (kind, cause) = if let Some(cause) = credential_cause(&is_any, &refusal_says) {
         (ErrorKind::Authentication, cause)
     } else if (is_denied || is_refused || is_not_found) && says_any(&MODEL_ACCESS) {
         (ErrorKind::Permission, CloudCause::ModelAccess)
@@ -179,15 +180,14 @@ const MODEL_ACCESS: [&str; 4] = ["access to the model", "model access", "marketp
 
 fn credential_cause(
     is_any: &dyn Fn(&[&str]) -> bool,
-    says_any: &dyn Fn(&[&str]) -> bool,
-    is_refused: bool,
+    refusal_says: &dyn Fn(&[&str]) -> bool,
 ) -> Option<CloudCause> {
     if is_any(&["ExpiredTokenException", "ExpiredToken"])
-        || (is_refused && says_any(&["token included in the request is expired"]))
+        || refusal_says(&["token included in the request is expired"])
     {
         Some(CloudCause::CredentialExpired)
     } else if is_any(&["InvalidSignatureException", "SignatureDoesNotMatch", "RequestExpired"])
-        || (is_refused && says_any(&["signature expired"]))
+        || refusal_says(&["signature expired"])
     {
         Some(CloudCause::SignatureInvalid)
     } else if is_any(&[
@@ -195,8 +195,7 @@ fn credential_cause(
         "InvalidClientTokenId",
         "IncompleteSignature",
         "MissingAuthenticationTokenException",
-    ]) || (is_refused
-        && says_any(&["security token included in the request is invalid", "api key"]))
+    ]) || refusal_says(&["security token included in the request is invalid", "api key"])
     {
         Some(CloudCause::CredentialInvalid)
     } else {

@@ -8,16 +8,15 @@ use actix_rt::time::sleep;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use super::super::http::{CredentialCall, CredentialHttp, CredentialReply};
+use super::super::http::{CredentialCall, CredentialHttp, CredentialReply, ServiceKind, quoted};
 use super::super::{AwsCredentials, CredentialError};
+use crate::secret::{ApiKey, Secrets};
 
 /// The longest wait for one reply of a service.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a service is called that is busy or does not answer.
 pub(super) const MOST_CALLS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// The longest text of a service in an error, in characters.
-const LONGEST_TEXT: usize = 300;
 
 /// A request that can be repeated.
 pub(super) struct Call<'a> {
@@ -25,6 +24,9 @@ pub(super) struct Call<'a> {
     pub(super) url: String,
     pub(super) headers: Vec<(&'static str, &'a str)>,
     pub(super) body: Bytes,
+    /// The secrets in the body.
+    pub(super) secrets: Vec<ApiKey>,
+    pub(super) service: ServiceKind,
     pub(super) patience: Duration,
     pub(super) most_calls: u32,
 }
@@ -51,6 +53,8 @@ impl<'a> Call<'a> {
             url,
             headers: vec![],
             body: Bytes::new(),
+            secrets: vec![],
+            service: ServiceKind::Public,
             patience: PATIENCE,
             most_calls: MOST_CALLS,
         }
@@ -86,6 +90,8 @@ impl<'a> Call<'a> {
                     url: self.url.clone(),
                     headers: headers.clone(),
                     body: self.body.clone(),
+                    secrets: self.secrets.clone(),
+                    service: self.service,
                     patience: self.patience,
                 })
                 .await;
@@ -111,9 +117,9 @@ pub(super) fn is_busy(status: u16) -> bool {
     status == 429 || status >= 500
 }
 
-/// The error for a status that is not a success. `text` is what the service says; it can be empty.
-pub(super) fn status_error(who: &str, status: u16, text: &str) -> CredentialError {
-    let text = one_line(text);
+/// The error for a reply whose status is not a success. `text` is what the service says; it can be empty.
+pub(super) fn status_error(who: &str, reply: &CredentialReply, text: &str) -> CredentialError {
+    let (status, text) = (reply.status, reply.quoted(text));
     let message = match text.as_str() {
         "" => format!("{who} answered with status {status}"),
         text => format!("{who} answered with status {status}: {text}"),
@@ -127,12 +133,19 @@ pub(super) fn unreadable(who: &str, expected: &str) -> CredentialError {
 }
 
 impl CredentialsJson {
-    pub(super) fn parse(who: &str, body: &[u8]) -> Result<AwsCredentials, CredentialError> {
+    /// Reads the output of `who`, which had these `secrets`.
+    pub(super) fn parse(
+        who: &str,
+        body: &[u8],
+        secrets: &Secrets,
+    ) -> Result<AwsCredentials, CredentialError> {
         // The parser's error can quote a value.
         let json: Self = serde_json::from_slice(body).map_err(|_| unreadable(who, "credentials in JSON"))?;
         if let Some(code) = json.code.as_deref().filter(|code| !code.eq_ignore_ascii_case("success")) {
             let message = json.message.as_deref().unwrap_or_default();
-            let text = one_line(&format!("{code} {message}"));
+            let own = [&json.secret_access_key, &json.token].into_iter().flatten().map(ApiKey::new);
+            let secrets = own.fold(secrets.clone(), |secrets, own| secrets.with(&own));
+            let text = quoted(&format!("{code} {message}"), &secrets);
             return Err(CredentialError::refused(format!("{who} has no credentials: {text}")));
         }
         let (Some(id), Some(secret)) = (json.access_key_id, json.secret_access_key) else {
@@ -153,13 +166,6 @@ impl CredentialsJson {
 pub(super) fn time(text: &str) -> Option<SystemTime> {
     let text = text.strip_suffix("UTC").map_or_else(|| text.to_owned(), |local| format!("{local}Z"));
     text.parse::<jiff::Timestamp>().ok().map(Into::into)
-}
-
-/// Text of a service, fit for one line of a log.
-pub(super) fn one_line(text: &str) -> String {
-    let words: Vec<&str> =
-        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect();
-    words.join(" ").chars().take(LONGEST_TEXT).collect()
 }
 
 #[cfg(test)]
@@ -186,7 +192,7 @@ mod tests {
             r#"{"AccessKeyId":"a","SecretAccessKey":"hidden","Expiration":"hidden"}"#,
             "hidden",
         ] {
-            let error = CredentialsJson::parse("the source", body.as_bytes()).unwrap_err();
+            let error = CredentialsJson::parse("the source", body.as_bytes(), &Secrets::new([])).unwrap_err();
             assert!(!error.message.contains("hidden"), "{error}");
             assert_eq!(error.kind, CredentialErrorKind::Refused);
         }
@@ -195,10 +201,14 @@ mod tests {
     #[test]
     fn a_code_of_the_metadata_service_is_reported() {
         let body = r#"{"Code":"AssumeRoleUnauthorizedAccess","Message":"EC2 cannot\nassume the role"}"#;
-        let error = CredentialsJson::parse("instance metadata", body.as_bytes()).unwrap_err();
+        let none = Secrets::new([]);
+        let error = CredentialsJson::parse("instance metadata", body.as_bytes(), &none).unwrap_err();
         assert_eq!(
             error.message,
             "instance metadata has no credentials: AssumeRoleUnauthorizedAccess EC2 cannot assume the role"
         );
+        let body = r#"{"Code":"No","Message":"not wJalrXUtnFEMI/K7MDENG","SecretAccessKey":"wJalrXUtnFEMI/K7MDENG"}"#;
+        let error = CredentialsJson::parse("the program", body.as_bytes(), &none).unwrap_err();
+        assert_eq!(error.message, "the program has no credentials: No not [key]");
     }
 }

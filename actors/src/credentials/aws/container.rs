@@ -1,12 +1,14 @@
 //! Credentials of a container: the agent of ECS, or EKS Pod Identity.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use super::super::CredentialError;
-use super::super::http::{CredentialHttp, host};
+use super::super::files::read_text;
+use super::super::http::{CredentialHttp, ServiceKind, host};
 use super::Looked;
-use super::call::{Call, CredentialsJson, one_line, status_error};
+use super::call::{Call, CredentialsJson, status_error};
 use crate::settings::CloudVariables;
 
 const RELATIVE: &str = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
@@ -32,7 +34,8 @@ pub(super) async fn look(
         }
     };
     let token = token(variables)?;
-    let mut call = Call { patience: PATIENCE, ..Call::get(url) }.header("accept", "application/json");
+    let call = Call { patience: PATIENCE, service: ServiceKind::Metadata, ..Call::get(url) };
+    let mut call = call.header("accept", "application/json");
     if let Some(token) = &token {
         call = call.header("authorization", token);
     }
@@ -42,9 +45,9 @@ pub(super) async fn look(
         .await
         .map_err(|error| CredentialError { message: format!("{who} failed: {}", error.message), ..error })?;
     if reply.status != 200 {
-        return Err(status_error(&who, reply.status, &reason(&reply.body)));
+        return Err(status_error(&who, &reply, &reason(&reply.body)));
     }
-    CredentialsJson::parse(&who, &reply.body).map(Looked::Found)
+    CredentialsJson::parse(&who, &reply.body, &reply.secrets).map(Looked::Found)
 }
 
 /// The text of an error. Anything that is not such an error may be a secret.
@@ -58,7 +61,7 @@ fn reason(body: &[u8]) -> String {
         message: String,
     }
     let Reason { code, message } = serde_json::from_slice(body).unwrap_or_default();
-    one_line(&format!("{code} {message}"))
+    format!("{code} {message}").trim().to_owned()
 }
 
 /// The token would be readable on the way to any other host.
@@ -80,7 +83,7 @@ fn token(variables: &CloudVariables) -> Result<Option<String>, CredentialError> 
     let Some(path) = variables.get(TOKEN_FILE) else {
         return Ok(variables.get(TOKEN).map(str::to_owned));
     };
-    let text = std::fs::read_to_string(path)
+    let text = read_text(Path::new(path))
         .map_err(|error| CredentialError::refused(format!("cannot read {path} ({TOKEN_FILE}): {error}")))?;
     Ok(Some(text.trim().to_owned()))
 }

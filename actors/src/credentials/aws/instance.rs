@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_http::Method;
 
-use super::super::http::{CredentialHttp, CredentialReply};
+use super::super::http::{CredentialHttp, CredentialReply, ServiceKind};
 use super::super::{CredentialError, CredentialErrorKind};
 use super::Looked;
 use super::call::{Call, CredentialsJson, is_busy, status_error};
@@ -72,9 +72,9 @@ impl Metadata<'_> {
         };
         let reply = self.get(&format!("{ROLES}{role}"), &token).await?;
         if reply.status != 200 {
-            return Err(status_error(&format!("{WHO} of the role {role}"), reply.status, ""));
+            return Err(status_error(&format!("{WHO} of the role {role}"), &reply, ""));
         }
-        CredentialsJson::parse(WHO, &reply.body).map(Looked::Found)
+        CredentialsJson::parse(WHO, &reply.body, &reply.secrets).map(Looked::Found)
     }
 
     /// A token for the session, or the reason why there is no such service.
@@ -92,7 +92,7 @@ impl Metadata<'_> {
         match reply.status {
             200 => text_of(&reply).map(|token| Ok(token.trim().to_owned())),
             403 => Ok(Err("it is switched off for this instance".to_owned())),
-            status if is_busy(status) => Err(status_error(WHO, status, "")),
+            status if is_busy(status) => Err(status_error(WHO, &reply, "")),
             status => Ok(Err(format!("{} answered with status {status}", self.endpoint))),
         }
     }
@@ -102,12 +102,17 @@ impl Metadata<'_> {
         let reply = call.header("x-aws-ec2-metadata-token", token).send(self.http).await?;
         match reply.status {
             200 | 404 => Ok(reply),
-            status => Err(status_error(WHO, status, "")),
+            _ => Err(status_error(WHO, &reply, "")),
         }
     }
 
     fn call<'c>(&self, url: String) -> Call<'c> {
-        Call { patience: self.patience, most_calls: self.most_calls, ..Call::get(url) }
+        Call {
+            service: ServiceKind::Metadata,
+            patience: self.patience,
+            most_calls: self.most_calls,
+            ..Call::get(url)
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::path::Path;
 
 use super::super::CredentialError;
+use super::super::files::read_text;
 use crate::settings::CloudVariables;
 
 /// The keys of a profile or a session; names in lower case. It does not print: the values contain secrets.
@@ -102,14 +104,12 @@ fn path(variables: &CloudVariables, variable: &str, name: &str) -> String {
 }
 
 fn text(path: &str) -> Result<String, CredentialError> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+    match read_text(Path::new(path)) {
+        Ok(text) => Ok(text),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Ok(String::new())
         }
-        Err(error) => {
-            Err(CredentialError::refused(format!("cannot read {path}: {error}; check its permissions")))
-        }
+        Err(error) => Err(CredentialError::refused(format!("cannot read {path}: {error}"))),
     }
 }
 

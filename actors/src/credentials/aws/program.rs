@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::super::{AwsCredentials, CredentialError};
 use super::call::CredentialsJson;
+use crate::secret::Secrets;
 use crate::settings::CloudVariables;
 
 /// The longest run.
@@ -31,7 +32,7 @@ pub(super) async fn run(
     // What it writes to its error output may be secret.
     let failed = |why| CredentialError::refused(format!("{who} {why}; run it by hand to see why"));
     let output = ran.map_err(stopped)?.map_err(failed)?;
-    CredentialsJson::parse(&who, &output)
+    CredentialsJson::parse(&who, &output, &Secrets::new([]))
 }
 
 /// What the program writes to its standard output.

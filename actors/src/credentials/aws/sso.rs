@@ -9,6 +9,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::super::files::read_text;
 use super::super::http::CredentialHttp;
 use super::super::{AwsCredentials, CredentialError};
 use super::call::{Call, status_error, time, unreadable};
@@ -57,7 +58,7 @@ impl Login<'_> {
         match reply.status {
             200 => role_credentials(&who, &reply.body),
             401 => Err(self.must_log_in("was refused")),
-            status => Err(status_error(&who, status, &message(&reply.body))),
+            _ => Err(status_error(&who, &reply, &message(&reply.body))),
         }
     }
 
@@ -134,7 +135,7 @@ impl Login<'_> {
         let error = match reply.status {
             200 => unreadable(WHO, "a token"),
             400 | 401 => self.must_log_in("has expired"),
-            status => status_error(WHO, status, ""),
+            _ => status_error(WHO, &reply, ""),
         };
         let Some(renewed) = (reply.status == 200).then(|| Renewed::parse(&reply.body)).flatten() else {
             return Err((error, old));
@@ -177,7 +178,7 @@ impl Cached {
         if path.extension()? != "json" {
             return None;
         }
-        let members = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
+        let members = serde_json::from_str(&read_text(&path).ok()?).ok()?;
         Some(Self { path, members })
     }
 

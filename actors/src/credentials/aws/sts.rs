@@ -1,16 +1,19 @@
 //! Credentials of a role, by AWS's Security Token Service.
 
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
 
 use super::super::aws_signature::{RequestToSign, SigningScope, sign};
+use super::super::files::read_text;
 use super::super::http::CredentialHttp;
 use super::super::{AwsCredentials, CredentialError};
 use super::Looked;
 use super::call::{Call, status_error, time, unreadable};
 use crate::clock;
+use crate::secret::ApiKey;
 use crate::settings::CloudVariables;
 
 const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
@@ -31,6 +34,14 @@ pub(super) struct Role {
     pub(super) session_name: Option<String>,
     pub(super) external_id: Option<String>,
     pub(super) duration_seconds: Option<String>,
+}
+
+/// Who asks for the credentials of a role.
+enum Caller<'a> {
+    /// Another identity of AWS, which signs the request.
+    Identity(&'a AwsCredentials),
+    /// The bearer of a token, which is in the form.
+    Token(ApiKey),
 }
 
 impl<'a> Sts<'a> {
@@ -63,12 +74,12 @@ impl<'a> Sts<'a> {
         role: &Role,
         file: &str,
     ) -> Result<AwsCredentials, CredentialError> {
-        let token = std::fs::read_to_string(file).map_err(|error| {
+        let token = read_text(Path::new(file)).map_err(|error| {
             CredentialError::refused(format!("cannot read the web identity token in {file}: {error}"))
         })?;
         let mut form = role.form("AssumeRoleWithWebIdentity");
         push(&mut form, "WebIdentityToken", token.trim());
-        self.call(role, form, None).await
+        self.call(role, form, Caller::Token(ApiKey::new(token.trim()))).await
     }
 
     /// The role's credentials, requested with those of another identity.
@@ -81,20 +92,24 @@ impl<'a> Sts<'a> {
         if let Some(id) = &role.external_id {
             push(&mut form, "ExternalId", id);
         }
-        self.call(role, form, Some(with)).await
+        self.call(role, form, Caller::Identity(with)).await
     }
 
     async fn call(
         &self,
         role: &Role,
         form: String,
-        with: Option<&AwsCredentials>,
+        caller: Caller<'_>,
     ) -> Result<AwsCredentials, CredentialError> {
         let url = self.url();
-        let signature = with.map(|credentials| self.signature(&url, &form, credentials)).transpose()?;
-        let signature = signature.unwrap_or_default();
+        let (signature, secrets) = match caller {
+            Caller::Identity(credentials) => (self.signature(&url, &form, credentials)?, vec![]),
+            Caller::Token(token) => (vec![], vec![token]),
+        };
         let who = format!("STS in {} for the role {}", self.region, role.arn);
-        let mut call = Call::post(url, form).header("content-type", FORM).header("accept", "text/xml");
+        let mut call = Call { secrets, ..Call::post(url, form) }
+            .header("content-type", FORM)
+            .header("accept", "text/xml");
         for (name, value) in &signature {
             call = call.header(name, value);
         }
@@ -102,7 +117,7 @@ impl<'a> Sts<'a> {
         let text = String::from_utf8_lossy(&reply.body);
         if reply.status != 200 {
             let [code, message] = ["Code", "Message"].map(|name| element(&text, name).unwrap_or_default());
-            return Err(status_error(&who, reply.status, &format!("{code} {message}")));
+            return Err(status_error(&who, &reply, &format!("{code} {message}")));
         }
         let of = |name| element(&text, name).ok_or_else(|| unreadable(&who, name));
         let expires = time(&of("Expiration")?).ok_or_else(|| unreadable(&who, "a valid Expiration"))?;

@@ -6,8 +6,9 @@ use actix_http::Method;
 use actix_http::header::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 
-use super::{SCOPE, token_of};
-use crate::credentials::http::{CredentialCall, CredentialHttp};
+use super::SCOPE;
+use super::token_endpoint::token_of;
+use crate::credentials::http::{CredentialCall, CredentialHttp, ServiceKind};
 use crate::credentials::{AccessToken, CredentialError};
 use crate::settings::CloudVariables;
 
@@ -34,6 +35,8 @@ pub(super) async fn fetch(
             url: url.clone(),
             headers: headers.clone(),
             body: Bytes::new(),
+            secrets: vec![],
+            service: ServiceKind::Metadata,
             patience: PATIENCE,
         };
         let reply = http.call(call).await?;

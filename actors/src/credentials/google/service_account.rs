@@ -7,7 +7,8 @@ use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{SCOPE, TOKEN_URL, parse, post_form, token_of};
+use super::token_endpoint::{FormValue, post_form, token_of};
+use super::{SCOPE, TOKEN_URL, parse};
 use crate::clock;
 use crate::credentials::http::CredentialHttp;
 use crate::credentials::{AccessToken, CredentialError};
@@ -30,7 +31,7 @@ pub(super) async fn fetch(
 ) -> Result<AccessToken, CredentialError> {
     let account: ServiceAccount = parse(text, place)?;
     let assertion = assertion(&account, place, clock::wall() / 1000)?;
-    let form = [("grant_type", GRANT), ("assertion", &assertion)];
+    let form = [("grant_type", FormValue::Plain(GRANT)), ("assertion", FormValue::Secret(&assertion))];
     let from = format!("the service account {} of {place}", account.client_email);
     let url = account.token_uri.as_deref().unwrap_or(TOKEN_URL);
     token_of(&post_form(http, url, &form).await?, &from)
