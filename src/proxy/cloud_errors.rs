@@ -59,7 +59,10 @@ pub(super) fn credential_refusal(
         | CloudCause::ModelAccess
         | CloudCause::ModelUnknown
         | CloudCause::NeedsInferenceProfile
+        | CloudCause::ScopeMissing
+        | CloudCause::QuotaProject
         | CloudCause::ServiceDisabled
+        | CloudCause::BillingDisabled
         | CloudCause::Quota
         | CloudCause::Throttled
         | CloudCause::Other => None,
@@ -78,13 +81,17 @@ pub(super) fn outcome(found: Option<&CloudFault>) -> Option<(Outcome, Retry)> {
         CloudCause::CredentialExpired | CloudCause::CredentialInvalid | CloudCause::SignatureInvalid => {
             Outcome::KeyRejected
         }
-        CloudCause::PermissionMissing { .. } | CloudCause::ServiceDisabled => Outcome::KeyForbidden,
+        CloudCause::PermissionMissing { .. }
+        | CloudCause::ScopeMissing
+        | CloudCause::QuotaProject
+        | CloudCause::ServiceDisabled => Outcome::KeyForbidden,
         CloudCause::ModelAccess | CloudCause::ModelUnknown | CloudCause::NeedsInferenceProfile => {
             Outcome::NotServedHere
         }
         CloudCause::Quota | CloudCause::Throttled => {
             Outcome::RateLimited { wait: None, scope: LimitScope::Model }
         }
+        CloudCause::BillingDisabled => Outcome::OutOfCredit,
         CloudCause::Other => return None,
     };
     Some((outcome, outcome.treatment().retry))
@@ -99,7 +106,7 @@ pub(super) fn remedied(lease: &Lease, found: Option<&CloudFault>, fault: Fault) 
     let remedy = match &found.cause {
         CloudCause::CredentialExpired => "its credential has expired; renew it".to_owned(),
         CloudCause::CredentialInvalid => {
-            "it does not know this credential; check which one is used".to_owned()
+            "it does not accept this credential; check which one is used".to_owned()
         }
         CloudCause::SignatureInvalid => {
             "check this machine's clock, the region and the service of the signature".to_owned()
@@ -115,7 +122,16 @@ pub(super) fn remedied(lease: &Lease, found: Option<&CloudFault>, fault: Fault) 
         CloudCause::NeedsInferenceProfile => {
             format!("use an inference profile, such as us.{model} or global.{model}")
         }
+        CloudCause::ScopeMissing => {
+            "the credential lacks the scope cloud-platform; on a virtual machine, allow its service account full access to all \
+             Cloud APIs"
+                .to_owned()
+        }
+        CloudCause::QuotaProject => "grant this identity roles/serviceusage.serviceUsageConsumer on the project that is charged, or \
+             set GOOGLE_CLOUD_QUOTA_PROJECT"
+            .to_owned(),
         CloudCause::ServiceDisabled => "turn the API on in this project".to_owned(),
+        CloudCause::BillingDisabled => "link a billing account to this project".to_owned(),
         CloudCause::Quota => format!("a quota{place} is used up"),
         CloudCause::Throttled | CloudCause::Other => return fault,
     };

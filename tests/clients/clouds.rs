@@ -82,6 +82,30 @@ impl ScriptedCloud {
             .start()
     }
 
+    /// A gateway without a configuration file: the variables that Claude Code's own mode reads are enough.
+    fn gateway_by_environment(&self, provider: &str) -> Gateway {
+        let (url, setup) = (format!("http://{}", self.address), Setup::default());
+        let setup = match provider {
+            "bedrock" => setup
+                .env("CLAUDE_CODE_USE_BEDROCK", "1")
+                .env("BEDROCK_BASE_URL", &url)
+                .env("AWS_REGION", "us-east-1")
+                .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)
+                .env("AWS_CONFIG_FILE", "/nonexistent")
+                .env("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent"),
+            _ => setup
+                .env("CLAUDE_CODE_USE_VERTEX", "1")
+                .env("VERTEX_BASE_URL", &url)
+                .env("ANTHROPIC_VERTEX_PROJECT_ID", "p")
+                .env("CLOUD_ML_REGION", "us-east5")
+                .env(
+                    "GOOGLE_APPLICATION_CREDENTIALS",
+                    self.home.path.join("account.json").display().to_string(),
+                ),
+        };
+        setup.start()
+    }
+
     fn control(&self, state: &Value) {
         let address = self.address.parse().expect("an address");
         assert_eq!(Call::new(address, "POST", "/control").json(state).reply().status(), 200);
@@ -121,12 +145,18 @@ fn url(gateway: &Gateway) -> String {
     format!("http://{}", gateway.address)
 }
 
-/// Requirement (issue 20): with the usual credentials Claude Code works over a cloud, streamed with tools and thinking.
+/// Requirement (issue 20): with a section, or with the variables of Claude Code's own cloud modes, and the usual credentials, Claude
+/// Code works over a cloud, streamed with tools and thinking.
 #[test]
 fn claude_code_works_over_bedrock_and_over_vertex() {
     let Some(cloud) = ScriptedCloud::start() else { return };
-    for (provider, calls) in [("bedrock", "bedrock"), ("vertex", "vertex")] {
-        let gateway = cloud.gateway(provider);
+    for (provider, gateway) in [
+        ("bedrock", cloud.gateway("bedrock")),
+        ("vertex", cloud.gateway("vertex")),
+        ("bedrock", cloud.gateway_by_environment("bedrock")),
+        ("vertex", cloud.gateway_by_environment("vertex")),
+    ] {
+        let before = cloud.log(provider).len();
         let variables = [
             ("ANTHROPIC_BASE_URL", &*url(&gateway)),
             ("ANTHROPIC_AUTH_TOKEN", "any"),
@@ -135,7 +165,7 @@ fn claude_code_works_over_bedrock_and_over_vertex() {
         ];
         let Some(said) = claude_code(&variables) else { return };
         assert_eq!(said["result"], RESULT, "{said}");
-        assert!(cloud.log(calls).len() >= 2);
+        assert!(cloud.log(provider).len() >= before + 2);
         cloud.no_refusals();
     }
 }

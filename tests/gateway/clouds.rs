@@ -390,3 +390,25 @@ fn an_unknown_beta_is_removed_and_the_others_stay() {
         assert_eq!((&body["output_config"]["effort"], body.get("speed")), (&json!("low"), None), "{body}");
     }
 }
+
+/// Requirement: a file that makes its reader wait holds up neither the configuration nor a request.
+#[test]
+fn a_pipe_is_no_credentials_file() {
+    const FILE: &str = ".config/gcloud/application_default_credentials.json";
+    let gateway = Setup::default()
+        .toml("[vertex]\nproject = \"p\"\nregion = \"global\"\n")
+        .file(".config/gcloud/other", "")
+        .start();
+    gateway.run.pipe(FILE);
+    let answer = gateway.messages(&whole_prompt("vertex:claude-sonnet-4-5", "hi")).reply().to_string();
+    assert!(answer.contains(FILE) && answer.contains("it is not a regular file"), "{answer}");
+
+    // Without a project, the file is read with the configuration.
+    gateway.run.write("test.toml", "[vertex]\nregion = \"global\"\n");
+    let config = gateway.run.path("test.toml");
+    let mut explain = gateway.run.vdm(&["explain", "vertex:claude-sonnet-4-5", "--config"]);
+    let explained = explain.arg(config).output().expect("vdm is built");
+    let text =
+        [explained.stdout, explained.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    assert!(text.contains("provider 'vertex' is not complete: set VERTEX_PROJECT and restart"), "{text}");
+}

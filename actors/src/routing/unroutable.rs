@@ -11,7 +11,7 @@ pub enum Unroutable {
     UnknownProvider { prefix: String, model: String, known: String },
     #[error("unknown provider '{name}': the providers are {known}")]
     NoSuchProvider { name: String, known: String },
-    #[error("provider '{name}' has a key but no base URL: set {missing} and restart")]
+    #[error("provider '{name}' {}: set {missing} and restart", incomplete(.missing))]
     Incomplete { name: String, missing: String },
     #[error("provider '{name}' has no key: set {variable} and restart")]
     Keyless { name: String, variable: String },
@@ -23,6 +23,10 @@ pub enum Unroutable {
     AliasCycle { model: String, chain: String },
     #[error("model '{model}' leads through more than {limit} aliases: {chain}")]
     LongChain { model: String, chain: String, limit: usize },
+}
+
+fn incomplete(missing: &str) -> &'static str {
+    if missing.ends_with("_BASE_URL") { "has a key but no base URL" } else { "is not complete" }
 }
 
 /// Why a fallback is not used.

@@ -39,8 +39,14 @@ pub enum CloudCause {
     ModelUnknown,
     /// The model is served through an inference profile only.
     NeedsInferenceProfile,
+    /// The credential does not extend to the cloud's APIs.
+    ScopeMissing,
+    /// The identity may not charge the project that the request names.
+    QuotaProject,
     /// The project has not turned the API on.
     ServiceDisabled,
+    /// The project has no billing account.
+    BillingDisabled,
     /// A limit of the account, over a longer time.
     Quota,
     /// Too many requests.
@@ -237,18 +243,11 @@ pub fn of_vertex(status: u16, body: &[u8]) -> Option<CloudFault> {
     let details: Vec<GoogleDetail> = details.collect();
     let has_reason = |reason: &str| details.iter().any(|detail| detail.reason == reason);
     let (kind, cause) = match word.as_str() {
-        // Google's own sample for an expired token has no reason; the next token decides.
-        "UNAUTHENTICATED" => (ErrorKind::Authentication, CloudCause::CredentialExpired),
-        "PERMISSION_DENIED" if has_reason("SERVICE_DISABLED") => {
-            (ErrorKind::Permission, CloudCause::ServiceDisabled)
+        "UNAUTHENTICATED" if has_reason("ACCESS_TOKEN_EXPIRED") => {
+            (ErrorKind::Authentication, CloudCause::CredentialExpired)
         }
-        "PERMISSION_DENIED" if has_reason("BILLING_DISABLED") => (ErrorKind::Billing, CloudCause::Other),
-        "PERMISSION_DENIED" => {
-            let named =
-                details.iter().map(|detail| detail.metadata.permission.clone()).find(|it| !it.is_empty());
-            let permission = named.or_else(|| quoted_permission(&message));
-            (ErrorKind::Permission, CloudCause::PermissionMissing { permission })
-        }
+        "UNAUTHENTICATED" => (ErrorKind::Authentication, CloudCause::CredentialInvalid),
+        "PERMISSION_DENIED" => google_denial(&details, &message),
         "NOT_FOUND" => (ErrorKind::NotFound, CloudCause::ModelUnknown),
         "RESOURCE_EXHAUSTED" => (ErrorKind::RateLimit, CloudCause::Throttled),
         "FAILED_PRECONDITION" if message.to_ascii_lowercase().contains("region") => {
@@ -262,6 +261,24 @@ pub fn of_vertex(status: u16, body: &[u8]) -> Option<CloudFault> {
         _ => (ErrorKind::from_status(status), CloudCause::Other),
     };
     Some(CloudFault { kind, cause, message })
+}
+
+/// What a refusal is about, by the reasons of google.aip.dev/193 and cloud.google.com/apis/design/errors.
+fn google_denial(details: &[GoogleDetail], message: &str) -> (ErrorKind, CloudCause) {
+    let has_reason = |reason: &str| details.iter().any(|detail| detail.reason == reason);
+    let cause = if has_reason("SERVICE_DISABLED") {
+        CloudCause::ServiceDisabled
+    } else if has_reason("BILLING_DISABLED") {
+        return (ErrorKind::Billing, CloudCause::BillingDisabled);
+    } else if has_reason("USER_PROJECT_DENIED") {
+        CloudCause::QuotaProject
+    } else if has_reason("ACCESS_TOKEN_SCOPE_INSUFFICIENT") {
+        CloudCause::ScopeMissing
+    } else {
+        let named = details.iter().map(|detail| detail.metadata.permission.clone()).find(|it| !it.is_empty());
+        CloudCause::PermissionMissing { permission: named.or_else(|| quoted_permission(message)) }
+    };
+    (ErrorKind::Permission, cause)
 }
 
 /// `Permission 'aiplatform.endpoints.predict' denied on resource …`
@@ -461,7 +478,22 @@ mod tests {
             (
                 r#"{"error":{"message":"m","status":"PERMISSION_DENIED","details":[1,{"reason":7},{"reason":"BILLING_DISABLED","metadata":{"x":[]}}]}}"#,
                 ErrorKind::Billing,
-                CloudCause::Other,
+                CloudCause::BillingDisabled,
+            ),
+            (
+                r#"{"error":{"message":"m","status":"PERMISSION_DENIED","details":[{"reason":"USER_PROJECT_DENIED"}]}}"#,
+                ErrorKind::Permission,
+                CloudCause::QuotaProject,
+            ),
+            (
+                r#"{"error":{"message":"m","status":"PERMISSION_DENIED","details":[{"reason":"ACCESS_TOKEN_SCOPE_INSUFFICIENT"}]}}"#,
+                ErrorKind::Permission,
+                CloudCause::ScopeMissing,
+            ),
+            (
+                r#"{"error":{"message":"Request had invalid authentication credentials.","status":"UNAUTHENTICATED"}}"#,
+                ErrorKind::Authentication,
+                CloudCause::CredentialInvalid,
             ),
             (
                 r#"{"error":{"message":"m","status":"RESOURCE_EXHAUSTED"}}"#,

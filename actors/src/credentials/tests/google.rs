@@ -140,23 +140,6 @@ async fn sources_that_are_not_supported_are_named() {
     assert_eq!(service.calls(), 0);
 }
 
-/// Requirement: a file that makes its reader wait holds up neither a request nor the start.
-#[cfg(unix)]
-#[actix_rt::test]
-async fn a_pipe_is_no_credentials_file() {
-    let home = Home::new(&[("other", "")]);
-    let pipe = format!("{}/.aws/pipe", home.0);
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.is_ok_and(|status| status.success()), "mkfifo");
-    let CloudIdentity::Google(identity) = google(&[("GOOGLE_APPLICATION_CREDENTIALS", &pipe)]) else {
-        panic!()
-    };
-    assert_eq!(project_of_file(&identity), None);
-    let error = token_of(&credentials(), &CloudIdentity::Google(identity)).await;
-    let expected = format!("cannot read {pipe} (GOOGLE_APPLICATION_CREDENTIALS): it is not a regular file");
-    assert_eq!(error, expected);
-}
-
 /// Requirement: metadata services are never called through a proxy, whatever their host: a proxy would get the token.
 #[actix_rt::test]
 async fn metadata_services_are_called_directly() {
