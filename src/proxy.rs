@@ -65,14 +65,15 @@ use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::recorder::RequestRecorder;
 use vandamme_actors::routing::{RoleDecision, Route, Unroutable};
-use vandamme_actors::settings::{Api, Metrics};
+use vandamme_actors::settings::{Api, Metrics, ProviderSettings};
+use vandamme_protocol::cloud::CloudForm;
 use vandamme_protocol::convert::Dropped;
 use vandamme_protocol::request::{
     self, ConversationName, KnownPrompts, Pieces, PromptPrefix, RequestHead, Streaming,
 };
 use vandamme_protocol::trace_context::RequestSpan;
 
-use crate::caller::Caller;
+use crate::caller::{self, Caller, OwnKey};
 use crate::gateway::{Gateway, LiveConfig};
 
 pub(crate) use self::count_tokens::{Count, count, count_input};
@@ -122,6 +123,11 @@ pub(crate) enum ClientHeaders {
     Received(HttpRequest),
     /// Of a request that the gateway itself makes.
     Own(HeaderMap),
+    /// Of a request in a cloud's form, as one of the Messages API.
+    OfCloud {
+        form: CloudForm,
+        headers: HeaderMap,
+    },
 }
 
 impl Deref for ClientHeaders {
@@ -130,12 +136,25 @@ impl Deref for ClientHeaders {
     fn deref(&self) -> &HeaderMap {
         match self {
             Self::Received(request) => request.headers(),
-            Self::Own(headers) => headers,
+            Self::Own(headers) | Self::OfCloud { headers, .. } => headers,
         }
     }
 }
 
 impl ProxyRequest {
+    /// The key that the client brings for this provider. A client in a cloud's mode may have the cloud's own token, which is not
+    /// for any other host.
+    fn client_key(&self, provider: &ProviderSettings, live: &LiveConfig) -> Option<OwnKey> {
+        let key = caller::own_key(&self.headers, &live.gateway_keys, self.caller.as_ref())?;
+        let is_misplaced = match self.headers {
+            ClientHeaders::OfCloud { form, .. } => {
+                form.has_issued(key.key.expose()) && !provider.is_in_cloud(form)
+            }
+            ClientHeaders::Received(_) | ClientHeaders::Own(_) => false,
+        };
+        (!is_misplaced).then_some(key)
+    }
+
     /// The body with this model, for an upstream that speaks OpenAI's APIs as the client does. Items of the Responses API that
     /// the gateway has sealed are opened.
     fn for_responses(&self, model: &str) -> Pieces {

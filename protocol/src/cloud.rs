@@ -18,3 +18,15 @@ pub enum CloudForm {
     /// Google's raw prediction.
     Vertex,
 }
+
+impl CloudForm {
+    /// Whether a key is a token of this cloud's, by its beginning: keys of Bedrock and OAuth tokens of Google.
+    #[must_use]
+    pub fn has_issued(self, key: &str) -> bool {
+        let beginnings: &[&str] = match self {
+            Self::Bedrock => &["ABSK", "bedrock-api-key-"],
+            Self::Vertex => &["ya29."],
+        };
+        beginnings.iter().any(|beginning| key.starts_with(beginning))
+    }
+}

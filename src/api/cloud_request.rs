@@ -8,6 +8,7 @@ use vandamme_protocol::cloud::{CloudForm, request};
 use vandamme_protocol::request::Streaming;
 
 use super::client_api::is_signature;
+use crate::proxy::ClientHeaders;
 
 const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
 const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
@@ -43,7 +44,7 @@ pub(super) enum CloudAction {
 /// A Messages request, made of one of a cloud's.
 pub(super) struct OfCloud {
     pub(super) body: Bytes,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: ClientHeaders,
 }
 
 impl CloudPath {
@@ -109,7 +110,8 @@ impl CloudCall {
             let stated = made.version.and_then(|version| HeaderValue::from_str(&version).ok());
             own.insert(VERSION, stated.unwrap_or(MESSAGES_VERSION));
         }
-        Ok(OfCloud { body: made.body, headers: own })
+        let headers = ClientHeaders::OfCloud { form: self.form, headers: own };
+        Ok(OfCloud { body: made.body, headers })
     }
 }
 

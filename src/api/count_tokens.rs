@@ -89,7 +89,7 @@ async fn answer(
         Some(cloud) => {
             let OfCloud { body, headers } = endpoint::read_of_cloud(cloud, request, payload, gateway).await?;
             let head = endpoint::parsed(&body, None, gateway, caller.as_ref())?;
-            (body, head, ClientHeaders::Own(headers), String::new())
+            (body, head, headers, String::new())
         }
     };
     let role = proxy::role(&gateway.registry.load().routes, request.headers(), &head.model, &body);

@@ -211,7 +211,7 @@ impl EndpointRequest {
                     read_of_cloud(cloud, &self.request, payload, &self.gateway).await?;
                 let head = parsed(&body, None, &self.gateway, caller)?;
                 // The query of a cloud means nothing to another upstream.
-                Ok(ReadRequest { body, head, headers: ClientHeaders::Own(headers), query: String::new() })
+                Ok(ReadRequest { body, head, headers, query: String::new() })
             }
             RequestBody::Whole(WholeRequest { body, headers }) => {
                 if body.len() > self.gateway.live_config().settings.limits.request_body {

@@ -337,8 +337,7 @@ impl<'r> ProxyRun<'r> {
     /// With the client's own key, if the provider requires it.
     fn with_client_key(&self, mut lease: Box<Lease>) -> Result<Box<Lease>, Failure> {
         if lease.provider.passthrough {
-            let gateway_keys = &self.gateway.live_config().gateway_keys;
-            let key = caller::own_key(&self.request.headers, gateway_keys, self.request.caller.as_ref());
+            let key = self.request.client_key(&lease.provider, &self.gateway.live_config());
             lease.key = key.ok_or_else(|| Failure::NoClientKey(lease.provider.name.clone()))?.key;
         }
         Ok(lease)

@@ -175,7 +175,7 @@ fn key_form(request: &ProxyRequest, provider: &ProviderSettings, live: &LiveConf
     if !provider.passthrough || request.api != Api::Messages {
         return None;
     }
-    Some(caller::own_key(&request.headers, &live.gateway_keys, request.caller.as_ref())?.form)
+    Some(request.client_key(provider, live)?.form)
 }
 
 fn for_models(provider: &ProviderSettings) -> HeaderMap {

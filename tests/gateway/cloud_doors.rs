@@ -7,7 +7,7 @@ use vandamme_protocol::cloud::request::to_bedrock_count;
 
 use crate::support::canned::anthropic;
 use crate::support::client::Call;
-use crate::support::gateway::{Gateway, MODEL};
+use crate::support::gateway::{Gateway, MODEL, Setup};
 use crate::support::reply::Reply;
 use crate::support::upstream::{Answer, Piece, Upstream};
 
@@ -299,4 +299,40 @@ fn ids_of_a_cloud_find_their_model() {
     }
     let reply = vertex(&gateway, "claude-haiku-4-5@20251001:rawPredict").reply();
     assert_eq!((reply.status(), &other.request(3).json()["model"]), (200, &json!("small")), "{reply}");
+}
+
+/// Requirement: a token of a cloud, which a client in the cloud's mode may have, is sent to that cloud only.
+#[test]
+fn a_clouds_own_token_is_not_sent_to_another_host() {
+    let reply = json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x", "content": [],
+        "stop_reason": "end_turn", "stop_sequence": null, "usage": {"input_tokens": 3, "output_tokens": 2}});
+    let upstream = || Upstream::anthropic().always(Answer::json(200, reply.to_string()));
+    let (anthropic, vertex) = (upstream(), upstream());
+    let setup = Setup::default().toml(&format!(
+        "[own]\nbase-url = \"http://{}\"\napi-format = \"anthropic\"\n\
+         [google]\nbase-url = \"http://{}/v1\"\napi-format = \"vertex\"\nproject = \"p\"\nregion = \"global\"\n",
+        anthropic.address(),
+        vertex.address()
+    ));
+    let gateway = setup.env("OWN_API_KEY", "!PASSTHRU").env("GOOGLE_API_KEY", "!PASSTHRU").start();
+    let body = json!({"max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]});
+    let ask = |path: &str, key: &str| {
+        let call = gateway.call("POST", path).header("authorization", &format!("Bearer {key}"));
+        call.json(&body).reply()
+    };
+    let of_vertex = |model: &str| {
+        format!("/v1/projects/p/locations/global/publishers/anthropic/models/{model}:rawPredict")
+    };
+    for (path, token) in [
+        (of_vertex("own:claude-x"), "ya29.google-token-1"),
+        ("/model/own:claude-x/invoke".to_owned(), "ABSKQmVkcm9ja0FQSUtleQ"),
+    ] {
+        let answer = ask(&path, token);
+        assert_eq!(answer.status(), 401, "{path}: {answer}");
+        assert!(!answer.to_string().contains(token), "{answer}");
+    }
+    assert_eq!(anthropic.count(), 0);
+    assert_eq!(ask(&of_vertex("own:claude-x"), "sk-ant-own-key-1").status(), 200);
+    assert_eq!(ask(&of_vertex("google:claude-x"), "ya29.google-token-1").status(), 200);
+    assert_eq!(vertex.only_request().head.header("authorization"), Some("Bearer ya29.google-token-1"));
 }

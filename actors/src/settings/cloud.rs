@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use vandamme_protocol::cloud::model_ids;
+use vandamme_protocol::cloud::{CloudForm, model_ids};
 
 use super::ProviderSettings;
 
@@ -130,6 +130,21 @@ impl ProviderSettings {
         self.messages_form == MessagesForm::Native && self.base_url.contains("://bedrock-mantle.")
     }
 
+    /// Whether this provider is in the cloud of this form, by its own form or its host.
+    #[must_use]
+    pub fn is_in_cloud(&self, cloud: CloudForm) -> bool {
+        let domains: &[&str] = match (cloud, &self.messages_form) {
+            (CloudForm::Bedrock, MessagesForm::InvokeModel { .. })
+            | (CloudForm::Vertex, MessagesForm::RawPredict { .. }) => return true,
+            (CloudForm::Bedrock, _) => &["amazonaws.com", "amazonaws.com.cn", "api.aws"],
+            (CloudForm::Vertex, _) => &["googleapis.com"],
+        };
+        let host = self.base_url.split_once("://").map_or("", |(_, rest)| rest);
+        let host = host.split(['/', ':']).next().unwrap_or_default();
+        let is_below = |domain: &&str| host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+        domains.iter().any(is_below)
+    }
+
     /// The id of a model in this provider's requests: a cloud has ids of its own for the models that Anthropic's API names
     /// `claude-…`.
     #[must_use]
@@ -168,5 +183,19 @@ mod tests {
             [("AWS_SECRET_ACCESS_KEY".to_owned(), "wJalr-secret".to_owned())].into_iter().collect();
         assert_eq!(format!("{variables:?}"), r#"{"AWS_SECRET_ACCESS_KEY"}"#);
         assert_eq!(variables.get("AWS_SECRET_ACCESS_KEY"), Some("wJalr-secret"));
+    }
+
+    #[test]
+    fn a_provider_is_in_the_cloud_of_its_form_or_host() {
+        let at = |base_url: &str| {
+            let mut settings = Arc::unwrap_or_clone(crate::testing::provider("p").build());
+            settings.base_url = base_url.into();
+            [CloudForm::Bedrock, CloudForm::Vertex].map(|cloud| settings.is_in_cloud(cloud))
+        };
+        assert_eq!(at("https://bedrock-mantle.us-east-1.api.aws/anthropic"), [true, false]);
+        assert_eq!(at("https://bedrock-runtime.cn-north-1.amazonaws.com.cn"), [true, false]);
+        assert_eq!(at("https://claude.googleapis.com/v1/projects/p"), [false, true]);
+        assert_eq!(at("https://googleapis.com.example/x"), [false, false]);
+        assert_eq!(at("https://api.anthropic.com"), [false, false]);
     }
 }
