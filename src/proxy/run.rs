@@ -30,7 +30,6 @@ use super::retry::Retries;
 use super::run_record::{FailedRun, RunRecord};
 use super::target_queue::{RunTarget, TargetQueue};
 use super::{ProxyReply, ProxyRequest, ReplyStream, RouteTrace, affinity};
-use crate::caller;
 use crate::failure::Failure;
 use crate::gateway::{Bound, Gateway};
 

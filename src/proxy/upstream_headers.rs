@@ -9,7 +9,7 @@ use vandamme_actors::settings::{Api, MessagesForm, ProviderSettings};
 use vandamme_protocol::request;
 
 use super::{ProxyRequest, UpstreamCall, address};
-use crate::caller::{self, KeyForm};
+use crate::caller::KeyForm;
 use crate::gateway::LiveConfig;
 
 /// The longest upstream header that a client gets, in bytes.
