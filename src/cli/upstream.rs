@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
-use vandamme_actors::settings::ProviderSettings;
+use vandamme_actors::settings::{MessagesForm, ProviderSettings};
 use vandamme_protocol::models::Models;
 
 use super::embedded::{self, Selection};
@@ -13,6 +13,7 @@ use super::exit_code::Exit;
 use super::options::ConfigOptions;
 use super::print_json;
 use super::table::Table;
+use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::models;
 
@@ -84,6 +85,10 @@ async fn health(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> Ups
             Ok(listing) => {
                 ("healthy", Models::read(&listing.body).ok().map(|models| models.named().count()), None)
             }
+            // The refusal proves that the credential is accepted, and requests need no list.
+            Err(failure) if lacks_list_permission(provider, &failure) => {
+                ("healthy", None, Some(failure.message()))
+            }
             Err(failure) => ("error", None, Some(format!("{} ({})", failure.message(), failure.status()))),
         }
     };
@@ -96,6 +101,12 @@ async fn health(gateway: &Arc<Gateway>, provider: &Arc<ProviderSettings>) -> Ups
         models,
         message,
     }
+}
+
+/// Whether AWS accepts the credential, but does not permit the list of models.
+fn lacks_list_permission(provider: &ProviderSettings, failure: &Failure) -> bool {
+    let is_bedrock = matches!(provider.messages_form, MessagesForm::InvokeModel { .. });
+    is_bedrock && failure.status() == 403 && failure.message().contains("bedrock:ListInferenceProfiles")
 }
 
 fn print(all: &[UpstreamHealth]) {

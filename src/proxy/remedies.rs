@@ -147,6 +147,9 @@ pub(super) fn naming_key(lease: &Lease, outcome: Outcome, answer: UpstreamError)
     let message = without_name(&lease.provider.name, message);
     let name = &lease.provider.name;
     let message = match &lease.provider.identity {
+        Some(identity) if outcome == Outcome::KeyForbidden => {
+            format!("provider '{name}' denies the {identity} this request: {message}")
+        }
         Some(identity) => format!("provider '{name}' refused the {identity}: {message}"),
         None => format!("provider '{name}' rejected key {}: {message}", lease.key.id()),
     };

@@ -412,3 +412,37 @@ fn a_pipe_is_no_credentials_file() {
         [explained.stdout, explained.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
     assert!(text.contains("provider 'vertex' is not complete: set VERTEX_PROJECT and restart"), "{text}");
 }
+
+/// Requirement: an identity that may not list models is as good for requests as any other, and the check says what is missing.
+#[test]
+fn a_list_that_is_not_permitted_changes_nothing_else() {
+    let denied = "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: bedrock:ListInferenceProfiles on resource: *";
+    let upstream = credentials(Upstream::anthropic())
+        .ruled_by(move |seen| {
+            let is_list = seen.target().starts_with("/inference-profiles");
+            is_list.then(|| aws_error(403, "AccessDeniedException", denied))
+        })
+        .always(reply());
+    let other = Upstream::anthropic().always(reply());
+    let lines = format!(
+        "[bedrock-test.fallbacks]\n\"*\" = [\"own:claude-x\"]\n[own]\nbase-url = \"http://{}\"\napi-format = \"anthropic\"\n",
+        other.address()
+    );
+    let gateway = with_aws(&upstream).toml(&lines).env("OWN_API_KEY", "own-key-0123456").start();
+    for _ in 0..4 {
+        gateway.get("/v1/models?provider=bedrock-test&refresh=true");
+    }
+    let listed = gateway.get("/v1/models?provider=bedrock-test&refresh=true");
+    assert!(listed.to_string().contains("bedrock:ListInferenceProfiles"), "{listed}");
+    for _ in 0..2 {
+        assert_eq!(gateway.messages(&whole_prompt(CLAUDE, "hi")).reply().text(), "Hello there!");
+    }
+    assert_eq!(other.count(), 0, "the identity is still the first choice");
+
+    let config = gateway.run.path("test.toml");
+    let mut check = gateway.run.vdm(&["health", "upstream", "--provider", "bedrock-test", "--config"]);
+    let checked = check.arg(config).output().expect("vdm is built");
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.status.success() && said.contains("healthy"), "{said}");
+    assert!(said.contains("grant bedrock:ListInferenceProfiles"), "{said}");
+}
