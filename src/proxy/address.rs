@@ -4,6 +4,7 @@ use actix_web::http::header::{self, HeaderName, HeaderValue, InvalidHeaderValue}
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::settings::{Api, Azure, MessagesForm, ProviderSettings};
+use vandamme_protocol::cloud::model_ids;
 use vandamme_protocol::request::Streaming;
 
 use super::UpstreamCall;
@@ -26,10 +27,10 @@ pub(super) fn in_form(
     match &provider.messages_form {
         MessagesForm::Native => None,
         MessagesForm::InvokeModel { .. } => {
-            let action = match (upstream_call, delivery) {
-                (UpstreamCall::Count, _) => "count-tokens",
-                (_, Streaming::Yes) => "invoke-with-response-stream",
-                (_, Streaming::No) => "invoke",
+            let (model, action) = match (upstream_call, delivery) {
+                (UpstreamCall::Count, _) => (model_ids::without_profile(model), "count-tokens"),
+                (_, Streaming::Yes) => (model, "invoke-with-response-stream"),
+                (_, Streaming::No) => (model, "invoke"),
             };
             Some(format!("{base}/model/{}/{action}", utf8_percent_encode(model, CLOUD_RESERVED)))
         }

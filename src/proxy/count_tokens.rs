@@ -10,7 +10,7 @@ use bytes::Bytes;
 use vandamme_actors::openai_endpoint::OpenAiEndpoint;
 use vandamme_actors::outcome::Outcome;
 use vandamme_actors::routing::Route;
-use vandamme_actors::settings::Api;
+use vandamme_actors::settings::{Api, MessagesForm, ProviderSettings};
 use vandamme_protocol::convert::client;
 use vandamme_protocol::tokens;
 
@@ -94,6 +94,7 @@ async fn counted(
     route: Arc<Route>,
     estimated: impl Fn() -> Result<Count, Failure>,
 ) -> Result<Count, Failure> {
+    let provider = route.provider.clone();
     request.targets = Targets::Resolved(route);
     // The ledger does not record counts.
     let record = RunRecord::new(&request.id, None, &request.trace);
@@ -120,7 +121,7 @@ async fn counted(
                 Answered::Opened { .. } | Answered::Raw { .. } => estimated(),
             }
         }
-        Err(failure) if is_the_requests_own(failure.status()) => Err(failure),
+        Err(failure) if is_the_requests_own(&provider, failure.status()) => Err(failure),
         Err(_) => estimated(),
     }
 }
@@ -140,7 +141,12 @@ fn has_count(body: &[u8]) -> bool {
     answer["input_tokens"].as_f64().is_some_and(|count| count >= 0.0)
 }
 
-/// Whether a provider's refusal is about the request or the key, not about counting or a temporary condition.
-fn is_the_requests_own(status: u16) -> bool {
-    matches!(status, 400 | 401 | 403 | 413)
+/// Whether a provider's refusal is about the request or the key, not about counting or a temporary condition. Bedrock counts for
+/// some models only, some of which it says with status 400 (docs.aws.amazon.com/bedrock/latest/userguide/count-tokens.html), and
+/// has a permission for it.
+fn is_the_requests_own(provider: &ProviderSettings, status: u16) -> bool {
+    match provider.messages_form {
+        MessagesForm::InvokeModel { .. } => matches!(status, 401 | 413),
+        MessagesForm::Native | MessagesForm::RawPredict { .. } => matches!(status, 400 | 401 | 403 | 413),
+    }
 }

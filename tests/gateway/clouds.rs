@@ -325,8 +325,41 @@ fn tokens_are_counted_by_bedrock() {
     let reply = gateway.call("POST", "/v1/messages/count_tokens").json(&body).reply();
     assert_eq!(reply.json(), json!({"input_tokens": 42}), "{reply}");
     let seen = calls(&upstream);
-    assert_eq!(seen[0].target(), "/model/us.anthropic.claude-opus-4-6-v1:0/count-tokens");
+    // Bedrock counts for models, not for inference profiles.
+    assert_eq!(seen[0].target(), "/model/anthropic.claude-opus-4-6-v1:0/count-tokens");
     assert!(seen[0].json()["input"]["invokeModel"]["body"].is_string());
+}
+
+/// Requirement: what Bedrock does not count is estimated, and a permission that is missing for counts is no fault of the model.
+#[test]
+fn tokens_that_bedrock_does_not_count_are_estimated() {
+    let denied = "User: arn:aws:sts::1:assumed-role/x is not authorized to perform: bedrock:CountTokens on resource: y";
+    for (status, kind, message) in [
+        (400, "ValidationException", "The provided model doesn't support counting tokens."),
+        (400, "ValidationException", "The provided model identifier is invalid."),
+        (403, "AccessDeniedException", denied),
+        (404, "ResourceNotFoundException", "This model version has reached the end of its life."),
+    ] {
+        let upstream = credentials(Upstream::anthropic())
+            .ruled_by(move |seen| {
+                seen.target().ends_with("/count-tokens").then(|| aws_error(status, kind, message))
+            })
+            .always(reply());
+        let other = Upstream::anthropic().always(reply());
+        let lines = format!(
+            "[bedrock-test.fallbacks]\n\"*\" = [\"own:claude-x\"]\n[own]\nbase-url = \"http://{}\"\napi-format = \"anthropic\"\n",
+            other.address()
+        );
+        let gateway = with_aws(&upstream).toml(&lines).env("OWN_API_KEY", "own-key-0123456").start();
+        let body = json!({"model": CLAUDE, "messages": [{"role": "user", "content": "hi"}]});
+        for _ in 0..5 {
+            let reply = gateway.call("POST", "/v1/messages/count_tokens").json(&body).reply();
+            assert!(reply.json()["input_tokens"].is_u64(), "{message}: {reply}");
+            assert_eq!(reply.header("x-vdm-estimate"), Some("1"), "{message}: {reply}");
+        }
+        assert_eq!(gateway.messages(&whole_prompt(CLAUDE, "hi")).reply().text(), "Hello there!");
+        assert_eq!(other.count(), 0, "{message}: the model is still the first choice");
+    }
 }
 
 /// Names of Anthropic's API are sent as the ids of the cloud, and betas that it refuses are not sent.

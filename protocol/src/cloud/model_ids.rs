@@ -101,6 +101,20 @@ pub fn for_bedrock<'m>(model: &'m str, profile: &str) -> Cow<'m, str> {
     Cow::Owned(format!("{profile}{dot}{VENDOR}{id}{version}"))
 }
 
+/// The id of the model behind an inference profile of Bedrock's own, such as `us.anthropic.claude-…`; any other id unchanged.
+/// Tokens are counted for models only (docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.html).
+#[must_use]
+pub fn without_profile(id: &str) -> &str {
+    let named = match id.split_once(":inference-profile/") {
+        Some((arn, name)) if arn.starts_with("arn:") => name,
+        Some(_) | None => id,
+    };
+    match named.split_once(VENDOR) {
+        Some((profile, _)) if is_profile(profile) => &named[profile.len()..],
+        Some(_) | None => id,
+    }
+}
+
 /// The id of a model at Bedrock's Mantle endpoint.
 #[must_use]
 pub fn for_mantle(model: &str) -> Cow<'_, str> {
@@ -172,6 +186,29 @@ mod tests {
         );
         assert_eq!(for_mantle("claude-haiku-4-5-20251001"), "anthropic.claude-haiku-4-5");
         assert_eq!(for_mantle("anthropic.claude-opus-5"), "anthropic.claude-opus-5");
+    }
+
+    #[test]
+    fn the_model_behind_a_profile_is_known_by_its_id() {
+        for (id, expected) in [
+            ("us.anthropic.claude-sonnet-4-6", "anthropic.claude-sonnet-4-6"),
+            ("us-gov.anthropic.claude-haiku-4-5-20251001-v1:0", "anthropic.claude-haiku-4-5-20251001-v1:0"),
+            (
+                "arn:aws:bedrock:us-east-1:123456789012:inference-profile/eu.anthropic.claude-opus-4-6-v1",
+                "anthropic.claude-opus-4-6-v1",
+            ),
+        ] {
+            assert_eq!(without_profile(id), expected);
+        }
+        for id in [
+            "anthropic.claude-sonnet-4-6",
+            "arn:aws:bedrock:us-east-1:1:application-inference-profile/abc",
+            "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-opus-5-5",
+            "us.amazon.nova-pro-v1:0",
+            "x.y.anthropic.claude-a",
+        ] {
+            assert_eq!(without_profile(id), id);
+        }
     }
 
     #[test]
