@@ -78,7 +78,7 @@ pub(in crate::config) const PROVIDER: SettingList = &[
     )
     .with_variable("{PROVIDER}_REGION")
     .with_example("\"us-east-1\""),
-    SettingDeclaration::new("project", Value(Text), "The Google Cloud project, for `api-format = \"vertex\"`.")
+    SettingDeclaration::new("project", Value(Text), "The Google Cloud project, for Vertex AI and for `{project}` in the base URL.")
         .with_variable("{PROVIDER}_PROJECT")
         .with_example("\"my-project\""),
     SettingDeclaration::new(
