@@ -21,10 +21,11 @@ pub(super) const BETAS: HeaderName = HeaderName::from_static("anthropic-beta");
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const VERSION: &str = "2023-06-01";
 
-const PASSED_BACK: [&str; 3] = ["request-id", "x-request-id", "x-should-retry"];
+const PASSED_BACK: [&str; 4] = ["request-id", "x-request-id", "x-amzn-requestid", "x-should-retry"];
 /// The headers in which vendors send their own id of a request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const AMAZON_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 /// The longest id that is recorded. Vendors' ids have some 40 characters.
 const LONGEST_ID: usize = 128;
 const PASSED_BACK_PREFIXES: [&str; 4] = ["anthropic-", "openai-", "x-codex-", "x-ratelimit-"];
@@ -297,7 +298,7 @@ pub(super) fn passed_back(upstream: &HeaderMap, secrets: &Secrets) -> HeaderMap 
 pub(super) fn upstream_request_id(passed_back: &HeaderMap) -> Option<&str> {
     let named = |name: HeaderName| passed_back.get(name)?.to_str().ok();
     let is_fit = |id: &&str| !id.is_empty() && id.len() <= LONGEST_ID;
-    named(REQUEST_ID).filter(is_fit).or_else(|| named(X_REQUEST_ID).filter(is_fit))
+    [REQUEST_ID, X_REQUEST_ID, AMAZON_REQUEST_ID].into_iter().find_map(|name| named(name).filter(is_fit))
 }
 
 #[cfg(test)]
@@ -314,12 +315,13 @@ mod tests {
         map
     }
 
-    /// Requirement: the upstream's own id is recorded, from either header, unless it is unusually long.
+    /// Requirement: the upstream's own id is recorded, from each vendor's header, unless it is unusually long.
     #[test]
     fn the_upstreams_id_of_a_request_is_found() {
         let id = |headers: &HeaderMap| upstream_request_id(headers).map(str::to_owned);
         assert_eq!(id(&map(&[("x-request-id", "b"), ("request-id", "a")])).as_deref(), Some("a"));
         assert_eq!(id(&map(&[("x-request-id", "b"), ("request-id", "")])).as_deref(), Some("b"));
+        assert_eq!(id(&map(&[("x-amzn-requestid", "c")])).as_deref(), Some("c"));
         assert_eq!(id(&map(&[("anthropic-request-id", "c")])), None);
         let mut long = map(&[]);
         long.insert(HeaderName::from_static("request-id"), HeaderValue::try_from("x".repeat(129)).unwrap());
