@@ -93,7 +93,7 @@ impl Metadata<'_> {
             200 => text_of(&reply).map(|token| Ok(token.trim().to_owned())),
             403 => Ok(Err("it is switched off for this instance".to_owned())),
             status if is_busy(status) => Err(status_error(WHO, &reply, "")),
-            status => Ok(Err(format!("{} answered with status {status}", self.endpoint))),
+            status => Ok(Err(format!("{} answered with status {status}", reply.url))),
         }
     }
 

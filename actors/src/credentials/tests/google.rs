@@ -167,7 +167,7 @@ async fn metadata_services_are_called_directly() {
         ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &format!("http://{host}")),
     ]);
     let error = id_of(&credentials, &aws).await;
-    assert!(error.contains(&format!("http://{host} answered with status 404")), "{error}");
+    assert!(error.contains(&format!("http://{host}/latest/api/token answered with status 404")), "{error}");
     assert_eq!(proxy.calls(), 0);
 
     // The same address as another service is called through the proxy, which shows that the test can fail.
