@@ -38,9 +38,10 @@ pub(super) async fn serve(
 ) -> HttpResponse {
     match CloudPath::parse(request.uri().path()) {
         Some(path) => serve_path(path, request, payload, gateway).await,
-        None => not_found(
+        None if request.path().contains("/publishers/") => not_found(
             "this path of Vertex AI ends with neither :rawPredict nor :streamRawPredict, which vdm serves",
         ),
+        None => refused_now(not_found("the model's id in this path is not UTF-8")),
     }
 }
 

@@ -55,14 +55,16 @@ impl CloudPath {
         let decoded = |text: &str| Some(percent_decode_str(text).decode_utf8().ok()?.into_owned());
         let call = |form, action, model| Some(Self::Call(CloudCall { form, action, model }));
         match segments[..] {
-            ["model", model, "invoke"] => {
-                call(CloudForm::Bedrock, CloudAction::Reply(Streaming::No), decoded(model)?)
+            // Some clients leave the slash of an ARN as it is.
+            ["model", ref model @ .., last] if !model.is_empty() => {
+                let action = match last {
+                    "invoke" => CloudAction::Reply(Streaming::No),
+                    "invoke-with-response-stream" => CloudAction::Reply(Streaming::Yes),
+                    "count-tokens" => CloudAction::Count,
+                    other => return decoded(other).map(Self::Unserved),
+                };
+                call(CloudForm::Bedrock, action, decoded(&model.join("/"))?)
             }
-            ["model", model, "invoke-with-response-stream"] => {
-                call(CloudForm::Bedrock, CloudAction::Reply(Streaming::Yes), decoded(model)?)
-            }
-            ["model", model, "count-tokens"] => call(CloudForm::Bedrock, CloudAction::Count, decoded(model)?),
-            ["model", _, other] => decoded(other).map(Self::Unserved),
             ["inference-profiles"] => Some(Self::Profiles),
             ["inference-profiles", id] => decoded(id).map(Self::Profile),
             ["projects", _, "locations", _, "publishers", "anthropic", "models", last] => {
@@ -159,6 +161,10 @@ mod tests {
             call(CloudForm::Bedrock, stream, "arn:aws:bedrock:x:1:a/b")
         );
         assert_eq!(
+            parsed("/model/arn:aws:bedrock:x:1:inference-profile/us.anthropic.claude-x/invoke"),
+            call(CloudForm::Bedrock, whole, "arn:aws:bedrock:x:1:inference-profile/us.anthropic.claude-x")
+        );
+        assert_eq!(
             parsed("/bedrock/model/m/count-tokens"),
             call(CloudForm::Bedrock, CloudAction::Count, "m")
         );
@@ -173,7 +179,7 @@ mod tests {
         assert_eq!(parsed("/bedrock/model/x/converse"), Some(CloudPath::Unserved("converse".into())));
         assert_eq!(parsed("/inference-profiles/"), Some(CloudPath::Profiles));
         assert_eq!(parsed("/inference-profiles/us.x%3A0"), Some(CloudPath::Profile("us.x:0".into())));
-        for other in ["/model", "/model/x", "/v1/messages", "/models/x/invoke", "/"] {
+        for other in ["/model", "/model/x", "/model/%ff/invoke", "/v1/messages", "/models/x/invoke", "/"] {
             assert_eq!(parsed(other), None, "{other}");
         }
     }

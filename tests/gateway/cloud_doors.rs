@@ -288,6 +288,8 @@ fn ids_of_a_cloud_find_their_model() {
     let gateway = setup.start();
     for (model, sent, by) in [
         (ID.to_owned(), "small", &other),
+        // The slash is sent as it is.
+        (format!("arn:aws:bedrock:us-east-1:1:inference-profile/{ID}"), "small", &other),
         ("haiku".to_owned(), "small", &other),
         (format!("anthropic:{ID}"), "claude-haiku-4-5-20251001", &claude),
         ("openai:o".to_owned(), "o", &other),
@@ -298,7 +300,7 @@ fn ids_of_a_cloud_find_their_model() {
         assert_eq!(by.request(before).json()["model"], sent, "{model}");
     }
     let reply = vertex(&gateway, "claude-haiku-4-5@20251001:rawPredict").reply();
-    assert_eq!((reply.status(), &other.request(3).json()["model"]), (200, &json!("small")), "{reply}");
+    assert_eq!((reply.status(), &other.request(4).json()["model"]), (200, &json!("small")), "{reply}");
 }
 
 /// Requirement: a token of a cloud, which a client in the cloud's mode may have, is sent to that cloud only.
