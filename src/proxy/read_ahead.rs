@@ -66,5 +66,7 @@ fn read(chunk: Option<Result<Bytes, PayloadError>>) -> Result<Bytes, CallFailure
 }
 
 pub(super) fn damaged() -> CallFailure {
-    CallFailure::broken("the upstream's compressed reply is damaged or was cut")
+    CallFailure::broken(
+        "the upstream's reply is damaged or was cut: its compression or its frames cannot be read",
+    )
 }

@@ -106,7 +106,9 @@ impl Converter {
 fn broken(error: &PayloadError, id: &str) -> Fault {
     log::debug!(REQUEST_ID = id; "{id} an upstream's body broke: {error}");
     if matches!(error, PayloadError::EncodingCorrupted) {
-        Fault::bad_gateway("the upstream's compressed stream is damaged or was cut")
+        Fault::bad_gateway(
+            "the upstream's stream is damaged or was cut: its compression or its frames cannot be read",
+        )
     } else {
         Fault::cut()
     }

@@ -88,7 +88,8 @@ fn append(frame: &Frame<'_>, json: &mut Vec<u8>, events: &mut BytesMut) -> Resul
             json.clear();
             let decoded = STANDARD.decode_vec(chunk.bytes.as_bytes(), json);
             decoded.map_err(|_| EventStreamError::Malformed)?;
-            append_event(json, events)
+            // A chunk without content has no event.
+            if json.is_empty() { Ok(()) } else { append_event(json, events) }
         }
         ("exception" | "error", kind) => {
             let CloudFault { kind, message, .. } = error::of_frame(kind, frame.payload, frame.error_message);
@@ -153,6 +154,7 @@ mod tests {
     fn frames_become_events_wherever_they_are_cut() {
         let mut stream = chunk(r#"{"type":"message_start","message":{}}"#);
         write(&[(":event-type", "later"), (":message-type", "event")], &[b"?"], &mut stream);
+        stream.extend_from_slice(&chunk(""));
         stream.extend_from_slice(&chunk("{\"type\":\"ping\",\n\"x\":1}"));
         let expected = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{}}\n\n\
                         event: ping\ndata: {\"type\":\"ping\",\ndata: \"x\":1}\n\n";
