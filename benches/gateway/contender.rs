@@ -161,11 +161,16 @@ fn start_gateway(
     let responses = format!(
         "[responses]\napi-format = 'responses'\napi-key = 'sk-bench'\nbase-url = 'http://{upstream}/v1'\n"
     );
-    fs::write(&file, format!("{limits}{responses}"))?;
-    // Builds before the Responses API are compared without its rows.
-    let check = Command::new(&build.binary).args(["config", "validate", "--config"]).arg(&file).output()?;
-    if !check.status.success() {
-        fs::write(&file, limits)?;
+    let bedrock = format!(
+        "[bedrock-bench]\napi-format = 'bedrock'\nauth-mode = 'aws'\nregion = 'us-east-1'\nbase-url = 'http://{upstream}'\n"
+    );
+    // Builds before clouds, or before the Responses API, are compared without their rows.
+    for sections in [&[limits, &responses, &bedrock][..], &[limits, &responses], &[limits]] {
+        fs::write(&file, sections.concat())?;
+        let mut check = Command::new(&build.binary);
+        if check.args(["config", "validate", "--config"]).arg(&file).output()?.status.success() {
+            break;
+        }
     }
     command.args(["server", "start", "--port", &port.to_string(), "--config"]).arg(&file).args(options);
     command.env("HOME", &directory);
@@ -176,6 +181,7 @@ fn start_gateway(
     command.env("LOG_LEVEL", "WARNING");
     command.envs(build.environment.iter().map(|(variable, value)| (variable, value)));
     command.env("ANTHROPIC_API_KEY", "sk-bench").env("ANTHROPIC_BASE_URL", format!("http://{upstream}"));
+    command.env("AWS_ACCESS_KEY_ID", "AKIABENCH").env("AWS_SECRET_ACCESS_KEY", "bench");
     command.env("OPENAI_API_KEY", "sk-bench").env("OPENAI_BASE_URL", format!("http://{upstream}/v1"));
     Ok(Running { process: Process::start(&command, directory, (port, Farewell::Kill))? })
 }

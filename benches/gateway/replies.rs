@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use vandamme_protocol::cloud::eventstream::EventStreamEncoder;
 
 /// The number of text deltas of a stream in bursts.
 pub(crate) const BURST_EVENTS: usize = 200;
@@ -14,8 +15,8 @@ pub(crate) const LAST_WORDS: &str = "and that was the whole story.";
 /// The content of a whole reply.
 const STORY: usize = 700;
 
-const STREAM_HEAD: &str =
-    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n";
+const EVENTS: &str = "text/event-stream; charset=utf-8";
+const FRAMES: &str = "application/vnd.amazon.eventstream";
 
 /// The form of a reply, which the model's name selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,23 @@ pub(crate) struct Replies {
 
 impl Replies {
     pub(crate) fn anthropic() -> Self {
+        let (opening, word, ending, whole) = Self::messages();
+        Self::new(&opening, &word, (&ending, &whole))
+    }
+
+    /// The same in the form of Bedrock's InvokeModel: each event is a frame.
+    pub(crate) fn bedrock() -> Self {
+        let (opening, word, ending, whole) = Self::messages();
+        let frame = |event: &str| {
+            let mut frame = BytesMut::new();
+            EventStreamEncoder::default().push(event.as_bytes(), &mut frame);
+            frame.to_vec()
+        };
+        Self::of_stream(FRAMES, frame, &opening, &word, (&ending, &whole))
+    }
+
+    /// The first events of a reply, a text delta, the last events, and a whole reply.
+    fn messages() -> (Vec<String>, String, Vec<String>, String) {
         let event =
             |name: &str, rest: &str| format!("event: {name}\ndata: {{\"type\":\"{name}\"{rest}}}\n\n");
         let usage = r#"{"input_tokens":2095,"cache_creation_input_tokens":0,"cache_read_input_tokens":1024,"output_tokens":1}"#;
@@ -94,7 +112,7 @@ impl Replies {
             r#"{{"id":"msg_01XFDUDYJgAACzvnptvVoYEL","type":"message","role":"assistant","model":"claude-sonnet-4-5-20250929","content":[{{"type":"text","text":"{}"}}],"stop_reason":"end_turn","stop_sequence":null,"usage":{usage}}}"#,
             story()
         );
-        Self::new(&opening, &word, (&ending, &whole))
+        (opening.into(), word, ending.into(), whole)
     }
 
     pub(crate) fn openai() -> Self {
@@ -171,10 +189,25 @@ impl Replies {
         Self::new(&opening, &word, (&ending, &whole))
     }
 
-    fn new(opening: &[String], word: &str, (ending, whole): (&[String], &str)) -> Self {
-        let first: String = opening.iter().map(|event| framed(event)).collect();
-        let word = framed(word);
-        let ending: String = ending.iter().map(|event| framed(event)).collect();
+    fn new(opening: &[String], word: &str, last: (&[String], &str)) -> Self {
+        Self::of_stream(EVENTS, |event| event.as_bytes().to_vec(), opening, word, last)
+    }
+
+    /// `form` makes the bytes of an event.
+    fn of_stream(
+        content_type: &str,
+        form: impl Fn(&str) -> Vec<u8>,
+        opening: &[String],
+        word: &str,
+        (ending, whole): (&[String], &str),
+    ) -> Self {
+        let head =
+            format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\ntransfer-encoding: chunked\r\n\r\n");
+        let chunks =
+            |events: &[String]| events.iter().flat_map(|event| chunk(&form(event))).collect::<Vec<_>>();
+        let first = [head.into_bytes(), chunks(opening)].concat();
+        let word = chunk(&form(word));
+        let ending = [chunks(ending), b"0\r\n\r\n".to_vec()].concat();
         Self {
             whole: format!(
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{whole}",
@@ -182,24 +215,24 @@ impl Replies {
             )
             .into(),
             bursts: bursts(&first, &word, &ending),
-            opening: format!("{STREAM_HEAD}{first}{word}").into(),
+            opening: [first, word.clone()].concat().into(),
             word: word.into(),
-            ending: format!("{ending}0\r\n\r\n").into(),
+            ending: ending.into(),
         }
     }
 }
 
-fn bursts(first: &str, word: &str, ending: &str) -> Vec<Bytes> {
+fn bursts(first: &[u8], word: &[u8], ending: &[u8]) -> Vec<Bytes> {
     let words = word.repeat(BURST_EVENTS / BURSTS);
     let mut bursts = vec![words; BURSTS];
-    bursts[0].insert_str(0, &format!("{STREAM_HEAD}{first}"));
-    bursts[BURSTS - 1].push_str(&format!("{ending}0\r\n\r\n"));
+    bursts[0].splice(..0, first.iter().copied());
+    bursts[BURSTS - 1].extend_from_slice(ending);
     bursts.into_iter().map(Bytes::from).collect()
 }
 
 /// An event in its own HTTP chunk, as vendors send them.
-fn framed(event: &str) -> String {
-    format!("{:x}\r\n{event}\r\n", event.len())
+fn chunk(event: &[u8]) -> Vec<u8> {
+    [format!("{:x}\r\n", event.len()).as_bytes(), event, b"\r\n"].concat()
 }
 
 fn story() -> String {

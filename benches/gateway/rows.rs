@@ -127,7 +127,7 @@ fn plans() -> impl Iterator<Item = Plan> {
     ])
 }
 
-static COSTS: [cost::Work; 9] = [
+static COSTS: [cost::Work; 12] = [
     cost::Work {
         name: "passthrough, 1 KB",
         task: Task { way: Way::Passthrough, question: Question::Short, shape: Shape::Whole },
@@ -179,6 +179,24 @@ static COSTS: [cost::Work; 9] = [
     cost::Work {
         name: "over Responses, stream of 200 events in bursts, 50 at once",
         task: Task { way: Way::OverResponses, question: Question::Short, shape: Shape::Burst },
+        clients: 50,
+        wanted: ["≤ 4 ×", "≤ 2.5 ×"],
+    },
+    cost::Work {
+        name: "over Bedrock, 1 KB, whole reply",
+        task: Task { way: Way::OverBedrock, question: Question::Short, shape: Shape::Whole },
+        clients: 16,
+        wanted: ["≤ 6 ×", "≤ 3 ×"],
+    },
+    cost::Work {
+        name: "over Bedrock, 100 KB Claude Code request",
+        task: Task { way: Way::OverBedrock, question: Question::ClaudeCode, shape: Shape::Whole },
+        clients: 16,
+        wanted: ["≤ 9 ×", "≤ 5 ×"],
+    },
+    cost::Work {
+        name: "over Bedrock, stream of 200 events in bursts, 50 at once",
+        task: Task { way: Way::OverBedrock, question: Question::Short, shape: Shape::Burst },
         clients: 50,
         wanted: ["≤ 4 ×", "≤ 2.5 ×"],
     },

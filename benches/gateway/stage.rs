@@ -27,6 +27,8 @@ pub(crate) enum Way {
     Translation,
     /// Messages over the Responses API; the bare proxy forwards it.
     OverResponses,
+    /// Messages over InvokeModel, signed; the bare proxy forwards it.
+    OverBedrock,
 }
 
 /// The request, and the form of its reply.
@@ -73,6 +75,7 @@ impl Task {
         let provider = match (contender, self.way) {
             (Contender::Bare | Contender::Ours, Way::Translation) => "openai",
             (Contender::Ours, Way::OverResponses) => "responses",
+            (Contender::Ours, Way::OverBedrock) => "bedrock-bench",
             (Contender::Nginx | Contender::Bare | Contender::Ours, _) => "anthropic",
         };
         self.load_of(provider, running)

@@ -24,6 +24,7 @@ struct Scripts {
     anthropic: Replies,
     openai: Replies,
     responses: Replies,
+    bedrock: Replies,
 }
 
 /// What a request selects.
@@ -32,6 +33,7 @@ enum Asked {
     Chat(Shape),
     Messages(Shape),
     Responses(Shape),
+    Invoke(Shape),
 }
 
 pub(crate) fn serve(port: u16) -> Result<(), Trouble> {
@@ -40,6 +42,7 @@ pub(crate) fn serve(port: u16) -> Result<(), Trouble> {
         anthropic: Replies::anthropic(),
         openai: Replies::openai(),
         responses: Replies::responses(),
+        bedrock: Replies::bedrock(),
     });
     let lanes: Vec<_> = (0..LANES).map(|_| lane(&scripts)).collect();
     for (socket, lane) in listener.incoming().zip(lanes.iter().cycle()) {
@@ -79,6 +82,7 @@ async fn answer_all(socket: StdStream, scripts: &Scripts) -> io::Result<()> {
             Asked::Chat(shape) => say(&mut stream, &scripts.openai, shape).await?,
             Asked::Messages(shape) => say(&mut stream, &scripts.anthropic, shape).await?,
             Asked::Responses(shape) => say(&mut stream, &scripts.responses, shape).await?,
+            Asked::Invoke(shape) => say(&mut stream, &scripts.bedrock, shape).await?,
         }
     }
 }
@@ -92,6 +96,7 @@ async fn request(stream: &mut TcpStream, read: &mut BytesMut) -> io::Result<Aske
     };
     let is_chat = memmem::find(&read[..head], b"/chat/completions HTTP").is_some();
     let is_responses = memmem::find(&read[..head], b"/responses HTTP").is_some();
+    let invoked = invoked(&read[..head]);
     let is_get = read.starts_with(b"GET ");
     let length = content_length(&read[..head]).or(is_get.then_some(0)).ok_or(io::ErrorKind::InvalidData)?;
     read.reserve((head + length).saturating_sub(read.len()));
@@ -100,8 +105,9 @@ async fn request(stream: &mut TcpStream, read: &mut BytesMut) -> io::Result<Aske
     }
     let shape = shape(&read[head..head + length]);
     read.advance(head + length);
-    match (is_get, shape) {
+    match (is_get, invoked.or(shape)) {
         (true, _) => Ok(Asked::Health),
+        (false, Some(shape)) if invoked.is_some() => Ok(Asked::Invoke(shape)),
         (false, Some(shape)) if is_chat => Ok(Asked::Chat(shape)),
         (false, Some(shape)) if is_responses => Ok(Asked::Responses(shape)),
         (false, Some(shape)) => Ok(Asked::Messages(shape)),
@@ -123,6 +129,12 @@ fn content_length(head: &[u8]) -> Option<usize> {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
     })
+}
+
+/// The form that the model in a path of Bedrock's selects.
+fn invoked(head: &[u8]) -> Option<Shape> {
+    let path = head.strip_prefix(b"POST /model/")?;
+    Shape::of_model(std::str::from_utf8(path.split(|&byte| byte == b'/').next()?).ok()?)
 }
 
 /// The form that the model's name selects. A provider prefix is ignored.
