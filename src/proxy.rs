@@ -124,10 +124,7 @@ pub(crate) enum ClientHeaders {
     /// Of a request that the gateway itself makes.
     Own(HeaderMap),
     /// Of a request in a cloud's form, as one of the Messages API.
-    OfCloud {
-        form: CloudForm,
-        headers: HeaderMap,
-    },
+    OfCloud(HeaderMap),
 }
 
 impl Deref for ClientHeaders {
@@ -136,20 +133,20 @@ impl Deref for ClientHeaders {
     fn deref(&self) -> &HeaderMap {
         match self {
             Self::Received(request) => request.headers(),
-            Self::Own(headers) | Self::OfCloud { headers, .. } => headers,
+            Self::Own(headers) | Self::OfCloud(headers) => headers,
         }
     }
 }
 
 impl ProxyRequest {
-    /// The key that the client brings for this provider. A client in a cloud's mode may have the cloud's own token, which is not
-    /// for any other host.
+    /// The key that the client brings for this provider. A client in a cloud's mode may have a cloud's own token, which is not for
+    /// any other host.
     fn client_key(&self, provider: &ProviderSettings, live: &LiveConfig) -> Option<OwnKey> {
         let key = caller::own_key(&self.headers, &live.gateway_keys, self.caller.as_ref())?;
         let is_misplaced = match self.headers {
-            ClientHeaders::OfCloud { form, .. } => {
-                form.has_issued(key.key.expose()) && !provider.is_in_cloud(form)
-            }
+            ClientHeaders::OfCloud(_) => [CloudForm::Bedrock, CloudForm::Vertex]
+                .into_iter()
+                .any(|cloud| cloud.has_issued(key.key.expose()) && !provider.is_in_cloud(cloud)),
             ClientHeaders::Received(_) | ClientHeaders::Own(_) => false,
         };
         (!is_misplaced).then_some(key)

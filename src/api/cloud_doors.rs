@@ -63,7 +63,7 @@ pub(super) async fn serve_path(
     match path {
         CloudPath::Profiles if is_get => profiles::list(&request, &gateway),
         CloudPath::Profile(id) if is_get => profiles::one(&request, &gateway, &id),
-        CloudPath::Profiles | CloudPath::Profile(_) => wrong_method(request, "GET").await,
+        CloudPath::Profiles | CloudPath::Profile(_) => refused_now(wrong_method(request, "GET").await),
         CloudPath::Unserved(action) => {
             let action = printable(&action);
             let message = format!(
@@ -71,8 +71,12 @@ pub(super) async fn serve_path(
             );
             refused_now(not_found(&message))
         }
-        CloudPath::Call(_) if request.method() != actix_web::http::Method::POST => {
-            wrong_method(request, "POST").await
+        CloudPath::Call(call) if request.method() != actix_web::http::Method::POST => {
+            let response = wrong_method(request, "POST").await;
+            match call.form {
+                CloudForm::Bedrock => refused_now(response),
+                CloudForm::Vertex => response,
+            }
         }
         CloudPath::Call(call) => {
             let (form, action) = (call.form, call.action);

@@ -112,8 +112,7 @@ impl CloudCall {
             let stated = made.version.and_then(|version| HeaderValue::from_str(&version).ok());
             own.insert(VERSION, stated.unwrap_or(MESSAGES_VERSION));
         }
-        let headers = ClientHeaders::OfCloud { form: self.form, headers: own };
-        Ok(OfCloud { body: made.body, headers })
+        Ok(OfCloud { body: made.body, headers: ClientHeaders::OfCloud(own) })
     }
 }
 
@@ -123,7 +122,8 @@ fn for_any_upstream(headers: &HeaderMap) -> HeaderMap {
     let is_of_call = |name: &str| {
         name.starts_with("x-amz-")
             || name.starts_with("amz-sdk-")
-            || matches!(name, "x-amzn-bedrock-accept" | "x-goog-user-project" | "x-goog-api-client")
+            || name.starts_with("x-goog-")
+            || name == "x-amzn-bedrock-accept"
     };
     let mut own = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers {

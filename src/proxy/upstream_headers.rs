@@ -48,6 +48,7 @@ fn is_withheld(name: &str) -> bool {
         16 => matches!(name, "cf-connecting-ip" | "content-encoding"),
         17 => name == "transfer-encoding",
         20 => name == "x-amz-security-token",
+        30 => name == "x-goog-iam-authorization-token",
         _ => false,
     };
     let text = name.as_bytes();

@@ -192,6 +192,7 @@ fn headers_of_a_cloud_reach_no_upstream() {
         .header("x-amz-date", "20261201T000000Z")
         .header("x-amz-content-sha256", "0")
         .header("amz-sdk-invocation-id", "i")
+        .header("x-goog-iam-authorization-token", "amz-goog")
         .header("accept", "application/vnd.amazon.eventstream")
         .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     assert_eq!(call.reply().status(), 200);
@@ -200,6 +201,9 @@ fn headers_of_a_cloud_reach_no_upstream() {
         !head.contains("amz-") && !head.contains("amazon") && head.contains("b7ad6b7169203331"),
         "{head}"
     );
+    let wrong = gateway.call("GET", &format!("/bedrock/model/{MODEL}/{INVOKE}")).reply();
+    assert_eq!((wrong.status(), wrong.header("allow")), (405, Some("POST")), "{wrong}");
+    assert!(wrong.json()["message"].is_string(), "{wrong}");
     let converse = gateway.call("POST", &format!("/model/{MODEL}/converse")).json(&json!({})).reply();
     let kind = converse.header("x-amzn-errortype");
     assert_eq!((converse.status(), kind), (404, Some("ResourceNotFoundException")), "{converse}");
@@ -327,13 +331,16 @@ fn a_clouds_own_token_is_not_sent_to_another_host() {
     };
     for (path, token) in [
         (of_vertex("own:claude-x"), "ya29.google-token-1"),
+        (of_vertex("own:claude-x"), "bedrock-api-key-QmVkcm9ja0FQSUtleQ"),
         ("/model/own:claude-x/invoke".to_owned(), "ABSKQmVkcm9ja0FQSUtleQ"),
+        ("/model/own:claude-x/invoke".to_owned(), "ya29.google-token-1"),
+        ("/model/google:claude-x/invoke".to_owned(), "ABSKQmVkcm9ja0FQSUtleQ"),
     ] {
         let answer = ask(&path, token);
         assert_eq!(answer.status(), 401, "{path}: {answer}");
         assert!(!answer.to_string().contains(token), "{answer}");
     }
-    assert_eq!(anthropic.count(), 0);
+    assert_eq!((anthropic.count(), vertex.count()), (0, 0));
     assert_eq!(ask(&of_vertex("own:claude-x"), "sk-ant-own-key-1").status(), 200);
     assert_eq!(ask(&of_vertex("google:claude-x"), "ya29.google-token-1").status(), 200);
     assert_eq!(vertex.only_request().head.header("authorization"), Some("Bearer ya29.google-token-1"));
