@@ -14,9 +14,6 @@ use crate::config::variable_prefix;
 /// Names the type of an AWS error.
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
-/// The permissions for counts and lists.
-const BESIDE_REPLIES: [&str; 2] = ["bedrock:CountTokens", "bedrock:ListInferenceProfiles"];
-
 /// What a refusal says of the credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CredentialRefusal {
@@ -83,12 +80,6 @@ pub(super) fn outcome(found: Option<&CloudFault>) -> Option<(Outcome, Retry)> {
     let outcome = match &found?.cause {
         CloudCause::CredentialExpired | CloudCause::CredentialInvalid | CloudCause::SignatureInvalid => {
             Outcome::KeyRejected
-        }
-        // Replies do not need it.
-        CloudCause::PermissionMissing { permission: Some(permission) }
-            if BESIDE_REPLIES.contains(&permission.as_str()) =>
-        {
-            Outcome::RequestRefused
         }
         CloudCause::PermissionMissing { .. }
         | CloudCause::ScopeMissing

@@ -59,6 +59,15 @@ fn with_aws(upstream: &Upstream) -> Setup {
         .env("MAX_RETRIES", "0")
 }
 
+/// With another provider behind it for every name.
+fn with_fallback(upstream: &Upstream, other: &Upstream) -> Setup {
+    let lines = format!(
+        "[bedrock-test.fallbacks]\n\"*\" = [\"own:claude-x\"]\n[own]\nbase-url = \"http://{}\"\napi-format = \"anthropic\"\n",
+        other.address()
+    );
+    with_aws(upstream).toml(&lines).env("OWN_API_KEY", "own-key-0123456")
+}
+
 fn calls(upstream: &Upstream) -> Vec<Seen> {
     upstream.requests().into_iter().filter(|seen| seen.target() != KEYS).collect()
 }
@@ -105,8 +114,8 @@ fn refused_credentials_are_renewed_and_the_request_is_repeated_once() {
     let tokens: Vec<_> = sent.iter().map(|seen| header(seen, "x-amz-security-token")).collect();
     let expected = [0, 1, 1].map(|number| format!("{SESSION}-{number}"));
     assert_eq!(tokens, expected);
-    let status = gateway.status();
-    assert!(!status.to_string().contains("rejected"), "{status}");
+    let health = gateway.get("/health?format=json").json();
+    assert_eq!(health["status"], "healthy", "{health}");
 }
 
 #[test]
@@ -346,17 +355,15 @@ fn tokens_that_bedrock_does_not_count_are_estimated() {
             })
             .always(reply());
         let other = Upstream::anthropic().always(reply());
-        let lines = format!(
-            "[bedrock-test.fallbacks]\n\"*\" = [\"own:claude-x\"]\n[own]\nbase-url = \"http://{}\"\napi-format = \"anthropic\"\n",
-            other.address()
-        );
-        let gateway = with_aws(&upstream).toml(&lines).env("OWN_API_KEY", "own-key-0123456").start();
+        let gateway = with_fallback(&upstream, &other).start();
         let body = json!({"model": CLAUDE, "messages": [{"role": "user", "content": "hi"}]});
         for _ in 0..5 {
             let reply = gateway.call("POST", "/v1/messages/count_tokens").json(&body).reply();
             assert!(reply.json()["input_tokens"].is_u64(), "{message}: {reply}");
             assert_eq!(reply.header("x-vdm-estimate"), Some("1"), "{message}: {reply}");
         }
+        let health = gateway.get("/health?format=json").json();
+        assert_eq!(health["status"], "healthy", "{message}: {health}");
         assert_eq!(gateway.messages(&whole_prompt(CLAUDE, "hi")).reply().text(), "Hello there!");
         assert_eq!(other.count(), 0, "{message}: the model is still the first choice");
     }
@@ -457,16 +464,14 @@ fn a_list_that_is_not_permitted_changes_nothing_else() {
         })
         .always(reply());
     let other = Upstream::anthropic().always(reply());
-    let lines = format!(
-        "[bedrock-test.fallbacks]\n\"*\" = [\"own:claude-x\"]\n[own]\nbase-url = \"http://{}\"\napi-format = \"anthropic\"\n",
-        other.address()
-    );
-    let gateway = with_aws(&upstream).toml(&lines).env("OWN_API_KEY", "own-key-0123456").start();
+    let gateway = with_fallback(&upstream, &other).start();
     for _ in 0..4 {
         gateway.get("/v1/models?provider=bedrock-test&refresh=true");
     }
     let listed = gateway.get("/v1/models?provider=bedrock-test&refresh=true");
     assert!(listed.to_string().contains("bedrock:ListInferenceProfiles"), "{listed}");
+    let health = gateway.get("/health?format=json").json();
+    assert_eq!(health["status"], "healthy", "{health}");
     for _ in 0..2 {
         assert_eq!(gateway.messages(&whole_prompt(CLAUDE, "hi")).reply().text(), "Hello there!");
     }
